@@ -1,0 +1,1 @@
+"""Embodied robot control with instruction-guided visual masking."""

@@ -1,0 +1,139 @@
+"""What crosses a package boundary: frozen types, never bare dictionaries.
+
+Frames are uint8 RGB, upright, (H, W, 3). Positions are metres in the robot's base frame, rotations are 6-D (the first two
+columns of the rotation matrix) or rotation vectors in radians, times are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+PROPRIO_DIM = 10  # ee_position 3, ee_rotation 6-D, gripper opening 1
+ACTION_DIM = 7  # delta position 3 [m], delta rotation vector 3 [rad], gripper target 1 [0 closed .. 1 open]
+
+
+class Label(int, Enum):
+    """Role of a pixel with respect to the goal; the values of a label map."""
+
+    BACKGROUND = 0
+    TARGET = 1
+    DESTINATION = 2
+    GRIPPER = 3
+
+
+MASK_CHANNELS = (Label.TARGET, Label.DESTINATION, Label.GRIPPER)  # order of the channel axis of every mask
+
+
+class MaskStatus(str, Enum):
+    """What the mask head says about the target: what to do with it is the agent's business."""
+
+    FOUND = "found"
+    ABSENT = "absent"
+    UNCERTAIN = "uncertain"
+
+
+class InputError(ValueError):
+    """Bad input from a person: one sentence with got, expected and what to do. Commands turn it into exit code 2."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box in pixels (x0, y0, x1, y1), the maxima exclusive, and an optional mask, in one camera's frame."""
+
+    camera: str
+    box: tuple[float, float, float, float]
+    mask: Bool[np.ndarray, "h w"] | None = None
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the robot is told: a sentence, and optional regions that it refers to."""
+
+    text: str
+    regions: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One camera image: uint8 RGB, upright."""
+
+    camera: str
+    image: UInt8[np.ndarray, "h w 3"]
+    time_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What an agent sees at one control step."""
+
+    frames: tuple[Frame, ...]
+    proprio: Float32[np.ndarray, "10"]
+    goal: Goal
+    time_s: float
+
+    @staticmethod
+    def from_env(observation: Mapping) -> Observation:
+        """Turn the Gymnasium dictionary of the env API into an Observation."""
+        times, proprio = observation["time"], observation["proprio"]
+        frames = tuple(
+            Frame(camera=name, image=image, time_s=float(times[name].item())) for name, image in observation["images"].items()
+        )
+        vector = np.concatenate([proprio["ee_position"], proprio["ee_rotation"], proprio["gripper"]]).astype(np.float32)
+        return Observation(
+            frames=frames, proprio=vector, goal=Goal(observation["goal"]["text"]), time_s=float(times["proprio"].item())
+        )
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Masks of N frames for one goal, channels in the order MASK_CHANNELS (target, destination, gripper).
+
+    `presence` is the calibrated probability that target and destination are visible; `predicted_iou` is the head's own
+    estimate of the IoU of its target mask; `age_s` is the time since the frame that the mask was computed on.
+    """
+
+    probability: Float32[np.ndarray, "n 3 h w"]
+    presence: Float32[np.ndarray, "n 2"]
+    predicted_iou: Float32[np.ndarray, " n"]
+    status: tuple[MaskStatus, ...]
+    age_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class ActionChunk:
+    """Actions for the next T control steps, starting at the observation's time."""
+
+    actions: Float32[np.ndarray, "t 7"]
+    control_dt_s: float
+    time_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A recorded episode of T steps. `labels` hold a Label per pixel; `images[c][t]` is what was seen before `actions[t]`.
+
+    `tier` is "trusted" (a verified demonstration) or "machine"; `weight` is the demonstration weight (1 until DWSL sets it).
+    """
+
+    task: str
+    goal: Goal
+    images: Mapping[str, UInt8[np.ndarray, "t h w 3"]]
+    labels: Mapping[str, UInt8[np.ndarray, "t h w"]]
+    proprio: Float32[np.ndarray, "t 10"]
+    actions: Float32[np.ndarray, "t 7"]
+    control_dt_s: float
+    success: bool
+    seed: int
+    index: int
+    scene: str
+    tier: str = "trusted"
+    weight: float = 1.0
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.actions)
