@@ -1,0 +1,81 @@
+"""The catalogue and the wordings, read once from the YAML files beside this module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+import yaml
+
+from robot.envs.tabletop.bodies import SHAPES
+
+HELD_OUT_SHARE = 0.1  # of the wordings of each goal kind
+
+
+@cache
+def catalogue() -> dict:
+    """Return catalogue.yaml."""
+    return yaml.safe_load(resources.files(__package__).joinpath("catalogue.yaml").read_text())
+
+
+@cache
+def wordings(kind: str, *, held_out: bool) -> tuple[str, ...]:
+    """Return the seen or the held-out templates of a goal kind ("pick" or "place")."""
+    templates = yaml.safe_load(resources.files(__package__).joinpath("wordings.yaml").read_text())[kind]
+    split = len(templates) - max(1, round(HELD_OUT_SHARE * len(templates)))
+    return tuple(templates[split:] if held_out else templates[:split])
+
+
+@cache
+def body_names() -> dict[str, str]:
+    """Return {body name: shape} of every body that a scene can use; robosuite's meshes are their own shape."""
+    own = {f"{shape}_{k}": shape for shape, count in catalogue()["instances"].items() for k in range(count)}
+    return own | {f"{mesh}_0": mesh for mesh in catalogue()["meshes"]}
+
+
+def footprint_m(shape: str) -> float:
+    """Return the radius [m] of a shape's footprint."""
+    return SHAPES[shape].radius if shape in SHAPES else catalogue()["footprint_m"][shape]
+
+
+def rest_height_m(shape: str) -> float:
+    """Return how far the body's origin rests above the table [m]."""
+    return 0.001 if shape in SHAPES else catalogue()["rest_height_m"][shape]
+
+
+def is_tall(shape: str) -> bool:
+    """Say whether a shape reaches up to the hand that grasps beside it, or hides things from the camera."""
+    return (SHAPES[shape].height if shape in SHAPES else 2 * rest_height_m(shape)) > 0.07
+
+
+def colours_of(shape: str) -> tuple[str, ...]:
+    """Return the named colours that a known shape comes in."""
+    if shape == "duck":
+        return tuple(catalogue()["duck_colours"])
+    return tuple(catalogue()["receptacle_colours"].get(shape, catalogue()["object_colours"]))
+
+
+def rgb(name: str) -> np.ndarray:
+    """Return a named colour, RGB 0..1."""
+    named = catalogue()["colours"] | catalogue()["unseen_colours"]
+    return np.array(named[name], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Noun:
+    """What a goal calls an object: a shape and a named colour."""
+
+    shape: str
+    colour: str
+
+    def phrase(self, *, rng: np.random.Generator) -> str:
+        """Return a noun phrase such as "red cup"; an object whose colour goes without saying may lose it."""
+        noun = str(rng.choice(catalogue()["nouns"][self.shape]))
+        unnamed = catalogue()["unnamed_colour"].get(self.shape) == self.colour
+        return noun if unnamed and rng.random() < 0.5 else f"{self.colour} {noun}"
+
+    @property
+    def preposition(self) -> str:
+        return "in" if self.shape in ("bowl", "pot") else "on"

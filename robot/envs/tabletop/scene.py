@@ -1,0 +1,300 @@
+"""Sample what an episode contains: a pure function of (task, condition, seed, episode index) to a frozen Scene.
+
+Goal and target come from one random stream and clutter, style and arm from others, so that the same (seed, index) shows the
+same target at the same place in every condition: conditions can be compared pair by pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+import yaml
+
+from robot.envs.tabletop import catalogue as cat
+from robot.envs.tabletop.catalogue import Noun
+from robot.types import InputError
+
+WORKSPACE = ((-0.13, 0.12), (-0.18, 0.18))  # where objects stand: x and y [m] from the table's centre
+FINGER_GAP_M = 0.032  # free space that the fingers need around a target
+CLUTTER_GAP_M = 0.006
+TALL_GAP_M = 0.065  # the hand is 20 cm wide and reaches down beside what it grasps
+SIGHT_WIDTH_M = 0.07  # nothing tall stands this close to the line from the camera to what the goal names
+ARM_JOINTS = 7
+ARM_START_NOISE_RAD = 0.02
+YAW_RAD = 0.35
+PLACEMENT_TRIES = 200
+
+# The IVM paper's four placing tasks, and general ones over the whole family.
+PLACE_TASKS = {
+    "red_cup_on_red_plate": (Noun("cup", "red"), Noun("plate", "red")),
+    "red_cup_on_silver_pan": (Noun("cup", "red"), Noun("pan", "silver")),
+    "duck_in_pot": (Noun("duck", "yellow"), Noun("pot", "black")),
+    "duck_on_green_plate": (Noun("duck", "yellow"), Noun("plate", "green")),
+}
+TASKS = ("pick", "place", "place_any", *PLACE_TASKS)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One row of conditions.yaml; counts are inclusive ranges."""
+
+    known: tuple[int, int] = (1, 2)
+    lookalikes: tuple[int, int] = (0, 0)
+    unseen_shapes: tuple[int, int] = (0, 0)
+    unseen_colours: tuple[int, int] = (0, 0)
+    training_clutter: tuple[int, int] = (0, 0)
+    random_colours: bool = False
+    absent: bool = False
+    textures: str = "standard"
+    brightness: tuple[float, float] = (1.0, 1.0)
+    tint: float = 0.0
+    light_shift_m: float = 0.0
+    camera_shift_m: float = 0.0
+    camera_turn_deg: float = 0.0
+    start_noise_rad: float = 0.0
+    noise_sigma: float = 0.0
+    blur_sigma: float = 0.0
+    exposure: tuple[float, float] = (1.0, 1.0)
+    held_out_wording: bool = False
+
+
+@cache
+def conditions() -> dict[str, Condition]:
+    """Return every scene condition by name."""
+    rows = yaml.safe_load(resources.files(__package__).joinpath("conditions.yaml").read_text())
+    as_range = lambda v: (v, v) if isinstance(v, int) and not isinstance(v, bool) else tuple(v) if isinstance(v, list) else v  # noqa: E731
+    counts = ("known", "lookalikes", "unseen_shapes", "unseen_colours", "training_clutter", "brightness", "exposure")
+    return {name: Condition(**{k: as_range(v) if k in counts else v for k, v in row.items()}) for name, row in rows.items()}
+
+
+def condition(name: str) -> Condition:
+    """Return a condition, or say which there are."""
+    if name not in conditions():
+        raise InputError(f"got scene {name!r}, expected one of {', '.join(conditions())}; pass scene=<one of these>")
+    return conditions()[name]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One body on the table: position [m] from the table's centre, yaw [rad], colour RGB 0..1 (None keeps its own)."""
+
+    body: str
+    x: float
+    y: float
+    yaw: float
+    colour: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True)
+class Style:
+    """How the scene looks and is seen. Textures index the pool named in `pool`; shifts are in metres, turns in radians."""
+
+    pool: str = "standard"
+    textures: tuple[float, float, float] = (0.0, 0.0, 0.0)  # table, wall, floor: fractions of the pool
+    light_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    light_shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    camera_shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    camera_turn: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    noise_sigma: float = 0.0
+    blur_sigma: float = 0.0
+    exposure: float = 1.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that defines an episode's initial state, and its goal. `target` is None when the named object is absent."""
+
+    goal: str
+    target_noun: Noun
+    destination_noun: Noun | None
+    target: str | None
+    destination: str | None
+    placements: tuple[Placement, ...]
+    style: Style
+    joint_noise: tuple[float, ...]
+    sensor_seed: int
+
+
+class _Bodies:
+    """Hands out unused bodies of a shape."""
+
+    def __init__(self) -> None:
+        self._free = dict(cat.body_names())
+
+    def take(self, shape: str) -> str | None:
+        name = next((name for name, s in self._free.items() if s == shape), None)
+        if name is not None:
+            del self._free[name]
+        return name
+
+
+class _Table:
+    """Free space on the table, by rejection."""
+
+    def __init__(self) -> None:
+        self._taken: list[tuple[float, float, float, float]] = []  # x, y, radius, gap
+        self._sight: list[tuple[float, float]] = []  # what the camera must see past tall things
+
+    def place(self, shape: str, *, gap: float, rng: np.random.Generator, keep_sight: bool = False) -> tuple[float, float] | None:
+        """Return a free (x, y) for a shape that keeps `gap` to all others, or None when the table is full."""
+        radius, tall = cat.footprint_m(shape), cat.is_tall(shape)
+        gap = max(gap, TALL_GAP_M) if tall else gap
+        (x0, x1), (y0, y1) = WORKSPACE
+        inset = max(0.0, radius - 0.035)
+        for _ in range(PLACEMENT_TRIES):
+            x, y = float(rng.uniform(x0 + inset, x1 - inset)), float(rng.uniform(y0 + inset, y1 - inset))
+            free = all(np.hypot(x - a, y - b) > radius + r + max(gap, g) for a, b, r, g in self._taken)
+            hides = tall and any(x > a and abs(y - b) < SIGHT_WIDTH_M for a, b in self._sight)
+            if free and not hides:
+                self._taken.append((x, y, radius, gap))
+                if keep_sight:
+                    self._sight.append((x, y))
+                return x, y
+        return None
+
+
+def _jittered(colour: np.ndarray, *, rng: np.random.Generator) -> tuple[float, float, float]:
+    jitter = cat.catalogue()["colour_jitter"]
+    r, g, b = np.clip(colour + rng.uniform(-jitter, jitter, 3), 0.0, 1.0)
+    return float(r), float(g), float(b)
+
+
+def _goal_nouns(task: str, *, rng: np.random.Generator) -> tuple[Noun, Noun | None]:
+    """Draw what the goal names: a target, and a destination where the task has one."""
+    draw = lambda options: str(rng.choice(list(options)))  # noqa: E731
+    if task == "pick":
+        shape = draw(cat.catalogue()["graspable"])
+        return Noun(shape, draw(cat.colours_of(shape))), None
+    if task == "place":
+        return PLACE_TASKS[draw(PLACE_TASKS)]
+    if task == "place_any":
+        shape, receptacle = draw([*cat.catalogue()["graspable"], "duck"]), draw(cat.catalogue()["receptacles"])
+        return Noun(shape, draw(cat.colours_of(shape))), Noun(receptacle, draw(cat.colours_of(receptacle)))
+    return PLACE_TASKS[task]
+
+
+def _wording(target: Noun, destination: Noun | None, *, held_out: bool, rng: np.random.Generator) -> str:
+    template = str(rng.choice(cat.wordings("place" if destination else "pick", held_out=held_out)))
+    if destination is None:
+        return template.format(object=target.phrase(rng=rng))
+    words = {"destination": destination.phrase(rng=rng), "preposition": destination.preposition}
+    return template.format(object=target.phrase(rng=rng), **words)
+
+
+def _known_nouns(*, taken: set[Noun], receptacles: bool) -> list[Noun]:
+    shapes = [*cat.catalogue()["graspable"], *(["duck", *cat.catalogue()["receptacles"]] if receptacles else [])]
+    return [n for s in shapes for c in cat.colours_of(s) if (n := Noun(s, c)) not in taken]
+
+
+def _lookalikes(nouns: Sequence[Noun], named: Noun) -> list[Noun]:
+    """Return the nouns that share the shape or the colour of `named`."""
+    return [n for n in nouns if (n.shape == named.shape) != (n.colour == named.colour)]
+
+
+def _clutter_colour(shape: str, *, spec: Condition, avoid: Noun, rng: np.random.Generator) -> np.ndarray:
+    """Draw a colour that no goal names; on the target's own shape it stays away from the target's colour."""
+    if not spec.random_colours:
+        return cat.rgb(str(rng.choice(list(cat.catalogue()["unseen_colours"]))))
+    while True:
+        colour = rng.uniform(0.02, 1.0, 3)
+        if shape != avoid.shape or np.linalg.norm(colour - cat.rgb(avoid.colour)) > 0.45:
+            return colour
+
+
+def _style(spec: Condition, *, rng: np.random.Generator) -> Style:
+    ball = lambda size: tuple(float(v) for v in rng.uniform(-size, size, 3))  # noqa: E731
+    light = rng.uniform(*spec.brightness) * (1.0 + rng.uniform(-spec.tint, spec.tint, 3))
+    return Style(
+        pool=spec.textures,
+        textures=tuple(float(v) for v in rng.random(3)),  # type: ignore[arg-type]
+        light_rgb=tuple(float(v) for v in light),  # type: ignore[arg-type]
+        light_shift=ball(spec.light_shift_m),  # type: ignore[arg-type]
+        camera_shift=ball(spec.camera_shift_m),  # type: ignore[arg-type]
+        camera_turn=ball(np.deg2rad(spec.camera_turn_deg)),  # type: ignore[arg-type]
+        noise_sigma=float(rng.uniform(0.3, 1.0) * spec.noise_sigma),
+        blur_sigma=float(rng.uniform(0.0, 1.0) * spec.blur_sigma),
+        exposure=float(rng.uniform(*spec.exposure)),
+    )
+
+
+class _Composer:
+    """Puts bodies on the table one after the other; keeps what the goal's ambiguity depends on."""
+
+    def __init__(self) -> None:
+        self.table, self.bodies = _Table(), _Bodies()
+        self.placements: list[Placement] = []
+        self.nouns: set[Noun] = set()
+
+    def add(self, shape: str, colour: np.ndarray | None, *, gap: float, rng: np.random.Generator, keep_sight: bool = False) -> str | None:
+        """Place one body; None when the table or the supply of bodies is exhausted."""
+        spot = self.table.place(shape, gap=gap, rng=rng, keep_sight=keep_sight)
+        body = self.bodies.take(shape) if spot else None
+        if spot is None or body is None:
+            return None
+        yaw = float(rng.uniform(-YAW_RAD, YAW_RAD))
+        painted = None if colour is None else _jittered(colour, rng=rng)
+        self.placements.append(Placement(body=body, x=spot[0], y=spot[1], yaw=yaw, colour=painted))
+        return body
+
+    def add_noun(self, noun: Noun, *, gap: float, rng: np.random.Generator, keep_sight: bool = False) -> str | None:
+        self.nouns.add(noun)
+        return self.add(noun.shape, cat.rgb(noun.colour), gap=gap, rng=rng, keep_sight=keep_sight)
+
+    def add_some(self, nouns: Sequence[Noun], count: int, *, rng: np.random.Generator) -> None:
+        """Add `count` different nouns, those that share a shape with none of the named ones as likely as the others."""
+        for k in rng.permutation(len(nouns))[:count]:
+            self.add_noun(nouns[k], gap=CLUTTER_GAP_M, rng=rng)
+
+
+def _draw_count(count: tuple[int, int], *, rng: np.random.Generator) -> int:
+    return int(rng.integers(count[0], count[1] + 1))
+
+
+def sample_scene(*, task: str, scene: str, seed: int, index: int) -> Scene:
+    """Return the Scene of episode `index` of `seed`: nothing else enters."""
+    if task not in TASKS:
+        raise InputError(f"got task {task!r}, expected one of {', '.join(TASKS)}; pass task=<one of these>")
+    spec = condition(scene)
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(5)]
+    goal_rng, clutter_rng, style_rng, arm_rng, word_rng = streams
+    target_noun, destination_noun = _goal_nouns(task, rng=goal_rng)
+    composer = _Composer()
+    add_named = lambda noun: composer.add_noun(noun, gap=FINGER_GAP_M, rng=goal_rng, keep_sight=True)  # noqa: E731
+    destination = add_named(destination_noun) if destination_noun else None
+    target = None if spec.absent else add_named(target_noun)
+    named = {target_noun, destination_noun} - {None}
+    known = _known_nouns(taken=named, receptacles=destination is not None)  # type: ignore[arg-type]
+    alike = [n for noun in (target_noun, destination_noun) if noun for n in _lookalikes(known, noun)]
+    composer.add_some(alike, _draw_count(spec.lookalikes, rng=clutter_rng), rng=clutter_rng)
+    rest = [n for n in known if n not in composer.nouns]
+    composer.add_some(rest, _draw_count(spec.known, rng=clutter_rng), rng=clutter_rng)
+    _add_clutter(composer, spec=spec, avoid=target_noun, rng=clutter_rng)
+    noise = arm_rng.normal(0.0, ARM_START_NOISE_RAD, ARM_JOINTS) + arm_rng.uniform(-1, 1, ARM_JOINTS) * spec.start_noise_rad
+    return Scene(
+        goal=_wording(target_noun, destination_noun, held_out=spec.held_out_wording, rng=word_rng),
+        target_noun=target_noun,
+        destination_noun=destination_noun,
+        target=target,
+        destination=destination,
+        placements=tuple(composer.placements),
+        style=_style(spec, rng=style_rng),
+        joint_noise=tuple(float(v) for v in noise),
+        sensor_seed=int(style_rng.integers(2**31)),
+    )
+
+
+def _add_clutter(composer: _Composer, *, spec: Condition, avoid: Noun, rng: np.random.Generator) -> None:
+    """Add what no goal ever names: unseen shapes, known shapes in unseen colours, training clutter."""
+    pools = {
+        "unseen_shapes": cat.catalogue()["unseen"],
+        "training_clutter": cat.catalogue()["training_clutter"],
+        "unseen_colours": cat.catalogue()["graspable"],
+    }
+    for kind, shapes in pools.items():
+        for shape in rng.permutation(shapes)[: _draw_count(getattr(spec, kind), rng=rng)]:
+            colour = None if kind == "unseen_shapes" else _clutter_colour(str(shape), spec=spec, avoid=avoid, rng=rng)
+            composer.add(str(shape), colour, gap=CLUTTER_GAP_M, rng=rng)
