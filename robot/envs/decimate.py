@@ -1,0 +1,224 @@
+"""Replace the visual meshes of a MuJoCo model by lighter ones, physics untouched, so that robosuite scenes render fast.
+
+Garland and Heckbert's quadric simplification (fast-simplification) runs once per mesh; the result is cached on disk. Normals
+and texture coordinates are carried over from the original surface, corner by corner, so that shading and textures stay.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fast_simplification
+import mujoco
+import numpy as np
+import trimesh
+from jaxtyping import Float64, Int64
+from scipy.spatial import cKDTree
+
+from robot.types import InputError
+
+ALGORITHM = b"1"  # part of the cache key: raise it when the output changes
+SUFFIX = "_decimated"  # of the copy of a mesh that also collides
+SURFACE_SAMPLES = 20_000
+CANDIDATES = 24  # original faces tried per corner of the simplified mesh
+PULL = 0.05  # corners look for their original face this far towards their own face's centre: decides which side of a seam
+NORMAL_PENALTY = 0.05  # of the mesh's size, for an original face at a right angle
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Triangles with normals and texture coordinates per corner, in the coordinates of the mesh file."""
+
+    vertices: Float64[np.ndarray, "v 3"]
+    faces: Int64[np.ndarray, "f 3"]
+    normals: Float64[np.ndarray, "f 3 3"]
+    texcoords: Float64[np.ndarray, "f 3 2"] | None
+
+
+def accelerate(env_class: Any, *, faces: int = 400, edit_xml: Callable[[str], str] | None = None) -> Any:
+    """Return a subclass of a robosuite environment that compiles decimated visual meshes: `accelerate(Lift)(robots="Panda")`.
+
+    `edit_xml` changes the model XML first (adds textures, cameras). `env.model` keeps the original; `env.sim.model` is light.
+    """
+
+    def edit_model_xml(self: Any, xml_str: str) -> str:  # robosuite's own hook, called just before every compilation
+        xml = super(fast, self).edit_model_xml(xml_str)
+        return decimate_meshes(edit_xml(xml) if edit_xml else xml, faces=faces)
+
+    # A name of its own: robosuite registers classes by name, and "Lift" must stay robosuite's.
+    fast = type(env_class)(f"Fast{env_class.__name__}", (env_class,), {"edit_model_xml": edit_model_xml})
+    return fast
+
+
+def decimate_meshes(xml: str, *, faces: int = 400, cache_dir: Path | None = None) -> str:
+    """Return the model XML with visual meshes of more than `faces` faces replaced by cached lighter OBJ files.
+
+    Left alone: collision meshes, and meshes whose shape decides the inertia of a body. A mesh that is both seen and touched
+    is copied, and only what is seen uses the copy. Raises InputError for a mesh path that is not absolute.
+    """
+    root = ET.fromstring(xml)
+    cache = cache_dir or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "robot" / "meshes"
+    visual, physical = _mesh_geoms(root)
+    textured = {material.get("name") for material in root.iter("material") if material.get("texture")}
+    for asset in root.findall("asset"):
+        for mesh in asset.findall("mesh"):
+            file, name = mesh.get("file"), mesh.get("name") or Path(mesh.get("file", "")).stem
+            geoms = visual.get(name, [])
+            if not geoms or file is None:
+                continue
+            if not Path(file).is_file() or not Path(file).is_absolute():
+                raise InputError(
+                    f"got the mesh path '{file}', expected an existing absolute path; resolve paths in the XML first."
+                )
+            keep_seams = any(geom.get("material") in textured for geom in geoms)
+            light = _cached(Path(file), faces=faces, keep_seams=keep_seams, cache_dir=cache)
+            if light is None:
+                continue
+            if name in physical:
+                mesh = ET.SubElement(asset, "mesh", {**mesh.attrib, "name": name + SUFFIX})
+                for geom in geoms:
+                    geom.set("mesh", name + SUFFIX)
+            mesh.set("file", str(light))
+            mesh.set("inertia", "shell")  # flat or open leftovers have no volume, which the compiler would refuse
+    return ET.tostring(root, encoding="unicode")
+
+
+def _mesh_geoms(root: ET.Element) -> tuple[dict[str, list[ET.Element]], set[str]]:
+    """Return the geoms that are only seen, by mesh name, and the names of meshes that physics needs."""
+    visual: dict[str, list[ET.Element]] = {}
+    physical: set[str] = set()
+    for body, geom in _geoms_of(root):
+        name = geom.get("mesh")
+        if name is None:
+            continue
+        seen_only = geom.get("type") == "mesh" and geom.get("contype") == "0" and geom.get("conaffinity") == "0"
+        if seen_only and not _adds_inertia(root, body, geom):
+            visual.setdefault(name, []).append(geom)
+        else:
+            physical.add(name)
+    return visual, physical
+
+
+def _geoms_of(root: ET.Element) -> Iterator[tuple[ET.Element, ET.Element]]:
+    for world in root.findall("worldbody"):
+        for body in world.iter():
+            if body.tag in ("worldbody", "body"):
+                yield from ((body, geom) for geom in body.findall("geom"))
+
+
+def _adds_inertia(root: ET.Element, body: ET.Element, geom: ET.Element) -> bool:
+    """Whether the compiler takes this geom into account for its body's inertia (MuJoCo XML reference, `compiler`)."""
+    settings: dict[str, str] = {}
+    for compiler in root.findall("compiler"):
+        settings.update(compiler.attrib)
+    lowest, highest = (int(value) for value in settings.get("inertiagrouprange", "0 5").split())
+    from_geoms = settings.get("inertiafromgeom", "auto")
+    needed = from_geoms == "true" or (from_geoms == "auto" and body.find("inertial") is None and body.tag == "body")
+    return needed and lowest <= int(geom.get("group", "0")) <= highest
+
+
+def _cached(file: Path, *, faces: int, keep_seams: bool, cache_dir: Path) -> Path | None:
+    """Return the light version of a mesh file, made on first use; None when the mesh is light already."""
+    key = hashlib.blake2b(file.read_bytes() + b"|%d|%d|" % (faces, keep_seams) + ALGORITHM, digest_size=16).hexdigest()
+    light, as_is = cache_dir / f"{file.stem}-{key}.obj", cache_dir / f"{file.stem}-{key}.as-is"
+    if not light.exists() and not as_is.exists():
+        original = _read(file)
+        if len(original.faces) <= faces:
+            _write_atomically(as_is, "")
+        else:
+            _write_atomically(light, _to_obj(_simplify(original, faces=faces, keep_seams=keep_seams)))
+    return light if light.exists() else None
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    """Write under a temporary name and rename: processes that race write the same bytes, and readers never see half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    os.replace(temporary, path)
+
+
+def _read(file: Path) -> Surface:
+    """Read any mesh format that MuJoCo reads, by compiling it, and undo its move to the mesh's inertial frame."""
+    model = mujoco.MjModel.from_xml_string(
+        f'<mujoco><asset><mesh name="m" file="{file}" inertia="shell"/></asset>'
+        '<worldbody><geom type="mesh" mesh="m"/></worldbody></mujoco>'
+    )
+    rotation = np.empty(9)
+    mujoco.mju_quat2Mat(rotation, model.mesh_quat[0])
+    rotation = rotation.reshape(3, 3)
+    vertices = model.mesh_vert.astype(np.float64) @ rotation.T + model.mesh_pos[0]
+    normals = (model.mesh_normal.astype(np.float64) @ rotation.T)[model.mesh_facenormal]
+    texcoords = model.mesh_texcoord.astype(np.float64)[model.mesh_facetexcoord] if model.mesh_texcoordnum[0] else None
+    return Surface(vertices=vertices, faces=model.mesh_face.astype(np.int64), normals=normals, texcoords=texcoords)
+
+
+def _simplify(original: Surface, *, faces: int, keep_seams: bool) -> Surface:
+    """Simplify to about `faces` faces. `keep_seams` leaves the borders between texture patches where they are."""
+    corners = original.vertices[original.faces].reshape(-1, 3)
+    keys = corners
+    if keep_seams and original.texcoords is not None:
+        keys = np.concatenate([corners, original.texcoords.reshape(-1, 2)], axis=1)
+    _, first, index = np.unique(np.round(keys, 7), axis=0, return_index=True, return_inverse=True)
+    welded = index.reshape(-1, 3)  # files often repeat a vertex in every face, which leaves no edge to collapse
+    welded = welded[(np.diff(np.sort(welded, axis=1), axis=1) > 0).all(axis=1)]
+    vertices, triangles = fast_simplification.simplify(
+        corners[first], welded, target_count=min(faces, len(welded)), preserve_border=keep_seams
+    )
+    areas = trimesh.triangles.area(vertices[triangles])
+    triangles = np.asarray(triangles, dtype=np.int64)[areas > 1e-14]
+    return _carry_over(original, vertices=np.asarray(vertices, dtype=np.float64), faces=triangles)
+
+
+def _carry_over(original: Surface, *, vertices: np.ndarray, faces: np.ndarray) -> Surface:
+    """Give every corner the normal and texture coordinate of the original surface's nearest point that faces the same way."""
+    triangles = vertices[faces]
+    corners = ((1 - PULL) * triangles + PULL * triangles.mean(axis=1, keepdims=True)).reshape(-1, 3)
+    facing = np.repeat(_face_normals(triangles), 3, axis=0)
+    old = original.vertices[original.faces]
+    mesh = trimesh.Trimesh(original.vertices, original.faces, process=False)
+    samples, sampled = trimesh.sample.sample_surface(mesh, SURFACE_SAMPLES, seed=0)
+    tree = cKDTree(np.concatenate([samples, old.mean(axis=1), old.reshape(-1, 3)]))
+    owners = np.concatenate([sampled, np.arange(len(old)), np.repeat(np.arange(len(old)), 3)])
+    candidates = owners[tree.query(corners, k=CANDIDATES)[1]]  # (C, K)
+
+    points = np.repeat(corners, CANDIDATES, axis=0)
+    nearest = trimesh.triangles.closest_point(old[candidates.reshape(-1)], points)
+    gaps = np.linalg.norm(nearest - points, axis=1).reshape(candidates.shape)
+    turned = 1 - np.einsum("cd,ckd->ck", facing, _face_normals(old)[candidates])
+    best = (gaps + NORMAL_PENALTY * np.ptp(original.vertices, axis=0).max() * turned).argmin(axis=1)
+    rows = np.arange(len(corners))
+    face = candidates[rows, best]
+    weights = trimesh.triangles.points_to_barycentric(old[face], nearest.reshape(*candidates.shape, 3)[rows, best])
+    weights = np.clip(np.nan_to_num(weights, nan=1 / 3), 0, 1)[..., None]
+    normals = (original.normals[face] * weights).sum(axis=1).reshape(-1, 3, 3)
+    uv = None if original.texcoords is None else (original.texcoords[face] * weights).sum(axis=1).reshape(-1, 3, 2)
+    return Surface(vertices=vertices, faces=faces, normals=normals, texcoords=uv)
+
+
+def _face_normals(triangles: np.ndarray) -> np.ndarray:
+    cross = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    return cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-30)
+
+
+def _to_obj(surface: Surface) -> str:
+    """Return Wavefront OBJ text. MuJoCo turns v upside down when it reads an OBJ, hence 1 - v."""
+    lines = ["v %.7g %.7g %.7g" % tuple(vertex) for vertex in surface.vertices]
+    lines += ["vn %.4f %.4f %.4f" % tuple(normal) for normal in surface.normals.reshape(-1, 3)]
+    if surface.texcoords is not None:
+        lines += ["vt %.6f %.6f" % (u, 1 - v) for u, v in surface.texcoords.reshape(-1, 2)]
+    for i, face in enumerate(surface.faces + 1):
+        corners = range(3 * i + 1, 3 * i + 4)
+        if surface.texcoords is None:
+            lines.append("f " + " ".join(f"{v}//{c}" for v, c in zip(face, corners, strict=True)))
+        else:
+            lines.append("f " + " ".join(f"{v}/{c}/{c}" for v, c in zip(face, corners, strict=True)))
+    return "\n".join(lines) + "\n"
