@@ -1,0 +1,158 @@
+"""Figures as SVG text that lives inside the page, so that colours follow the reader's light or dark mode.
+
+Matplotlib draws with sentinel colours; `_inline` turns them into CSS: `currentColor` for ink, `var(--arm-N)` for the arms. The
+palette is Okabe & Ito's (2008), which stays apart under the common colour blindnesses; labels never rely on colour alone.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.patches import Patch
+
+from robot.report.headline import percent
+from robot.report.statistics import Cell, read_jsonl
+from robot.report.table import arms_of, rows_of
+
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#8c8c8c")  # Okabe-Ito; the page has brighter ones for dark
+INK = "#010203"  # sentinel: becomes currentColor
+STYLE = {
+    "svg.fonttype": "none",  # real text: selectable, and read aloud
+    "svg.hashsalt": "robot",  # the same figure, the same bytes
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.0,
+    "ytick.minor.width": 0.0,
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One picture with its words; `svg` is an <svg> element without scripts or outside references."""
+
+    title: str
+    svg: str
+    caption: str = ""
+
+
+def success_figure(cells: Sequence[Cell], *, title: str = "Success by condition") -> Figure:
+    """Draw a bar per arm in every condition, with its Wilson interval and its value beside it."""
+    arms, rows = arms_of(cells), rows_of(cells)
+    found = {(cell.task, cell.scene, cell.arm): cell for cell in cells}
+    several_tasks = len({task for task, _ in rows}) > 1
+    pitch = len(arms) + 0.9  # bars of one condition, and the gap below them
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(7.2, 0.6 + 0.3 * math.ceil(len(arms) / 3) + 0.235 * pitch * len(rows)), layout="constrained")
+        axes = canvas.subplots()
+        for row, (task, scene) in enumerate(rows):
+            for place, arm in enumerate(arms):
+                cell = found.get((task, scene, arm))
+                if cell is not None:
+                    _bar(axes, cell, y=row * pitch + place, color=_color(place))
+        centres = [row * pitch + (len(arms) - 1) / 2 for row in range(len(rows))]
+        axes.set_yticks(centres, [f"{task} · {scene}" if several_tasks else scene for task, scene in rows])
+        axes.set(xlim=(0, 1.13), ylim=((len(rows) - 1) * pitch + len(arms) - 0.3, -0.7))
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0%", "25%", "50%", "75%", "100%"])
+        axes.tick_params(length=0)
+        axes.spines["bottom"].set_visible(False)
+        axes.grid(axis="x", color=INK, alpha=0.12, linewidth=0.6)
+        axes.set_axisbelow(True)
+        patches = [Patch(color=_color(place), label=arm) for place, arm in enumerate(arms)]
+        canvas.legend(handles=patches, loc="outside upper left", ncols=min(3, len(arms)), frameon=False, handlelength=0.9)
+        svg = _inline(canvas, label=f"{title}: {_spoken(cells)}")
+    return Figure(title=title, svg=svg, caption="Bars are success rates, whiskers are 95% Wilson intervals.")
+
+
+def learning_curves(logs: Mapping[str, Path], *, title: str = "Learning curves", x: str = "step") -> Figure:
+    """Draw loss (log scale) and learning rate by step from JSON-lines logs, one colour per run, names at the lines' ends.
+
+    `logs` maps a run's name to its log. Lines without `x`, "loss" or "lr" are skipped there; "val_loss", where logged, is dashed.
+    """
+    runs = {name: read_jsonl(path) for name, path in logs.items() if path.exists()}
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(7.2, 4.0), layout="constrained")
+        loss, rate = canvas.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        for place, (name, records) in enumerate(runs.items()):
+            color = _color(place)
+            _curve(loss, records, x=x, y="loss", color=color, label=name)
+            _curve(loss, records, x=x, y="val_loss", color=color, linestyle=(0, (3, 2)))
+            _curve(rate, records, x=x, y="lr", color=color)
+        loss.set(yscale="log", ylabel="loss")
+        rate.set(xlabel=x, ylabel="learning\nrate", ylim=(0, None))
+        _name_lines(loss)
+        for axes in (loss, rate):
+            axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
+            axes.ticklabel_format(axis="x", style="plain", useOffset=False)
+        svg = _inline(canvas, label=f"{title}: {', '.join(runs)}")
+    return Figure(title=title, svg=svg, caption="Training loss on a log scale (validation dashed, where logged) and learning rate.")
+
+
+def _color(place: int) -> str:
+    return PALETTE[place % len(PALETTE)]
+
+
+def _bar(axes: Axes, cell: Cell, *, y: float, color: str) -> None:
+    low, high = cell.wilson95
+    axes.barh(y, cell.success_rate, height=0.78, color=color)
+    axes.plot([low, high], [y, y], color=INK, linewidth=1.0, solid_capstyle="butt")
+    for end in (low, high):
+        axes.plot([end, end], [y - 0.2, y + 0.2], color=INK, linewidth=1.0)
+    axes.text(max(high, cell.success_rate) + 0.012, y, percent(cell.success_rate), va="center", fontsize=9.5)
+
+
+def _curve(axes: Axes, records: Sequence[Mapping[str, Any]], *, x: str, y: str, color: str, **style: Any) -> None:
+    found = [(record[x], record[y]) for record in records if record.get(x) is not None and record.get(y) is not None]
+    if found:
+        axes.plot(*zip(*found, strict=True), color=color, linewidth=1.6, **style)
+
+
+def _name_lines(axes: Axes) -> None:
+    """Write every run's name at the right end of its line, moved apart where ends are close."""
+    lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+    transform = axes.transScale + axes.transLimits  # data -> axes fraction
+    ends = sorted((float(transform.transform(line.get_xydata()[-1])[1]), line) for line in lines)
+    height = -1.0
+    for end, line in ends:
+        height = max(end, height + 0.075)
+        axes.text(1.015, height, str(line.get_label()), transform=axes.transAxes, va="center", fontsize=9.5, color=line.get_color())
+
+
+def _spoken(cells: Sequence[Cell]) -> str:
+    return "; ".join(f"{cell.arm}, {cell.task}, {cell.scene} {percent(cell.success_rate)}" for cell in cells)
+
+
+def _inline(canvas: Canvas, *, label: str) -> str:
+    """Return the canvas as one <svg> element: no XML prologue, no metadata, sizes and colours left to the page."""
+    buffer = io.StringIO()
+    canvas.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = buffer.getvalue()
+    svg = re.sub(r"<(metadata|style).*?</\1>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)  # the family is the page's
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # ids must be unique in the page that holds several figures
+    svg = re.sub(r"\n\s*", "\n", svg)
+    svg = svg.replace(INK, "currentColor")
+    for place, color in enumerate(PALETTE):
+        svg = svg.replace(color, f"var(--arm-{place}, {color})")
+    spoken = label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{spoken}"', 1).strip()

@@ -1,0 +1,104 @@
+"""What the numbers say, in sentences generated from them: also when they say that the arm under test does not win."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from robot.report.statistics import ALL_TASKS, Cell, Difference, independent_difference
+
+
+def percent(rate: float) -> str:
+    """Write a rate as a whole percentage, never rounding a failure up to 100% nor a success down to 0%."""
+    rounded = round(100 * rate)
+    if rounded == 100 and rate < 1 or rounded == 0 and rate > 0:
+        return f"{100 * rate:.1f}%"
+    return f"{rounded}%"
+
+
+def interval(bounds: tuple[float, float]) -> str:
+    """Write an interval of rates in percent, the unit left to the reader's eye: "88-97"."""
+    return f"{round(100 * bounds[0])}–{round(100 * bounds[1])}"
+
+
+def points(difference: Difference) -> str:
+    """Write a difference in percentage points with its interval: "+63 points (52 to 71)"."""
+    low, high = (round(100 * bound) for bound in difference.interval95)
+    return f"{round(100 * difference.difference):+d} points ({low:+d} to {high:+d})"
+
+
+def differences_from_cells(cells: Sequence[Cell], *, arm: str) -> tuple[Difference, ...]:
+    """Compare `arm` with every other arm, cell by cell; for callers that kept no episodes to pair."""
+    ours = {(cell.task, cell.scene): cell for cell in cells if cell.arm == arm}
+    others = [cell for cell in cells if cell.arm != arm and (cell.task, cell.scene) in ours]
+    return tuple(independent_difference(ours[cell.task, cell.scene], cell) for cell in others)
+
+
+def headline(cells: Sequence[Cell], differences: Sequence[Difference], *, arm: str, scene: str) -> str:
+    """Say how `arm` did in `scene`, against the strongest other arm there: a win is claimed over that one only."""
+    ours = [cell for cell in cells if cell.arm == arm and cell.scene == scene]
+    if not ours:
+        return f"No episodes of “{arm}” in “{scene}”: there is nothing to claim yet."
+    rivals = [d for d in differences if d.scene == scene and d.arm == arm]
+    if not rivals:
+        return f"In “{scene}”, “{arm}” succeeds in {_rate(ours)}. No other arm was run beside it."
+    task = ALL_TASKS if ALL_TASKS in {d.task for d in rivals} else rivals[0].task
+    rivals = [d for d in rivals if d.task == task]
+    rival = max(rivals, key=lambda d: d.baseline_rate)
+    told = {
+        1: f"“{arm}” succeeds more often than “{rival.baseline}”",
+        0: f"“{arm}” and “{rival.baseline}” cannot be told apart",
+        -1: f"“{arm}” succeeds less often than “{rival.baseline}”",
+    }[rival.verdict]
+    where = f"{scene}” on “{task}" if len({cell.task for cell in cells}) > 1 else scene
+    rates = f"{percent(rival.arm_rate)} against {percent(rival.baseline_rate)}, {points(rival)} over {_episodes(rival)}"
+    strongest = ", the strongest other arm" if len(rivals) > 1 else ""
+    return f"In “{where}”, {told}{strongest}: {rates}."
+
+
+def scoreboard(differences: Sequence[Difference], *, arm: str) -> str:
+    """Count over all scenes where `arm` beats, ties or loses to the strongest other arm, and name the losses."""
+    strongest: dict[tuple[str, str], Difference] = {}
+    for d in (d for d in differences if d.arm == arm):
+        held = strongest.get((d.task, d.scene))
+        strongest[d.task, d.scene] = d if held is None or d.baseline_rate > held.baseline_rate else held
+    if not strongest:
+        return ""
+    several_tasks = len({task for task, _ in strongest}) > 1
+    names = {1: [], 0: [], -1: []}
+    for (task, scene), d in strongest.items():
+        names[d.verdict].append(f"{task} · {scene}" if several_tasks else scene)
+    verdicts = {1: "better in", 0: "not distinguishable in", -1: "worse in"}
+    told = [f"{verdicts[v]} {len(found)} ({', '.join(found)})" for v, found in names.items() if found]
+    count = f"{len(strongest)} conditions" if len(strongest) > 1 else "the one condition"
+    return f"Against the strongest other arm in each of {count}, “{arm}” is {'; '.join(told)}."
+
+
+def caveats(cells: Sequence[Cell], differences: Sequence[Difference]) -> tuple[str, ...]:
+    """Return what these numbers cannot show, one sentence each."""
+    found = []
+    few_seeds = sorted({cell.arm for cell in cells if len(cell.seeds) == 1})
+    if few_seeds:
+        found.append(
+            f"Trained once only: {', '.join(few_seeds)}. The intervals cover the luck of the episodes, not the luck of training."
+        )
+    smallest = min((cell.episodes for cell in cells), default=0)
+    if 0 < smallest < 100:
+        low, high = max((cell.wilson95 for cell in cells), key=lambda bounds: bounds[1] - bounds[0])
+        found.append(f"The smallest cell has {smallest} episodes; the widest interval spans {round(100 * (high - low))} points.")
+    if len(differences) > 1:
+        expected = 0.05 * len(differences)
+        found.append(
+            f"{len(differences)} comparisons at 95%, not corrected for their number: about {expected:.1f} may cross zero by chance."
+        )
+    if any(d.p_value is None for d in differences):
+        found.append("Some arms did not run the same episodes; those comparisons are unpaired.")
+    return tuple(found)
+
+
+def _rate(cells: Sequence[Cell]) -> str:
+    told = [f"{percent(cell.success_rate)} of {cell.episodes} episodes ({interval(cell.wilson95)})" for cell in cells]
+    return "; ".join(f"{text} on {cell.task}" if len(cells) > 1 else text for text, cell in zip(told, cells, strict=True))
+
+
+def _episodes(difference: Difference) -> str:
+    return f"{difference.episodes} {'paired ' if difference.p_value is not None else ''}episodes"

@@ -1,0 +1,124 @@
+"""Pictures of what the agent sees: mask overlays, film strips, and the frames of a video. All are uint8 RGB arrays.
+
+Camera frames are small (128 px); `fit` enlarges them so that a person can read them.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from robot.types import MASK_CHANNELS, InputError, Label
+
+TILE = 256  # pixels; a 64- or 128-px frame fits a whole number of times
+GAP = 4  # pixels between tiles
+GAP_GREY = 128  # legible beside light and dark pages
+COLORS = {Label.TARGET: (230, 159, 0), Label.DESTINATION: (86, 180, 233), Label.GRIPPER: (0, 158, 115)}  # Okabe-Ito
+
+
+def fit(image: UInt8[np.ndarray, "h w 3"], *, size: int = TILE) -> UInt8[np.ndarray, "size size 3"]:
+    """Enlarge a square frame to `size` pixels: exact pixels where the factor is whole, Lanczos elsewhere."""
+    whole = size % image.shape[0] == 0 and size % image.shape[1] == 0
+    kernel = Image.Resampling.NEAREST if whole else Image.Resampling.LANCZOS
+    return np.asarray(Image.fromarray(image).resize((size, size), kernel))
+
+
+def composite_rgb(composite: Float[np.ndarray, "c h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Turn a policy composite in [0, 1] (RGB first, coverage after) into a picture."""
+    return (np.clip(composite[:3], 0.0, 1.0).transpose(1, 2, 0) * 255.0).round().astype(np.uint8)
+
+
+def heat(frame: UInt8[np.ndarray, "h w 3"], probability: Float[np.ndarray, "c h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Tint a dimmed grey frame with each mask channel's colour, as strongly as the channel is probable."""
+    grey = frame.mean(axis=-1, keepdims=True).repeat(3, axis=-1) * 0.55
+    for channel, amount in zip(MASK_CHANNELS, np.clip(probability, 0.0, 1.0), strict=True):
+        alpha = 0.85 * amount[..., None]
+        grey = (1 - alpha) * grey + alpha * np.array(COLORS[channel])
+    return grey.round().astype(np.uint8)
+
+
+def outline(image: UInt8[np.ndarray, "h w 3"], labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Draw the border of the true target and destination in white, inside the object, one pixel of the label map wide."""
+    drawn = image.copy()
+    for label in (Label.TARGET, Label.DESTINATION):
+        inside = np.pad(labels == label, 1)
+        core = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
+        drawn[inside[1:-1, 1:-1] & ~core] = 255
+    return drawn
+
+
+def overlay(
+    frame: UInt8[np.ndarray, "h w 3"],
+    probability: Float[np.ndarray, "c h w"],
+    composite: Float[np.ndarray, "d h2 w2"],
+    *,
+    labels: UInt8[np.ndarray, "h w"] | None = None,
+    tile: int = TILE,
+) -> UInt8[np.ndarray, "h3 w3 3"]:
+    """Show the frame, the mask probabilities on it (the truth outlined, where `labels` tell it) and what the policy sees."""
+    middle = heat(frame, probability)
+    middle = middle if labels is None else outline(middle, labels)
+    tiles = {"camera": frame, "mask": middle, "policy sees": composite_rgb(composite)}
+    return grid([[write_on(fit(image, size=tile), name) for name, image in tiles.items()]])
+
+
+def film_strip(
+    rows: Mapping[str, Sequence[UInt8[np.ndarray, "h w 3"]]], *, frames: int = 6, dt_s: float = 0.05, tile: int = 192
+) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Show `frames` moments of an episode, first and last among them: one named row per view, the time on the first row."""
+    lengths = {len(images) for images in rows.values()}
+    if len(lengths) != 1 or 0 in lengths:
+        raise InputError(f"got rows of {sorted(lengths)} frames, expected rows of one length above 0; pass one episode's views")
+    moments = spread(lengths.pop(), count=frames)
+    strip = [[fit(images[t], size=tile) for t in moments] for images in rows.values()]
+    for name, row in zip(rows, strip, strict=True):
+        row[0] = write_on(row[0], name)
+    strip[0] = [write_on(image, f"{t * dt_s:.1f} s", corner="right") for image, t in zip(strip[0], moments, strict=True)]
+    return grid(strip)
+
+
+def spread(length: int, *, count: int) -> tuple[int, ...]:
+    """Return up to `count` evenly spaced indices of a sequence, the first and the last among them."""
+    return tuple(dict.fromkeys(np.linspace(0, length - 1, min(count, length)).round().astype(int).tolist()))
+
+
+def grid(rows: Sequence[Sequence[UInt8[np.ndarray, "h w 3"]]], *, gap: int = GAP) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Tile images of one size, `gap` grey pixels apart."""
+    height, width = rows[0][0].shape[:2]
+    columns = max(len(row) for row in rows)
+    canvas = np.full((len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3), GAP_GREY, dtype=np.uint8)
+    for y, row in enumerate(rows):
+        for x, image in enumerate(row):
+            top, left = y * (height + gap), x * (width + gap)
+            canvas[top : top + height, left : left + width] = image
+    return canvas
+
+
+def write_on(image: UInt8[np.ndarray, "h w 3"], text: str, *, corner: str = "left") -> UInt8[np.ndarray, "h w 3"]:
+    """Write a short text on a dark plate in the upper left or upper right corner."""
+    picture = Image.fromarray(image)
+    draw = ImageDraw.Draw(picture, "RGBA")
+    font = ImageFont.load_default(size=max(10, image.shape[0] // 14))
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    pad = 4
+    x = 0 if corner == "left" else image.shape[1] - int(right - left) - 2 * pad
+    draw.rectangle((x, 0, x + right - left + 2 * pad, bottom - top + 2 * pad), fill=(0, 0, 0, 170))
+    draw.text((x + pad - left, pad - top), text, font=font, fill=(255, 255, 255, 255))
+    return np.asarray(picture)
+
+
+def picture_uri(image: UInt8[np.ndarray, "h w 3"], *, quality: int = 88) -> str:
+    """Encode a picture as a WebP data URI, a tenth of PNG's size on rendered frames."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="WEBP", quality=quality, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def save_picture(path: str, image: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Write a picture file; the format is the name's ending."""
+    Image.fromarray(image).save(path)

@@ -1,0 +1,63 @@
+"""The success table for people at a terminal: scenes down, arms across, each rate with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from robot.report.headline import interval, percent
+from robot.report.statistics import Cell
+
+
+def success_table(cells: Sequence[Cell], *, title: str = "Success, 95% Wilson interval") -> Table:
+    """Return a rich table: one row per (task, scene), one column per arm."""
+    arms, rows = arms_of(cells), rows_of(cells)
+    found = {(cell.task, cell.scene, cell.arm): cell for cell in cells}
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", caption=_caption(cells))
+    table.add_column("task")
+    table.add_column("scene")
+    for arm in arms:
+        table.add_column(arm, justify="right")
+    previous = None
+    for task, scene in rows:
+        best = max((found[task, scene, arm].success_rate for arm in arms if (task, scene, arm) in found), default=None)
+        texts = [_text(found.get((task, scene, arm)), best=best) for arm in arms]
+        if previous not in (None, task):
+            table.add_section()
+        table.add_row("" if previous == task else task, scene, *texts)
+        previous = task
+    return table
+
+
+def arms_of(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """Return the arms in the order of first appearance."""
+    return tuple(dict.fromkeys(cell.arm for cell in cells))
+
+
+def rows_of(cells: Sequence[Cell]) -> tuple[tuple[str, str], ...]:
+    """Return the (task, scene) pairs, tasks together, both in the order of first appearance."""
+    tasks = list(dict.fromkeys(cell.task for cell in cells))
+    return tuple(sorted(dict.fromkeys((cell.task, cell.scene) for cell in cells), key=lambda row: tasks.index(row[0])))
+
+
+def episodes_of(cells: Sequence[Cell]) -> str:
+    """Say how many episodes a cell has: "100", or "50-100" where they differ."""
+    counts = sorted({cell.episodes for cell in cells})
+    return "–".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))) if counts else "0"
+
+
+def seeds_of(cells: Sequence[Cell]) -> str:
+    """List the training seeds over all cells."""
+    return ", ".join(str(seed) for seed in sorted({seed for cell in cells for seed in cell.seeds})) or "none"
+
+
+def _text(cell: Cell | None, *, best: float | None) -> str:
+    if cell is None:
+        return "–"
+    text = f"{percent(cell.success_rate)} [dim]({interval(cell.wilson95)})[/dim]"
+    return f"[bold]{text}[/bold]" if cell.success_rate == best else text
+
+
+def _caption(cells: Sequence[Cell]) -> str:
+    return f"{episodes_of(cells)} episodes a cell; training seeds {seeds_of(cells)}"
