@@ -1,0 +1,102 @@
+"""What an episode file says about itself in its footer: all of an Episode but its arrays, and where it stands in the dataset."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from robot.data import png, statistics
+from robot.data.statistics import Statistics
+from robot.types import Episode, Goal, Region
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Columns of LeRobot v3 that depend on the other episodes: set by `finalize`, None before."""
+
+    episode_index: int  # rank among the stored episodes: LeRobot wants 0..n-1 without gaps
+    from_index: int  # first frame in the whole dataset
+    task_index: int
+
+
+@dataclass(frozen=True)
+class EpisodeSummary:
+    """An episode without its arrays; reading one takes a footer, not the images."""
+
+    task: str
+    goal: Goal
+    control_dt_s: float
+    success: bool
+    seed: int
+    index: int
+    scene: str
+    tier: str
+    weight: float
+    extra: Mapping[str, str]
+    length: int
+    image_shapes: Mapping[str, tuple[int, ...]]  # (H, W, 3) per camera, in the episode's order
+    label_shapes: Mapping[str, tuple[int, ...]]  # (H, W) per camera
+    statistics: Mapping[str, Statistics] = field(repr=False)
+    placement: Placement | None = None
+
+
+def summarise(episode: Episode, *, statistics: Mapping[str, Statistics]) -> EpisodeSummary:
+    """Return the summary of an episode; numpy scalars become plain numbers."""
+    return EpisodeSummary(
+        task=episode.task,
+        goal=episode.goal,
+        control_dt_s=float(episode.control_dt_s),
+        success=bool(episode.success),
+        seed=int(episode.seed),
+        index=int(episode.index),
+        scene=episode.scene,
+        tier=episode.tier,
+        weight=float(episode.weight),
+        extra=dict(episode.extra),
+        length=len(episode),
+        image_shapes={camera: images.shape[1:] for camera, images in episode.images.items()},
+        label_shapes={camera: labels.shape[1:] for camera, labels in episode.labels.items()},
+        statistics=statistics,
+    )
+
+
+def encode(summary: EpisodeSummary) -> bytes:
+    """Return the summary as JSON. `decode` is the inverse."""
+    content = {
+        **vars(summary),
+        "goal": {"text": summary.goal.text, "regions": [_encode_region(region) for region in summary.goal.regions]},
+        "statistics": {key: statistics.to_json(value) for key, value in summary.statistics.items()},
+        "placement": None if summary.placement is None else vars(summary.placement),
+    }
+    return json.dumps(content, ensure_ascii=False).encode()
+
+
+def decode(content: bytes) -> EpisodeSummary:
+    """Invert `encode`. Raises KeyError, TypeError or ValueError on anything else."""
+    fields = json.loads(content)
+    regions = tuple(_decode_region(region) for region in fields["goal"]["regions"])
+    fields["goal"] = Goal(text=fields["goal"]["text"], regions=regions)
+    fields["statistics"] = {key: statistics.from_json(value) for key, value in fields["statistics"].items()}
+    fields["placement"] = None if fields["placement"] is None else Placement(**fields["placement"])
+    for shapes in ("image_shapes", "label_shapes"):
+        fields[shapes] = {camera: tuple(shape) for camera, shape in fields[shapes].items()}
+    return EpisodeSummary(**fields)
+
+
+def place(summary: EpisodeSummary, placement: Placement) -> EpisodeSummary:
+    """Return the summary of the same episode at another place of the dataset."""
+    return replace(summary, placement=placement)
+
+
+def _encode_region(region: Region) -> dict:
+    mask = None if region.mask is None else base64.b64encode(png.encode(region.mask.astype(np.uint8))).decode()
+    return {"camera": region.camera, "box": list(region.box), "mask": mask}
+
+
+def _decode_region(content: dict) -> Region:
+    mask = None if content["mask"] is None else png.decode(base64.b64decode(content["mask"])).astype(bool)
+    return Region(camera=content["camera"], box=tuple(content["box"]), mask=mask)
