@@ -1,0 +1,126 @@
+"""Pyramid + words -> per-pixel mask logits: the two-way transformer of SAM / IVM at 1/8 scale, then back to every pixel."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from robot.perception.encoders import CELL
+
+
+def position_encoding(height: int, width: int, dim: int) -> Float[Tensor, "hw dim"]:
+    """Sines and cosines of the row (first half of the channels) and of the column; wavelengths 2 .. 2 * max(h, w) cells."""
+    octaves = torch.linspace(0, math.log2(max(height, width)), dim // 4)
+    rows = torch.arange(height)[:, None] * math.pi / 2**octaves
+    columns = torch.arange(width)[:, None] * math.pi / 2**octaves
+    row_code = torch.cat([rows.sin(), rows.cos()], dim=1)[:, None].expand(height, width, -1)
+    column_code = torch.cat([columns.sin(), columns.cos()], dim=1)[None].expand(height, width, -1)
+    return torch.cat([row_code, column_code], dim=2).flatten(0, 1)
+
+
+class Attention(nn.Module):
+    """Multi-head attention from `queries` to `keys`; positions are added by the caller.
+
+    Written out: on a CPU the fused kernel's backward pass takes as long as all convolutions of the head together.
+    """
+
+    def __init__(self, *, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value, self.out = (nn.Linear(dim, dim) for _ in range(4))
+
+    def forward(
+        self,
+        queries: Float[Tensor, "b q dim"],
+        keys: Float[Tensor, "b k dim"],
+        values: Float[Tensor, "b k dim"],
+        valid: Bool[Tensor, "b k"] | None = None,
+    ) -> Float[Tensor, "b q dim"]:
+        def split(x: Tensor) -> Tensor:
+            return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # b heads tokens dim/heads
+
+        query, key, value = split(self.query(queries)), split(self.key(keys)), split(self.value(values))
+        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+        if valid is not None:
+            scores = scores.masked_fill(~valid[:, None, None], -torch.inf)
+        mixed = scores.softmax(dim=-1).to(value.dtype) @ value
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+class TwoWayBlock(nn.Module):
+    """Tokens read each other, then the image; then the image reads the tokens (SAM's TwoWayAttentionBlock, pre-norm)."""
+
+    def __init__(self, *, dim: int, heads: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(4))
+        self.image_norm = nn.LayerNorm(dim)
+        self.among_tokens = Attention(dim=dim, heads=heads)
+        self.tokens_to_image = Attention(dim=dim, heads=heads)
+        self.image_to_tokens = Attention(dim=dim, heads=heads)
+        self.mlp = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
+
+    def forward(self, tokens: Tensor, valid: Tensor, image: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        normed = self.norms[0](tokens)
+        tokens = tokens + self.among_tokens(normed, normed, normed, valid)
+        pixels = self.image_norm(image)
+        placed = pixels + positions
+        tokens = tokens + self.tokens_to_image(self.norms[1](tokens), placed, pixels)
+        tokens = tokens + self.mlp(self.norms[2](tokens))
+        normed = self.norms[3](tokens)
+        image = image + self.image_to_tokens(placed, normed, normed, valid)
+        return tokens, image
+
+
+class MaskDecoder(nn.Module):
+    """Bind words to places at 1/8 scale, then draw every mask at full resolution.
+
+    A cell of 4x4 pixels emits `pixel_dim` features for each of its 16 pixels; a mask's logit is their dot product with a
+    vector that the mask's own token emits (a hypernetwork, as in SAM). Boundaries are therefore as sharp as the frame.
+    """
+
+    def __init__(self, *, widths: tuple[int, int, int], dim: int, heads: int, depth: int, masks: int, pixel_dim: int) -> None:
+        super().__init__()
+        fine, middle, coarse = widths
+        self.masks, self.pixel_dim = masks, pixel_dim
+        self.from_middle = nn.Conv2d(middle, dim, 1)
+        self.from_coarse = nn.Conv2d(coarse, dim, 1)
+        self.mask_tokens = nn.Parameter(torch.randn(masks, dim) * 0.5)
+        self.blocks = nn.ModuleList(TwoWayBlock(dim=dim, heads=heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(dim)
+        self.rise = nn.Conv2d(dim, fine, 1)
+        self.refine = nn.Conv2d(fine, fine, 3, padding=1)
+        self.draw = nn.Conv2d(fine, pixel_dim * CELL * CELL, 3, padding=1)
+        self.hyper = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, pixel_dim + 1))
+
+    def forward(
+        self, pyramid: list[Tensor], words: Float[Tensor, "b l dim"], valid: Bool[Tensor, "b l"]
+    ) -> tuple[Float[Tensor, "b m h w"], Float[Tensor, "b m dim"]]:
+        """Return mask logits at the frame's resolution and the mask tokens, which know what the masks found."""
+        fine, middle, coarse = pyramid
+        image = self.from_middle(middle) + F.interpolate(self.from_coarse(coarse), scale_factor=2, mode="nearest")
+        tokens, image = self._bind(image, words, valid)
+        return self._draw(fine, image, tokens), tokens
+
+    def _bind(self, image: Tensor, words: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        height, width = image.shape[-2:]
+        positions = position_encoding(height, width, image.shape[1]).to(image)
+        pixels = image.flatten(2).transpose(1, 2)  # b hw dim
+        tokens = torch.cat([self.mask_tokens.to(words.dtype).expand(len(words), -1, -1), words], dim=1)
+        valid = F.pad(valid, (self.masks, 0), value=True)
+        for block in self.blocks:
+            tokens, pixels = block(tokens, valid, pixels, positions)
+        return self.norm(tokens[:, : self.masks]), pixels.transpose(1, 2).unflatten(2, (height, width))
+
+    def _draw(self, fine: Tensor, image: Tensor, tokens: Tensor) -> Tensor:
+        x = fine + F.interpolate(self.rise(image), scale_factor=2, mode="nearest")
+        x = F.relu(self.refine(F.relu(x)))
+        features = F.relu(self.draw(x)).permute(0, 2, 3, 1)  # b h/4 w/4 16*pixel
+        batch, rows, columns, _ = features.shape
+        weights = self.hyper(tokens).transpose(1, 2)  # b pixel+1 masks
+        logits = features.reshape(batch, -1, self.pixel_dim) @ weights[:, :-1] + weights[:, -1:]
+        grid = logits.view(batch, rows, columns, CELL, CELL, self.masks).permute(0, 5, 1, 3, 2, 4)
+        return grid.reshape(batch, self.masks, rows * CELL, columns * CELL)

@@ -1,0 +1,89 @@
+"""The small mask head: frame + words -> masks of target, destination and gripper, whether they are there, how sure it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from robot.batch import LANGUAGE_DIM, LanguageTokens, MaskBatch
+from robot.perception.decoder import MaskDecoder
+from robot.perception.encoders import ImageEncoder, LanguagePool
+from robot.perception.losses import iou_loss, mask_loss
+from robot.perception.masking import mask_from_labels
+from robot.types import MASK_CHANNELS
+
+
+@dataclass(frozen=True)
+class MaskOutput:
+    """What the head says about B frames: logits per pixel of (target, destination, gripper), logits of presence
+    (target, destination), uncalibrated, and the IoU in [0, 1] that it expects of its own target mask."""
+
+    logits: Float[Tensor, "b 3 h w"]
+    presence_logits: Float[Tensor, "b 2"]
+    predicted_iou: Float[Tensor, " b"]
+
+
+class MaskHead(nn.Module):
+    """IVM's mask decoder without its 7B language model: about a million parameters, a few ms a frame on a CPU core."""
+
+    presence_temperature: Tensor
+    presence_bias: Tensor
+
+    def __init__(
+        self,
+        *,
+        widths: tuple[int, int, int] = (48, 96, 128),
+        blocks: tuple[int, int, int] = (1, 2, 1),
+        dim: int = 96,
+        heads: int = 4,
+        depth: int = 2,
+        queries: int = 4,
+        pixel_dim: int = 8,
+        presence_weight: float = 0.2,
+        iou_weight: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.presence_weight, self.iou_weight = presence_weight, iou_weight
+        self.pool = LanguagePool(language_dim=LANGUAGE_DIM, dim=dim, queries=queries)
+        self.encoder = ImageEncoder(widths=tuple(widths), blocks=tuple(blocks), pooled_dim=queries * dim)  # type: ignore[arg-type]
+        self.decoder = MaskDecoder(
+            widths=tuple(widths),  # type: ignore[arg-type]
+            dim=dim,
+            heads=heads,
+            depth=depth,
+            masks=len(MASK_CHANNELS),
+            pixel_dim=pixel_dim,
+        )
+        self.presence = nn.Linear(dim, 1)
+        self.iou = nn.Linear(dim, 1)
+        self.register_buffer("presence_temperature", torch.ones(2))  # set by robot.perception.calibrate
+        self.register_buffer("presence_bias", torch.zeros(2))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, frames: UInt8[Tensor, "b 3 h w"], language: LanguageTokens) -> MaskOutput:
+        words, pooled = self.pool(language.tokens.to(self.presence.weight.dtype), language.valid)
+        pyramid = self.encoder(frames, pooled)
+        logits, tokens = self.decoder(pyramid, words, language.valid)
+        target_and_destination = tokens[:, :2]
+        return MaskOutput(
+            logits=logits.float(),
+            presence_logits=self.presence(target_and_destination).squeeze(-1).float(),
+            predicted_iou=self.iou(tokens[:, 0]).squeeze(-1).float().sigmoid(),
+        )
+
+    def presence_probability(self, presence_logits: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
+        """Apply the stored calibration: sigmoid(logit / temperature + bias)."""
+        return torch.sigmoid(presence_logits / self.presence_temperature + self.presence_bias)
+
+    def loss(self, batch: MaskBatch, generator: torch.Generator | None = None) -> Float[Tensor, " b"]:
+        """Per-sample loss; `generator` is part of every module's signature here and unused."""
+        del generator
+        output = self(batch.frames, batch.language)
+        truth = mask_from_labels(batch.labels)
+        presence = F.binary_cross_entropy_with_logits(output.presence_logits, batch.presence, reduction="none").mean(dim=1)
+        iou = iou_loss(output.predicted_iou, output.logits[:, 0], truth[:, 0])
+        return mask_loss(output.logits, truth) + self.presence_weight * presence + self.iou_weight * iou

@@ -1,0 +1,50 @@
+"""Presence logits -> calibrated probability -> one status per call."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from robot.types import InputError, MaskStatus
+
+_TEMPERATURES = torch.logspace(-2, 2, 81)  # .01 .. 100
+_BIASES = torch.linspace(-10, 10, 161)
+
+
+def calibrate(
+    presence_logits: Float[Tensor, "n 2"], truth: Float[Tensor, "n 2"]
+) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"]]:
+    """Fit sigmoid(logit / temperature + bias) to held-out frames, for target and destination apart.
+
+    Platt scaling with Platt's smoothed targets, so that a perfect separation does not end in certainty; the two numbers are
+    found by search on a grid. A channel whose truth never varies cannot be fitted and keeps temperature 1, bias 0.
+    """
+    if presence_logits.shape != truth.shape or presence_logits.ndim != 2 or not len(truth):
+        raise InputError(
+            f"got logits {tuple(presence_logits.shape)} and truth {tuple(truth.shape)}, expected both (N, 2) with N >= 1, "
+            "calibrate on the head's outputs for labelled held-out frames"
+        )
+    fits = [_fit(logits, label) for logits, label in zip(presence_logits.double().T, truth.double().T, strict=True)]
+    return torch.tensor([fit[0] for fit in fits]), torch.tensor([fit[1] for fit in fits])
+
+
+def _fit(logits: Float[Tensor, " n"], truth: Float[Tensor, " n"]) -> tuple[float, float]:
+    positives, negatives = truth.sum(), (1 - truth).sum()
+    if not positives or not negatives:
+        return 1.0, 0.0
+    target = torch.where(truth > 0.5, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    best, temperature, bias = torch.inf, 1.0, 0.0
+    for candidate in _TEMPERATURES.tolist():
+        scaled = logits / candidate + _BIASES[:, None]  # bias n
+        losses = torch.nn.functional.softplus(scaled).mean(dim=1) - (target * scaled).mean(dim=1)  # BCE
+        if losses.min() < best:
+            best, temperature, bias = losses.min().item(), candidate, _BIASES[losses.argmin()].item()
+    return temperature, bias
+
+
+def status_of(target_presence: float, *, found_above: float, absent_below: float) -> MaskStatus:
+    """Turn the probability that any camera sees the target into a status."""
+    if target_presence >= found_above:
+        return MaskStatus.FOUND
+    return MaskStatus.ABSENT if target_presence <= absent_below else MaskStatus.UNCERTAIN

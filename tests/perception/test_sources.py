@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import torch
+
+from robot.language import LanguageEncoder
+from robot.perception.mask_head import MaskHead
+from robot.perception.masking import Overlay, compose
+from robot.perception.sources import CachedMasks, LearnedMasks, NoMask, OracleMasks
+from robot.types import Frame, Goal, InputError, MaskStatus
+
+GOAL = Goal("lift the red cup")
+
+
+def frames(time_s: float = 0.0, side: int = 32) -> list[Frame]:
+    image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    return [Frame(camera=name, image=image, time_s=time_s) for name in ("agentview", "wrist")]
+
+
+def labels(agentview: int, wrist: int) -> dict[str, np.ndarray]:
+    return {"agentview": np.full((32, 32), agentview, np.uint8), "wrist": np.full((32, 32), wrist, np.uint8)}
+
+
+class Counting:
+    """A source that counts its calls and hands out a fresh oracle mask."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, frames, goal):
+        self.calls += 1
+        return OracleMasks(lambda: labels(1, 0))(frames, goal)
+
+
+@pytest.fixture(scope="module")
+def learned() -> LearnedMasks:
+    return LearnedMasks(MaskHead(), LanguageEncoder.hashed())
+
+
+def test_learned_masks_have_one_entry_per_frame(learned):
+    mask = learned(frames(), GOAL)
+    assert mask.probability.shape == (2, 3, 32, 32) and mask.presence.shape == (2, 2) and mask.predicted_iou.shape == (2,)
+    assert len(mask.status) == 2 and mask.age_s == 0
+
+
+@pytest.mark.parametrize("bias, status", [(50, MaskStatus.FOUND), (-50, MaskStatus.ABSENT)])
+def test_learned_status_follows_the_calibrated_presence(bias, status):
+    head = MaskHead()
+    head.presence_bias.fill_(bias)
+    assert LearnedMasks(head, LanguageEncoder.hashed())(frames(), GOAL).status == (status, status)
+
+
+def test_a_target_that_one_camera_sees_is_found_for_all():
+    mask = OracleMasks(lambda: labels(0, 1))(frames(), GOAL)
+    assert mask.status == (MaskStatus.FOUND, MaskStatus.FOUND)
+    assert mask.presence[:, 0].tolist() == [0, 1]
+
+
+def test_a_destination_alone_is_not_a_target():
+    assert OracleMasks(lambda: labels(2, 2))(frames(), GOAL).status[0] is MaskStatus.ABSENT
+
+
+def test_oracle_reads_the_labels_anew_at_every_call():
+    current = labels(1, 1)
+    source = OracleMasks(lambda: current)
+    source(frames(), GOAL)
+    current = labels(0, 0)
+    assert source(frames(), GOAL).probability.sum() == 0
+
+
+def test_oracle_refuses_a_camera_without_labels():
+    with pytest.raises(InputError, match="wrist"):
+        OracleMasks(lambda: {"agentview": np.zeros((32, 32), np.uint8)})(frames(), GOAL)
+
+
+def test_cache_asks_once_per_period():
+    source = Counting()
+    cached = CachedMasks(source, 3)
+    for step in range(7):
+        cached(frames(step * 0.05), GOAL)
+    assert source.calls == 3
+
+
+def test_cached_mask_tells_its_age():
+    cached = CachedMasks(Counting(), 3)
+    ages = [cached(frames(step * 0.05), GOAL).age_s for step in range(4)]
+    assert ages == pytest.approx([0, 0.05, 0.1, 0])
+
+
+def test_new_goal_and_new_episode_are_not_answered_from_the_cache():
+    source = Counting()
+    cached = CachedMasks(source, 100)
+    cached(frames(1.0), GOAL)
+    cached(frames(1.1), Goal("lift the blue cup"))
+    cached(frames(0.0), Goal("lift the blue cup"))
+    assert source.calls == 3
+
+
+def test_no_mask_keeps_the_whole_frame():
+    views = frames()
+    composite = compose(np.stack([f.image for f in views]), NoMask()(views, GOAL).probability, deployment=Overlay(), size=32)
+    torch.testing.assert_close(composite[0, :3], torch.from_numpy(views[0].image).permute(2, 0, 1) / 255)
+
+
+def test_cameras_of_different_sizes_are_refused():
+    mixed = [frames(side=32)[0], frames(side=64)[1]]
+    with pytest.raises(InputError, match="one size"):
+        NoMask()(mixed, GOAL)
+
+
+@pytest.mark.parametrize("above, below", [(0.3, 0.7), (1.2, 0.1)])
+def test_presence_thresholds_out_of_order_are_refused(above, below):
+    with pytest.raises(InputError, match="found_above"):
+        LearnedMasks(MaskHead(), LanguageEncoder.hashed(), found_above=above, absent_below=below)
