@@ -1,0 +1,75 @@
+"""Grasp an object from above, and lift it: the part that Lift, Stack and PickPlaceCan share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from robot.envs.builtin.motion import CLOSED, OPEN, Pose, Script, Style, body_pose, hand_pose, stay, travel
+
+FINGERS_CLOSE_STEPS = 8  # 8 cm to a 4 cm object, at a tenth of the range per step
+FINGERS_OPEN_STEPS = 6
+
+
+def holds(env: Any, model: Any) -> bool:
+    """Return whether both fingertips touch the robosuite object `model`."""
+    return bool(env._check_grasp(gripper=env.robots[0].gripper, object_geoms=model))
+
+
+def pick_up(env: Any, *, model: Any, grasp: Callable[[], Pose], lift_m: float, style: Style) -> Script:
+    """Hover over `grasp()`, descend, close and rise by `lift_m`. Returns whether the object is in the hand."""
+    hover = lambda: grasp().at(np.array([0.0, 0.0, style.hover_m]))  # noqa: E731
+    yield from travel(env, hover, gripper=OPEN, tolerance_m=0.025, max_delta_m=style.max_delta_m)
+    yield from travel(env, grasp, gripper=OPEN, tolerance_m=0.008, max_delta_m=style.max_delta_m, patience=30)
+    yield from stay(env, gripper=CLOSED, steps=FINGERS_CLOSE_STEPS)
+    start = hand_pose(env)
+    above = start.at(np.array([0.0, 0.0, lift_m]))
+    yield from travel(env, lambda: above, gripper=CLOSED, tolerance_m=0.02, patience=30)
+    return holds(env, model)
+
+
+def release_at(
+    env: Any,
+    *,
+    model: Any,
+    body: str,
+    place: Callable[[], np.ndarray],
+    rotation: np.ndarray,
+    carry_m: float,
+    style: Style,
+) -> Script:
+    """Carry the held object above `place()` (its body's centre, m), lower it, open and rise.
+
+    Returns False as soon as the object is lost. The hand is steered by where the object is, so that a crooked grasp
+    still puts it in place.
+    """
+
+    def hand_for(height_m: float) -> Pose:
+        offset = hand_pose(env).position - body_pose(env, body).position
+        return Pose(place() + offset + np.array([0.0, 0.0, height_m]), rotation)
+
+    def carry(height_m: float, *, tolerance_m: float, max_delta_m: float) -> Script:
+        motion = travel(
+            env,
+            lambda: hand_for(height_m),
+            gripper=CLOSED,
+            tolerance_m=tolerance_m,
+            tolerance_rad=0.1,
+            max_delta_m=max_delta_m,
+        )
+        for target in motion:
+            if not holds(env, model):
+                return False
+            yield target
+        return True
+
+    if not (yield from carry(carry_m, tolerance_m=0.012, max_delta_m=style.max_delta_m)):
+        return False
+    if not (yield from carry(0.0, tolerance_m=0.005, max_delta_m=0.6 * style.max_delta_m)):
+        return False
+    yield from stay(env, gripper=OPEN, steps=FINGERS_OPEN_STEPS)
+    above = hand_pose(env).at(np.array([0.0, 0.0, 0.08]))
+    yield from travel(env, lambda: above, gripper=OPEN, tolerance_m=0.02, patience=20)
+    return True
