@@ -1,0 +1,106 @@
+"""Diffusion policy: denoise a chunk of actions, given masked composites, proprioception and a goal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from robot.batch import PolicyBatch, PolicyObservation
+from robot.policy import schedule
+from robot.policy.conditioning import ObservationEncoder
+from robot.policy.denoiser import make_denoiser
+from robot.policy.loss import chunk_loss
+from robot.policy.normalize import MinMax, Statistics, check_statistics
+from robot.types import ACTION_DIM, InputError
+
+
+class DiffusionPolicy(nn.Module):
+    """DDPM training, DDIM sampling, min-max actions clipped to the demonstrated range at every step.
+
+    `noise_samples` noise levels are trained per observation, because encoding the images costs more than denoising.
+    """
+
+    alpha_bars: Tensor
+
+    def __init__(
+        self,
+        *,
+        statistics: Statistics | None = None,
+        cameras: int = 2,
+        in_channels: int = 5,
+        image_size: int = 64,
+        horizon: int = 16,
+        width: int = 64,
+        layers: int = 4,
+        keypoints: int = 32,
+        dim: int = 128,
+        depth: int = 4,
+        denoiser: str = "transformer",
+        prediction: str = "sample",
+        train_steps: int = 100,
+        sample_steps: int = 10,
+        noise_samples: int = 4,
+    ):
+        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        super().__init__()
+        if prediction not in schedule.PREDICTIONS:
+            raise InputError(f"got prediction {prediction!r}, expected one of {list(schedule.PREDICTIONS)}")
+        if not 1 <= sample_steps <= train_steps:
+            raise InputError(f"got {sample_steps} sample_steps of {train_steps} train_steps, expected 1 to {train_steps}")
+        checked = check_statistics(statistics)
+        self._config = arguments | {"statistics": checked}
+        self.horizon, self.prediction, self.noise_samples = horizon, prediction, noise_samples
+        self.encoder = ObservationEncoder(
+            statistics=checked,
+            cameras=cameras,
+            in_channels=in_channels,
+            image_size=image_size,
+            width=width,
+            layers=layers,
+            keypoints=keypoints,
+            dim=dim,
+        )
+        self.actions = MinMax(statistics=checked, key="action")
+        self.denoiser = make_denoiser(denoiser, context_dim=self.encoder.out_dim, horizon=horizon, dim=dim, depth=depth)
+        self.register_buffer("alpha_bars", schedule.alpha_bars(schedule.squared_cosine_betas(train_steps)), persistent=False)
+        self.timesteps = schedule.ddim_timesteps(train_steps, sample_steps).tolist()
+
+    def config(self) -> dict[str, Any]:
+        """Return the keyword arguments that rebuild this policy, statistics included."""
+        return dict(self._config)
+
+    def loss(self, batch: PolicyBatch, generator: torch.Generator | None = None) -> Float[Tensor, " b"]:
+        """Return the denoising error per sample, averaged over `noise_samples` random noise levels."""
+        context = self.encoder(batch.observation).repeat_interleave(self.noise_samples, dim=0)
+        clean = self.actions.normalize(batch.actions).repeat_interleave(self.noise_samples, dim=0)  # (b k, t, 7)
+        noise = schedule.gaussian(tuple(clean.shape), device=clean.device, generator=generator)
+        step = self._random_steps(len(clean), generator)
+        alpha_bar = self.alpha_bars[step][:, None, None]
+        predicted = self.denoiser(schedule.add_noise(clean, noise, alpha_bar), self._time(step), context)
+        target = schedule.prediction_target(clean, noise, alpha_bar, self.prediction)
+        valid = batch.valid.repeat_interleave(self.noise_samples, dim=0)
+        return chunk_loss((predicted.float() - target).square(), valid).unflatten(0, (-1, self.noise_samples)).mean(-1)
+
+    @torch.no_grad()
+    def sample(self, observation: PolicyObservation, generator: torch.Generator | None = None) -> Float[Tensor, "b t 7"]:
+        """Draw one chunk of actions per observation, in physical units and inside the demonstrated range."""
+        context = self.encoder(observation)
+        batch, device = len(context), context.device
+        x = schedule.gaussian((batch, self.horizon, ACTION_DIM), device=device, generator=generator)
+        levels = [*self.alpha_bars[self.timesteps], torch.ones((), device=device)]
+        for i, step in enumerate(self.timesteps):
+            time = self._time(torch.full((batch,), step, device=device))
+            predicted = self.denoiser(x, time, context).float()
+            clean = schedule.clean_from_prediction(predicted, x, levels[i], self.prediction).clamp(-1, 1)
+            x = schedule.ddim_step(x, clean, alpha_bar=levels[i], alpha_bar_next=levels[i + 1])
+        return self.actions.unnormalize(x)
+
+    def _time(self, step: Tensor) -> Float[Tensor, " b"]:
+        return step.float() / len(self.alpha_bars)
+
+    def _random_steps(self, count: int, generator: torch.Generator | None) -> Tensor:
+        source = generator.device if generator is not None else self.alpha_bars.device
+        return torch.randint(len(self.alpha_bars), (count,), generator=generator, device=source).to(self.alpha_bars.device)

@@ -1,0 +1,78 @@
+"""Chunk regression: a transformer that answers with all actions at once (ACT, Zhao et al. 2023, without its latent)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from robot.batch import PolicyBatch, PolicyObservation
+from robot.policy.conditioning import ObservationEncoder
+from robot.policy.denoiser import AdaptiveTransformer
+from robot.policy.loss import chunk_loss
+from robot.policy.normalize import MinMax, Statistics, check_statistics
+
+
+class TransformerPolicy(nn.Module):
+    """One learned query per action, modulated by the observation.
+
+    The L1 error has the median as its optimum: where demonstrations disagree about the gripper, the answer is what most of them
+    did, open or closed, and not the dithering average between the two.
+    """
+
+    def __init__(
+        self,
+        *,
+        statistics: Statistics | None = None,
+        cameras: int = 2,
+        in_channels: int = 5,
+        image_size: int = 64,
+        horizon: int = 16,
+        width: int = 64,
+        layers: int = 4,
+        keypoints: int = 32,
+        dim: int = 128,
+        depth: int = 4,
+        heads: int = 4,
+    ):
+        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        super().__init__()
+        checked = check_statistics(statistics)
+        self._config = arguments | {"statistics": checked}
+        self.horizon = horizon
+        self.encoder = ObservationEncoder(
+            statistics=checked,
+            cameras=cameras,
+            in_channels=in_channels,
+            image_size=image_size,
+            width=width,
+            layers=layers,
+            keypoints=keypoints,
+            dim=dim,
+        )
+        self.actions = MinMax(statistics=checked, key="action")
+        self.queries = nn.Parameter(0.5 * torch.randn(horizon, dim))
+        self.condition = nn.Linear(self.encoder.out_dim, dim)
+        self.transformer = AdaptiveTransformer(dim=dim, depth=depth, heads=heads)
+
+    def config(self) -> dict[str, Any]:
+        """Return the keyword arguments that rebuild this policy, statistics included."""
+        return dict(self._config)
+
+    def loss(self, batch: PolicyBatch, generator: torch.Generator | None = None) -> Float[Tensor, " b"]:
+        """Return the L1 error of the normalised chunk per sample. Nothing is drawn: `generator` is there for the common signature."""
+        predicted = self._predict(batch.observation)
+        return chunk_loss(F.l1_loss(predicted, self.actions.normalize(batch.actions), reduction="none"), batch.valid)
+
+    @torch.no_grad()
+    def sample(self, observation: PolicyObservation, generator: torch.Generator | None = None) -> Float[Tensor, "b t 7"]:
+        """Return the chunk in physical units, inside the demonstrated range."""
+        return self.actions.unnormalize(self._predict(observation).clamp(-1, 1))
+
+    def _predict(self, observation: PolicyObservation) -> Float[Tensor, "b t 7"]:
+        condition = self.condition(self.encoder(observation))
+        queries = self.queries.expand(len(condition), -1, -1)
+        return self.transformer(queries, condition).float()

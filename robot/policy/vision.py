@@ -1,0 +1,88 @@
+"""Composites to features: one small CNN per camera, told by language what to look for.
+
+PixelUnshuffle(4) first, then 3x3 convolutions on a quarter of the resolution: on a CPU this trains three times faster than strided
+stems at full resolution, and there is no normalisation layer to pay for.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from robot.types import InputError
+
+PATCH = 4  # pixels folded into channels by PixelUnshuffle
+
+
+class SpatialSoftmax(nn.Module):
+    """Expected image coordinates in [-1, 1] of K learned keypoints (Finn et al. 2016)."""
+
+    grid: Tensor
+
+    def __init__(self, *, channels: int, keypoints: int, size: int):
+        super().__init__()
+        self.project = nn.Conv2d(channels, keypoints, 1)
+        axis = torch.linspace(-1.0, 1.0, size)
+        y, x = torch.meshgrid(axis, axis, indexing="ij")
+        self.register_buffer("grid", torch.stack([x.flatten(), y.flatten()], dim=-1), persistent=False)
+
+    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k2"]:
+        attention = self.project(features).flatten(2).float().softmax(-1)  # (b, k, h*w), in float32: positions need the digits
+        return (attention @ self.grid).flatten(1)
+
+
+class CameraEncoder(nn.Module):
+    """Encode one camera: (b, c, h, w) in [0, 1] and a goal vector to `2 * keypoints + width` features."""
+
+    def __init__(self, *, in_channels: int, image_size: int, width: int, layers: int, keypoints: int, goal_dim: int):
+        super().__init__()
+        if image_size % PATCH:
+            raise InputError(f"got image_size {image_size}, expected a multiple of {PATCH}: use 64 or 96")
+        self.stem = nn.Conv2d(in_channels * PATCH**2, width, 3, padding=1)
+        self.convolutions = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(layers - 1))
+        self.film = nn.Linear(goal_dim, 2 * width * (layers - 1))
+        nn.init.zeros_(self.film.weight)
+        nn.init.zeros_(self.film.bias)
+        self.keypoints = SpatialSoftmax(channels=width, keypoints=keypoints, size=image_size // PATCH)
+        self.out_dim = 2 * keypoints + width
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, image: Float[Tensor, "b c h w"], goal: Float[Tensor, "b g"]) -> Float[Tensor, "b f"]:
+        x = F.pixel_unshuffle(2 * image - 1, PATCH).contiguous(memory_format=torch.channels_last)  # (b, 16 c, h/4, w/4)
+        x = self.stem(x).relu()
+        film = self.film(goal)[:, :, None, None].chunk(2 * len(self.convolutions), dim=1)
+        for i, convolution in enumerate(self.convolutions):
+            scale, shift = film[2 * i], film[2 * i + 1]
+            x = x + (convolution(x) * (1 + scale) + shift).relu()
+        # avg_pool2d and not mean: its gradient stays channels_last, and with it all the gradients upstream.
+        return torch.cat([self.keypoints(x), F.avg_pool2d(x, x.shape[-1]).flatten(1).float()], dim=-1)
+
+
+class VisionEncoder(nn.Module):
+    """One `CameraEncoder` per camera; their features side by side."""
+
+    def __init__(
+        self, *, cameras: int, in_channels: int, image_size: int, width: int, layers: int, keypoints: int, goal_dim: int
+    ):
+        super().__init__()
+        if not 1 <= in_channels <= 6:
+            raise InputError(f"got in_channels {in_channels}, expected 3 (masked RGB), 5 (+ target, destination) or 6 (+ gripper)")
+        self.in_channels, self.image_size = in_channels, image_size
+        self.cameras = nn.ModuleList(
+            CameraEncoder(
+                in_channels=in_channels, image_size=image_size, width=width, layers=layers, keypoints=keypoints, goal_dim=goal_dim
+            )
+            for _ in range(cameras)
+        )
+        self.out_dim = cameras * (2 * keypoints + width)
+
+    def forward(self, images: Float[Tensor, "b n 6 h w"], goal: Float[Tensor, "b g"]) -> Float[Tensor, "b f"]:
+        expected = (len(self.cameras), self.image_size, self.image_size)
+        if (images.shape[1], *images.shape[3:]) != expected:
+            raise InputError(
+                f"got images of shape {tuple(images.shape)}, expected (batch, {expected[0]}, 6, {expected[1]}, {expected[2]}): "
+                "use the cameras and policy_size that the policy was built for"
+            )
+        return torch.cat([camera(images[:, i, : self.in_channels], goal) for i, camera in enumerate(self.cameras)], dim=-1)

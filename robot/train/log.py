@@ -1,0 +1,101 @@
+"""Where training reports to: a JSONL file always, a progress bar for people, Weights & Biases when wanted."""
+
+from __future__ import annotations
+
+import json
+import netrc
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from robot.types import InputError
+
+WANDB_MODES = ("auto", "online", "offline", "disabled")
+
+
+class RunLog:
+    """Pass it to `train(log=...)`: a callable `(step, values)`, to be used as a context manager.
+
+    After a resume, steps since the last checkpoint are reported again: the last line of a step in log.jsonl counts.
+    """
+
+    def __init__(
+        self,
+        directory: Path | str,
+        *,
+        total_steps: int,
+        name: str = "train",
+        wandb_mode: str = "auto",
+        config: Mapping[str, Any] | None = None,
+        progress: bool = True,
+    ):
+        if wandb_mode not in WANDB_MODES:
+            raise InputError(f"got wandb_mode {wandb_mode!r}, expected one of {list(WANDB_MODES)}")
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._jsonl = (self.directory / "log.jsonl").open("a", buffering=1)
+        self._wandb = _start_wandb(wandb_mode, directory=self.directory, name=name, config=config)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[values]}"),
+            disable=not progress,
+        )
+        self._task = self._progress.add_task(name, total=total_steps, values="")
+
+    def __enter__(self) -> RunLog:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+        self._jsonl.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+    def __call__(self, step: int, values: Mapping[str, float]) -> None:
+        """Report values after `step` finished steps."""
+        self._jsonl.write(json.dumps({"step": step, "time_unix_s": time.time(), **values}) + "\n")
+        self._progress.update(self._task, completed=step, values=f"loss {values['loss']:.4f}" if "loss" in values else "")
+        if self._wandb is not None:
+            self._wandb.log(dict(values), step=step)
+
+
+def resolve_mode(mode: str) -> str:
+    """Return "online" for "auto" when a Weights & Biases key is there, "offline" when none is; other modes as they are."""
+    if mode != "auto":
+        return mode
+    return os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
+
+
+def _has_key() -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        return netrc.netrc().authenticators("api.wandb.ai") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _start_wandb(mode: str, *, directory: Path, name: str, config: Mapping[str, Any] | None) -> Any | None:
+    mode = resolve_mode(mode)
+    if mode == "disabled":
+        return None
+    import wandb  # lazily: it costs a second and a background process
+
+    return wandb.init(
+        project=os.environ.get("WANDB_PROJECT", "robot"),
+        name=name,
+        dir=str(directory),
+        config=dict(config or {}),
+        mode=mode,  # type: ignore[arg-type]
+        settings=wandb.Settings(console="off", silent=True),
+    )

@@ -1,0 +1,67 @@
+"""The state of a training run in one file: what `train` needs to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from robot.train.checkpoint import read_tensors, write_tensors
+from robot.types import InputError
+
+FILE_NAME = "training.safetensors"
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # AdamW's state of one parameter
+
+
+def save_state(
+    directory: Path,
+    *,
+    step: int,
+    module: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+) -> None:
+    """Write weights, average, optimizer and random states after `step` finished steps, atomically."""
+    tensors: dict[str, Tensor] = {"rng.torch": torch.get_rng_state(), "rng.generator": generator.get_state()}
+    if torch.cuda.is_available():
+        tensors["rng.cuda"] = torch.cuda.get_rng_state()
+    tensors |= {f"module.{k}": v for k, v in module.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{name}": state[name] for name in MOMENTS}
+    write_tensors(directory / FILE_NAME, tensors, {"step": step})
+
+
+def load_state(
+    directory: Path,
+    *,
+    module: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+) -> int:
+    """Inverse of `save_state`: restore everything in place and return the number of finished steps (0: there is nothing)."""
+    file = directory / FILE_NAME
+    if not file.is_file():
+        return 0
+    tensors, header = read_tensors(file)
+    take = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
+    try:
+        module.load_state_dict(take("module."))
+        average.load_state_dict(take("average."))
+    except RuntimeError as error:
+        raise InputError(
+            f"got a training state {file} of another module, expected one of this {type(module).__name__}: "
+            "train in another folder or delete it"
+        ) from error
+    moments = take("optimizer.")
+    indices = sorted({int(key.split(".")[0]) for key in moments})
+    state = {i: {name: moments[f"{i}.{name}"] for name in MOMENTS} for i in indices}
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    torch.set_rng_state(tensors["rng.torch"])
+    generator.set_state(tensors["rng.generator"])
+    if "rng.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["rng.cuda"])
+    return int(header["step"])
