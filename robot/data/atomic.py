@@ -17,7 +17,11 @@ from pathlib import Path
 from robot.types import InputError
 
 _SUFFIX = ".tmp"  # does not end in .parquet, so that readers which glob for *.parquet never see a temporary
-_NO_SPACE = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "the file size limit is hit"}
+_NO_SPACE = {
+    errno.ENOSPC: "a full disk",
+    errno.EDQUOT: "a used-up disk quota",
+    errno.EFBIG: "a file size limit",
+}
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Shaped, UInt8
 
 IMAGES_PER_EPISODE = 10  # image statistics come from a sample, as in LeRobot: reading every pixel would double the writing time
 
@@ -15,10 +15,10 @@ IMAGES_PER_EPISODE = 10  # image statistics come from a sample, as in LeRobot: r
 class Statistics:
     """Statistics of `count` values of one feature; the arrays share the feature's shape (D,) or, for images, (C, 1, 1)."""
 
-    mean: Float[np.ndarray, "..."]
-    std: Float[np.ndarray, "..."]
-    min: Float[np.ndarray, "..."]
-    max: Float[np.ndarray, "..."]
+    mean: np.ndarray
+    std: np.ndarray
+    min: np.ndarray
+    max: np.ndarray
     count: int
 
 

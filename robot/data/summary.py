@@ -1,4 +1,4 @@
-"""What an episode file says about itself in its footer: all of an Episode but its arrays, and where it stands in the dataset."""
+"""What an episode file says in its footer: all of an Episode but its arrays, and its place in the dataset."""
 
 from __future__ import annotations
 

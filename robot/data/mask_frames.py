@@ -1,0 +1,150 @@
+"""Frames that train the mask head, on disk in shards: a shard is one Parquet file of PNGs, written atomically.
+
+A generator numbers its shards; after a kill it asks `missing` which are still to be made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Bool, Int, UInt8
+
+from robot.batch import LanguageTokens, MaskBatch
+from robot.data import png
+from robot.data.atomic import remove_stale
+from robot.data.parquet import explaining, read_table, write_table
+from robot.types import InputError, Label
+
+FRAMES_PER_SHARD = 500  # about 12 MB at 128x128: a kill loses seconds of rendering
+_PRESENCE = ("target_visible", "destination_visible")
+_SCHEMA = pa.schema(
+    [
+        ("image", pa.binary()),
+        ("label", pa.binary()),
+        ("goal", pa.string()),
+        *((name, pa.bool_()) for name in _PRESENCE),
+        ("camera", pa.string()),
+        ("scene", pa.string()),
+        ("seed", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class MaskRecord:
+    """One labelled frame and a goal that may or may not be about what it shows."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    label: UInt8[np.ndarray, "h w"]
+    goal: str
+    target_visible: bool
+    destination_visible: bool
+    camera: str
+    scene: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class MaskFrames:
+    """F records in memory; `goals[goal_ids[f]]` is the sentence of frame f, `presence` is (target, destination) visible."""
+
+    images: UInt8[np.ndarray, "f h w 3"]
+    labels: UInt8[np.ndarray, "f h w"]
+    presence: Bool[np.ndarray, "f 2"]
+    goal_ids: Int[np.ndarray, " f"]
+    goals: tuple[str, ...]
+    cameras: tuple[str, ...]
+    scenes: tuple[str, ...]
+    seeds: Int[np.ndarray, " f"]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, indices: Int[np.ndarray, " b"], *, language: LanguageTokens) -> MaskBatch:
+        """Return frames as a training batch; row g of `language` holds the tokens of `goals[g]`."""
+        return MaskBatch(
+            frames=torch.from_numpy(self.images[indices]).permute(0, 3, 1, 2).contiguous(),
+            language=language[torch.from_numpy(self.goal_ids[indices])],
+            labels=torch.from_numpy(self.labels[indices]),
+            presence=torch.from_numpy(self.presence[indices].astype(np.float32)),
+        )
+
+
+class MaskFrameStore:
+    """Shards of mask-training frames in one folder."""
+
+    def __init__(self, root: Path) -> None:
+        """Open a folder, existing or not, and remove what killed writers left in it."""
+        self.root = Path(root)
+        remove_stale(self.root)
+
+    def append_shard(self, index: int, records: Sequence[MaskRecord]) -> None:
+        """Write one shard; it is there, whole and on the disk, when this returns. Refuses an index that is taken."""
+        if index in self.shards():
+            raise InputError(f"got shard {index}, expected one that {self.root} lacks: see `missing(n)`")
+        for record in records:
+            _check(record)
+        if len({record.image.shape for record in records}) != 1:
+            raise InputError(f"got {len(records)} records for shard {index}, expected at least one, all of one image size")
+        rows = [{**vars(r), "image": png.encode(r.image), "label": png.encode(r.label)} for r in records]
+        write_table(self._path(index), pa.Table.from_pylist(rows, schema=_SCHEMA))
+
+    def shards(self) -> list[int]:
+        """Return the indices of the stored shards, sorted."""
+        matches = (re.fullmatch(r"shard-(\d+)\.parquet", path.name) for path in self.root.glob("shard-*.parquet"))
+        return sorted(int(match[1]) for match in matches if match)
+
+    def missing(self, n: int) -> list[int]:
+        """Return the shards below `n` that are still to be made."""
+        return sorted(set(range(n)) - set(self.shards()))
+
+    def load(self, *, shards: Sequence[int] | None = None, progress: Callable[[int, int], None] | None = None) -> MaskFrames:
+        """Read shards (all by default) into memory as uint8; `progress` hears (shards done, shards in all)."""
+        chosen = self.shards() if shards is None else list(shards)
+        if not chosen:
+            raise InputError(f"got no shards in {self.root}, expected at least one: generate mask frames first")
+        columns, images, labels = [], [], []
+        for done, index in enumerate(chosen, start=1):
+            with explaining(self._path(index), remedy=f"delete it and generate shard {index} again (`missing` will name it)"):
+                shard = read_table(self._path(index))
+                images.append(png.decode_all(shard["image"].to_pylist()))
+                labels.append(png.decode_all(shard["label"].to_pylist()))
+                columns.append(shard.drop_columns(["image", "label"]))
+            if progress is not None:
+                progress(done, len(chosen))
+        return _in_memory(pa.concat_tables(columns), images=np.concatenate(images), labels=np.concatenate(labels))
+
+    def _path(self, index: int) -> Path:
+        return self.root / f"shard-{index:05d}.parquet"
+
+
+def _in_memory(columns: pa.Table, *, images: np.ndarray, labels: np.ndarray) -> MaskFrames:
+    sentences = columns["goal"].to_pylist()
+    number = {sentence: index for index, sentence in enumerate(dict.fromkeys(sentences))}
+    return MaskFrames(
+        images=images,
+        labels=labels,
+        presence=np.stack([columns[name].to_numpy() for name in _PRESENCE], axis=1),
+        goal_ids=np.array([number[sentence] for sentence in sentences]),
+        goals=tuple(number),
+        cameras=tuple(columns["camera"].to_pylist()),
+        scenes=tuple(columns["scene"].to_pylist()),
+        seeds=columns["seed"].to_numpy(),
+    )
+
+
+def _check(record: MaskRecord) -> None:
+    image, label = record.image, record.label
+    if image.dtype != np.uint8 or label.dtype != np.uint8 or image.shape != (*label.shape, 3):
+        raise InputError(
+            f"got image {image.dtype} {image.shape} with label {label.dtype} {label.shape}, expected uint8 (H, W, 3) "
+            "and (H, W): render both at one size"
+        )
+    if label.max() > max(Label):
+        raise InputError(f"got label {label.max()}, expected a value of robot.types.Label, at most {int(max(Label))}")

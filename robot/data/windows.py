@@ -1,0 +1,190 @@
+"""Training windows at memory speed: every frame of the demonstrations as uint8 in one tensor, batches by indexing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Generator, Tensor
+
+from robot.batch import LanguageTokens, PolicyBatch, PolicyObservation
+from robot.data.statistics import of_vectors, to_json
+from robot.data.store import EpisodeStore
+from robot.types import ACTION_DIM, PROPRIO_DIM, Episode, Goal, InputError
+
+PAST_END = -1  # a step after the episode's last frame, in the indices of a window
+
+# (frames (T, N, H, W, 3), labels (T, N, H, W) or None where the episode has none, goal) -> composites (T, N, 6, h, w)
+Compose = Callable[[UInt8[np.ndarray, "t n h w 3"], UInt8[np.ndarray, "t n h w"] | None, Goal], UInt8[np.ndarray, "t n 6 h w"]]
+Encode = Callable[[list[str]], LanguageTokens]
+Progress = Callable[[int, int], None]  # (episodes done, episodes in all)
+Augment = Callable[[Float[Tensor, "b n 6 h w"], Generator], Float[Tensor, "b n 6 h w"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """F frames of E episodes laid end to end, N cameras, G goals.
+
+    Composites are uint8 (masked RGB, then target, destination and gripper coverage), proprio and actions physical. Episode e
+    holds the frames [starts[e], starts[e] + lengths[e]); `weights` are the episodes' demonstration weights, and an episode of
+    weight 0 is never drawn.
+    """
+
+    composites: UInt8[Tensor, "f n 6 h w"]
+    proprio: Float[Tensor, "f 10"]
+    actions: Float[Tensor, "f 7"]
+    goal_ids: Int[Tensor, " f"]
+    starts: Int[Tensor, " e"]
+    lengths: Int[Tensor, " e"]
+    weights: Float[Tensor, " e"]
+    language: LanguageTokens
+
+    # Derived once, so that a draw costs no search.
+    _episode: Tensor = field(init=False, repr=False)  # (F,) episode of each frame
+    _last: Tensor = field(init=False, repr=False)  # (F,) last frame of each frame's episode
+    _drawable: Tensor = field(init=False, repr=False)  # (<= F,) frames of weight > 0
+
+    def __post_init__(self) -> None:
+        frames, total = len(self.composites), int(self.lengths.sum())
+        if not frames == len(self.proprio) == len(self.actions) == len(self.goal_ids) == total:
+            raise InputError(
+                f"got {frames} composites, {len(self.proprio)} proprio rows, {len(self.actions)} actions, {len(self.goal_ids)} "
+                f"goal ids and episodes of {total} frames in all, expected the same number of each: concatenate them per frame"
+            )
+        if not bool((self.weights > 0).any()):
+            raise InputError(f"got {len(self.weights)} episodes, none of weight > 0, expected at least one to train on")
+        episode = torch.repeat_interleave(torch.arange(len(self.lengths)), self.lengths)
+        object.__setattr__(self, "_episode", episode)
+        object.__setattr__(self, "_last", (self.starts + self.lengths - 1)[episode])
+        object.__setattr__(self, "_drawable", torch.nonzero(self.weights[episode] > 0).squeeze(1))
+
+    def __len__(self) -> int:
+        return len(self.composites)
+
+    def sample(self, batch_size: int, generator: Generator, horizon: int) -> Int[Tensor, "b t"]:
+        """Draw windows uniformly over frames: the frames of `horizon` steps, PAST_END beyond the episode's last."""
+        drawn = torch.randint(len(self._drawable), (batch_size,), generator=generator, device=generator.device)
+        return self.windows_from(self._drawable[drawn.cpu()], horizon)
+
+    def windows_from(self, first: Int[Tensor, " b"], horizon: int) -> Int[Tensor, "b t"]:
+        """Return the windows that start at given frames."""
+        steps = first[:, None] + torch.arange(horizon)
+        return torch.where(steps <= self._last[first, None], steps, PAST_END)
+
+    def batch(self, indices: Int[Tensor, "b t"], *, device: torch.device | str = "cpu") -> PolicyBatch:
+        """Return the windows as a batch: what was seen at the first step, and the actions of all steps.
+
+        Steps past the end hold still: a zero delta with the episode's last gripper target, `valid` False. Images cross to
+        `device` as uint8, a quarter of the bytes, and become floats in [0, 1] there.
+        """
+        first, valid = indices[:, 0], indices != PAST_END
+        hold = torch.zeros_like(self.actions[first])
+        hold[:, -1] = self.actions[self._last[first], -1]
+        actions = torch.where(valid[..., None], self.actions[indices.clamp(min=0)], hold[:, None])
+        images = self.composites.index_select(0, first).to(device)  # whole rows: faster than [first]
+        observation = PolicyObservation(
+            images=images.to(torch.float32).div_(255),
+            proprio=self.proprio[first].to(device),
+            language=self.language[self.goal_ids[first]].to(device),
+        )
+        return PolicyBatch(observation=observation, actions=actions.to(device), valid=valid.to(device))
+
+    def sample_weights(self, indices: Int[Tensor, "b t"]) -> Float[Tensor, " b"]:
+        """Return the demonstration weight of each window, to multiply its loss by."""
+        return self.weights[self._episode[indices[:, 0]]]
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        horizon: int,
+        generator: Generator,
+        augment: Augment | None = None,
+        device: torch.device | str = "cpu",
+    ) -> Iterator[tuple[PolicyBatch, Float[Tensor, " b"]]]:
+        """Draw (batch, demonstration weights) forever; `augment` acts on the float composites, on `device`."""
+        while True:
+            indices = self.sample(batch_size, generator, horizon)
+            batch = self.batch(indices, device=device)
+            yield batch if augment is None else _augmented(batch, augment, generator), self.sample_weights(indices).to(device)
+
+    def action_statistics(self) -> dict[str, list]:
+        """Return mean, std, min and max of the actions (7 each), in physical units."""
+        return to_json(of_vectors(self.actions.numpy()))
+
+    def proprio_statistics(self) -> dict[str, list]:
+        """Return mean, std, min and max of the proprioception (10 each), in physical units."""
+        return to_json(of_vectors(self.proprio.numpy()))
+
+    def statistics(self) -> dict[str, dict[str, list]]:
+        """Return what a policy's constructor takes as normalisation statistics."""
+        return {"action": self.action_statistics(), "proprio": self.proprio_statistics()}
+
+
+def _augmented(batch: PolicyBatch, augment: Augment, generator: Generator) -> PolicyBatch:
+    seen = batch.observation
+    images = augment(seen.images, generator)
+    observation = PolicyObservation(images=images, proprio=seen.proprio, language=seen.language)
+    return PolicyBatch(observation=observation, actions=batch.actions, valid=batch.valid)
+
+
+def load_windows(
+    store: EpisodeStore,
+    *,
+    compose: Compose,
+    language: Encode,
+    indices: Sequence[int] | None = None,
+    cameras: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Windows:
+    """Load episodes (all, or those of `indices`), one at a time: the raw frames of one episode are all that is ever in memory.
+
+    `cameras` names the order of the camera axis; it is that of the recordings when left out.
+    """
+    chosen = sorted(store.indices()) if indices is None else list(indices)
+    if not chosen:
+        raise InputError(f"got no episodes to load from {store.root}, expected at least one: collect some first")
+    summaries = [store.summary(index) for index in chosen]
+    cameras = tuple(summaries[0].image_shapes) if cameras is None else tuple(cameras)
+    lengths = torch.tensor([summary.length for summary in summaries])
+    starts = lengths.cumsum(0) - lengths
+    goals = {text: number for number, text in enumerate(dict.fromkeys(summary.goal.text for summary in summaries))}
+    frames = int(lengths.sum())
+    proprio, actions = torch.empty(frames, PROPRIO_DIM), torch.empty(frames, ACTION_DIM)
+    composites = None
+    for done, (index, start) in enumerate(zip(chosen, starts.tolist(), strict=True), start=1):
+        episode = store.read(index)
+        composed = torch.as_tensor(compose(*_camera_axis(episode, cameras), episode.goal))
+        if composites is None:  # its size is known once the first episode is composed
+            composites = torch.empty((frames, *composed.shape[1:]), dtype=torch.uint8)
+        rows = slice(start, start + len(episode))
+        composites[rows] = composed
+        proprio[rows], actions[rows] = torch.from_numpy(episode.proprio), torch.from_numpy(episode.actions)
+        if progress is not None:
+            progress(done, len(chosen))
+    assert composites is not None
+    return Windows(
+        composites=composites,
+        proprio=proprio,
+        actions=actions,
+        goal_ids=torch.tensor([goals[summary.goal.text] for summary in summaries]).repeat_interleave(lengths),
+        starts=starts,
+        lengths=lengths,
+        weights=torch.tensor([summary.weight for summary in summaries]),
+        language=language(list(goals)),
+    )
+
+
+def _camera_axis(episode: Episode, cameras: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    shapes = {camera: images.shape[1:] for camera, images in episode.images.items()}
+    if not set(cameras) <= set(shapes) or len({shapes[camera] for camera in cameras}) != 1:
+        raise InputError(
+            f"got images {shapes} in episode {episode.index}, expected cameras {list(cameras)} of one size: "
+            "name the cameras to load, or collect at one image size"
+        )
+    frames = np.stack([episode.images[camera] for camera in cameras], axis=1)
+    labelled = all(camera in episode.labels for camera in cameras)
+    return frames, np.stack([episode.labels[camera] for camera in cameras], axis=1) if labelled else None
