@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
 from robot.types import Label
+
+Wrap = Callable[[type], type]  # what the renderer does to a robosuite class, so that it compiles light meshes
 
 
 class Expert(Protocol):
@@ -24,12 +26,16 @@ class RobosuiteTask(Protocol):
     name: str
     horizon: int  # control steps
 
-    def make(self, **options: Any) -> Any:
+    def make(self, *, wrap: Wrap, **options: Any) -> Any:
         """Build the raw robosuite environment, renderers off; `options` are the robosuite keywords shared by every task."""
         ...
 
-    def goal(self, env: Any, *, rng: np.random.Generator, held_out: bool) -> str:
-        """Return one of many wordings of the current episode's goal; a tenth of the wordings are held out."""
+    def begin(self, env: Any, *, scene: str, seed: int, index: int) -> str:
+        """Reset `env` to the initial state of (scene, seed, index), which depends on nothing else; return the goal's words."""
+        ...
+
+    def degrade(self, image: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
+        """Return the (H, W, 3) frame as the current scene's sensor sees it."""
         ...
 
     def roles(self, env: Any) -> Mapping[str, Label]:
@@ -37,5 +43,9 @@ class RobosuiteTask(Protocol):
         ...
 
     def success(self, env: Any) -> bool: ...
+
+    def wrong_object(self, env: Any) -> bool:
+        """Say whether the robot holds something that the goal does not name."""
+        ...
 
     def expert(self, env: Any, *, rng: np.random.Generator) -> Expert: ...

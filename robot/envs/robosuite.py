@@ -1,0 +1,230 @@
+"""Any robosuite task behind the env API: physical actions, fast upright frames, ground truth on demand."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import mujoco
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+from robot.envs.decimate import accelerate
+from robot.envs.env import RobotEnv, action_space, observation_space
+from robot.envs.registry import make_task
+from robot.envs.render import SceneRenderer, camera_intrinsics, camera_pose
+from robot.envs.task import Expert
+from robot.types import InputError, Label
+
+MAX_DELTA_M, MAX_DELTA_RAD = 0.05, 0.5  # robosuite's OSC_POSE output limits
+GRIPPER_GAP_M = 0.08
+CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}  # ours: robosuite's
+SUCCESS_STEPS = 3  # success must hold this long, so that a bounce is none
+
+
+class RobosuiteEnv(RobotEnv):
+    """A robosuite task with the Panda and OSC_POSE.
+
+    The initial state is a function of (task, scene, seed, episode index). `reset(seed=s)` starts at episode 0 of seed `s`;
+    every later reset moves one episode on, `options={"episode": k, "scene": name}` says otherwise.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
+
+    def __init__(
+        self,
+        *,
+        task: str,
+        scene: str = "clean",
+        image_size: int = 128,
+        control_dt_s: float = 0.05,
+        horizon: int | None = None,
+        segmentation: bool = False,
+        shadows: bool = False,
+        samples: int = 0,
+        mesh_faces: int = 400,
+        render_mode: str | None = "rgb_array",
+    ) -> None:
+        if image_size < 16 or image_size > 1024:
+            raise InputError(f"got image_size={image_size}, expected 16 to 1024 pixels; pass for example image_size=128")
+        self.task, self.scene, self.image_size, self.control_dt_s = make_task(task), scene, image_size, control_dt_s
+        self.cameras, self.render_mode, self.segmentation = tuple(CAMERAS), render_mode, segmentation
+        self.horizon = horizon or self.task.horizon
+        self.action_space = action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
+        self.observation_space = observation_space(cameras=self.cameras, image_size=image_size)
+        logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
+        self.sim = self.task.make(
+            wrap=lambda cls: accelerate(cls, faces=mesh_faces),
+            robots="Panda",
+            has_renderer=False,
+            has_offscreen_renderer=False,
+            use_camera_obs=False,
+            control_freq=1.0 / control_dt_s,
+            horizon=10**9,
+            ignore_done=True,
+            hard_reset=False,
+            initialization_noise=None,
+        )
+        self._renderer = SceneRenderer(self.model, height=image_size, width=image_size, shadows=shadows, samples=samples)
+        self._site = self.sim.robots[0].eef_site_id["right"]
+        self._base = self.model.body("robot0_base").id
+        self._fingers = [self.model.joint(f"gripper0_right_finger_joint{k}").qposadr[0] for k in (1, 2)]
+        self._seed, self._episode = 0, -1
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        return self.sim.sim.model._model
+
+    @property
+    def data(self) -> mujoco.MjData:
+        return self.sim.sim.data._data
+
+    # --- Gymnasium
+
+    def reset(
+        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        super().reset(seed=seed)
+        options = options or {}
+        if seed is not None:
+            self._seed, self._episode = seed, -1
+        self._episode = int(options.get("episode", self._episode + 1))
+        scene = str(options.get("scene", self.scene))
+        self.goal = self.task.begin(self.sim, scene=scene, seed=self._seed, index=self._episode)
+        self._sensor_rng = np.random.default_rng([self._seed, self._episode, 1])
+        self._labels_of_geoms = self._geom_labels()
+        self._steps, self._held = 0, 0
+        return self._observe(), self._info(success=False)
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        return self.execute(np.asarray(action)[None])
+
+    def execute(self, actions: Float32[np.ndarray, "t 7"]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Execute actions one control step after the other and look only after the last; stop at success or the horizon."""
+        success = truncated = False
+        for action in actions:
+            self.sim.step(self._to_robosuite(action))
+            self._steps += 1
+            self._held = self._held + 1 if self.task.success(self.sim) else 0
+            success, truncated = self._held >= SUCCESS_STEPS, self._steps >= self.horizon
+            if success or truncated:
+                break
+        return self._observe(), float(success), success, truncated and not success, self._info(success=success)
+
+    def render(self) -> UInt8[np.ndarray, "h w 3"]:  # type: ignore[override]
+        """Return the agentview frame."""
+        frame = self._renderer.render(self.data, CAMERAS["agentview"]).rgb
+        assert frame is not None
+        return frame
+
+    def close(self) -> None:
+        self._renderer.close()
+
+    # --- ground truth, on demand
+
+    def label_maps(self) -> dict[str, UInt8[np.ndarray, "h w"]]:
+        """Return a robot.types.Label per pixel for every camera."""
+        return {name: self._labels_of_geoms[self._geom_ids(name)] for name in self.cameras}
+
+    def instance_maps(self) -> dict[str, np.ndarray]:
+        """Return the root body id per pixel (int32, -1 where nothing is seen) for every camera."""
+        roots = np.append(self.model.body_rootid[self.model.geom_bodyid], -1).astype(np.int32)
+        return {name: roots[self._geom_ids(name)] for name in self.cameras}
+
+    def depth(self, camera: str) -> Float32[np.ndarray, "h w"]:
+        """Return metric depth [m] along the optical axis."""
+        depth = self._renderer.render(self.data, CAMERAS[camera], rgb=False, depth=True).depth
+        assert depth is not None
+        return depth
+
+    def camera_matrices(self, camera: str) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "4 4"]]:
+        """Return the intrinsics K [px] and T_world_camera [m] (OpenCV axes: x right, y down, z forward)."""
+        name = CAMERAS[camera]
+        return camera_intrinsics(self.model, name, self.image_size, self.image_size), camera_pose(self.model, self.data, name)
+
+    def object_states(self) -> dict[str, Float[np.ndarray, " 7"]]:
+        """Return position [m] and quaternion (w, x, y, z) in the world frame of every free body."""
+        free = [j for j in range(self.model.njnt) if self.model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE]
+        address = {self.model.body(self.model.jnt_bodyid[j]).name: self.model.jnt_qposadr[j] for j in free}
+        return {name: self.data.qpos[a : a + 7].copy() for name, a in address.items()}
+
+    def expert(self, *, rng: np.random.Generator) -> Expert:
+        """Return a scripted expert for the episode that has just begun."""
+        return self.task.expert(self.sim, rng=rng)
+
+    # --- inside
+
+    def _to_robosuite(self, action: np.ndarray) -> np.ndarray:
+        """Scale a physical action to OSC_POSE's -1..1 and robosuite's gripper sign (-1 open, +1 close)."""
+        low, high = self.action_space.low, self.action_space.high  # type: ignore[attr-defined]
+        if action.shape != (7,) or not np.isfinite(action).all():
+            raise InputError(f"got action {action}, expected 7 finite numbers; check the policy's output")
+        clipped = np.clip(action, low, high)
+        return np.concatenate([clipped[:3] / MAX_DELTA_M, clipped[3:6] / MAX_DELTA_RAD, [1.0 - 2.0 * clipped[6]]])
+
+    def _observe(self) -> dict[str, Any]:
+        now = np.array([self.data.time])
+        return {
+            "images": {name: self._frame(name) for name in self.cameras},
+            "proprio": self._proprio(),
+            "goal": {"text": self.goal},
+            "time": {name: now.copy() for name in (*self.cameras, "proprio")},
+        }
+
+    def _frame(self, camera: str) -> UInt8[np.ndarray, "h w 3"]:
+        image = self._renderer.render(self.data, CAMERAS[camera]).rgb
+        assert image is not None
+        return self.task.degrade(image, rng=self._sensor_rng)
+
+    def _proprio(self) -> dict[str, np.ndarray]:
+        base_rotation = self.data.xmat[self._base].reshape(3, 3)
+        position = base_rotation.T @ (self.data.site_xpos[self._site] - self.data.xpos[self._base])
+        rotation = base_rotation.T @ self.data.site_xmat[self._site].reshape(3, 3)
+        gap = abs(self.data.qpos[self._fingers[0]]) + abs(self.data.qpos[self._fingers[1]])
+        return {
+            "ee_position": position.astype(np.float32),
+            "ee_rotation": np.clip(rotation[:, :2].T.reshape(6), -1.0, 1.0).astype(np.float32),
+            "gripper": np.clip([gap / GRIPPER_GAP_M], 0.0, 1.0).astype(np.float32),
+        }
+
+    def _info(self, *, success: bool) -> dict[str, Any]:
+        info: dict[str, Any] = {
+            "success": success,
+            "wrong_object": self.task.wrong_object(self.sim),
+            "seed": self._seed,
+            "episode": self._episode,
+            "steps": self._steps,
+        }
+        if self.segmentation:
+            info["segmentation"] = self.label_maps()
+        return info
+
+    def _geom_ids(self, camera: str) -> np.ndarray:
+        ids = self._renderer.render(self.data, CAMERAS[camera], rgb=False, segmentation=True).geom_ids
+        assert ids is not None
+        return ids
+
+    def _geom_labels(self) -> UInt8[np.ndarray, " g"]:
+        """Return the Label of every geom; the last entry is for pixels that show nothing (geom id -1)."""
+        labels = np.zeros(self.model.ngeom + 1, dtype=np.uint8)
+        roles: Mapping[str, Label] = self.task.roles(self.sim)
+        for geom in range(self.model.ngeom):
+            labels[geom] = self._label(self.model.geom_bodyid[geom], roles)
+        return labels
+
+    def _label(self, body: int, roles: Mapping[str, Label]) -> int:
+        """Return the role of a body: its own name's, or the nearest ancestor's."""
+        while body > 0:
+            name = self.model.body(body).name
+            if name in roles:
+                return int(roles[name])
+            if name.startswith("gripper0") or name == "robot0_right_hand":
+                return int(Label.GRIPPER)
+            body = self.model.body_parentid[body]
+        return int(Label.BACKGROUND)
+
+
+def state_names() -> Sequence[str]:
+    """Return the names of the 10 proprioceptive values, in order."""
+    return ("x", "y", "z", "r11", "r21", "r31", "r12", "r22", "r32", "gripper")

@@ -1,0 +1,81 @@
+"""`pick` and `place` on the tabletop: reset, roles, success."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from robot.envs.sensor import degrade
+from robot.envs.tabletop import catalogue as cat
+from robot.envs.tabletop.bodies import SHAPES
+from robot.envs.tabletop.expert import TabletopExpert
+from robot.envs.tabletop.scene import Scene, sample_scene
+from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
+from robot.envs.task import Expert, Wrap
+from robot.types import Label
+
+LIFTED_M = 0.05  # above where it rested
+RESTING_SPEED_M_S = 0.05
+PICK_HORIZON, PLACE_HORIZON = 100, 160
+
+
+class TabletopTask:
+    """One task of the tabletop family."""
+
+    def __init__(self, *, name: str) -> None:
+        self.name = name
+        self.horizon = PICK_HORIZON if name == "pick" else PLACE_HORIZON
+        self.scene: Scene | None = None
+
+    def make(self, *, wrap: Wrap, **options: Any) -> TabletopWorld:
+        return wrap(TabletopWorld)(**options)
+
+    def begin(self, env: TabletopWorld, *, scene: str, seed: int, index: int) -> str:
+        self.scene = sample_scene(task=self.name, scene=scene, seed=seed, index=index)
+        arm = env.robots[0]
+        if not hasattr(self, "_home"):
+            self._home = np.array(arm.init_qpos)
+        arm.init_qpos = self._home + np.array(self.scene.joint_noise)
+        env.reset()
+        env.apply(self.scene)
+        self._rest = {p.body: float(env.position(p.body)[2]) for p in self.scene.placements}
+        return self.scene.goal
+
+    def degrade(self, image: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
+        style = self._scene.style
+        return degrade(image, noise_sigma=style.noise_sigma, blur_sigma=style.blur_sigma, exposure=style.exposure, rng=rng)
+
+    def roles(self, env: TabletopWorld) -> Mapping[str, Label]:
+        named = {self._scene.target: Label.TARGET, self._scene.destination: Label.DESTINATION}
+        return {env.root_body(name): label for name, label in named.items() if name is not None}
+
+    def success(self, env: TabletopWorld) -> bool:
+        """Say whether the target is held above the table (pick), or rests in its destination, let go (place)."""
+        scene = self._scene
+        if scene.target is None:
+            return False
+        if scene.destination is None:
+            return self._lifted(env, scene.target)
+        return self._placed(env, scene.target, scene.destination) and not env.touches_gripper(scene.target)
+
+    def wrong_object(self, env: TabletopWorld) -> bool:
+        return any(self._lifted(env, p.body) for p in self._scene.placements if p.body != self._scene.target)
+
+    def expert(self, env: TabletopWorld, *, rng: np.random.Generator) -> Expert:
+        return TabletopExpert(env, scene=self._scene, rng=rng)
+
+    @property
+    def _scene(self) -> Scene:
+        assert self.scene is not None, "begin() comes first"
+        return self.scene
+
+    def _lifted(self, env: TabletopWorld, body: str) -> bool:
+        return bool(env.position(body)[2] - self._rest[body] > LIFTED_M) and env.touches_gripper(body)
+
+    def _placed(self, env: TabletopWorld, body: str, destination: str) -> bool:
+        shape = SHAPES[cat.body_names()[destination]]
+        offset = env.position(body) - env.position(destination)
+        inside = np.hypot(*offset[:2]) < shape.inner_radius and -0.01 < offset[2] < shape.height + 0.05
+        return bool(inside) and env.speed(body) < RESTING_SPEED_M_S and env.position(destination)[2] < TABLE_TOP_M + 0.03
