@@ -114,6 +114,12 @@ def mesh_assets() -> list[ET.Element]:
     return elements
 
 
+def _leaning(*, tilt: float, heading: float) -> tuple[float, float, float, float]:
+    """Return the quaternion (w, x, y, z) of a turn by `tilt` about y and then by `heading` about z [rad]."""
+    (ct, st), (ch, sh) = (np.cos(tilt / 2), np.sin(tilt / 2)), (np.cos(heading / 2), np.sin(heading / 2))
+    return ch * ct, -sh * st, ch * st, sh * ct
+
+
 def _hollow(parent: ET.Element, *, shape: str) -> None:
     """Add the floor disc, the ring of wall boxes and the smooth visual mesh."""
     wall, thickness = PROFILES[shape]
@@ -131,7 +137,7 @@ def _hollow(parent: ET.Element, *, shape: str) -> None:
                 kind="box",
                 size=(thickness / 2, half_width, half_length),
                 pos=(radius * np.cos(angle), radius * np.sin(angle), height),
-                euler=_text((0, tilt, angle)),
+                quat=_text(_leaning(tilt=tilt, heading=angle)),
                 density="200",
                 **COLLISION,
             )
