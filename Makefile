@@ -1,0 +1,52 @@
+# make train: sets up, then demonstrations -> mask -> policy -> evaluation -> report.   make test: sets up, then the tests.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+# The first of these that is Python 3.11; a pyenv shim can be on PATH and still refuse to run.
+PYTHON = $(or $(shell for p in python3.11 python3 /usr/bin/python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo "$$p" && break; done),python3.11)
+ENV ?= robosuite
+ARGS ?=
+PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
+
+.PHONY: help setup system train test test-slow format check clean
+
+help:  ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: system $(STAMP)  ## Install into .venv what requirements.lock lists, and the system's GL libraries; idempotent
+
+system:
+	@$(PYTHON) tools/setup.py system
+
+$(STAMP): requirements.lock pyproject.toml tools/setup.py | system
+	@$(PYTHON) tools/setup.py environment
+	@touch $@
+
+train: setup  ## Set up, then train and evaluate: `make train ENV=robosuite ARGS="train.steps=100"`
+	$(BIN)/python train_policy.py env=$(ENV) $(ARGS)
+
+test: setup  ## Set up, then run the tests that take milliseconds
+	$(PYTEST) $(ARGS)
+
+test-slow: setup  ## Set up, then run the tests that take minutes
+	$(PYTEST) -m slow $(ARGS)
+
+format: setup  ## Format the code and fix what ruff can fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: setup  ## All that CI checks: format, lint, types, layers, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+clean:  ## Remove .venv and caches; keeps runs/ and data/
+	rm -rf .venv .pytest_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -type d -not -path './data/*' -not -path './runs/*' -prune -exec rm -rf {} +

@@ -1,0 +1,98 @@
+"""Where commands meet Hydra: compose the config, check it, run the command; a bad override is one sentence and exit code 2."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import hydra
+import yaml
+from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException, SearchPathException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+
+from robot.command import main_guard, stop
+from robot.types import InputError
+
+Command = Callable[[DictConfig], None]
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+# Commands write into their own run directory (robot.command): no working directory, log file or outputs/ of Hydra's.
+QUIET = (
+    "hydra.run.dir=.",
+    "hydra.sweep.dir=.cache/multirun",
+    "hydra.output_subdir=null",
+    "hydra.job.chdir=false",
+    "hydra/job_logging=none",
+    "hydra/hydra_logging=none",
+)
+
+
+def hydra_command(config_name: str, *, configs: Path = CONFIGS) -> Callable[[Command], Callable[[], None]]:
+    """Decorate `main(config)` into a command: `configs/<config_name>.yaml` composed with the command line's overrides.
+
+    `main` gets a config without missing values, its interpolations resolved. Exit codes are those of robot.command.
+    """
+
+    def decorate(main: Command) -> Callable[[], None]:
+        @main_guard  # inside Hydra, which would print a line of its own about every exception that reaches it
+        @functools.wraps(main)
+        def checked(config: DictConfig) -> None:
+            require_values(config)
+            main(config)
+
+        run = hydra.main(version_base=None, config_path=str(configs), config_name=config_name)(checked)
+
+        @main_guard
+        @functools.wraps(main)
+        def command() -> None:
+            os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to here instead of printing
+            sys.argv[1:] = with_quiet(sys.argv[1:])
+            try:
+                run()
+            except (ConfigCompositionException, OverrideParseException, SearchPathException, yaml.YAMLError) as error:
+                stop(sentence(error))
+
+        return command
+
+    return decorate
+
+
+def with_quiet(arguments: Sequence[str]) -> list[str]:
+    """Insert QUIET before the first override: argparse wants all overrides side by side, and later ones win."""
+    is_override = [not a.startswith("-") and ("=" in a or a.startswith("~")) for a in arguments]
+    first = is_override.index(True) if any(is_override) else 0
+    return [*arguments[:first], *QUIET, *arguments[first:]]
+
+
+def require_values(config: DictConfig) -> None:
+    """Resolve interpolations in place; raise InputError for what has no value, before any long work starts."""
+    try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        OmegaConf.resolve(config)
+    except InterpolationResolutionError as error:
+        raise InputError(f"{first_line(error)}; correct the reference to it at {error.full_key}") from error
+    if missing:
+        raise InputError(f"no value for {', '.join(missing)}; add {' '.join(f'{key}=...' for key in missing)} to the command")
+
+
+def sentence(error: Exception) -> str:
+    """Say what was wrong with an override, what was expected and what to do."""
+    cause = error.__cause__
+    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        return f"got {group}={choice}, expected one of {', '.join(sorted(error.options))}; choose one of these"
+    if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
+        keys = ", ".join(sorted(str(key) for key in cause.parent_node if key != "hydra"))
+        return f"got {cause.full_key}, which the config does not have, expected one of {keys}; correct the name"
+    if isinstance(error, OverrideParseException):
+        return f"got {error.override}, expected key=value; quote what the shell or Hydra would split"
+    return first_line(error) if isinstance(error, SearchPathException | MissingConfigException) else str(error)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a message; the rest are Hydra's search path and OmegaConf's bookkeeping."""
+    return str(error).partition("\n")[0]

@@ -1,0 +1,81 @@
+import sys
+
+import pytest
+
+from launch.hydra_main import QUIET, hydra_command, with_quiet
+from robot.types import InputError
+
+MAIN = "defaults:\n  - env: lift\n  - _self_\nsteps: 3\ndata: ???\ndouble: ${steps}\n"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run a command with the given arguments in an empty directory and return the config it was given."""
+    (tmp_path / "configs/env").mkdir(parents=True)
+    (tmp_path / "configs/main.yaml").write_text(MAIN)
+    (tmp_path / "configs/env/lift.yaml").write_text("name: lift\n")
+    (tmp_path / "configs/env/stack.yaml").write_text("name: stack\n")
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+
+    def run(*arguments):
+        seen = []
+
+        @hydra_command("main", configs=tmp_path / "configs")
+        def main(config):
+            seen.append(config)
+            if config.steps < 0:
+                raise InputError(f"got {config.steps} steps, expected at least 0; pass steps=0 or more")
+
+        monkeypatch.setattr(sys, "argv", ["main", *arguments])
+        main()
+        return seen[0]
+
+    return run
+
+
+def refusal(run, capsys, *arguments):
+    """Return what a refused command says; it must be one line and exit code 2."""
+    with pytest.raises(SystemExit) as stopped:
+        run(*arguments)
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2 and said.count("\n") == 1, said
+    return said
+
+
+def test_overrides_reach_the_command(run):
+    config = run("env=stack", "data=here", "steps=5")
+    assert (config.env.name, config.data, config.double) == ("stack", "here", 5)
+
+
+def test_hydra_leaves_nothing_in_the_working_directory(run, tmp_path):
+    run("data=here")
+    assert list((tmp_path / "cwd").iterdir()) == []
+
+
+def test_unknown_group_option_names_the_valid_choices(run, capsys):
+    assert "got env=foo, expected one of lift, stack" in refusal(run, capsys, "env=foo", "data=here")
+
+
+def test_unknown_key_names_the_valid_keys(run, capsys):
+    assert "got stepz, which the config does not have, expected one of data, double, env, steps" in refusal(
+        run, capsys, "stepz=1", "data=here"
+    )
+
+
+def test_missing_value_says_what_to_add(run, capsys):
+    assert "add data=... to the command" in refusal(run, capsys)
+
+
+def test_broken_override_is_quoted_back(run, capsys):
+    assert "got steps=[1, expected key=value" in refusal(run, capsys, "steps=[1", "data=here")
+
+
+def test_input_error_of_the_command_is_said_once(run, capsys):
+    assert "error: got -1 steps" in refusal(run, capsys, "steps=-1", "data=here")
+
+
+def test_quiet_overrides_stand_beside_those_of_the_person():
+    assert with_quiet(["-m", "env=a,b", "--info"]) == ["-m", *QUIET, "env=a,b", "--info"]
+    assert with_quiet(["--cfg", "job"]) == [*QUIET, "--cfg", "job"]
