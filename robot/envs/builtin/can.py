@@ -2,74 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from robot.envs.builtin.base import BuiltinTask, unwrapped
 from robot.envs.builtin.grasp import pick_up, release_at
-from robot.envs.builtin.motion import OPEN, Pose, ScriptedExpert, Style, Target, body_pose, hand_pose, top_down
-from robot.envs.builtin.wordings import choose_wording
-from robot.types import Label
+from robot.envs.builtin.motion import (
+    OPEN,
+    Manner,
+    Pose,
+    ScriptedExpert,
+    Target,
+    body_pose,
+    body_yaw,
+    hand_pose,
+    nearest_yaw,
+    top_down,
+)
+from robot.envs.task import Wrap
 
 CAN, MARKER, BIN = "Can_main", "VisualCan_main", "bin2"
 NEUTRAL_YAW = np.pi / 2  # fingers open along the robot's y axis at reset
 YAW_SPREAD_RAD = 0.4  # the can is round: any finger direction grasps it
 GRASP_ABOVE_CENTRE_M = 0.012  # the palm stays clear of the bin's walls
-# Where the can is let go, relative to the centre of its compartment: a corner that the arm reaches, 9 cm off its walls.
+# Where the can is let go, relative to the centre of its compartment: the part that the arm reaches, clear of the
+# dividers. The can drops the last 3 cm, so that opening fingers clear them too.
 RELEASE_M, RELEASE_SPREAD_M = np.array([-0.045, -0.065, 0.03]), np.array([0.015, 0.02, 0.01])
+UPRIGHT = 0.7  # cosine of the can's tilt
 LIFT_M, CARRY_M = 0.14, 0.08  # the bins' walls rise 9 cm above the floor that the can stands on
 
 
-class CanTask:
-    """robot.envs.task.RobosuiteTask for PickPlaceCan."""
+class CanTask(BuiltinTask):
+    """robosuite's PickPlaceCan."""
 
     name = "can"
     horizon = 250
+    target = CAN
+    destinations = (BIN, MARKER)
 
-    def make(self, *, wrap: Callable[[type], type] = lambda cls: cls, **options: Any) -> Any:
+    def make(self, *, wrap: Wrap = unwrapped, **options: Any) -> Any:
         """Build the raw environment."""
         from robosuite.environments.manipulation.pick_place import PickPlaceCan
 
         return wrap(PickPlaceCan)(**options)
 
-    def goal(self, env: Any, *, rng: np.random.Generator, held_out: bool) -> str:
-        return choose_wording(self.name, rng=rng, held_out=held_out)
-
-    def roles(self, env: Any) -> Mapping[str, Label]:
-        """Include the translucent can that marks the compartment: the bin has four, and only one counts."""
-        return {CAN: Label.TARGET, BIN: Label.DESTINATION, MARKER: Label.DESTINATION}
-
-    def success(self, env: Any) -> bool:
-        return bool(env._check_success())
-
     def expert(self, env: Any, *, rng: np.random.Generator) -> ScriptedExpert:
-        style = Style.draw(rng)
+        manner = Manner.draw(rng)
         yaw = NEUTRAL_YAW + rng.uniform(-YAW_SPREAD_RAD, YAW_SPREAD_RAD)
         release = RELEASE_M + rng.uniform(-RELEASE_SPREAD_M, RELEASE_SPREAD_M)
-        steps = script(env, style=style, yaw_rad=yaw, release_m=release)
-        return ScriptedExpert(env=env, script=steps, noise=style.noise, rng=rng)
+        steps = script(env, manner=manner, yaw_rad=yaw, release_m=release)
+        return ScriptedExpert(env=env, script=steps, noise=manner.noise, rng=rng)
 
 
-def script(env: Any, *, style: Style, yaw_rad: float, release_m: np.ndarray) -> Iterator[Target]:
+def script(env: Any, *, manner: Manner, yaw_rad: float, release_m: np.ndarray) -> Iterator[Target]:
     """Yield targets forever: pick the can up, let it go in its compartment, and begin again if it is not there."""
+    can = env.objects[env.object_id]
+    grasp = lambda: grasp_pose(body_pose(env, CAN), manner=manner, yaw_rad=yaw_rad)  # noqa: E731
+    place = lambda: body_pose(env, MARKER).position + release_m  # noqa: E731
     while True:
-        grasp = lambda: Pose(  # noqa: E731
-            body_pose(env, CAN).position + style.offset_m + np.array([0.0, 0.0, GRASP_ABOVE_CENTRE_M]),
-            top_down(yaw_rad, tilt_rad=style.tilt_rad),
-        )
-        can = env.objects[env.object_id]
-        held = yield from pick_up(env, model=can, grasp=grasp, lift_m=LIFT_M, style=style)
+        held = yield from pick_up(env, model=can, grasp=grasp, lift_m=LIFT_M, manner=manner)
         if held:
-            place = lambda: compartment(env) + release_m  # noqa: E731
             yield from release_at(
-                env, model=can, body=CAN, place=place, rotation=top_down(yaw_rad), carry_m=CARRY_M, style=style
+                env,
+                model=can,
+                body=CAN,
+                place=place,
+                rotation=top_down(body_yaw(hand_pose(env))),
+                carry_m=CARRY_M,
+                tolerance_m=0.015,  # it is dropped: there is nothing to be precise about
+                manner=manner,
             )
         pose = hand_pose(env)
         while env._check_success():
             yield Target(pose, OPEN)
 
 
-def compartment(env: Any) -> np.ndarray:
-    """Return where the centre of a can that stands in the middle of its compartment is, m in the world."""
-    return body_pose(env, MARKER).position
+def grasp_pose(can: Pose, *, manner: Manner, yaw_rad: float) -> Pose:
+    """Return the hand over the can, fingers along `yaw_rad`; across the axis of a can that has fallen over."""
+    axis = can.rotation[:, 2]
+    if abs(axis[2]) > UPRIGHT:
+        above = can.position + [0.0, 0.0, GRASP_ABOVE_CENTRE_M]
+        return Pose(above + manner.offset_m, top_down(yaw_rad, tilt_rad=manner.tilt_rad))
+    across = nearest_yaw(np.arctan2(axis[1], axis[0]) + np.pi / 2, to_rad=NEUTRAL_YAW, period_rad=np.pi)
+    return Pose(can.position, top_down(across))

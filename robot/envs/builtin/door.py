@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from robot.envs.builtin.base import BuiltinTask, unwrapped
 from robot.envs.builtin.motion import (
     CLOSED,
     OPEN,
+    Manner,
     Pose,
     Script,
     ScriptedExpert,
-    Style,
     Target,
     body_pose,
     hand_pose,
     stay,
     travel,
 )
-from robot.envs.builtin.wordings import choose_wording
-from robot.types import Label
+from robot.envs.task import Wrap
 
 DOOR, LATCH = "Door_door", "Door_latch"
 HANDLE_M = np.array([0.075, -0.10, 0.0])  # centre of the handle's bar in the latch body, from door_lock.xml
 HINGE_M = np.array([0.255, 0.0, 0.0])  # the hinge in the door body, from door_lock.xml
+# The hand in the latch body, as columns: fingers open along -z, palm looks along +y, into the door.
+FACING = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]])
 UNLATCHED_RAD = 1.25  # the latch's tip clears the frame at 1.16
 OPEN_RAD = 0.38  # the hinge stops at 0.4, and success is 0.3
 FINGERS_CLOSE_STEPS = 8
@@ -35,31 +37,22 @@ LOST_M = 0.03  # a fingertip is 2 cm wide
 LEAD_TURN_RAD, LEAD_PULL_RAD = 0.45, 0.16  # how far ahead of the joint the hand aims, which sets its force
 
 
-class DoorTask:
-    """robot.envs.task.RobosuiteTask for Door with its latch."""
+class DoorTask(BuiltinTask):
+    """robosuite's Door, with its latch; the door's body includes the handle."""
 
     name = "door"
     horizon = 300
+    target = DOOR
 
-    def make(self, *, wrap: Callable[[type], type] = lambda cls: cls, **options: Any) -> Any:
+    def make(self, *, wrap: Wrap = unwrapped, **options: Any) -> Any:
         """Build the raw environment."""
         from robosuite.environments.manipulation.door import Door
 
-        return wrap(Door)(**{"use_latch": True, **options})
-
-    def goal(self, env: Any, *, rng: np.random.Generator, held_out: bool) -> str:
-        return choose_wording(self.name, rng=rng, held_out=held_out)
-
-    def roles(self, env: Any) -> Mapping[str, Label]:
-        """The door's body includes its handle."""
-        return {DOOR: Label.TARGET}
-
-    def success(self, env: Any) -> bool:
-        return bool(env._check_success())
+        return wrap(Door)(**options)
 
     def expert(self, env: Any, *, rng: np.random.Generator) -> ScriptedExpert:
-        style, grip = Style.draw(rng), Grip.draw(rng)
-        return ScriptedExpert(env=env, script=script(env, style=style, grip=grip), noise=style.noise, rng=rng)
+        manner, grip = Manner.draw(rng), Grip.draw(rng)
+        return ScriptedExpert(env=env, script=script(env, manner=manner, grip=grip), noise=manner.noise, rng=rng)
 
 
 @dataclass(frozen=True)
@@ -75,23 +68,22 @@ class Grip:
         return Grip(along_m=rng.uniform(0.025, 0.045), deep_m=rng.uniform(0.0, 0.01), lean_rad=rng.uniform(-0.05, 0.15))
 
 
-def script(env: Any, *, style: Style, grip: Grip) -> Iterator[Target]:
+def script(env: Any, *, manner: Manner, grip: Grip) -> Iterator[Target]:
     """Yield targets forever: grip, turn, pull, and begin again when the handle slips out."""
     while True:
-        if (yield from grip_handle(env, style=style, grip=grip)):
-            if (yield from turn(env, grip=grip)):
-                yield from pull(env, grip=grip)
+        if (yield from grip_handle(env, manner=manner, grip=grip)) and (yield from turn(env, grip=grip)):
+            yield from pull(env, grip=grip)
         pose = hand_pose(env)
         while env._check_success():
             yield Target(pose, CLOSED)
 
 
-def grip_handle(env: Any, *, style: Style, grip: Grip) -> Script:
-    """Come from above the bar, straddle it and close."""
-    hover = lambda: back_off(grip_pose(env, grip=grip), by_m=style.hover_m)  # noqa: E731
-    yield from travel(env, hover, gripper=OPEN, tolerance_m=0.02, max_delta_m=style.max_delta_m)
+def grip_handle(env: Any, *, manner: Manner, grip: Grip) -> Script:
+    """Come from in front of the bar, straddle it and close."""
+    hover = lambda: back_off(grip_pose(env, grip=grip), by_m=manner.hover_m)  # noqa: E731
+    yield from travel(env, hover, gripper=OPEN, tolerance_m=0.02, max_delta_m=manner.max_delta_m)
     yield from travel(
-        env, lambda: grip_pose(env, grip=grip), gripper=OPEN, tolerance_m=0.008, max_delta_m=style.max_delta_m, patience=30
+        env, lambda: grip_pose(env, grip=grip), gripper=OPEN, tolerance_m=0.008, max_delta_m=manner.max_delta_m, patience=30
     )
     yield from stay(env, gripper=CLOSED, steps=FINGERS_CLOSE_STEPS)
     return not lost(env, grip=grip)
@@ -125,15 +117,13 @@ def pull(env: Any, *, grip: Grip) -> Script:
 def grip_pose(env: Any, *, grip: Grip, turn_rad: float = 0.0, swing_rad: float = 0.0) -> Pose:
     """Return the hand on the bar after the handle has turned by `turn_rad` and the door has swung by `swing_rad` more.
 
-    The hand is rigid with the bar: fingers open along the latch's axis, palm above the bar.
+    The hand is rigid with the bar: palm facing the door, fingers above and below the bar. It rolls as the handle turns.
     """
     door, latch = body_pose(env, DOOR), body_pose(env, LATCH)
     axis = latch.rotation[:, 1]
     turning = Rotation.from_rotvec(turn_rad * axis).as_matrix() @ latch.rotation
     position = latch.position + turning @ (HANDLE_M + [grip.along_m, grip.deep_m, 0.0])
-    # Palm facing the door, fingers across the bar; leaning lifts the palm above the bar.
-    facing = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]])  # columns: fingers -z, side -x, palm +y
-    rotation = turning @ Rotation.from_euler("x", -grip.lean_rad).as_matrix() @ facing
+    rotation = turning @ Rotation.from_euler("x", -grip.lean_rad).as_matrix() @ FACING
     swing = Rotation.from_rotvec([0.0, 0.0, swing_rad]).as_matrix()
     hinge = door.position + door.rotation @ HINGE_M
     return Pose(hinge + swing @ (position - hinge), swing @ rotation)
@@ -150,8 +140,10 @@ def lost(env: Any, *, grip: Grip) -> bool:
 
 
 def hinge_angle(env: Any) -> float:
+    """Return how far the door is open, rad."""
     return float(env.sim.data.qpos[env.hinge_qpos_addr])
 
 
 def latch_angle(env: Any) -> float:
+    """Return how far the handle is turned down, rad."""
     return float(env.sim.data.qpos[env.handle_qpos_addr])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from robot.envs.builtin.base import BuiltinTask, unwrapped
 from robot.envs.builtin.grasp import holds, pick_up
 from robot.envs.builtin.motion import (
     CLOSED,
+    Manner,
     Pose,
     ScriptedExpert,
-    Style,
     Target,
     body_pose,
     body_yaw,
@@ -20,51 +21,43 @@ from robot.envs.builtin.motion import (
     nearest_yaw,
     top_down,
 )
-from robot.envs.builtin.wordings import choose_wording
-from robot.types import Label
+from robot.envs.task import Wrap
 
 CUBE = "cube_main"
 LIFT_M = 0.10  # success is 4 cm of clearance above the table
 
 
-class LiftTask:
-    """robot.envs.task.RobosuiteTask for Lift."""
+class LiftTask(BuiltinTask):
+    """robosuite's Lift."""
 
     name = "lift"
     horizon = 100
+    target = CUBE
 
-    def make(self, *, wrap: Callable[[type], type] = lambda cls: cls, **options: Any) -> Any:
+    def make(self, *, wrap: Wrap = unwrapped, **options: Any) -> Any:
         """Build the raw environment. The seed is fixed: the cube's size is drawn from it while the model loads, and an
-        episode must depend on nothing but the seed of its reset."""
+        episode must depend on nothing but what `begin` is given.
+        """
         from robosuite.environments.manipulation.lift import Lift
 
         return wrap(Lift)(**{**options, "seed": 0})
 
-    def goal(self, env: Any, *, rng: np.random.Generator, held_out: bool) -> str:
-        return choose_wording(self.name, rng=rng, held_out=held_out)
-
-    def roles(self, env: Any) -> Mapping[str, Label]:
-        return {CUBE: Label.TARGET}
-
-    def success(self, env: Any) -> bool:
-        return bool(env._check_success())
-
     def expert(self, env: Any, *, rng: np.random.Generator) -> ScriptedExpert:
-        style = Style.draw(rng)
-        return ScriptedExpert(env=env, script=script(env, style=style), noise=style.noise, rng=rng)
+        manner = Manner.draw(rng)
+        return ScriptedExpert(env=env, script=script(env, manner=manner), noise=manner.noise, rng=rng)
 
 
-def script(env: Any, *, style: Style) -> Iterator[Target]:
+def script(env: Any, *, manner: Manner) -> Iterator[Target]:
     """Yield targets forever: pick the cube up, hold it, and begin again when it slips."""
     while True:
-        held = yield from pick_up(env, model=env.cube, grasp=lambda: grasp(env, style=style), lift_m=LIFT_M, style=style)
+        held = yield from pick_up(env, model=env.cube, grasp=lambda: grasp(env, manner=manner), lift_m=LIFT_M, manner=manner)
         pose = hand_pose(env)
         while held and holds(env, env.cube):
             yield Target(pose, CLOSED)
 
 
-def grasp(env: Any, *, style: Style) -> Pose:
+def grasp(env: Any, *, manner: Manner) -> Pose:
     """Return the hand over the cube's centre, the fingers along the side nearest to the neutral wrist."""
     cube = body_pose(env, CUBE)
     yaw = nearest_yaw(body_yaw(cube), to_rad=np.pi / 2, period_rad=np.pi / 2)
-    return Pose(cube.position + style.offset_m, top_down(yaw, tilt_rad=style.tilt_rad))
+    return Pose(cube.position + manner.offset_m, top_down(yaw, tilt_rad=manner.tilt_rad))

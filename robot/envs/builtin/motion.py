@@ -45,7 +45,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Style:
+class Manner:
     """How one episode is performed; drawn once so that demonstrations differ between episodes."""
 
     hover_m: float  # height of the approach above the grasp
@@ -55,8 +55,8 @@ class Style:
     noise: float  # standard deviation of the action noise, relative to the action bounds
 
     @staticmethod
-    def draw(rng: np.random.Generator) -> Style:
-        return Style(
+    def draw(rng: np.random.Generator) -> Manner:
+        return Manner(
             hover_m=rng.uniform(0.06, 0.12),
             offset_m=rng.uniform([-0.004, -0.004, -0.002], [0.004, 0.004, 0.006]),
             max_delta_m=rng.uniform(0.04, MAX_DELTA_M),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from robot.envs.builtin.grasp import pick_up, release_at
+from robot.envs.builtin.base import BuiltinTask, unwrapped
+from robot.envs.builtin.grasp import holds, pick_up, release_at
 from robot.envs.builtin.motion import (
     OPEN,
+    Manner,
     Pose,
     ScriptedExpert,
-    Style,
     Target,
     body_pose,
     body_yaw,
@@ -20,54 +21,54 @@ from robot.envs.builtin.motion import (
     nearest_yaw,
     top_down,
 )
-from robot.envs.builtin.wordings import choose_wording
-from robot.types import Label
+from robot.envs.task import Wrap
 
 RED, GREEN = "cubeA_main", "cubeB_main"
-HALF_HEIGHTS_M = 0.02 + 0.025  # of the red and of the green cube
+ON_TOP_M = np.array([0.0, 0.0, 0.02 + 0.025])  # half heights of the red and of the green cube
 LIFT_M = 0.10
 CARRY_M = 0.05  # how far above its place the cube is carried
 NEUTRAL_YAW = np.pi / 2  # fingers open along the robot's y axis at reset
 
 
-class StackTask:
-    """robot.envs.task.RobosuiteTask for Stack."""
+class StackTask(BuiltinTask):
+    """robosuite's Stack."""
 
     name = "stack"
     horizon = 200
+    target = RED
+    destinations = (GREEN,)
 
-    def make(self, *, wrap: Callable[[type], type] = lambda cls: cls, **options: Any) -> Any:
+    def make(self, *, wrap: Wrap = unwrapped, **options: Any) -> Any:
         """Build the raw environment."""
         from robosuite.environments.manipulation.stack import Stack
 
         return wrap(Stack)(**options)
 
-    def goal(self, env: Any, *, rng: np.random.Generator, held_out: bool) -> str:
-        return choose_wording(self.name, rng=rng, held_out=held_out)
-
-    def roles(self, env: Any) -> Mapping[str, Label]:
-        return {RED: Label.TARGET, GREEN: Label.DESTINATION}
-
-    def success(self, env: Any) -> bool:
-        return bool(env._check_success())
+    def wrong_object(self, env: Any) -> bool:
+        """Say whether the green cube is in the hand."""
+        return holds(env, env.cubeB)
 
     def expert(self, env: Any, *, rng: np.random.Generator) -> ScriptedExpert:
-        style = Style.draw(rng)
-        return ScriptedExpert(env=env, script=script(env, style=style), noise=style.noise, rng=rng)
+        manner = Manner.draw(rng)
+        return ScriptedExpert(env=env, script=script(env, manner=manner), noise=manner.noise, rng=rng)
 
 
-def script(env: Any, *, style: Style) -> Iterator[Target]:
+def script(env: Any, *, manner: Manner) -> Iterator[Target]:
     """Yield targets forever: pick the red cube up, put it on the green one, step back, and begin again if it fell."""
     while True:
-        yaw = grasp_yaw(red=body_pose(env, RED), green=body_pose(env, GREEN))
-        grasp = lambda yaw=yaw: Pose(  # noqa: E731
-            body_pose(env, RED).position + style.offset_m, top_down(yaw, tilt_rad=style.tilt_rad)
-        )
-        held = yield from pick_up(env, model=env.cubeA, grasp=grasp, lift_m=LIFT_M, style=style)
+        rotation = top_down(grasp_yaw(red=body_pose(env, RED), green=body_pose(env, GREEN)), tilt_rad=manner.tilt_rad)
+        grasp = lambda rotation=rotation: Pose(body_pose(env, RED).position + manner.offset_m, rotation)  # noqa: E731
+        held = yield from pick_up(env, model=env.cubeA, grasp=grasp, lift_m=LIFT_M, manner=manner)
         if held:
-            place = lambda: body_pose(env, GREEN).position + np.array([0.0, 0.0, HALF_HEIGHTS_M])  # noqa: E731
             yield from release_at(
-                env, model=env.cubeA, body=RED, place=place, rotation=place_rotation(env), carry_m=CARRY_M, style=style
+                env,
+                model=env.cubeA,
+                body=RED,
+                place=lambda: body_pose(env, GREEN).position + ON_TOP_M,
+                rotation=place_rotation(env),
+                carry_m=CARRY_M,
+                tolerance_m=0.005,
+                manner=manner,
             )
         pose = hand_pose(env)
         while env._check_success():
