@@ -4,17 +4,21 @@ What robosuite spends on a frame (shadow maps, reflections, four samples, collis
 Images are upright; pixel (row, column) covers u in [column, column + 1), v in [row, row + 1) of the OpenCV image plane.
 """
 
+# mujoco is a C extension without type stubs.
+# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
+import atexit
 import ctypes
 import importlib
 import os
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
 import mujoco
 import numpy as np
-from jaxtyping import Float32, Float64, Int32, UInt8
+from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 
 from robot.types import InputError
 
@@ -84,7 +88,10 @@ class Rendered:
 
 
 class SceneRenderer:
-    """A framebuffer of one size for one model. One renderer per process and thread; close it when done."""
+    """A framebuffer of one size for one model, with a GL context of its own; close it when done.
+
+    For perspective cameras given by `fovy`, as all of robosuite's are. Not safe to share between threads.
+    """
 
     def __init__(self, model: mujoco.MjModel, *, height: int, width: int, shadows: bool = False, samples: int = 0) -> None:
         if height < 1 or width < 1:
@@ -101,6 +108,7 @@ class SceneRenderer:
         self._option.sitegroup[:] = 0
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._viewport = mujoco.MjrRect(0, 0, width, height)
+        atexit.register(_close, weakref.ref(self))  # before mujoco.egl's own exit handler pulls the display away
 
     def render(
         self, data: mujoco.MjData, camera: str, *, rgb: bool = True, segmentation: bool = False, depth: bool = False
@@ -109,10 +117,7 @@ class SceneRenderer:
         if self._context is None:
             raise RuntimeError("render() after close()")
         self._gl.make_current()
-        self._camera.fixedcamid = _camera_id(self.model, camera)
-        mujoco.mjv_updateScene(
-            self.model, data, self._option, self._perturb, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene
-        )
+        self._update_scene(data, camera)
         image = z_buffer = geom_ids = None
         if rgb:
             image, z_buffer = self._draw(read_depth=depth)
@@ -144,6 +149,23 @@ class SceneRenderer:
             self._gl.free()
         self._context = self._gl = None
 
+    def __del__(self) -> None:
+        if getattr(self, "_context", None) is not None:
+            self.close()
+
+    def _update_scene(self, data: mujoco.MjData, camera: str) -> None:
+        """Collect what the camera may see: geoms outside its view are left out, which the pictures do not show."""
+        self._camera.fixedcamid = _camera_id(self.model, camera)
+        groups = self.model.geom_group.copy()
+        if not self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW]:  # what is out of view may throw a shadow into it
+            self.model.geom_group[outside_view(self.model, data, camera, aspect=self.width / self.height)] = COLLISION_GROUP
+        try:
+            mujoco.mjv_updateScene(
+                self.model, data, self._option, self._perturb, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene
+            )
+        finally:
+            self.model.geom_group[:] = groups
+
     def _draw(self, *, read_depth: bool) -> tuple[UInt8[np.ndarray, "h w 3"], Float32[np.ndarray, "h w"] | None]:
         image = np.empty((self.height, self.width, 3), dtype=np.uint8)
         z_buffer = np.empty((self.height, self.width), dtype=np.float32) if read_depth else None
@@ -169,6 +191,11 @@ class SceneRenderer:
         return to_geom[ids @ np.array([1, 1 << 8, 1 << 16], dtype=np.int32)]
 
 
+def _close(renderer: weakref.ref[SceneRenderer]) -> None:
+    if (alive := renderer()) is not None:
+        alive.close()
+
+
 def metric_depth(model: mujoco.MjModel, z_buffer: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
     """Turn a reversed z-buffer (1 at the near plane, 0 at the far plane) into metres along the optical axis; inf at 0.
 
@@ -177,6 +204,15 @@ def metric_depth(model: mujoco.MjModel, z_buffer: Float32[np.ndarray, "h w"]) ->
     near, far = model.vis.map.znear * model.stat.extent, model.vis.map.zfar * model.stat.extent
     inverse = (z_buffer.astype(np.float64) * (1 - near / far) + near / far) / near
     return np.where(z_buffer > 0, 1 / inverse, np.inf).astype(np.float32)
+
+
+def outside_view(model: mujoco.MjModel, data: mujoco.MjData, camera: str, *, aspect: float) -> Bool[np.ndarray, " geoms"]:
+    """Return which geoms have a bounding sphere wholly outside the camera's view. `aspect` is width / height."""
+    camera_id = _camera_id(model, camera)
+    centres = (data.geom_xpos - data.cam_xpos[camera_id]) @ data.cam_xmat[camera_id].reshape(3, 3)  # x right, y up, -z ahead
+    tangent = np.tan(0.5 * np.deg2rad(model.cam_fovy[camera_id])) * np.array([aspect, 1.0])
+    distance = (np.abs(centres[:, :2]) + centres[:, 2:] * tangent) / np.sqrt(1 + tangent**2)  # outwards, to the nearest planes
+    return (distance.max(axis=1) > model.geom_rbound) & (model.geom_rbound > 0)  # the bound of a plane is 0: unbounded
 
 
 def camera_intrinsics(model: mujoco.MjModel, camera: str, height: int, width: int) -> Float64[np.ndarray, "3 3"]:
@@ -199,6 +235,10 @@ def _camera_id(model: mujoco.MjModel, camera: str) -> int:
     if camera_id < 0:
         names = ", ".join(model.camera(i).name for i in range(model.ncam))
         raise InputError(f"got camera '{camera}', expected one of: {names}; name a camera of this model.")
+    if model.cam_projection[camera_id] != mujoco.mjtProjection.mjPROJ_PERSPECTIVE or model.cam_sensorsize[camera_id].any():
+        raise InputError(
+            f"got camera '{camera}' with orthographic or sensorsize, expected a perspective camera; give it `fovy`."
+        )
     return camera_id
 
 

@@ -21,9 +21,9 @@ PHYSICS_OF_GEOMS = ("geom_pos", "geom_quat", "geom_size", "geom_rbound", "geom_f
 def sphere(tmp_path):
     """A unit sphere of 5120 faces away from the origin; u is the height, from 0 at the bottom to 1 at the top."""
     mesh = trimesh.creation.icosphere(subdivisions=4)
-    lines = ["v %.6f %.6f %.6f" % tuple(v + (3, 2, 1)) for v in mesh.vertices]
-    lines += ["vt %.6f %.6f" % ((v[2] + 1) / 2, 0.25) for v in mesh.vertices]
-    lines += ["vn %.6f %.6f %.6f" % tuple(v) for v in mesh.vertices]
+    lines = [f"v {x + 3:.6f} {y + 2:.6f} {z + 1:.6f}" for x, y, z in mesh.vertices]
+    lines += [f"vt {(z + 1) / 2:.6f} 0.25" for _, _, z in mesh.vertices]
+    lines += [f"vn {x:.6f} {y:.6f} {z:.6f}" for x, y, z in mesh.vertices]
     lines += ["f " + " ".join(f"{i}/{i}/{i}" for i in face + 1) for face in mesh.faces]
     path = tmp_path / "sphere.obj"
     path.write_text("\n".join(lines) + "\n")
@@ -135,15 +135,17 @@ def test_a_relative_mesh_path_is_refused(tmp_path):
         decimate_meshes(model_xml("sphere.obj", geoms=SEEN + CORE), cache_dir=tmp_path)
 
 
+OFF = {"robots": "Panda", "has_renderer": False, "has_offscreen_renderer": False, "use_camera_obs": False, "seed": 1}
+
+
 @pytest.fixture(scope="module")
 def lifts():
     from robosuite.environments.manipulation.lift import Lift
 
-    options = dict(robots="Panda", has_renderer=False, has_offscreen_renderer=False, use_camera_obs=False, seed=1)
-    pair = Lift(**options), accelerate(Lift)(**options)
+    pair = Lift(**OFF), accelerate(Lift)(**OFF)
     for env in pair:
         env.reset()
-    yield pair
+    return pair
 
 
 def test_lift_keeps_under_a_quarter_of_its_faces(lifts):
@@ -164,12 +166,11 @@ def test_lift_keeps_its_collision_geoms(lifts, name):
 
 
 def test_lift_moves_the_same(lifts):
-    actions = np.random.default_rng(0).uniform(-1, 1, size=(5, 7))
+    start = lifts[0].sim.get_state().flatten()
     for env in lifts:
-        env.sim.set_state_from_flattened(lifts[0].sim.get_state().flatten() if env is lifts[0] else start)
+        env.sim.set_state_from_flattened(start)
         env.sim.forward()
-        start = env.sim.get_state().flatten()
-        for action in actions:
+        for action in np.random.default_rng(0).uniform(-1, 1, size=(5, 7)):
             env.step(action)
     np.testing.assert_array_equal(*(env.sim.get_state().flatten() for env in lifts))
 
@@ -188,7 +189,5 @@ def test_edit_xml_runs_before_compilation():
     def add_camera(xml):
         return xml.replace("<worldbody>", '<worldbody><camera name="extra" pos="0 0 3"/>')
 
-    env = accelerate(Lift, edit_xml=add_camera)(
-        robots="Panda", has_renderer=False, has_offscreen_renderer=False, use_camera_obs=False
-    )
+    env = accelerate(Lift, edit_xml=add_camera)(**OFF)
     assert env.sim.model._model.camera("extra").id >= 0

@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from robot.envs.render import SceneRenderer, camera_intrinsics, camera_pose, metric_depth, require_gl
+from robot.envs.render import SceneRenderer, camera_intrinsics, camera_pose, metric_depth, outside_view, require_gl
 from robot.types import InputError
 
 # The camera "front" stands 2 m before the origin on -y and looks along +y: image right is +x, image up is +z.
@@ -15,6 +15,7 @@ SCENE = """
   <asset>
     <texture name="green" type="2d" builtin="flat" width="8" height="8" rgb1="0 1 0" rgb2="0 1 0"/>
     <texture name="yellow" type="2d" builtin="flat" width="8" height="8" rgb1="1 1 0" rgb2="1 1 0"/>
+    <material name="first" rgba="1 0 1 1"/>
     <material name="cloth" texture="green" specular="0" shininess="0"/>
   </asset>
   <worldbody>
@@ -152,6 +153,36 @@ def test_segment_ids_are_whole_with_multisampling(scene):
     assert set(np.unique(ids)) == {-1, *(model.geom(name).id for name in ("red", "blue", "ball", "sheet"))}
 
 
+# The camera at the origin looks along -z, 45 degrees to either side vertically, twice that tangent horizontally; radius 0.1.
+@pytest.mark.parametrize(
+    ("centre", "outside"),
+    [
+        ("0 0 -1", False),
+        ("0 0 1", True),  # behind
+        ("0 1.14 -1", False),  # 0.14 / sqrt(2) = 0.099 beyond the upper plane
+        ("0 1.15 -1", True),
+        ("0 -1.15 -1", True),
+        ("2.2 0 -1", False),  # 0.2 / sqrt(5) = 0.089 beyond the right plane
+        ("2.3 0 -1", True),
+    ],
+)
+def test_a_sphere_is_outside_when_it_is_wholly_beyond_a_plane_of_the_view(centre, outside):
+    model = mujoco.MjModel.from_xml_string(
+        f'<mujoco><worldbody><camera name="c" fovy="90"/><geom size=".1" pos="{centre}"/></worldbody></mujoco>'
+    )
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    assert outside_view(model, data, "c", aspect=2.0).tolist() == [outside]
+
+
+def test_leaving_out_what_is_outside_changes_no_pixel(scene, renderer, monkeypatch):
+    culled = renderer.render(scene[1], "front", segmentation=True)
+    monkeypatch.setattr("robot.envs.render.outside_view", lambda model, *_, **__: np.zeros(model.ngeom, bool))
+    complete = renderer.render(scene[1], "front", segmentation=True)
+    np.testing.assert_array_equal(culled.rgb, complete.rgb)
+    np.testing.assert_array_equal(culled.geom_ids, complete.geom_ids)
+
+
 def test_two_renderers_keep_their_own_pictures(scene, renderer):
     other = SceneRenderer(scene[0], height=32, width=32)
     first = renderer.render(scene[1], "front").rgb
@@ -161,12 +192,29 @@ def test_two_renderers_keep_their_own_pictures(scene, renderer):
 
 
 def test_the_model_is_left_as_it_was(scene, renderer):
+    renderer.render(scene[1], "front")
     assert scene[0].vis.global_.offwidth == 640 and scene[0].vis.quality.shadowsize == 4096
+    assert scene[0].geom("floor").group == 1  # out of view, so left out of the picture, but not for good
 
 
 def test_an_unknown_camera_names_the_choices(scene, renderer):
     with pytest.raises(InputError, match="front, down"):
         renderer.render(scene[1], "behind")
+
+
+def test_an_orthographic_camera_is_refused():
+    model = mujoco.MjModel.from_xml_string(
+        '<mujoco><worldbody><camera name="c" projection="orthographic"/></worldbody></mujoco>'
+    )
+    with pytest.raises(InputError, match="perspective"):
+        camera_intrinsics(model, "c", 10, 10)
+
+
+def test_rendering_after_close_is_refused(scene):
+    renderer = SceneRenderer(scene[0], height=8, width=8)
+    renderer.close()
+    with pytest.raises(RuntimeError, match="close"):
+        renderer.render(scene[1], "front")
 
 
 def test_an_unknown_backend_is_refused(monkeypatch):
