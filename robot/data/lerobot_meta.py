@@ -84,13 +84,13 @@ def _stats(summaries: Sequence[EpisodeSummary]) -> dict:
 
 def _tasks(tasks: Sequence[str]) -> pa.Table:
     """Return the table that pandas reads back as a frame indexed by the sentence, which is how LeRobot keeps tasks."""
-    column = lambda name, kind, dtype: {  # noqa: E731
-        **{"name": name, "field_name": name, "pandas_type": kind, "numpy_type": dtype, "metadata": None}
-    }
+    shared = {"metadata": None}
+    task_index = {"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64"}
+    task = {"name": "task", "field_name": "task", "pandas_type": "unicode", "numpy_type": "object"}
     pandas = {
         "index_columns": ["task"],
         "column_indexes": [],
-        "columns": [column("task_index", "int64", "int64"), column("task", "unicode", "object")],
+        "columns": [task_index | shared, task | shared],
         "pandas_version": "2.2.0",
         "creator": {"library": "pyarrow", "version": pa.__version__},
     }

@@ -116,6 +116,12 @@ class MaskFrameStore:
                 images.append(png.decode_all(shard["image"].to_pylist()))
                 labels.append(png.decode_all(shard["label"].to_pylist()))
                 columns.append(shard.drop_columns(["image", "label"]))
+            size, expected = images[-1].shape[1:], images[0].shape[1:]
+            if size != expected:
+                raise InputError(
+                    f"got images {size} in shard {index}, expected {expected} as in shard {chosen[0]}: "
+                    "one folder has one image size, so generate them again into another folder"
+                )
             if progress is not None:
                 progress(done, len(chosen))
         return _in_memory(pa.concat_tables(columns), images=np.concatenate(images), labels=np.concatenate(labels))

@@ -21,7 +21,7 @@ def write_table(path: Path, table: pa.Table, *, indexed: Sequence[str] = ()) -> 
         sink,
         compression="NONE",  # PNG is compressed already and the rest is small
         use_dictionary=False,
-        write_statistics=list(indexed),
+        write_statistics=list(indexed),  # pyright: ignore[reportArgumentType]  # a list is documented, the stub says bool
         write_page_checksum=True,
     )
     write_bytes(path, memoryview(sink.getvalue()))

@@ -47,8 +47,7 @@ def combine(parts: Iterable[Statistics]) -> Statistics:
     """Return the statistics of the union of the parts (Chan et al. 1979, the parallel variance)."""
     parts = list(parts)
     counts = np.array([part.count for part in parts], np.float64)
-    share = counts / counts.sum()
-    average = lambda values: np.tensordot(share, np.stack(list(values)), axes=1)  # noqa: E731
+    average = lambda values: np.tensordot(counts, np.stack(list(values)), axes=1) / counts.sum()  # noqa: E731
     mean = average(part.mean for part in parts)
     variance = average(part.std**2 + (part.mean - mean) ** 2 for part in parts)
     return Statistics(

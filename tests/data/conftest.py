@@ -1,0 +1,76 @@
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from robot.types import Episode, Goal
+
+MakeEpisode = Callable[..., Episode]
+
+
+def _with_unchecked(episode: Episode, **changes) -> Episode:
+    """Replace fields past the type checks that only tests run: what a user's own recorder may well pass."""
+    broken = copy.copy(episode)
+    for name, value in changes.items():
+        object.__setattr__(broken, name, value)
+    return broken
+
+
+@pytest.fixture
+def with_unchecked() -> MakeEpisode:
+    return _with_unchecked
+
+
+def _episode(*, index: int = 0, steps: int = 4, text: str = "put the red cube on the plate", **changes) -> Episode:
+    """An episode of random pixels, 12x16, two cameras; the same index gives the same episode."""
+    rng = np.random.default_rng(index)
+    pixels = lambda high, *shape: rng.integers(0, high, (steps, 12, 16, *shape), dtype=np.uint8)  # noqa: E731
+    episode = Episode(
+        task="pick_place",
+        goal=Goal(text),
+        images={"agentview": pixels(256, 3), "wrist": pixels(256, 3)},
+        labels={"agentview": pixels(4), "wrist": pixels(4)},
+        proprio=rng.normal(size=(steps, 10)).astype(np.float32),
+        actions=rng.normal(size=(steps, 7)).astype(np.float32),
+        control_dt_s=0.05,
+        success=True,
+        seed=100 + index,
+        index=index,
+        scene="clutter",
+        tier="machine",
+        weight=0.5,
+        extra={"operator": "scripted"},
+    )
+    return replace(episode, **changes)
+
+
+@pytest.fixture
+def make_episode() -> MakeEpisode:
+    return _episode
+
+
+def _assert_same(a: Episode, b: Episode) -> None:
+    arrays = ("images", "labels")
+    for name in Episode.__dataclass_fields__:
+        left, right = getattr(a, name), getattr(b, name)
+        if name in arrays:
+            assert list(left) == list(right)
+            for camera in left:
+                np.testing.assert_array_equal(left[camera], right[camera])
+        elif name in ("proprio", "actions"):
+            assert left.dtype == right.dtype == np.float32
+            np.testing.assert_array_equal(left, right)
+        elif name != "goal":
+            assert left == right, name
+    assert a.goal.text == b.goal.text
+    assert len(a.goal.regions) == len(b.goal.regions)
+    for left, right in zip(a.goal.regions, b.goal.regions, strict=True):
+        assert (left.camera, left.box) == (right.camera, right.box)
+        np.testing.assert_array_equal(left.mask, right.mask)
+
+
+@pytest.fixture
+def assert_same() -> Callable[[Episode, Episode], None]:
+    return _assert_same

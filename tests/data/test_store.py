@@ -1,0 +1,142 @@
+import json
+
+import numpy as np
+import pytest
+
+from robot.data.store import EpisodeStore
+from robot.types import Goal, InputError, Region
+
+
+def test_an_episode_reads_back_as_it_was_written(tmp_path, make_episode, assert_same):
+    store = EpisodeStore(tmp_path)
+    store.append(make_episode(index=3))
+    assert_same(EpisodeStore(tmp_path).read(3), make_episode(index=3))
+
+
+def test_regions_of_a_goal_read_back_with_and_without_a_mask(tmp_path, make_episode, assert_same):
+    mask = np.zeros((12, 16), bool)
+    mask[2:4, 5:9] = True
+    regions = (Region("wrist", (5.0, 2.0, 9.0, 4.0), mask), Region("agentview", (0.0, 0.5, 3.0, 4.0)))
+    episode = make_episode(goal=Goal("put this there", regions))
+    store = EpisodeStore(tmp_path)
+    store.append(episode)
+    assert_same(store.read(0), episode)
+
+
+def test_an_episode_without_labels_reads_back(tmp_path, make_episode, assert_same):
+    store = EpisodeStore(tmp_path)
+    store.append(make_episode(labels={}))
+    assert_same(store.read(0), make_episode(labels={}))
+
+
+def test_numpy_scalars_in_an_episode_are_accepted(tmp_path, make_episode, with_unchecked):
+    store = EpisodeStore(tmp_path)
+    scalars = {"success": np.bool_(True), "seed": np.int64(7), "weight": np.float32(0.25)}
+    store.append(with_unchecked(make_episode(), **scalars))
+    assert (store.read(0).success, store.read(0).seed, store.read(0).weight) == (True, 7, 0.25)
+
+
+def test_iteration_is_in_the_order_of_the_indices(tmp_path, make_episode):
+    store = EpisodeStore(tmp_path)
+    for index in (1001, 2, 0):
+        store.append(make_episode(index=index))
+    assert [episode.index for episode in store] == [0, 2, 1001]
+    assert len(store) == 3
+    assert store.indices() == {0, 2, 1001}
+
+
+def test_missing_names_what_is_still_to_be_collected(tmp_path, make_episode):
+    store = EpisodeStore(tmp_path)
+    for index in (0, 2):
+        store.append(make_episode(index=index))
+    assert store.missing(5) == [1, 3, 4]
+
+
+def test_a_taken_index_is_refused(tmp_path, make_episode):
+    store = EpisodeStore(tmp_path)
+    store.append(make_episode())
+    with pytest.raises(InputError, match="episode index 0"):
+        store.append(make_episode())
+
+
+def test_an_unknown_index_is_named_with_the_known_ones(tmp_path, make_episode):
+    store = EpisodeStore(tmp_path)
+    store.append(make_episode(index=4))
+    with pytest.raises(InputError, match="got episode index 9.*1 episodes from 4 to 4"):
+        store.read(9)
+
+
+def test_a_summary_tells_all_but_the_arrays(tmp_path, make_episode):
+    store = EpisodeStore(tmp_path)
+    store.append(make_episode(steps=6))
+    summary = store.summary(0)
+    assert (summary.length, summary.scene, summary.goal.text) == (6, "clutter", "put the red cube on the plate")
+    assert summary.image_shapes == {"agentview": (12, 16, 3), "wrist": (12, 16, 3)}
+
+
+def test_another_image_size_is_refused_before_it_is_written(tmp_path, make_episode):
+    EpisodeStore(tmp_path).append(make_episode())
+    small = {camera: np.zeros((4, 6, 8, 3), np.uint8) for camera in ("agentview", "wrist")}
+    smaller = make_episode(index=1, images=small, labels={})
+    store = EpisodeStore(tmp_path)
+    with pytest.raises(InputError, match="one dataset has one format"):
+        store.append(smaller)
+    assert store.indices() == {0}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"actions": np.full((4, 7), np.nan, np.float32)}, "not finite at step 0"),
+        ({"actions": np.zeros((0, 7), np.float32)}, "0 steps"),
+        ({"proprio": np.zeros((3, 10), np.float32)}, r"\(4, 10\)"),
+        ({"images": {"agentview": np.zeros((3, 12, 16, 3), np.uint8)}}, "images of camera agentview"),
+        ({"labels": {"agentview": np.zeros((4, 12, 16, 1), np.uint8)}}, "labels of camera agentview"),
+        ({"index": -1}, "number the episodes from 0"),
+    ],
+)
+def test_a_broken_episode_is_refused_and_nothing_is_written(tmp_path, make_episode, with_unchecked, change, message):
+    store = EpisodeStore(tmp_path)
+    with pytest.raises(InputError, match=message):
+        store.append(with_unchecked(make_episode(), **change))
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_set_weights_survives_reopening_and_merges(tmp_path, make_episode):
+    store = EpisodeStore(tmp_path)
+    for index in range(3):
+        store.append(make_episode(index=index))
+    store.set_weights({0: 0.1, 1: 0.2})
+    store.set_weights({1: 0.9})
+    reopened = EpisodeStore(tmp_path)
+    assert [episode.weight for episode in reopened] == [0.1, 0.9, 0.5]
+    assert reopened.summary(1).weight == 0.9
+
+
+def test_weights_of_unknown_episodes_are_refused(tmp_path, make_episode):
+    store = EpisodeStore(tmp_path)
+    store.append(make_episode())
+    with pytest.raises(InputError, match=r"unknown episodes \[7\]"):
+        store.set_weights({7: 1.0})
+
+
+def test_negative_weights_are_refused(tmp_path, make_episode):
+    store = EpisodeStore(tmp_path)
+    store.append(make_episode())
+    with pytest.raises(InputError, match=r"negative ones for \[0\]"):
+        store.set_weights({0: -1.0})
+
+
+def test_finalizing_keeps_the_weights(tmp_path, make_episode):
+    store = EpisodeStore(tmp_path)
+    store.append(make_episode())
+    store.set_weights({0: 0.75})
+    store.finalize()
+    assert store.read(0).weight == 0.75
+    assert json.loads((tmp_path / "meta/weights.json").read_text()) == {"0": 0.75}
+
+
+def test_an_equals_sign_in_the_folder_is_no_column(tmp_path, make_episode, assert_same):
+    store = EpisodeStore(tmp_path / "env=robosuite")
+    store.append(make_episode())
+    assert_same(store.read(0), make_episode())
