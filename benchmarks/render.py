@@ -2,14 +2,16 @@
 
     python benchmarks/render.py [--states 60] [--size 128] [--seed 0]
 
-Both give RGB and an instance segmentation of two cameras. They take turns state by state, so that a busy machine slows
-both alike. The medians of the times per state are reported. The last line on stdout is the path of results.json.
+Both give RGB and an instance segmentation of two cameras, in turns, state by state. Reported are the medians of the wall
+times per state, and beside them the ratio of processor time (all threads), which a busy machine distorts least.
+The last line on stdout is the path of results.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -82,7 +84,7 @@ def compare(*, states: int, size: int, faces: int, seed: int) -> tuple[dict[str,
     renderer = SceneRenderer(fast.sim.model._model, height=size, width=size)
     draw_robosuite, draw_ours = _robosuite_views(slow), _our_views(fast, renderer)
     pairs: list[Pair] = []
-    seconds: list[tuple[float, float]] = []
+    seconds: list[tuple[np.ndarray, np.ndarray]] = []
     for i, state in enumerate(track([trajectory[0], *trajectory], description="rendering", console=CONSOLE)):
         theirs, their_s = _timed(slow, state, draw_robosuite)
         ours, our_s = _timed(fast, state, draw_ours)
@@ -138,21 +140,27 @@ def _our_views(env: Any, renderer: SceneRenderer) -> Callable[[], list[View]]:
     return views
 
 
-def _timed(env: Any, state: np.ndarray, draw: Callable[[], list[View]]) -> tuple[list[View], float]:
+def _timed(env: Any, state: np.ndarray, draw: Callable[[], list[View]]) -> tuple[list[View], np.ndarray]:
+    """Return the views of a state and how long drawing took: wall and processor seconds."""
     env.sim.set_state_from_flattened(state)
     env.sim.forward()
-    start_s = time.perf_counter()
+    start_s = np.array([time.perf_counter(), time.process_time()])
     views = draw()
-    return views, time.perf_counter() - start_s
+    return views, np.array([time.perf_counter(), time.process_time()]) - start_s
 
 
 def summarise(pairs: list[Pair], seconds: np.ndarray) -> dict[str, float]:
-    """Return frames per second of both, their ratio, and how much the pictures differ (colours 0..255)."""
-    robosuite_s, ours_s = np.median(seconds, axis=0)
+    """Return frames per second of both, their ratio, and how much the pictures differ (colours 0..255).
+
+    `seconds`: (states, robosuite and ours, wall and processor).
+    """
+    (robosuite_s, robosuite_cpu_s), (ours_s, ours_cpu_s) = np.median(seconds, axis=0)
     difference = np.stack([np.abs(pair.robosuite.rgb.astype(float) - pair.ours.rgb).mean(axis=-1) for pair in pairs])
     theirs, ours = (np.stack([getattr(pair, who).instances for pair in pairs]) for who in ("robosuite", "ours"))
     return {
         "ratio": robosuite_s / ours_s,
+        "cpu_ratio": robosuite_cpu_s / ours_cpu_s,
+        "load_average": os.getloadavg()[0],
         "ours_fps": len(CAMERAS) / ours_s,
         "robosuite_fps": len(CAMERAS) / robosuite_s,
         "mean_colour_difference": float(difference[(theirs > 0) & (theirs == ours)].mean()),
@@ -181,6 +189,8 @@ def _print_table(results: dict[str, float], *, backend: str, size: int) -> None:
         fps = results[f"{name}_fps"]
         table.add_row(name, f"{fps:.1f}", f"{1000 / fps:.2f}")
     table.add_row("ratio", f"{results['ratio']:.1f}x", "")
+    table.add_row("ratio of processor time", f"{results['cpu_ratio']:.1f}x", "")
+    table.add_row("load average of the machine", f"{results['load_average']:.1f}", "")
     table.add_row("colour difference on objects (0..255)", f"{results['mean_colour_difference']:.2f}", "")
     table.add_row("pixels with the same instance", f"{results['segmentation_agreement']:.2%}", "")
     Console().print(table)
