@@ -70,6 +70,7 @@ class RobosuiteEnv(RobotEnv):
         self._site = self.sim.robots[0].eef_site_id["right"]
         self._base = self.model.body("robot0_base").id
         self._fingers = [self.model.joint(f"gripper0_right_finger_joint{k}").qposadr[0] for k in (1, 2)]
+        self._body_names = [self.model.body(b).name for b in range(self.model.nbody)]
         self._seed, self._episode = 0, -1
 
     @property
@@ -93,9 +94,9 @@ class RobosuiteEnv(RobotEnv):
         scene = str(options.get("scene", self.scene))
         self.goal = self.task.begin(self.sim, scene=scene, seed=self._seed, index=self._episode)
         self._sensor_rng = np.random.default_rng([self._seed, self._episode, 1])
-        self._labels_of_geoms = self._geom_labels()
+        self._labels_of_geoms = self._geom_labels(self.task.roles(self.sim))
         self._steps, self._held = 0, 0
-        return self._observe(), self._info(success=False)
+        return self.observe(), self._info(success=False)
 
     def step(self, action: np.ndarray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         return self.execute(np.asarray(action)[None])
@@ -104,13 +105,13 @@ class RobosuiteEnv(RobotEnv):
         """Execute actions one control step after the other and look only after the last; stop at success or the horizon."""
         success = truncated = False
         for action in actions:
-            self.sim.step(self._to_robosuite(action))
+            self.sim.step(self.to_robosuite(action))
             self._steps += 1
             self._held = self._held + 1 if self.task.success(self.sim) else 0
             success, truncated = self._held >= SUCCESS_STEPS, self._steps >= self.horizon
             if success or truncated:
                 break
-        return self._observe(), float(success), success, truncated and not success, self._info(success=success)
+        return self.observe(), float(success), success, truncated and not success, self._info(success=success)
 
     def render(self) -> UInt8[np.ndarray, "h w 3"]:  # type: ignore[override]
         """Return the agentview frame."""
@@ -126,6 +127,12 @@ class RobosuiteEnv(RobotEnv):
     def label_maps(self) -> dict[str, UInt8[np.ndarray, "h w"]]:
         """Return a robot.types.Label per pixel for every camera."""
         return {name: self._labels_of_geoms[self._geom_ids(name)] for name in self.cameras}
+
+    def label_maps_for(self, roles: Sequence[Mapping[str, Label]]) -> list[dict[str, UInt8[np.ndarray, "h w"]]]:
+        """Return what `label_maps` would be for other goals, given as roles of bodies: one render for all of them."""
+        ids = {name: self._geom_ids(name) for name in self.cameras}
+        tables = [self._geom_labels(r) for r in roles]
+        return [{name: table[i] for name, i in ids.items()} for table in tables]
 
     def instance_maps(self) -> dict[str, np.ndarray]:
         """Return the root body id per pixel (int32, -1 where nothing is seen) for every camera."""
@@ -155,7 +162,7 @@ class RobosuiteEnv(RobotEnv):
 
     # --- inside
 
-    def _to_robosuite(self, action: np.ndarray) -> np.ndarray:
+    def to_robosuite(self, action: np.ndarray) -> np.ndarray:
         """Scale a physical action to OSC_POSE's -1..1 and robosuite's gripper sign (-1 open, +1 close)."""
         low, high = self.action_space.low, self.action_space.high  # type: ignore[attr-defined]
         if action.shape != (7,) or not np.isfinite(action).all():
@@ -163,7 +170,8 @@ class RobosuiteEnv(RobotEnv):
         clipped = np.clip(action, low, high)
         return np.concatenate([clipped[:3] / MAX_DELTA_M, clipped[3:6] / MAX_DELTA_RAD, [1.0 - 2.0 * clipped[6]]])
 
-    def _observe(self) -> dict[str, Any]:
+    def observe(self) -> dict[str, Any]:
+        """Return what the env API shows now; `execute` has just done so, a changed look needs it again."""
         now = np.array([self.data.time])
         return {
             "images": {name: self._frame(name) for name in self.cameras},
@@ -205,18 +213,15 @@ class RobosuiteEnv(RobotEnv):
         assert ids is not None
         return ids
 
-    def _geom_labels(self) -> UInt8[np.ndarray, " g"]:
+    def _geom_labels(self, roles: Mapping[str, Label]) -> UInt8[np.ndarray, " g"]:
         """Return the Label of every geom; the last entry is for pixels that show nothing (geom id -1)."""
-        labels = np.zeros(self.model.ngeom + 1, dtype=np.uint8)
-        roles: Mapping[str, Label] = self.task.roles(self.sim)
-        for geom in range(self.model.ngeom):
-            labels[geom] = self._label(self.model.geom_bodyid[geom], roles)
-        return labels
+        of_body = np.array([self._label(body, roles) for body in range(self.model.nbody)], dtype=np.uint8)
+        return np.append(of_body[self.model.geom_bodyid], np.uint8(Label.BACKGROUND))
 
     def _label(self, body: int, roles: Mapping[str, Label]) -> int:
         """Return the role of a body: its own name's, or the nearest ancestor's."""
         while body > 0:
-            name = self.model.body(body).name
+            name = self._body_names[body]
             if name in roles:
                 return int(roles[name])
             if name.startswith("gripper0") or name == "robot0_right_hand":

@@ -27,6 +27,7 @@ ARM_JOINTS = 7
 ARM_START_NOISE_RAD = 0.02
 YAW_RAD = 0.35
 PLACEMENT_TRIES = 200
+DISTINCT_COLOURS = 0.45  # RGB distance above which one shape in two colours cannot be mixed up
 
 # The IVM paper's four placing tasks, and general ones over the whole family.
 PLACE_TASKS = {
@@ -80,13 +81,17 @@ def condition(name: str) -> Condition:
 
 @dataclass(frozen=True)
 class Placement:
-    """One body on the table: position [m] from the table's centre, yaw [rad], colour RGB 0..1 (None keeps its own)."""
+    """One body on the table: position [m] from the table's centre, yaw [rad], colour RGB 0..1 (None keeps its own).
+
+    `noun` is what a goal would call it; None for clutter that no goal can name.
+    """
 
     body: str
     x: float
     y: float
     yaw: float
     colour: tuple[float, float, float] | None
+    noun: Noun | None = None
 
 
 @dataclass(frozen=True)
@@ -201,7 +206,7 @@ def _clutter_colour(shape: str, *, spec: Condition, avoid: Noun, rng: np.random.
         return cat.rgb(str(rng.choice(list(cat.catalogue()["unseen_colours"]))))
     while True:
         colour = rng.uniform(0.02, 1.0, 3)
-        if shape != avoid.shape or np.linalg.norm(colour - cat.rgb(avoid.colour)) > 0.45:
+        if shape != avoid.shape or np.linalg.norm(colour - cat.rgb(avoid.colour)) > DISTINCT_COLOURS:
             return colour
 
 
@@ -227,9 +232,21 @@ class _Composer:
     def __init__(self) -> None:
         self.table, self.bodies = _Table(), _Bodies()
         self.placements: list[Placement] = []
-        self.nouns: set[Noun] = set()
 
-    def add(self, shape: str, colour: np.ndarray | None, *, gap: float, rng: np.random.Generator, keep_sight: bool = False) -> str | None:
+    @property
+    def nouns(self) -> set[Noun]:
+        return {p.noun for p in self.placements if p.noun}
+
+    def add(
+        self,
+        shape: str,
+        colour: np.ndarray | None,
+        *,
+        gap: float,
+        rng: np.random.Generator,
+        noun: Noun | None = None,
+        keep_sight: bool = False,
+    ) -> str | None:
         """Place one body; None when the table or the supply of bodies is exhausted."""
         spot = self.table.place(shape, gap=gap, rng=rng, keep_sight=keep_sight)
         body = self.bodies.take(shape) if spot else None
@@ -237,15 +254,14 @@ class _Composer:
             return None
         yaw = float(rng.uniform(-YAW_RAD, YAW_RAD))
         painted = None if colour is None else _jittered(colour, rng=rng)
-        self.placements.append(Placement(body=body, x=spot[0], y=spot[1], yaw=yaw, colour=painted))
+        self.placements.append(Placement(body=body, x=spot[0], y=spot[1], yaw=yaw, colour=painted, noun=noun))
         return body
 
     def add_noun(self, noun: Noun, *, gap: float, rng: np.random.Generator, keep_sight: bool = False) -> str | None:
-        self.nouns.add(noun)
-        return self.add(noun.shape, cat.rgb(noun.colour), gap=gap, rng=rng, keep_sight=keep_sight)
+        return self.add(noun.shape, cat.rgb(noun.colour), gap=gap, rng=rng, noun=noun, keep_sight=keep_sight)
 
     def add_some(self, nouns: Sequence[Noun], count: int, *, rng: np.random.Generator) -> None:
-        """Add `count` different nouns, those that share a shape with none of the named ones as likely as the others."""
+        """Add up to `count` of the nouns, all equally likely."""
         for k in rng.permutation(len(nouns))[:count]:
             self.add_noun(nouns[k], gap=CLUTTER_GAP_M, rng=rng)
 
@@ -298,3 +314,40 @@ def _add_clutter(composer: _Composer, *, spec: Condition, avoid: Noun, rng: np.r
         for shape in rng.permutation(shapes)[: _draw_count(getattr(spec, kind), rng=rng)]:
             colour = None if kind == "unseen_shapes" else _clutter_colour(str(shape), spec=spec, avoid=avoid, rng=rng)
             composer.add(str(shape), colour, gap=CLUTTER_GAP_M, rng=rng)
+
+
+# --- other goals for the same scene: what the mask head learns words from
+
+
+def _could_be(noun: Noun, placement: Placement) -> bool:
+    """Say whether somebody might call a placement by this noun."""
+    same_shape = cat.body_names()[placement.body] == noun.shape
+    alike = placement.colour is None or np.linalg.norm(np.array(placement.colour) - cat.rgb(noun.colour)) < DISTINCT_COLOURS
+    return same_shape and bool(alike)
+
+
+def other_goal(scene: Scene, *, absent_share: float, rng: np.random.Generator) -> tuple[str, str | None, str | None]:
+    """Draw another unambiguous goal for what stands on the table: (words, target body, destination body).
+
+    With probability `absent_share` the target is a noun that nothing on the table answers to (None).
+    """
+    placed = [p for p in scene.placements if p.noun and sum(_could_be(p.noun, q) for q in scene.placements) == 1]
+    receptacles = cat.catalogue()["receptacles"]
+    objects = [p for p in placed if p.noun and p.noun.shape not in receptacles]
+    places = [p for p in placed if p.noun and p.noun.shape in receptacles]
+    missing = [n for n in _known_nouns(taken=set(), receptacles=True) if not any(_could_be(n, p) for p in scene.placements)]
+    missing = [n for n in missing if n.shape not in receptacles]
+    destination = places[rng.integers(len(places))] if places and rng.random() < 0.7 else None
+    if not objects or rng.random() < absent_share:
+        noun, target = missing[rng.integers(len(missing))], None
+    else:
+        chosen = objects[rng.integers(len(objects))]
+        assert chosen.noun is not None
+        noun, target = chosen.noun, chosen.body
+    words = _wording(noun, destination.noun if destination else None, held_out=False, rng=rng)
+    return words, target, destination.body if destination else None
+
+
+def restyled(scene: Scene, *, condition_name: str, rng: np.random.Generator) -> Style:
+    """Draw a new look for a scene from another condition."""
+    return _style(condition(condition_name), rng=rng)

@@ -35,9 +35,7 @@ class TabletopTask:
     def begin(self, env: TabletopWorld, *, scene: str, seed: int, index: int) -> str:
         self.scene = sample_scene(task=self.name, scene=scene, seed=seed, index=index)
         arm = env.robots[0]
-        if not hasattr(self, "_home"):
-            self._home = np.array(arm.init_qpos)
-        arm.init_qpos = self._home + np.array(self.scene.joint_noise)
+        arm.init_qpos = np.array(arm.robot_model.init_qpos) + np.array(self.scene.joint_noise)
         env.reset()
         env.apply(self.scene)
         self._rest = {p.body: float(env.position(p.body)[2]) for p in self.scene.placements}

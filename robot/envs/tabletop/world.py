@@ -80,7 +80,7 @@ class TabletopWorld(ManipulationEnv):
     def apply(self, scene: Scene) -> None:
         """Show `scene`: park unused bodies, place the others, colour, light and camera; the arm is not touched."""
         model, data = self.sim.model._model, self.sim.data._data
-        self._standard.write(model)
+        self.restyle(scene.style)
         placed = {p.body: p for p in scene.placements}
         for k, (name, shape) in enumerate(cat.body_names().items()):
             ref = self.bodies[name]
@@ -88,7 +88,12 @@ class TabletopWorld(ManipulationEnv):
                 ref.place(model, data, placement=placed[name], height_m=TABLE_TOP_M + cat.rest_height_m(shape))
             else:
                 ref.park(model, data, slot=k)
-        _apply_style(model, scene.style)
+        self.sim.forward()
+
+    def restyle(self, style: Style) -> None:
+        """Change how the scene looks, not what it is; object colours stay."""
+        self._standard.write(self.sim.model._model)
+        _apply_style(self.sim.model._model, style)
         self.sim.forward()
 
     def position(self, name: str) -> np.ndarray:
@@ -205,7 +210,7 @@ def _material(texture: str, *, rng: np.random.Generator) -> ET.Element:
 class _Appearance:
     """The model fields that a style changes, as compiled."""
 
-    FIELDS = ("geom_matid", "geom_rgba", "light_diffuse", "light_pos", "cam_pos", "cam_quat")
+    FIELDS = ("geom_matid", "light_diffuse", "light_pos", "cam_pos", "cam_quat")
 
     def __init__(self, values: dict[str, np.ndarray], headlight: dict[str, np.ndarray]) -> None:
         self._values, self._headlight = values, headlight

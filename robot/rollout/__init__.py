@@ -1,0 +1,1 @@
+"""Episodes: experts and agents in envs, and what is recorded of them."""

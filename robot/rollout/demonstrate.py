@@ -1,0 +1,82 @@
+"""A scripted expert in an env, recorded as an Episode: what a person with a teleoperation device would leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from robot.data.store import EpisodeStore
+from robot.envs.robosuite import RobosuiteEnv
+from robot.types import Episode, Goal, Observation
+
+# Noise on what is executed, never on what is recorded: the demonstrations then show how to come back (DART, Laskey et al. 2017).
+NOISE_M = 0.004
+BURST_CHANCE, BURST_STEPS, BURST_M = 0.04, 4, 0.02
+TRIES = 5  # other random streams of the expert before a hopeless episode is given up
+
+
+def demonstrate(env: RobosuiteEnv, *, seed: int, index: int, scene: str) -> Episode | None:
+    """Return a successful demonstration of episode (seed, index), or None when the expert failed TRIES times."""
+    for attempt in range(TRIES):
+        episode = _attempt(env, seed=seed, index=index, scene=scene, rng=np.random.default_rng([seed, index, 7, attempt]))
+        if episode.success:
+            return episode
+    return None
+
+
+def _attempt(env: RobosuiteEnv, *, seed: int, index: int, scene: str, rng: np.random.Generator) -> Episode:
+    observation, info = env.reset(seed=seed, options={"episode": index, "scene": scene})
+    expert, disturbance = env.expert(rng=rng), Disturbance(rng)
+    seen, labels, actions, done = [], [], [], False
+    while not done:
+        seen.append(Observation.from_env(observation))
+        labels.append(env.label_maps())
+        actions.append(expert.act())
+        observation, _, success, truncated, info = env.step(disturbance(actions[-1]))
+        done = success or truncated
+    cameras = {c: [o.frames[k].image for o in seen] for k, c in enumerate(env.cameras)}
+    return Episode(
+        task=env.task.name,
+        goal=Goal(env.goal),
+        images={camera: np.stack(images) for camera, images in cameras.items()},
+        labels={camera: np.stack([maps[camera] for maps in labels]) for camera in env.cameras},
+        proprio=np.stack([o.proprio for o in seen]),
+        actions=np.stack(actions).astype(np.float32),
+        control_dt_s=env.control_dt_s,
+        success=bool(info["success"]),
+        seed=seed,
+        index=index,
+        scene=scene,
+    )
+
+
+class Disturbance:
+    """Pushes executed actions off course: a little at every step, and for a few steps now and then."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng, self._burst, self._left = rng, np.zeros(3), 0
+
+    def __call__(self, action: np.ndarray) -> np.ndarray:
+        if self._left == 0 and self._rng.random() < BURST_CHANCE:
+            self._burst, self._left = self._rng.normal(0.0, BURST_M, 3), BURST_STEPS
+        push = self._rng.normal(0.0, NOISE_M, 3) + (self._burst if self._left else 0.0)
+        self._left = max(0, self._left - 1)
+        return np.concatenate([action[:3] + push, action[3:]]).astype(np.float32)
+
+
+def make_demonstrator(*, root: Path, task: str, scene: str, seed: int, image_size: int) -> Callable[[int], int]:
+    """Return work for `parallel_map`: record episode `index` into the store at `root`, return its length in steps."""
+    env = RobosuiteEnv(task=task, image_size=image_size)
+    store = EpisodeStore(root)
+    return partial(_record, env=env, store=store, scene=scene, seed=seed)
+
+
+def _record(index: int, *, env: RobosuiteEnv, store: EpisodeStore, scene: str, seed: int) -> int:
+    episode = demonstrate(env, seed=seed, index=index, scene=scene)
+    if episode is None:
+        return 0
+    store.append(episode)
+    return len(episode)

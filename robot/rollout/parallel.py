@@ -1,0 +1,52 @@
+"""Whole episodes in parallel: one process per env, spawned, because envs of one process can swap framebuffers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+Work = Callable[[int], Result]
+
+_work: Work | None = None  # of this process, made at its first item
+
+
+def parallel_map(make_work: Callable[[], Work[Result]], items: Sequence[int], *, workers: int) -> Iterator[tuple[int, Result]]:
+    """Yield (item, work(item)) as they are done. `make_work` (picklable) runs once in each process and returns `work`.
+
+    One worker runs in this process. An exception in a worker is raised here, and what was not begun is cancelled.
+    """
+    workers = min(workers, len(items))
+    if workers <= 1:
+        work = make_work()
+        for item in items:
+            yield item, work(item)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_single_threaded) as pool:
+        futures = {pool.submit(_run, make_work, item): item for item in items}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def available_workers() -> int:
+    """Return how many processes fit this machine's cores."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+def _single_threaded() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _run(make_work: Callable[[], Any], item: int) -> Any:
+    global _work
+    if _work is None:
+        _work = make_work()
+    return _work(item)
