@@ -1,0 +1,87 @@
+"""The data flow, as one object: frames and a goal -> masks -> composites -> policy -> a chunk of actions.
+
+Training rollouts, evaluation and the real robot all call this; nothing else knows all the stages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from robot.batch import PolicyObservation
+from robot.language import LanguageEncoder
+from robot.perception.masking import Deployment, compose
+from robot.perception.sources import MaskSource, stack_frames
+from robot.types import ActionChunk, Mask, MaskStatus, Observation
+
+OPEN_GRIPPER = 1.0
+
+
+class Policy(Protocol):
+    def sample(self, observation: PolicyObservation, generator: torch.Generator | None = None) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the agent decided at one observation, and what it saw: for executors, recorders and reports."""
+
+    chunk: ActionChunk
+    mask: Mask
+    composites: Tensor  # (N, 6, h, w)
+    mask_ms: float
+    policy_ms: float
+
+
+class Agent:
+    """Holds still where the goal's object is absent (`hold_when_absent`), acts otherwise."""
+
+    def __init__(
+        self,
+        *,
+        masks: MaskSource,
+        deployment: Deployment,
+        policy: Policy,
+        language: LanguageEncoder,
+        image_size: int,
+        control_dt_s: float,
+        hold_when_absent: bool = True,
+    ) -> None:
+        self.masks, self.deployment, self.policy, self.language = masks, deployment, policy, language
+        self.image_size, self.control_dt_s, self.hold_when_absent = image_size, control_dt_s, hold_when_absent
+
+    @torch.inference_mode()
+    def plan(self, observation: Observation, *, generator: torch.Generator | None = None) -> Plan:
+        """Return the next chunk of actions for what is seen now."""
+        began = perf_counter()
+        mask = self.masks(observation.frames, observation.goal)
+        composites = compose(
+            stack_frames(observation.frames), mask.probability, deployment=self.deployment, size=self.image_size
+        )
+        masked = perf_counter()
+        seen = PolicyObservation(
+            images=composites[None],
+            proprio=torch.from_numpy(observation.proprio)[None],
+            language=self.language.encode([observation.goal.text]),
+        )
+        actions = self.policy.sample(seen, generator)[0].float().numpy()
+        if self.hold_when_absent and mask.status[0] is MaskStatus.ABSENT:
+            actions = _hold(actions)
+        return Plan(
+            chunk=ActionChunk(actions=actions, control_dt_s=self.control_dt_s, time_s=observation.time_s),
+            mask=mask,
+            composites=composites,
+            mask_ms=1e3 * (masked - began),
+            policy_ms=1e3 * (perf_counter() - masked),
+        )
+
+
+def _hold(actions: np.ndarray) -> np.ndarray:
+    """Return a chunk as long as `actions` that stays where it is with the gripper open: nothing to grasp is there."""
+    still = np.zeros_like(actions)
+    still[:, -1] = OPEN_GRIPPER
+    return still
