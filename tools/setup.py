@@ -92,16 +92,17 @@ def install_environment() -> None:
         print(f"setup: creating {VENV}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
     print("setup: installing requirements.lock into .venv (a few minutes the first time)", flush=True)
+    # --no-compile: Python compiles the modules that are imported, not the ten times as many that are not.
     # torch first and with its dependencies: which they are (CUDA or none) depends on the build that this machine takes.
-    pip(["install", *cpu_index_options(), "-c", str(LOCK), locked("torch")])
+    pip(["install", "--no-compile", *cpu_index_options(), "-c", str(LOCK), locked("torch")])
     # The rest without resolving: the lock is complete, and evdev-binary stands in for evdev, which needs a compiler.
-    pip(["install", "--no-deps", "-r", str(LOCK)])
+    pip(["install", "--no-compile", "--no-deps", "-r", str(LOCK)])
     pip(["install", "--no-deps", "--no-build-isolation", "-e", str(REPOSITORY)])
 
 
 def pip(arguments: Sequence[str]) -> None:
-    """Run .venv's pip quietly; pip explains its own failures."""
-    command = [str(VENV / "bin/python"), "-m", "pip", "--disable-pip-version-check", "-q", *arguments]
+    """Run .venv's pip, errors only; pip explains its own failures."""
+    command = [str(VENV / "bin/python"), "-m", "pip", "--disable-pip-version-check", "-qq", *arguments]
     if subprocess.run(command).returncode != 0:
         stop("pip failed for the reason above; run the same make command again when it is gone (`make clean` starts afresh)")
 
