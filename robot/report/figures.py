@@ -15,17 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from robot.report.headline import percent
 from robot.report.statistics import Cell, read_jsonl
 from robot.report.table import arms_of, rows_of
 
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#8c8c8c")  # Okabe-Ito; the page has brighter ones for dark
+CURVE_POINTS = 200  # a line that is drawn from more is noise that hides the trend, and weighs on the page
 INK = "#010203"  # sentinel: becomes currentColor
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",  # real text: selectable, and read aloud
     "svg.hashsalt": "robot",  # the same figure, the same bytes
     "font.family": "sans-serif",
@@ -62,7 +65,7 @@ def success_figure(cells: Sequence[Cell], *, title: str = "Success by condition"
     several_tasks = len({task for task, _ in rows}) > 1
     pitch = len(arms) + 0.9  # bars of one condition, and the gap below them
     with matplotlib.rc_context(STYLE):
-        canvas = Canvas(figsize=(7.2, 0.6 + 0.3 * math.ceil(len(arms) / 3) + 0.235 * pitch * len(rows)), layout="constrained")
+        canvas = Canvas(figsize=(8.6, 0.6 + 0.3 * math.ceil(len(arms) / 3) + 0.2 * pitch * len(rows)), layout="constrained")
         axes = canvas.subplots()
         for row, (task, scene) in enumerate(rows):
             for place, arm in enumerate(arms):
@@ -71,7 +74,7 @@ def success_figure(cells: Sequence[Cell], *, title: str = "Success by condition"
                     _bar(axes, cell, y=row * pitch + place, color=_color(place))
         centres = [row * pitch + (len(arms) - 1) / 2 for row in range(len(rows))]
         axes.set_yticks(centres, [f"{task} · {scene}" if several_tasks else scene for task, scene in rows])
-        axes.set(xlim=(0, 1.13), ylim=((len(rows) - 1) * pitch + len(arms) - 0.3, -0.7))
+        axes.set(xlim=(0, 1.07), ylim=((len(rows) - 1) * pitch + len(arms) - 0.3, -0.7))
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0%", "25%", "50%", "75%", "100%"])
         axes.tick_params(length=0)
         axes.spines["bottom"].set_visible(False)
@@ -84,27 +87,33 @@ def success_figure(cells: Sequence[Cell], *, title: str = "Success by condition"
 
 
 def learning_curves(logs: Mapping[str, Path], *, title: str = "Learning curves", x: str = "step") -> Figure:
-    """Draw loss (log scale) and learning rate by step from JSON-lines logs, one colour per run, names at the lines' ends.
+    """Draw loss (log scale) and learning rate by step from training logs, one colour per run, names at the lines' ends.
 
-    `logs` maps a run's name to its log. Lines without `x`, "loss" or "lr" are skipped there; "val_loss", where logged, is dashed.
+    `logs` maps a run's name to its log.jsonl; runs without one are left out. "validation_loss", where logged, is dashed.
     """
-    runs = {name: read_jsonl(path) for name, path in logs.items() if path.exists()}
+    runs = {name: _by_step(read_jsonl(path), x=x) for name, path in logs.items() if path.exists()}
     with matplotlib.rc_context(STYLE):
-        canvas = Canvas(figsize=(7.2, 4.0), layout="constrained")
+        canvas = Canvas(figsize=(8.6, 4.2), layout="constrained")
         loss, rate = canvas.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         for place, (name, records) in enumerate(runs.items()):
             color = _color(place)
             _curve(loss, records, x=x, y="loss", color=color, label=name)
-            _curve(loss, records, x=x, y="val_loss", color=color, linestyle=(0, (3, 2)))
-            _curve(rate, records, x=x, y="lr", color=color)
+            _curve(loss, records, x=x, y="validation_loss", color=color, linestyle=(0, (3, 2)))
+            _curve(rate, records, x=x, y="learning_rate", color=color)
         loss.set(yscale="log", ylabel="loss")
         rate.set(xlabel=x, ylabel="learning\nrate", ylim=(0, None))
         _name_lines(loss)
+        loss.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        for axis in (loss.yaxis, rate.yaxis, rate.xaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
         for axes in (loss, rate):
             axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
-            axes.ticklabel_format(axis="x", style="plain", useOffset=False)
+        canvas.align_ylabels()
         svg = _inline(canvas, label=f"{title}: {', '.join(runs)}")
-    return Figure(title=title, svg=svg, caption="Training loss on a log scale (validation dashed, where logged) and learning rate.")
+    return Figure(
+        title=title, svg=svg, caption="Training loss on a log scale (validation dashed, where logged) and learning rate."
+    )
 
 
 def _color(place: int) -> str:
@@ -120,21 +129,33 @@ def _bar(axes: Axes, cell: Cell, *, y: float, color: str) -> None:
     axes.text(max(high, cell.success_rate) + 0.012, y, percent(cell.success_rate), va="center", fontsize=9.5)
 
 
+def _by_step(records: Sequence[Mapping[str, Any]], *, x: str) -> list[Mapping[str, Any]]:
+    """Merge the lines of a step, in step order: after a resume steps are logged again, and the last line counts."""
+    merged: dict[float, dict[str, Any]] = {}
+    for record in records:
+        if x in record:
+            merged.setdefault(record[x], {}).update(record)
+    return [merged[step] for step in sorted(merged)]
+
+
 def _curve(axes: Axes, records: Sequence[Mapping[str, Any]], *, x: str, y: str, color: str, **style: Any) -> None:
-    found = [(record[x], record[y]) for record in records if record.get(x) is not None and record.get(y) is not None]
-    if found:
-        axes.plot(*zip(*found, strict=True), color=color, linewidth=1.6, **style)
+    """Draw one quantity, averaged over runs of neighbouring lines where there are more than CURVE_POINTS."""
+    found = np.array([(record[x], record[y]) for record in records if record.get(y) is not None], dtype=np.float64)
+    if len(found):
+        bins = np.array_split(found, min(len(found), CURVE_POINTS))
+        axes.plot(*np.array([points.mean(axis=0) for points in bins]).T, color=color, linewidth=1.6, **style)
 
 
 def _name_lines(axes: Axes) -> None:
     """Write every run's name at the right end of its line, moved apart where ends are close."""
     lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
     transform = axes.transScale + axes.transLimits  # data -> axes fraction
-    ends = sorted((float(transform.transform(line.get_xydata()[-1])[1]), line) for line in lines)
+    ends = [float(transform.transform(np.asarray(line.get_xydata())[-1])[1]) for line in lines]
     height = -1.0
-    for end, line in ends:
+    for end, line in sorted(zip(ends, lines, strict=True), key=lambda pair: pair[0]):
         height = max(end, height + 0.075)
-        axes.text(1.015, height, str(line.get_label()), transform=axes.transAxes, va="center", fontsize=9.5, color=line.get_color())
+        style: Any = {"transform": axes.transAxes, "va": "center", "fontsize": 9.5, "color": line.get_color()}
+        axes.text(1.015, height, str(line.get_label()), **style)
 
 
 def _spoken(cells: Sequence[Cell]) -> str:
@@ -144,7 +165,9 @@ def _spoken(cells: Sequence[Cell]) -> str:
 def _inline(canvas: Canvas, *, label: str) -> str:
     """Return the canvas as one <svg> element: no XML prologue, no metadata, sizes and colours left to the page."""
     buffer = io.StringIO()
-    canvas.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    canvas.savefig(
+        buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+    )
     svg = buffer.getvalue()
     svg = re.sub(r"<(metadata|style).*?</\1>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)

@@ -21,9 +21,15 @@ def interval(bounds: tuple[float, float]) -> str:
 
 
 def points(difference: Difference) -> str:
-    """Write a difference in percentage points with its interval: "+63 points (52 to 71)"."""
-    low, high = (round(100 * bound) for bound in difference.interval95)
-    return f"{round(100 * difference.difference):+d} points ({low:+d} to {high:+d})"
+    """Write a difference in percentage points with its interval: "+63 points (+52 to +71)"."""
+    low, high = difference.interval95
+    unit = "point" if abs(round(100 * difference.difference)) == 1 else "points"
+    return f"{_signed(difference.difference)} {unit} ({_signed(low)} to {_signed(high)})"
+
+
+def pooled(differences: Sequence[Difference]) -> list[Difference]:
+    """Return the differences over all tasks together where there are any, else those of the single tasks."""
+    return [d for d in differences if d.task == ALL_TASKS] or list(differences)
 
 
 def differences_from_cells(cells: Sequence[Cell], *, arm: str) -> tuple[Difference, ...]:
@@ -41,24 +47,23 @@ def headline(cells: Sequence[Cell], differences: Sequence[Difference], *, arm: s
     rivals = [d for d in differences if d.scene == scene and d.arm == arm]
     if not rivals:
         return f"In “{scene}”, “{arm}” succeeds in {_rate(ours)}. No other arm was run beside it."
-    task = ALL_TASKS if ALL_TASKS in {d.task for d in rivals} else rivals[0].task
+    rivals = pooled(rivals)
+    task = rivals[0].task
     rivals = [d for d in rivals if d.task == task]
     rival = max(rivals, key=lambda d: d.baseline_rate)
-    told = {
-        1: f"“{arm}” succeeds more often than “{rival.baseline}”",
-        0: f"“{arm}” and “{rival.baseline}” cannot be told apart",
-        -1: f"“{arm}” succeeds less often than “{rival.baseline}”",
-    }[rival.verdict]
-    where = f"{scene}” on “{task}" if len({cell.task for cell in cells}) > 1 else scene
-    rates = f"{percent(rival.arm_rate)} against {percent(rival.baseline_rate)}, {points(rival)} over {_episodes(rival)}"
-    strongest = ", the strongest other arm" if len(rivals) > 1 else ""
-    return f"In “{where}”, {told}{strongest}: {rates}."
+    one_of_many = task != ALL_TASKS and len({cell.task for cell in cells}) > 1
+    where = f"{scene}” on “{task}" if one_of_many else scene
+    told = {1: "beats", 0: "cannot be told apart from", -1: "loses to"}[rival.verdict]
+    whom = "the strongest other arm" if len(rivals) > 1 else f"“{rival.baseline}”"
+    theirs = f"{percent(rival.baseline_rate)} for “{rival.baseline}”" if len(rivals) > 1 else percent(rival.baseline_rate)
+    rates = f"{percent(rival.arm_rate)} against {theirs}, {points(rival)} over {_episodes(rival)}"
+    return f"In “{where}”, “{arm}” {told} {whom}: {rates}."
 
 
 def scoreboard(differences: Sequence[Difference], *, arm: str) -> str:
     """Count over all scenes where `arm` beats, ties or loses to the strongest other arm, and name the losses."""
     strongest: dict[tuple[str, str], Difference] = {}
-    for d in (d for d in differences if d.arm == arm):
+    for d in pooled([d for d in differences if d.arm == arm]):
         held = strongest.get((d.task, d.scene))
         strongest[d.task, d.scene] = d if held is None or d.baseline_rate > held.baseline_rate else held
     if not strongest:
@@ -79,20 +84,33 @@ def caveats(cells: Sequence[Cell], differences: Sequence[Difference]) -> tuple[s
     few_seeds = sorted({cell.arm for cell in cells if len(cell.seeds) == 1})
     if few_seeds:
         found.append(
-            f"Trained once only: {', '.join(few_seeds)}. The intervals cover the luck of the episodes, not the luck of training."
+            f"Trained once only: {', '.join(few_seeds)}. The intervals cover the luck of the episodes, not that of training."
+        )
+    if any(len(cell.seeds) > 1 for cell in cells):
+        found.append(
+            "Training seeds are pooled as if their episodes were independent; the rates by seed show how far they spread."
         )
     smallest = min((cell.episodes for cell in cells), default=0)
     if 0 < smallest < 100:
         low, high = max((cell.wilson95 for cell in cells), key=lambda bounds: bounds[1] - bounds[0])
-        found.append(f"The smallest cell has {smallest} episodes; the widest interval spans {round(100 * (high - low))} points.")
-    if len(differences) > 1:
-        expected = 0.05 * len(differences)
         found.append(
-            f"{len(differences)} comparisons at 95%, not corrected for their number: about {expected:.1f} may cross zero by chance."
+            f"The smallest cell has {smallest} episodes; the widest interval spans {round(100 * (high - low))} points."
+        )
+    if len(differences) > 1:
+        found.append(
+            f"{len(differences)} comparisons at 95%, not corrected for their number: "
+            f"were there no differences, about {0.05 * len(differences):.0f} would still seem to be one."
+            if len(differences) >= 10
+            else f"{len(differences)} comparisons at 95%, not corrected for their number."
         )
     if any(d.p_value is None for d in differences):
         found.append("Some arms did not run the same episodes; those comparisons are unpaired.")
     return tuple(found)
+
+
+def _signed(rate: float) -> str:
+    rounded = round(100 * rate)
+    return f"{rounded:+d}".replace("-", "−") if rounded else "0"
 
 
 def _rate(cells: Sequence[Cell]) -> str:

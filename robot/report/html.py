@@ -73,7 +73,7 @@ def write_report(
         figures: the first is shown with the success table, the others under "Learning".
         comparisons: from `statistics.compare`; without them cells are compared as independent.
         arm: the arm under test; the first of `cells` unless told.
-        headline_scene: the condition that the headline is about, to be fixed before the results are seen; the first unless told.
+        headline_scene: the condition of the headline, to be fixed before the results are seen; the first unless told.
     """
     if not cells:
         raise InputError("got no evaluation cells, expected at least one; evaluate some episodes before writing the report")
@@ -91,7 +91,6 @@ def write_report(
         differences=[_difference(d) for d in differences],
         episodes=episodes_of(cells),
         seeds=seeds_of(cells),
-        has_latency=any(cell.p50_ms is not None for cell in cells),
         latencies=_latencies(cells),
         figure=figures[0] if figures else None,
         curves=figures[1:],

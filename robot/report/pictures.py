@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,7 +18,7 @@ from robot.types import MASK_CHANNELS, InputError, Label
 
 TILE = 256  # pixels; a 64- or 128-px frame fits a whole number of times
 GAP = 4  # pixels between tiles
-GAP_GREY = 128  # legible beside light and dark pages
+GAP_GREY = 22  # apart from the mid-grey that masked pixels are filled with
 COLORS = {Label.TARGET: (230, 159, 0), Label.DESTINATION: (86, 180, 233), Label.GRIPPER: (0, 158, 115)}  # Okabe-Ito
 
 
@@ -104,11 +105,11 @@ def write_on(image: UInt8[np.ndarray, "h w 3"], text: str, *, corner: str = "lef
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture, "RGBA")
     font = ImageFont.load_default(size=max(10, image.shape[0] // 14))
-    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-    pad = 4
-    x = 0 if corner == "left" else image.shape[1] - int(right - left) - 2 * pad
-    draw.rectangle((x, 0, x + right - left + 2 * pad, bottom - top + 2 * pad), fill=(0, 0, 0, 170))
-    draw.text((x + pad - left, pad - top), text, font=font, fill=(255, 255, 255, 255))
+    assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow's wheels carry FreeType
+    pad, width, height = 4, math.ceil(draw.textlength(text, font=font)), sum(font.getmetrics())
+    x = 0 if corner == "left" else image.shape[1] - width - 2 * pad
+    draw.rectangle((x, 0, x + width + 2 * pad, height + pad), fill=(0, 0, 0, 170))
+    draw.text((x + pad, pad // 2), text, font=font, fill=(255, 255, 255, 255))
     return np.asarray(picture)
 
 

@@ -1,7 +1,7 @@
 """Success rates with their uncertainty: episodes -> cells -> differences between arms.
 
-An arm is one way to train and run an agent ("masked", "unmasked"); a cell is one arm on one task in one scene. Intervals are 95%
-and in closed form, so the same episodes always give the same report:
+An arm is one way to train and run an agent ("masked", "unmasked"); a cell is one arm on one task in one scene. Intervals are
+95% and in closed form, so the same episodes always give the same report:
 - one rate: Wilson's score interval (Wilson 1927), which stays inside [0, 1] and keeps a width at 0% and 100%;
 - the difference of two rates: Newcombe's square-and-add interval, method 10, for independent and for paired episodes
   (Newcombe 1998, Statistics in Medicine 17:873-890 and 17:2635-2650), with McNemar's exact test where episodes are paired.
@@ -10,9 +10,10 @@ All of them cover the luck of the episodes, not of training: `Cell.success_rate_
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ ALL_TASKS = "all tasks"  # the task of a cell that pools several
 class EpisodeResult:
     """One evaluation episode. (seed, index) fixes the initial state; `training_seed` names the trained agent.
 
-    `wrong_object` is True where another object was taken; `mask_iou` is the mean IoU of the target mask against simulator truth;
+    `wrong_object` is True where another object was taken; `mask_iou` is the target mask's mean IoU against simulator truth;
     `control_ms` is the wall time of every control step; `video` is a path beside the results. None means not measured.
     """
 
@@ -100,7 +101,9 @@ class Difference:
 def wilson95(successes: int, episodes: int) -> tuple[float, float]:
     """Return the 95% Wilson score interval of a success rate; (0, 1) where there are no episodes."""
     if not 0 <= successes <= episodes:
-        raise InputError(f"got {successes} successes in {episodes} episodes, expected 0 <= successes <= episodes; check the counts")
+        raise InputError(
+            f"got {successes} successes in {episodes} episodes, expected 0 <= successes <= episodes; check the counts"
+        )
     if episodes == 0:
         return 0.0, 1.0
     rate, shrink = successes / episodes, Z95**2 / episodes
@@ -179,16 +182,21 @@ def independent_difference(first: Cell, second: Cell) -> Difference:
 
 
 def compare(results: Sequence[EpisodeResult], *, arm: str) -> tuple[Difference, ...]:
-    """Compare `arm` with every other arm in every scene, tasks pooled: paired where the two ran the same episodes."""
+    """Compare `arm` with every other arm in every scene: tasks pooled, then (where there are several) task by task.
+
+    Two arms are compared on the episodes that both ran, or as independent samples where they share none.
+    """
+    tasks = dict.fromkeys(r.task for r in results)
+    subsets = [results, *([r for r in results if r.task == task] for task in tasks)] if len(tasks) > 1 else [results]
+    return tuple(difference for subset in subsets for difference in _compare(subset, arm=arm))
+
+
+def _compare(results: Sequence[EpisodeResult], *, arm: str) -> Iterator[Difference]:
     groups = _group(results, lambda r: (r.scene, r.arm))
-    differences = []
     for (scene, baseline), theirs in groups.items():
         ours = groups.get((scene, arm))
-        if baseline == arm or ours is None:
-            continue
-        paired = paired_difference(ours, theirs)
-        differences.append(paired or independent_difference(*summarise([*ours, *theirs], pool_tasks=True)))
-    return tuple(differences)
+        if baseline != arm and ours is not None:
+            yield paired_difference(ours, theirs) or independent_difference(*summarise([*ours, *theirs], pool_tasks=True))
 
 
 def summarise(results: Iterable[EpisodeResult], *, pool_tasks: bool = False) -> tuple[Cell, ...]:
@@ -200,7 +208,7 @@ def summarise(results: Iterable[EpisodeResult], *, pool_tasks: bool = False) -> 
 
 
 def _cell(arm: str, task: str, scene: str, results: Sequence[EpisodeResult]) -> Cell:
-    by_seed = {seed: group for seed, group in sorted(_group(results, lambda r: r.training_seed).items())}
+    by_seed = dict(sorted(_group(results, lambda r: r.training_seed).items()))
     latencies = [ms for r in results for ms in r.control_ms]
     return Cell(
         arm=arm,
@@ -233,21 +241,16 @@ def write_episodes(path: Path, results: Iterable[EpisodeResult]) -> None:
 
 
 def read_episodes(path: Path) -> tuple[EpisodeResult, ...]:
-    """Invert `write_episodes`. A torn last line is the episode in flight at a kill, and is left out."""
+    """Invert `write_episodes`; a line torn by a kill is an episode that was in flight, and is left out."""
     return tuple(_from_json(EpisodeResult, record) for record in read_jsonl(path))
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Return the objects of a JSON-lines file, without a torn last line."""
-    lines = path.read_text().splitlines()
+    """Return the objects of a JSON-lines file. A kill tears a line and what is appended later joins it: it is left out."""
     records = []
-    for number, line in enumerate(lines, start=1):
-        try:
+    for line in path.read_text().splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
             records.append(json.loads(line))
-        except json.JSONDecodeError:
-            if number < len(lines):
-                message = f"got a line that is not JSON at {path}:{number}, expected one object per line; delete that line"
-                raise InputError(message) from None
     return records
 
 
@@ -260,7 +263,7 @@ def _pair_key(result: EpisodeResult) -> tuple[str, str, int, int, int]:
     return result.task, result.scene, result.training_seed, result.seed, result.index
 
 
-def _group(results: Iterable[EpisodeResult], key: Any) -> dict[Any, list[EpisodeResult]]:
+def _group(results: Iterable[EpisodeResult], key: Callable[[EpisodeResult], Any]) -> dict[Any, list[EpisodeResult]]:
     groups: dict[Any, list[EpisodeResult]] = {}
     for result in results:
         groups.setdefault(key(result), []).append(result)

@@ -31,7 +31,9 @@ def available_codec() -> str:
         except UnknownCodecError:
             continue
         return name
-    raise InputError(f"got a PyAV without any of {', '.join(CODECS)}, expected one of them; install PyAV's wheel: pip install av")
+    raise InputError(
+        f"got a PyAV without any of {', '.join(CODECS)}, expected one of them; install PyAV's wheel: pip install av"
+    )
 
 
 def view(
@@ -43,7 +45,7 @@ def view(
 
 
 def write_video(path: Path, frames: Iterable[UInt8[np.ndarray, "h w 3"]], *, fps: float) -> Path:
-    """Encode RGB frames of one size as MP4 (yuv420p, index first) and return the path. Odd sizes lose their last row or column."""
+    """Encode RGB frames of one size as MP4 (yuv420p, index first) and return the path; odd sizes lose a row or column."""
     frames = iter(frames)
     first = next(frames, None)
     if first is None:
@@ -56,7 +58,9 @@ def write_video(path: Path, frames: Iterable[UInt8[np.ndarray, "h w 3"]], *, fps
         stream.pix_fmt = "yuv420p"
         for image in (first, *frames):
             if image.shape != first.shape:
-                raise InputError(f"got a frame of {image.shape} after {first.shape} in {path}, expected one size; resize before")
+                raise InputError(
+                    f"got a frame of {image.shape} after {first.shape} in {path}, expected one size; resize before"
+                )
             picture = np.ascontiguousarray(image[: stream.height, : stream.width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))

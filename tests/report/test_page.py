@@ -1,0 +1,210 @@
+"""The page, its figures and the terminal table, made from a handful of cells."""
+
+import json
+import re
+from datetime import datetime
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+
+from robot.report.figures import learning_curves, success_figure
+from robot.report.html import Exhibit, MaskQuality, duration, write_report
+from robot.report.provenance import Provenance, gather, git_revision
+from robot.report.statistics import Cell
+from robot.report.table import success_table
+from robot.types import InputError
+
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
+VOID = {"meta", "img", "br", "link", "input", "path", "use"}
+
+
+def cell(arm, successes, *, scene="distract", task="pick", episodes=100):
+    return Cell(
+        arm=arm,
+        task=task,
+        scene=scene,
+        episodes=episodes,
+        successes=successes,
+        seeds=(0,),
+        success_rate_by_seed=(successes / episodes,),
+    )
+
+
+CELLS = [cell("masked", 94), cell("unmasked", 31), cell("masked", 97, scene="clean"), cell("unmasked", 96, scene="clean")]
+PROVENANCE = Provenance(
+    command="python train_policy.py",
+    revision="abc123",
+    machine="two cores",
+    seeds="0",
+    when="2026-01-02 03:04",
+    versions={"torch": "2"},
+    stage_s={"collect": 61.0, "train": 9.0},
+)
+
+
+@pytest.fixture
+def page(tmp_path):
+    def write(**changes):
+        parts = {
+            "title": "Pick",
+            "summary": "What was run.",
+            "cells": CELLS,
+            "figures": [success_figure(CELLS)],
+            "strips": [Exhibit(scene="distract", arm="masked", uri=PIXEL, success=False)],
+            "videos": [Exhibit(scene="distract", arm="masked", uri="data:video/mp4;base64,AA==", success=True)],
+            "masks": [Exhibit(scene="distract", uri=PIXEL, caption="found")],
+            "config_yaml": "env: robosuite",
+            "provenance": PROVENANCE,
+            "mask_quality": [MaskQuality(scene="distract", frames=50, mean_iou=0.875)],
+        }
+        return write_report(tmp_path / "report.html", **(parts | changes)).read_text(encoding="utf-8")
+
+    return write
+
+
+class Outline(HTMLParser):
+    """Collect what a page loads, and check that tags close in the order they opened."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.sources, self.tags = [], [], set()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.sources += [value for name, value in attrs if name in ("src", "href", "xlink:href", "poster", "data")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_loads_nothing_from_outside(page):
+    outline = Outline()
+    outline.feed(page())
+    assert outline.sources
+    assert all(source.startswith(("data:", "#")) for source in outline.sources)
+    assert not outline.tags & {"script", "link", "iframe", "object"}
+    assert "url(http" not in page()
+
+
+def test_every_tag_closes_in_order(page):
+    outline = Outline()
+    outline.feed(page())
+    assert outline.open == []
+
+
+def test_the_headline_compares_in_the_scene_that_was_chosen(page):
+    assert "In “clean”, “masked” cannot be told apart from “unmasked”: 97% against 96%" in page(headline_scene="clean")
+
+
+def test_every_cell_shows_its_rate_and_interval(page):
+    text = re.sub(r"<[^>]+>", " ", page())
+    assert re.search(r"94%\s+88–97", text)
+    assert re.search(r"31%\s+23–41", text)
+
+
+def test_text_from_outside_is_escaped(page):
+    evil = "<script>alert(1)</script> & co"
+    cells = [cell(evil, 5, scene=evil), cell("unmasked", 3, scene=evil)]
+    text = page(
+        title=evil,
+        summary=evil,
+        cells=cells,
+        figures=[success_figure(cells)],
+        config_yaml=evil,
+        videos=[Exhibit(scene=evil, arm=evil, caption=evil, uri=PIXEL)],
+    )
+    assert "<script>" not in text
+    assert text.count("&lt;script&gt;") >= 6
+
+
+def test_sections_without_content_are_left_out(page):
+    text = page(figures=[], strips=[], videos=[], masks=[], mask_quality=[])
+    assert all(name not in text for name in ('id="watch"', 'id="masks"', 'id="learning"', "<svg"))
+
+
+def test_wall_time_is_told_per_stage_and_in_total(page):
+    text = page()
+    assert all(time in text for time in ("1 min 01 s", "9.0 s", "1 min 10 s"))
+
+
+def test_several_tasks_get_a_table_each(page):
+    text = page(cells=[*CELLS, cell("masked", 80, task="place"), cell("unmasked", 20, task="place")])
+    assert text.count('<table class="success">') == 2
+
+
+def test_a_condition_that_an_arm_did_not_run_says_so(page):
+    assert "not run" in page(cells=[*CELLS, cell("masked", 50, scene="camera")])
+
+
+def test_a_report_without_episodes_is_refused(page):
+    with pytest.raises(InputError, match="got no evaluation cells"):
+        page(cells=[])
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(4.04, "4.0 s"), (42, "42 s"), (725, "12 min 05 s"), (4830, "1 h 20 min")])
+def test_durations_are_written_for_people(seconds, text):
+    assert duration(float(seconds)) == text
+
+
+def test_a_success_figure_names_arms_scenes_and_values_as_text():
+    svg = success_figure(CELLS).svg
+    assert all(f">{text}<" in svg for text in ("masked", "unmasked", "clean", "distract", "94%", "31%"))
+
+
+def test_figures_take_ink_and_colours_from_the_page():
+    svg = success_figure(CELLS).svg
+    assert "currentColor" in svg
+    assert "var(--arm-0, #0072b2)" in svg
+    assert "#010203" not in svg
+
+
+def test_the_same_cells_make_the_same_figure():
+    assert success_figure(CELLS).svg == success_figure(CELLS).svg
+
+
+def write_log(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_learning_curves_name_every_run_that_has_a_log(tmp_path):
+    records = [{"step": step, "loss": 1 / (1 + step), "learning_rate": 1e-3} for step in range(5)]
+    logs = {name: write_log(tmp_path / f"{name}.jsonl", records) for name in ("mask", "policy")}
+    svg = learning_curves(logs | {"absent": tmp_path / "none.jsonl"}).svg
+    assert ">mask<" in svg
+    assert ">policy<" in svg
+    assert "absent" not in svg
+
+
+def test_of_a_step_that_was_logged_twice_the_last_line_counts(tmp_path):
+    once = [{"step": step, "loss": 1.0 + step, "learning_rate": 1e-3} for step in range(4)]
+    before_the_kill = [*once[:2], {"step": 2, "loss": 99.0, "learning_rate": 1.0}]
+    resumed = write_log(tmp_path / "resumed.jsonl", [*before_the_kill, *once[2:]])
+    straight = write_log(tmp_path / "straight.jsonl", once)
+    assert learning_curves({"run": resumed}).svg == learning_curves({"run": straight}).svg
+
+
+def test_the_terminal_table_shows_rates_with_intervals():
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(success_table(CELLS))
+    text = console.export_text()
+    assert "94% (88–97)" in text
+    assert "100 episodes a cell; training seeds 0" in text
+
+
+def test_provenance_tells_the_command_as_it_can_be_typed_again():
+    found = gather(seeds="0", stage_s={}, now=datetime(2026, 1, 2, 3, 4), command=["python", "a.py", "name=two words"])
+    assert found.command == "python a.py 'name=two words'"
+    assert found.when == "2026-01-02 03:04"
+    assert found.versions["numpy"].startswith("1.26")
+
+
+def test_a_folder_outside_git_has_no_revision(tmp_path):
+    assert git_revision(tmp_path) == "not a git checkout"
