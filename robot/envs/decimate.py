@@ -155,7 +155,7 @@ def _read(file: Path) -> Surface:
     """Read any mesh format that MuJoCo reads, by compiling it, and undo its move to the mesh's inertial frame."""
     model = mujoco.MjModel.from_xml_string(
         f'<mujoco><asset><mesh name="m" file="{file}" inertia="shell"/></asset>'
-        '<worldbody><geom type="mesh" mesh="m"/></worldbody></mujoco>'
+        '<worldbody><geom type="mesh" mesh="m" contype="0" conaffinity="0"/></worldbody></mujoco>'  # no hull: it may be flat
     )
     rotation = np.empty(9)
     mujoco.mju_quat2Mat(rotation, model.mesh_quat[0])

@@ -90,7 +90,8 @@ class Rendered:
 class SceneRenderer:
     """A framebuffer of one size for one model, with a GL context of its own; close it when done.
 
-    For perspective cameras given by `fovy`, as all of robosuite's are. Not safe to share between threads.
+    For perspective cameras given by `fovy`, as all of robosuite's are. Not safe to share between threads. A new
+    model (robosuite makes one at every reset with `hard_reset=True`) needs a new renderer.
     """
 
     def __init__(self, model: mujoco.MjModel, *, height: int, width: int, shadows: bool = False, samples: int = 0) -> None:

@@ -107,6 +107,16 @@ def test_texture_coordinates_survive_the_file(sphere, tmp_path):
     np.testing.assert_allclose(light.texcoords[..., 1], _read(sphere).texcoords[0, 0, 1], atol=1e-4)
 
 
+def test_a_flat_sheet_is_decimated_too(tmp_path):
+    x, y = np.meshgrid(np.arange(12), np.arange(12))  # 242 faces without a volume
+    lines = [f"v {a} {b} 0" for a, b in zip(x.ravel(), y.ravel(), strict=True)]
+    for k in (12 * i + j + 1 for i in range(11) for j in range(11)):
+        lines += [f"f {k} {k + 1} {k + 13}", f"f {k} {k + 13} {k + 12}"]
+    (tmp_path / "sheet.obj").write_text("\n".join(lines) + "\n")
+    xml = decimate_meshes(model_xml(tmp_path / "sheet.obj", geoms=SEEN + CORE), faces=20, cache_dir=tmp_path)
+    assert face_counts(xml)["m"] <= 20
+
+
 def test_the_second_time_reads_the_cache(sphere, tmp_path, monkeypatch):
     first = decimate_meshes(model_xml(sphere, geoms=SEEN + CORE), cache_dir=tmp_path)
     monkeypatch.setattr("robot.envs.decimate._simplify", None)
