@@ -68,8 +68,20 @@ def overlay(
     return grid([[write_on(fit(image, size=tile), name) for name, image in tiles.items()]])
 
 
+def episode_rows(
+    images: Sequence[Mapping[str, UInt8[np.ndarray, "h w 3"]]], composites: Sequence[Float[np.ndarray, "n c h2 w2"]]
+) -> dict[str, list[UInt8[np.ndarray, "_ _ 3"]]]:
+    """Turn what was kept at every moment into one row per view: the cameras, then what the policy sees of each."""
+    cameras = list(images[0]) if len(images) else []
+    seen = {camera: [moment[camera] for moment in images] for camera in cameras}
+    acted_on = {
+        f"policy: {camera}": [composite_rgb(moment[place]) for moment in composites] for place, camera in enumerate(cameras)
+    }
+    return seen | acted_on
+
+
 def film_strip(
-    rows: Mapping[str, Sequence[UInt8[np.ndarray, "h w 3"]]], *, frames: int = 6, dt_s: float = 0.05, tile: int = 192
+    rows: Mapping[str, Sequence[UInt8[np.ndarray, "_ _ 3"]]], *, frames: int = 6, dt_s: float = 0.05, tile: int = 192
 ) -> UInt8[np.ndarray, "h2 w2 3"]:
     """Show `frames` moments of an episode, first and last among them: one named row per view, the time on the first row."""
     lengths = {len(images) for images in rows.values()}

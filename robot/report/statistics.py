@@ -31,7 +31,7 @@ class EpisodeResult:
     """One evaluation episode. (seed, index) fixes the initial state; `training_seed` names the trained agent.
 
     `wrong_object` is True where another object was taken; `mask_iou` is the target mask's mean IoU against simulator truth;
-    `control_ms` is the wall time of every control step; `video` is a path beside the results. None means not measured.
+    `control_ms` is the wall time of every decision of the agent; `video` is a path beside the results. None means not measured.
     """
 
     arm: str

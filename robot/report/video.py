@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -36,12 +36,13 @@ def available_codec() -> str:
     )
 
 
-def view(
-    images: Sequence[UInt8[np.ndarray, "h w 3"]], composites: Sequence[UInt8[np.ndarray, "h2 w2 3"]] = (), *, tile: int = 256
-) -> UInt8[np.ndarray, "h3 w3 3"]:
-    """Lay out one moment of an episode: the cameras above, what the policy sees of each below."""
-    rows = [row for row in (images, composites) if len(row)]
-    return grid([[fit(image, size=tile) for image in row] for row in rows])
+def film(
+    rows: Mapping[str, Sequence[UInt8[np.ndarray, "_ _ 3"]]], *, columns: int, tile: int = 256
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """Yield the frames of a video from `pictures.episode_rows`: at every moment all views, `columns` beside each other."""
+    for moment in zip(*rows.values(), strict=True):
+        tiles = [fit(image, size=tile) for image in moment]
+        yield grid([tiles[start : start + columns] for start in range(0, len(tiles), columns)])
 
 
 def write_video(path: Path, frames: Iterable[UInt8[np.ndarray, "h w 3"]], *, fps: float) -> Path:

@@ -9,8 +9,20 @@ import pytest
 from PIL import Image
 
 from robot.report import video as video_module
-from robot.report.pictures import COLORS, composite_rgb, film_strip, fit, grid, heat, outline, overlay, picture_uri, spread
-from robot.report.video import available_codec, video_uri, view, write_video
+from robot.report.pictures import (
+    COLORS,
+    composite_rgb,
+    episode_rows,
+    film_strip,
+    fit,
+    grid,
+    heat,
+    outline,
+    overlay,
+    picture_uri,
+    spread,
+)
+from robot.report.video import available_codec, film, video_uri, write_video
 from robot.types import InputError, Label
 
 
@@ -113,9 +125,13 @@ def test_a_video_without_frames_is_refused(tmp_path):
         write_video(tmp_path / "empty.mp4", [], fps=20.0)
 
 
-def test_a_view_has_cameras_above_and_composites_below():
-    shown = view([flat(1), flat(2)], [flat(3, size=4), flat(4, size=4)], tile=16)
-    assert [shown[y, x, 0] for y in (0, -1) for x in (0, -1)] == [1, 2, 3, 4]
+def test_a_film_shows_cameras_above_and_what_the_policy_sees_below():
+    composites = np.stack([np.full((3, 4, 4), v / 255, dtype=np.float32) for v in (3, 4)])
+    rows = episode_rows([{"agentview": flat(1), "wrist": flat(2)}] * 2, [composites] * 2)
+    assert list(rows) == ["agentview", "wrist", "policy: agentview", "policy: wrist"]
+    shown = list(film(rows, columns=2, tile=16))
+    assert len(shown) == 2
+    assert [shown[0][y, x, 0] for y in (0, -1) for x in (0, -1)] == [1, 2, 3, 4]
 
 
 def test_a_video_uri_carries_the_file(tmp_path):
