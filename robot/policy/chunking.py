@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32
 
-from robot.types import InputError
+from robot.types import ACTION_DIM, InputError
 
 Chunk = tuple[int, np.ndarray]  # (control step of its first action, actions (T, 7))
 
@@ -20,14 +20,15 @@ def temporal_ensemble(predictions: Float32[np.ndarray, "n 7"], *, decay: float) 
 
 def predictions_for(step: int, chunks: Sequence[Chunk]) -> Float32[np.ndarray, "n 7"]:
     """Return what each chunk that covers `step` says about it, in the order of the chunks."""
-    return np.array([actions[step - start] for start, actions in chunks if 0 <= step - start < len(actions)], dtype=np.float32)
+    said = [actions[step - start] for start, actions in chunks if 0 <= step - start < len(actions)]
+    return np.array(said, dtype=np.float32).reshape(-1, ACTION_DIM)
 
 
 class ChunkExecutor:
     """Execute `execute` actions of each chunk, then ask for the next one.
 
-    With `ensemble_decay`, overlapping chunks are averaged; `execute=1` then is ACT's ensembling at every step. Ask `needs_chunk`
-    before each step: only then does the policy (and the mask head before it) have to run.
+    With `ensemble_decay`, overlapping chunks are averaged; `execute=1` then is ACT's ensembling at every step.
+    Ask `needs_chunk` before each step: only then does the policy (and the mask head before it) have to run.
     """
 
     def __init__(self, *, execute: int = 8, ensemble_decay: float | None = None):
@@ -56,8 +57,8 @@ class ChunkExecutor:
         start = self._step if observed_at is None else observed_at
         if start > self._step or start + len(actions) <= self._step:
             raise InputError(
-                f"got a chunk for steps {start} to {start + len(actions) - 1} at step {self._step}, expected one that covers it: "
-                "plan faster or predict more actions"
+                f"got a chunk for steps {start} to {start + len(actions) - 1} at step {self._step}, expected one that covers "
+                "that step: plan faster or predict more actions"
             )
         kept = self._chunks if self.ensemble_decay is not None else []
         self._chunks = [c for c in kept if c[0] + len(c[1]) > self._step] + [(start, np.asarray(actions, dtype=np.float32))]

@@ -28,7 +28,7 @@ class LanguagePool(nn.Module):
 
 
 class ObservationEncoder(nn.Module):
-    """Encode an observation (physical units) into one context vector (b, out_dim). It is run once, however long denoising takes."""
+    """Encode an observation (physical units) into one context vector (b, out_dim), once for all denoising steps."""
 
     def __init__(
         self,

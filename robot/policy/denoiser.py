@@ -1,4 +1,4 @@
-"""Denoisers: (noisy actions, diffusion time, context) -> prediction of the same shape. Both are small: 1 to 2 million weights."""
+"""Denoisers: (noisy actions, diffusion time, context) -> prediction of the same shape. Small: 1 to 2 million weights."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class AdaptiveBlock(nn.Module):
         return torch.addcmul(x, gate_m, self.mlp(modulate(x, shift_m, scale_m)))
 
     def attend(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # each (b, heads, t, d / heads)
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # each (b, heads, t, d')
         # Written out: on a CPU the fused kernel's bf16 backward pass is seven times slower for sequences as short as a chunk.
         attention = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1).to(v.dtype)
         return self.merge((attention @ v).transpose(1, 2).flatten(2))
@@ -62,14 +62,14 @@ class AdaptiveTransformer(nn.Module):
         if dim % heads:
             raise InputError(f"got dim {dim} and {heads} heads, expected a dim that the number of heads divides")
         self.blocks = nn.ModuleList(AdaptiveBlock(dim=dim, heads=heads) for _ in range(depth))
-        self.modulation = nn.Linear(dim, (6 * depth + 2) * dim)  # of all layers at once: one large product instead of many small ones
+        self.modulation = nn.Linear(dim, (6 * depth + 2) * dim)  # of all layers in one product
         self.head = nn.Linear(dim, ACTION_DIM)
         for layer in (self.modulation, self.head):  # every block starts as the identity
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Float[Tensor, "b t d"], condition: Float[Tensor, "b d"]) -> Float[Tensor, "b t 7"]:
-        modulation = self.modulation(F.silu(condition)).unflatten(-1, (-1, 1, x.shape[-1])).transpose(0, 1)  # (6 depth + 2, b, 1, d)
+        modulation = self.modulation(F.silu(condition)).unflatten(-1, (-1, 1, x.shape[-1])).transpose(0, 1)  # (.., b, 1, d)
         for i, block in enumerate(self.blocks):
             x = block(x, modulation[6 * i : 6 * i + 6])
         return self.head(modulate(x, modulation[-2], modulation[-1]))

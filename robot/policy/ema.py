@@ -14,13 +14,14 @@ def make_average(module: nn.Module) -> nn.Module:
 
 
 def decay_at(step: int, decay: float) -> float:
-    """Return the decay of update `step` (0 is the first): short memory at first, so that the initial weights are soon forgotten."""
+    """Return the decay of update `step` (0 is the first): small at first, so that the initial weights are soon forgotten."""
     return min(decay, (1 + step) / (10 + step))
 
 
 @torch.no_grad()
 def update_average(average: nn.Module, module: nn.Module, *, decay: float) -> None:
     """Set average = decay * average + (1 - decay) * module for parameters, and copy the buffers."""
-    torch._foreach_lerp_(list(average.parameters()), [p.detach() for p in module.parameters()], 1 - decay)
+    for kept, current in zip(average.parameters(), module.parameters(), strict=True):
+        kept.lerp_(current, 1 - decay)
     for kept, current in zip(average.buffers(), module.buffers(), strict=True):
         kept.copy_(current)

@@ -1,7 +1,7 @@
 """Normalisation statistics and the pair of maps that they define: physical units to [-1, 1] and back.
 
 Statistics are plain JSON: {"action": {"min": [7], "max": [7]}, "proprio": {"min": [10], "max": [10]}}; more keys are ignored.
-Actions use min-max and not mean-std, so that clipping a denoised action to [-1, 1] never cuts off actions that were demonstrated.
+Min-max and not mean-std, so that clipping a denoised action to [-1, 1] never cuts off actions that were demonstrated.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ DIMENSIONS = {"action": ACTION_DIM, "proprio": PROPRIO_DIM}
 SMALLEST_HALF_RANGE = {"action": 1e-4, "proprio": 1e-2}
 
 
-def measure_statistics(
-    *, actions: Float[Tensor, "n 7"], proprio: Float[Tensor, "n 10"]
-) -> dict[str, dict[str, list[float]]]:
+def measure_statistics(*, actions: Float[Tensor, "n 7"], proprio: Float[Tensor, "n 10"]) -> dict[str, dict[str, list[float]]]:
     """Return the smallest and largest value of every action and proprioception dimension (physical units)."""
     columns = {"action": actions, "proprio": proprio}
     return {key: {"min": x.amin(0).tolist(), "max": x.amax(0).tolist()} for key, x in columns.items()}
@@ -49,7 +47,7 @@ def _column(statistics: Statistics, key: str, bound: str) -> list[float]:
 
 
 class MinMax(nn.Module):
-    """Map each dimension of `key` from [min, max] to [-1, 1] and back. The statistics are buffers: they travel with the weights."""
+    """Map each dimension of `key` from [min, max] to [-1, 1] and back. Statistics are buffers: they travel with the weights."""
 
     center: Tensor
     half_range: Tensor
@@ -58,7 +56,7 @@ class MinMax(nn.Module):
         super().__init__()
         low, high = (torch.tensor(statistics[key][bound], dtype=torch.float32) for bound in ("min", "max"))
         if bool((low > high).any()):
-            raise InputError(f"got normalisation statistics of {key} with min above max, expected min <= max: measure them again")
+            raise InputError(f"got {key} statistics with min above max, expected min <= max: measure them again")
         self.register_buffer("center", (low + high) / 2)
         self.register_buffer("half_range", ((high - low) / 2).clamp(min=SMALLEST_HALF_RANGE[key]))
 

@@ -73,7 +73,7 @@ def ddim_step(
     alpha_bar: Float[Tensor, "*b"],
     alpha_bar_next: Float[Tensor, "*b"],
 ) -> Float[Tensor, "b t d"]:
-    """Move deterministically to a less noisy step, given the (clipped) estimate of the clean actions (Song et al. 2021, eq. 12)."""
+    """Move deterministically to a less noisy step, given the estimate of the clean actions (Song et al. 2021, eq. 12)."""
     noise = (noisy - alpha_bar.sqrt() * clean) / (1 - alpha_bar).sqrt()
     return alpha_bar_next.sqrt() * clean + (1 - alpha_bar_next).sqrt() * noise
 

@@ -63,7 +63,7 @@ class TransformerPolicy(nn.Module):
         return dict(self._config)
 
     def loss(self, batch: PolicyBatch, generator: torch.Generator | None = None) -> Float[Tensor, " b"]:
-        """Return the L1 error of the normalised chunk per sample. Nothing is drawn: `generator` is there for the common signature."""
+        """Return the L1 error of the normalised chunk per sample; nothing random is drawn from `generator`."""
         predicted = self._predict(batch.observation)
         return chunk_loss(F.l1_loss(predicted, self.actions.normalize(batch.actions), reduction="none"), batch.valid)
 

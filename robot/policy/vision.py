@@ -1,7 +1,7 @@
 """Composites to features: one small CNN per camera, told by language what to look for.
 
-PixelUnshuffle(4) first, then 3x3 convolutions on a quarter of the resolution: on a CPU this trains three times faster than strided
-stems at full resolution, and there is no normalisation layer to pay for.
+PixelUnshuffle(4) first, then 3x3 convolutions on a quarter of the resolution: on a CPU this trains three times faster than
+strided stems at full resolution, and there is no normalisation layer to pay for.
 """
 
 from __future__ import annotations
@@ -68,11 +68,16 @@ class VisionEncoder(nn.Module):
     ):
         super().__init__()
         if not 1 <= in_channels <= 6:
-            raise InputError(f"got in_channels {in_channels}, expected 3 (masked RGB), 5 (+ target, destination) or 6 (+ gripper)")
+            raise InputError(f"got in_channels {in_channels}, expected 3 (RGB), 5 (+ target, destination) or 6 (+ gripper)")
         self.in_channels, self.image_size = in_channels, image_size
         self.cameras = nn.ModuleList(
             CameraEncoder(
-                in_channels=in_channels, image_size=image_size, width=width, layers=layers, keypoints=keypoints, goal_dim=goal_dim
+                in_channels=in_channels,
+                image_size=image_size,
+                width=width,
+                layers=layers,
+                keypoints=keypoints,
+                goal_dim=goal_dim,
             )
             for _ in range(cameras)
         )

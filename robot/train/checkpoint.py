@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file whose header carries JSON, and a JSON copy beside it for people. No pickle anywhere.
 
-What is needed to act travels in one file, so weights and statistics cannot come apart: kind, constructor arguments (normalisation
-statistics included), action space, git revision, package versions.
+What is needed to act travels in one file, so weights and statistics cannot come apart: kind, constructor arguments
+(normalisation statistics included), action space, git revision, package versions.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def load(
     """
     tensors, header = read_tensors(_file(path))
     kind, config = header.get("kind"), header.get("config", {})
-    if kind not in builders:
-        raise InputError(f"got a checkpoint of kind {kind!r} in {path}, expected one of {sorted(builders)}: choose another file")
+    if not isinstance(kind, str) or kind not in builders:
+        raise InputError(f"got a checkpoint of kind {kind!r} in {path}, expected {sorted(builders)}: choose another file")
     if action_space is not None:
         check_action_space(header.get("metadata", {}).get("action_space"), action_space, path)
     try:
@@ -75,21 +75,21 @@ def load(
     except (TypeError, RuntimeError) as error:
         made = header.get("git_revision", "unknown")
         raise InputError(
-            f"got a checkpoint {path} (made at git revision {made}) that does not fit the {kind} of this version, expected matching "
-            f"arguments and weights: check out that revision or train again ({str(error).splitlines()[0]})"
+            f"got a checkpoint {path} (made at git revision {made}) that does not fit the {kind} of this version, expected "
+            f"matching arguments and weights: check out that revision or train again ({str(error).splitlines()[0]})"
         ) from error
     return module.eval()
 
 
 def read_header(path: Path | str) -> dict[str, Any]:
     """Return what a checkpoint says about itself without reading its weights."""
-    return _open(_file(path), lambda file: json.loads((file.metadata() or {})["robot"]))
+    return _open(_file(path), _header)
 
 
 def check_action_space(saved: Mapping[str, Any] | None, here: Mapping[str, Any], path: Path | str) -> None:
     """Raise InputError, naming the fields, when a checkpoint was made for another action space."""
     if saved is None:
-        raise InputError(f"got a checkpoint without an action space in {path}, expected one for this robot: save it with metadata")
+        raise InputError(f"got a checkpoint without an action space in {path}, expected this robot's: train it again")
     different = [key for key in here if not _same(saved.get(key), here[key])]
     if different:
         said = ", ".join(f"{key} {saved.get(key)} instead of {here[key]}" for key in different)
@@ -112,19 +112,21 @@ def write_tensors(file: Path, tensors: Mapping[str, Tensor], header: Mapping[str
 
 def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Inverse of `write_tensors`."""
-    return _open(
-        file, lambda opened: ({k: opened.get_tensor(k) for k in opened.keys()}, json.loads((opened.metadata() or {})["robot"]))
-    )
+    return _open(file, lambda opened: ({name: opened.get_tensor(name) for name in opened.keys()}, _header(opened)))  # noqa: SIM118
+
+
+def _header(opened: Any) -> dict[str, Any]:
+    return json.loads((opened.metadata() or {})["robot"])
 
 
 def _open(file: Path, read: Callable[[Any], Any]) -> Any:
     if not file.is_file():
-        raise InputError(f"got no checkpoint at {file}, expected a .safetensors file or a folder with {FILE_NAME}: train one first")
+        raise InputError(f"got no checkpoint at {file}, expected a .safetensors file or a folder with {FILE_NAME}: train first")
     try:
         with safe_open(file, framework="pt") as opened:
             return read(opened)
     except (SafetensorError, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"got a damaged checkpoint {file} ({error}), expected a whole safetensors file: copy it again") from error
+        raise InputError(f"got a damaged checkpoint {file} ({error}), expected a whole file: copy it again") from error
     except (KeyError, json.JSONDecodeError) as error:
         raise InputError(
             f"got a safetensors file without this project's header in {file}, expected one that robot.train.checkpoint wrote"

@@ -16,7 +16,7 @@ def pick_device(name: str | None = None) -> torch.device:
             device = torch.device(name)
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError, NotImplementedError) as error:
-            raise InputError(f"got device {name!r}, expected one that this machine has: leave it out to pick the best") from error
+            raise InputError(f"got device {name!r}, expected one of this machine: leave it out to pick the best") from error
         return device
     if torch.cuda.is_available():
         return torch.device("cuda")

@@ -44,9 +44,9 @@ def train(
 ) -> nn.Module:
     """Train the module in place and return the moving average of its weights, in eval mode, on the device.
 
-    `batches` yields batches (with `.to(device)`), or pairs of a batch and weights (B,) >= 0 that multiply the per-sample loss and
-    are scaled to mean 1. Pass a function of the first step rather than an iterator: after a resume it starts where the run was
-    cut off, whereas an iterator has to be wound forward.
+    `batches` yields batches (with `.to(device)`), or pairs of a batch and weights (B,) >= 0 that multiply the per-sample loss
+    and are scaled to mean 1. Pass a function of the first step rather than an iterator: after a resume it starts where the
+    run was cut off, whereas an iterator has to be wound forward.
 
     With `checkpoint_dir`, a run that was killed resumes from its last checkpoint and ends as if it had not been; SIGTERM and
     Ctrl-C write one before they end it. Raises InputError when the loss is not finite.
@@ -58,7 +58,7 @@ def train(
 
     module.to(place).train()
     average = make_average(module)
-    optimizer = torch.optim.AdamW(decay_groups(module, weight_decay), lr=learning_rate, betas=(0.9, 0.95))
+    optimizer = torch.optim.AdamW(decay_groups(module, weight_decay), lr=learning_rate, betas=(0.9, 0.95), fused=True)
     everything = {"module": module, "average": average, "optimizer": optimizer, "generator": generator}
     start = load_state(directory, **everything) if directory else 0
     stream = iter(batches(start)) if callable(batches) else itertools.islice(batches, start, None)
@@ -71,12 +71,12 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             with torch.autocast(place.type, dtype=dtype, enabled=dtype != torch.float32):
-                per_sample = module.loss(batch.to(place), generator)
+                per_sample = module.loss(batch.to(place), generator)  # type: ignore[operator]
             loss = weighted_mean(per_sample.float(), None if weights is None else weights.to(place))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = nn.utils.clip_grad_norm_(module.parameters(), grad_clip)
-            if not math.isfinite(norm.item()):  # a loss that is not finite has no finite gradient either
+            if not math.isfinite(loss.item() + norm.item()):
                 raise InputError(
                     f"got loss {loss.item()} with gradient norm {norm.item()} at step {step}, expected finite numbers: "
                     "check the batch for NaN, lower learning_rate, or set precision to fp32"

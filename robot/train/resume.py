@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -56,12 +57,19 @@ def load_state(
             f"got a training state {file} of another module, expected one of this {type(module).__name__}: "
             "train in another folder or delete it"
         ) from error
-    moments = take("optimizer.")
-    indices = sorted({int(key.split(".")[0]) for key in moments})
-    state = {i: {name: moments[f"{i}.{name}"] for name in MOMENTS} for i in indices}
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    restore_moments(optimizer, take("optimizer."))
     torch.set_rng_state(tensors["rng.torch"])
     generator.set_state(tensors["rng.generator"])
     if "rng.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["rng.cuda"])
     return int(header["step"])
+
+
+def restore_moments(optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor]) -> None:
+    """Put AdamW's state back, in the memory format of each parameter: its fused kernel walks through raw memory."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for i, parameter in enumerate(parameters):
+        found = {name: moments[f"{i}.{name}"] for name in MOMENTS if f"{i}.{name}" in moments}
+        if found:
+            like = {name: torch.empty_like(parameter if value.ndim else value) for name, value in found.items()}
+            optimizer.state[parameter] = {name: like[name].copy_(value) for name, value in found.items()}

@@ -1,0 +1,35 @@
+"""The YAML files of configs/policy and configs/train against the signatures that they are values for."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
+from robot.train.loop import train
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+FROM_THE_COMMAND = {"module", "batches", "generator", "checkpoint_dir", "log"}
+
+
+def values(group: str, name: str) -> dict:
+    with initialize_config_dir(str(CONFIGS / group), version_base="1.3"):
+        return OmegaConf.to_container(compose(name))  # type: ignore[return-value]
+
+
+def names(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", names("policy"))
+def test_policy_keys_are_the_constructor_parameters(name):
+    config = values("policy", name)
+    policy_class = get_class(config.pop("_target_"))
+    assert set(config) == set(inspect.signature(policy_class).parameters) - {"statistics"}
+
+
+@pytest.mark.parametrize("name", names("train"))
+def test_train_keys_are_parameters_of_the_loop(name):
+    assert set(values("train", name)) == set(inspect.signature(train).parameters) - FROM_THE_COMMAND

@@ -1,0 +1,84 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from robot.train.checkpoint import read_tensors
+from robot.train.loop import train
+from robot.train.resume import FILE_NAME
+from robot.types import InputError
+from tests.train.tiny import CHECKPOINT_EVERY, STEPS, Tiny, batches, train_tiny
+
+
+def start(folder: Path) -> subprocess.Popen:
+    """Train in a process of its own, slowly, until the first checkpoint is there."""
+    command = [sys.executable, "-m", "tests.train.tiny", str(folder), "0.2"]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+    deadline = time.monotonic() + 60
+    while not (folder / FILE_NAME).is_file():
+        assert process.poll() is None, "training ended before its first checkpoint"
+        assert time.monotonic() < deadline, "training did not reach its first checkpoint"
+        time.sleep(0.01)
+    return process
+
+
+def finished_steps(folder: Path) -> int:
+    return int(read_tensors(folder / FILE_NAME)[1]["step"])
+
+
+def killed(folder: Path) -> Path:
+    process = start(folder)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 0 < finished_steps(folder) < STEPS
+    return folder
+
+
+@pytest.fixture(scope="module")
+def killed_run(tmp_path_factory) -> Path:
+    return killed(tmp_path_factory.mktemp("killed"))
+
+
+@pytest.mark.parametrize("as_iterator", [False, True], ids=["function of the step", "iterator"])
+def test_a_killed_run_ends_bit_for_bit_like_an_uninterrupted_one(killed_run, tmp_path, as_iterator):
+    (tmp_path / FILE_NAME).write_bytes((killed_run / FILE_NAME).read_bytes())
+    resumed, uninterrupted = train_tiny(tmp_path, as_iterator=as_iterator), train_tiny(None)
+    assert finished_steps(tmp_path) == STEPS
+    for name, value in resumed.state_dict().items():
+        assert torch.equal(value, uninterrupted.state_dict()[name]), name
+
+
+def test_a_kill_loses_at_most_one_checkpoint_interval(killed_run):
+    assert finished_steps(killed_run) % CHECKPOINT_EVERY == 0
+
+
+def test_sigterm_saves_the_step_in_flight_before_it_ends_the_run(tmp_path):
+    process = start(tmp_path)
+    time.sleep(0.3)  # somewhere between two checkpoints
+    process.terminate()
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert finished_steps(tmp_path) > CHECKPOINT_EVERY
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    first = train_tiny(tmp_path)
+    again = train(Tiny(), batches, steps=STEPS, checkpoint_dir=tmp_path, device="cpu")
+    assert torch.equal(first.head.weight, again.head.weight)
+
+
+def test_the_state_of_another_module_is_refused(tmp_path):
+    train_tiny(tmp_path)
+    with pytest.raises(InputError, match="another module"):
+        train(Tiny(width=8), batches, steps=STEPS, checkpoint_dir=tmp_path, device="cpu")
+
+
+def test_a_truncated_state_is_refused(tmp_path):
+    train_tiny(tmp_path)
+    file = tmp_path / FILE_NAME
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(InputError, match="damaged"):
+        train_tiny(tmp_path)
