@@ -78,7 +78,7 @@ class LanguageEncoder:
         return cls(max_tokens=max_tokens, load=load_hashed)
 
     def encode(self, sentences: Sequence[str]) -> LanguageTokens:
-        """Encode B sentences. Returns tokens (B, max_tokens, 384), zero where `valid` is False. Raises InputError on a blank one."""
+        """Return tokens (B, max_tokens, 384) of B sentences, zero where `valid` is False. InputError on a blank sentence."""
         if isinstance(sentences, str):
             raise InputError(f"got the string {sentences!r}, expected a list of sentences, wrap it: encode([text])")
         if blank := [index for index, text in enumerate(sentences) if not text.strip()]:

@@ -8,7 +8,7 @@ start at zero instead (Fixup, arXiv 1901.09321), and GroupNorm would cost as muc
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,7 +18,7 @@ CELL = 4  # pixels per side of a cell of the finest pyramid level
 STRIDE = 16  # pixels per side of a cell of the coarsest level: frame sides must be multiples of it
 
 
-def frames_to_cells(frames: UInt8[Tensor, "b 3 h w"]) -> UInt8[Tensor, "b 48 h4 w4"]:
+def frames_to_cells(frames: Shaped[Tensor, "b _ _ _"]) -> UInt8[Tensor, "b 48 h4 w4"]:
     """Stack each 4x4 block of pixels into 48 channels, laid out channels-last in memory."""
     batch, channels, height, width = frames.shape
     if frames.dtype != torch.uint8 or channels != 3 or height % STRIDE or width % STRIDE:
@@ -32,17 +32,22 @@ def frames_to_cells(frames: UInt8[Tensor, "b 3 h w"]) -> UInt8[Tensor, "b 48 h4 
 
 
 class LanguagePool(nn.Module):
-    """Project token embeddings and pool them with learned queries: one query may follow colours, another shapes."""
+    """Project token embeddings and pool them with learned queries: one query may follow colours, another shapes.
 
-    def __init__(self, *, language_dim: int, dim: int, queries: int) -> None:
+    Positions are added: only word order tells the target from the destination in "put the cup on the plate".
+    """
+
+    def __init__(self, *, language_dim: int, dim: int, queries: int, max_tokens: int) -> None:
         super().__init__()
         self.project = nn.Sequential(nn.Linear(language_dim, dim), nn.LayerNorm(dim))
+        self.positions = nn.Parameter(0.5 * torch.randn(max_tokens, dim))
         self.queries = nn.Linear(dim, queries, bias=False)
 
     def forward(
         self, tokens: Float[Tensor, "b l language"], valid: Bool[Tensor, "b l"]
     ) -> tuple[Float[Tensor, "b l dim"], Float[Tensor, "b pooled"]]:
         words = self.project(tokens)
+        words = words + self.positions[: words.shape[1]].to(words.dtype)
         scores = self.queries(words).float().masked_fill(~valid[..., None], -torch.inf)
         pooled = scores.softmax(dim=1).to(words.dtype).transpose(1, 2) @ words  # b queries dim
         return words, pooled.flatten(1)
@@ -80,7 +85,7 @@ class ImageEncoder(nn.Module):
             for width, count in zip(widths, blocks, strict=True)
         )
 
-    def forward(self, frames: UInt8[Tensor, "b 3 h w"], pooled: Float[Tensor, "b p"]) -> list[Tensor]:
+    def forward(self, frames: Shaped[Tensor, "b _ _ _"], pooled: Float[Tensor, "b p"]) -> list[Tensor]:
         """Return features (B, widths[i], H / (4 * 2**i), W / (4 * 2**i)) for i = 0, 1, 2."""
         x = frames_to_cells(frames).to(pooled.dtype) / 64 - 2  # in [-2, 2), exact in bfloat16
         pyramid = []

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robot.batch import LANGUAGE_DIM, LanguageTokens, MaskBatch
+from robot.language import MAX_TOKENS
 from robot.perception.decoder import MaskDecoder
 from robot.perception.encoders import ImageEncoder, LanguagePool
 from robot.perception.losses import iou_loss, mask_loss
@@ -42,13 +43,14 @@ class MaskHead(nn.Module):
         heads: int = 4,
         depth: int = 2,
         queries: int = 4,
+        max_tokens: int = MAX_TOKENS,
         pixel_dim: int = 8,
         presence_weight: float = 0.2,
         iou_weight: float = 0.2,
     ) -> None:
         super().__init__()
         self.presence_weight, self.iou_weight = presence_weight, iou_weight
-        self.pool = LanguagePool(language_dim=LANGUAGE_DIM, dim=dim, queries=queries)
+        self.pool = LanguagePool(language_dim=LANGUAGE_DIM, dim=dim, queries=queries, max_tokens=max_tokens)
         self.encoder = ImageEncoder(widths=tuple(widths), blocks=tuple(blocks), pooled_dim=queries * dim)  # type: ignore[arg-type]
         self.decoder = MaskDecoder(
             widths=tuple(widths),  # type: ignore[arg-type]
@@ -64,10 +66,13 @@ class MaskHead(nn.Module):
         self.register_buffer("presence_bias", torch.zeros(2))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, frames: UInt8[Tensor, "b 3 h w"], language: LanguageTokens) -> MaskOutput:
-        words, pooled = self.pool(language.tokens.to(self.presence.weight.dtype), language.valid)
+    def forward(self, frames: Shaped[Tensor, "b _ _ _"], language: LanguageTokens) -> MaskOutput:
+        """Mask uint8 frames (B, 3, H, W), sides multiples of 16 (else InputError), for one sentence each."""
+        length = int(language.valid.any(dim=0).sum())  # padding costs as much as words: most sentences fill a third of it
+        tokens, valid = language.tokens[:, :length].to(self.presence.weight.dtype), language.valid[:, :length]
+        words, pooled = self.pool(tokens, valid)
         pyramid = self.encoder(frames, pooled)
-        logits, tokens = self.decoder(pyramid, words, language.valid)
+        logits, tokens = self.decoder(pyramid, words, valid)
         target_and_destination = tokens[:, :2]
         return MaskOutput(
             logits=logits.float(),

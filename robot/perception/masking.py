@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -124,14 +124,15 @@ class Unmasked(Channel):
 
 
 def compose(
-    frames: UInt8[np.ndarray, "b h w 3"] | UInt8[Tensor, "b h w 3"] | UInt8[Tensor, "b 3 h w"],
-    probability: Float[np.ndarray, "b 3 h w"] | Float[Tensor, "b 3 h w"],
+    frames: Shaped[np.ndarray, "b _ _ _"] | Shaped[Tensor, "b _ _ _"],
+    probability: Float[np.ndarray, "m 3 _ _"] | Float[Tensor, "m 3 _ _"],
     *,
     deployment: Deployment,
     size: int,
 ) -> Float[Tensor, "b 6 size size"]:
     """Apply masks to frames at full resolution, then shrink both by exact area averaging.
 
+    Frames are uint8 (B, H, W, 3), or (B, 3, H, W) as a tensor; masks are (B, 3, H, W). Other frames or sizes: InputError.
     Returns composites in [0, 1]: RGB, then coverage of target, destination and gripper.
     """
     rgb = _planes(torch.as_tensor(frames))
@@ -205,19 +206,20 @@ def _extent(line: Float[Tensor, "b n"]) -> tuple[Tensor, Tensor]:
 
 
 def gaussian_blur(images: Float[Tensor, "b c h w"], *, sigma: float) -> Float[Tensor, "b c h w"]:
-    """Blur by a Gaussian of `sigma` pixels, the border repeated; rows then columns."""
-    height, width = images.shape[-2:]
-    radius = min(math.ceil(2.5 * sigma), height - 1, width - 1)
-    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
+    """Blur by a Gaussian of `sigma` pixels, the border repeated: rows, then columns, each one matrix product."""
+    rows, columns = (_blur_matrix(side, sigma=sigma).to(images) for side in images.shape[-2:])
+    return rows @ images @ columns.T
+
+
+def _blur_matrix(pixels: int, *, sigma: float) -> Float[Tensor, "pixels pixels"]:
+    """Return the weight of each pixel (column) in each blurred one (row)."""
+    offsets = torch.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1)
     weights = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = (weights / weights.sum()).view(1, 1, 1, -1)
-    flat = images.reshape(-1, 1, height, width)
-    flat = F.conv2d(F.pad(flat, (radius, radius, 0, 0), mode="replicate"), kernel)
-    flat = F.conv2d(F.pad(flat, (0, 0, radius, radius), mode="replicate"), kernel.transpose(2, 3))
-    return flat.view_as(images)
+    sources = (torch.arange(pixels)[:, None] + offsets).clamp(0, pixels - 1)  # the border pixel stands for all beyond it
+    return torch.zeros(pixels, pixels).scatter_add_(1, sources, (weights / weights.sum()).expand_as(sources))
 
 
-def _planes(frames: Tensor) -> UInt8[Tensor, "b 3 h w"]:
+def _planes(frames: Shaped[Tensor, "b _ _ _"]) -> UInt8[Tensor, "b 3 h w"]:
     """Accept frames channels-last (as cameras give them) or channels-first (as batches hold them)."""
     if frames.dtype == torch.uint8 and frames.ndim == 4:
         if frames.shape[-1] == 3:

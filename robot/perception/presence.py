@@ -5,20 +5,20 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from robot.types import InputError, MaskStatus
 
-_TEMPERATURES = torch.logspace(-2, 2, 81)  # .01 .. 100
-_BIASES = torch.linspace(-10, 10, 161)
+_LARGEST_LOG_TEMPERATURE = 5.0  # logits that know nothing want an infinite temperature
 
 
 def calibrate(
-    presence_logits: Float[Tensor, "n 2"], truth: Float[Tensor, "n 2"]
+    presence_logits: Float[Tensor, "n _"], truth: Float[Tensor, "m _"]
 ) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"]]:
     """Fit sigmoid(logit / temperature + bias) to held-out frames, for target and destination apart.
 
-    Platt scaling with Platt's smoothed targets, so that a perfect separation does not end in certainty; the two numbers are
-    found by search on a grid. A channel whose truth never varies cannot be fitted and keeps temperature 1, bias 0.
+    Platt scaling with Platt's smoothed targets, so that a perfect separation does not end in certainty. A channel whose truth
+    never varies cannot be fitted and keeps temperature 1, bias 0.
     """
     if presence_logits.shape != truth.shape or presence_logits.ndim != 2 or not len(truth):
         raise InputError(
@@ -34,13 +34,19 @@ def _fit(logits: Float[Tensor, " n"], truth: Float[Tensor, " n"]) -> tuple[float
     if not positives or not negatives:
         return 1.0, 0.0
     target = torch.where(truth > 0.5, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    best, temperature, bias = torch.inf, 1.0, 0.0
-    for candidate in _TEMPERATURES.tolist():
-        scaled = logits / candidate + _BIASES[:, None]  # bias n
-        losses = torch.nn.functional.softplus(scaled).mean(dim=1) - (target * scaled).mean(dim=1)  # BCE
-        if losses.min() < best:
-            best, temperature, bias = losses.min().item(), candidate, _BIASES[losses.argmin()].item()
-    return temperature, bias
+    parameters = torch.zeros(2, dtype=torch.float64, requires_grad=True)  # log temperature, bias
+    optimizer = torch.optim.LBFGS([parameters], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        scaled = logits / parameters[0].exp() + parameters[1]
+        loss = F.binary_cross_entropy_with_logits(scaled, target)
+        loss.backward()
+        return loss
+
+    with torch.enable_grad():
+        optimizer.step(closure)  # type: ignore[arg-type]
+    return parameters[0].detach().clamp(-_LARGEST_LOG_TEMPERATURE, _LARGEST_LOG_TEMPERATURE).exp().item(), parameters[1].item()
 
 
 def status_of(target_presence: float, *, found_above: float, absent_below: float) -> MaskStatus:

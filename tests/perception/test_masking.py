@@ -104,7 +104,7 @@ def test_greyscale_keeps_colour_inside_only():
 
 def test_blur_keeps_the_inside_sharp_and_smooths_the_outside():
     frame = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8)
-    rgb = compose(frame, corner_mask(16), deployment=Blur(sigma=2), size=16)[0, :3]
+    rgb = compose(frame, corner_mask(16), deployment=Blur(sigma=2.0), size=16)[0, :3]
     sharp = torch.as_tensor(frame[0]).permute(2, 0, 1) / 255
     torch.testing.assert_close(rgb[:, :8, :8], sharp[:, :8, :8])
     assert rgb[:, 8:].std() < 0.5 * sharp[:, 8:].std()
@@ -112,7 +112,7 @@ def test_blur_keeps_the_inside_sharp_and_smooths_the_outside():
 
 def test_gaussian_blur_leaves_a_flat_image_alone():
     flat = torch.full((1, 3, 9, 9), 0.3)
-    torch.testing.assert_close(gaussian_blur(flat, sigma=3), flat)
+    torch.testing.assert_close(gaussian_blur(flat, sigma=3.0), flat)
 
 
 def test_channel_shows_the_frame_and_gives_the_masks():
@@ -126,7 +126,7 @@ def test_unmasked_covers_everything_whatever_the_mask():
 
 
 def test_crop_zooms_to_the_mask():
-    composite = compose(white(8), corner_mask(8), deployment=Crop(margin=0), size=8)
+    composite = compose(white(8), corner_mask(8), deployment=Crop(margin=0.0), size=8)
     assert composite[:, 3].eq(1).all()
 
 
