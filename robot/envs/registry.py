@@ -29,3 +29,16 @@ def make_task(name: str) -> RobosuiteTask:
 
         return make_builtin(name)
     raise InputError(f"got task {name!r}, expected one of {', '.join(TASKS)}; pass task=<one of these>")
+
+
+def check_scene(task: str, scene: str) -> None:
+    """Raise InputError unless there is such a task and it can be shown in `scene`."""
+    from robot.envs.builtin.base import supported_condition
+    from robot.envs.tabletop.scene import condition
+
+    if task not in TASKS:
+        raise InputError(f"got task {task!r}, expected one of {', '.join(TASKS)}; pass task=<one of these>")
+    if task in BUILTIN:
+        supported_condition(scene)
+    else:
+        condition(scene)

@@ -1,0 +1,108 @@
+"""Collect demonstrations and mask frames: whatever the stores lack, in parallel processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from robot.command import require_free_space
+from robot.data.mask_frames import MaskFrameStore
+from robot.data.store import EpisodeStore
+from robot.envs.registry import check_scene
+from robot.envs.render import require_gl
+from robot.rollout.demonstrate import make_demonstrator
+from robot.rollout.mask_frames import make_mask_frames
+from robot.rollout.parallel import parallel_map
+from robot.types import InputError
+
+Progress = Callable[[int, int], None]  # (done, in all)
+
+BYTES_PER_FRAME = 20_000  # of a 128-px PNG pair on disk, generous
+
+
+def key(name: str, options: Mapping[str, Any]) -> str:
+    """Return a folder name that two different sets of options never share."""
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    return f"{name}-{digest}"
+
+
+def collect_demonstrations(
+    *,
+    root: Path,
+    task: str,
+    scene: str,
+    episodes: int,
+    seed: int,
+    image_size: int,
+    workers: int,
+    progress: Progress,
+) -> EpisodeStore:
+    """Return the store of (task, scene, seed, image_size) under `root` with at least `episodes` demonstrations.
+
+    An episode whose expert fails is left out, and the next index is tried instead.
+    """
+    check_scene(task, scene)
+    if episodes < 1 or workers < 1:
+        raise InputError(f"got episodes={episodes} and workers={workers}, expected at least 1 of each")
+    require_gl()
+    directory = root / key(f"{task}-{scene}", {"seed": seed, "image_size": image_size})
+    require_free_space(root, episodes * 60 * 2 * BYTES_PER_FRAME)
+    store = EpisodeStore(directory)
+    make = partial(make_demonstrator, root=directory, task=task, scene=scene, seed=seed, image_size=image_size)
+    tried = max(store.indices(), default=-1) + 1
+    progress(len(store), episodes)
+    wanted = store.missing(min(tried, episodes))  # holes that a kill left
+    while len(store) < episodes:
+        wanted = wanted or list(range(tried, tried + episodes - len(store)))
+        tried = max(tried, max(wanted) + 1)
+        done = len(store)
+        recorded = 0
+        for _, steps in parallel_map(make, wanted, workers=workers):
+            recorded += steps > 0
+            progress(min(done + recorded, episodes), episodes)
+        if not recorded:
+            raise InputError(f"got no success in {len(wanted)} tries of the expert on {task}/{scene}, expected most; report this")
+        wanted = []
+    store.finalize()
+    return store
+
+
+def collect_mask_frames(
+    *,
+    root: Path,
+    tasks: Sequence[str],
+    scenes: Mapping[str, float],
+    shards: int,
+    seed: int,
+    image_size: int,
+    scenes_per_shard: int,
+    snapshots: int,
+    goals: int,
+    absent_share: float,
+    workers: int,
+    progress: Progress,
+) -> MaskFrameStore:
+    """Return the store of mask frames with these options, `shards` shards long."""
+    require_gl()
+    options = {
+        "tasks": list(tasks),
+        "scenes": dict(scenes),
+        "seed": seed,
+        "image_size": image_size,
+        "scenes_per_shard": scenes_per_shard,
+        "snapshots": snapshots,
+        "goals": goals,
+        "absent_share": absent_share,
+    }
+    directory = root / key("mask-frames", options)
+    require_free_space(root, shards * scenes_per_shard * snapshots * goals * 2 * BYTES_PER_FRAME)
+    store = MaskFrameStore(directory)
+    missing = store.missing(shards)
+    progress(shards - len(missing), shards)
+    for done, _ in enumerate(parallel_map(partial(make_mask_frames, root=directory, **options), missing, workers=workers), start=1):
+        progress(shards - len(missing) + done, shards)
+    return store

@@ -1,0 +1,105 @@
+"""From checkpoints to objects: mask heads, policies, whole agents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from robot.agent import Agent
+from robot.envs.env import action_space
+from robot.envs.robosuite import MAX_DELTA_M, MAX_DELTA_RAD, RobosuiteEnv
+from robot.language import LanguageEncoder
+from robot.perception.mask_head import MaskHead
+from robot.perception.masking import Blur, Channel, Crop, Deployment, Greyscale, Overlay, Unmasked
+from robot.perception.sources import CachedMasks, LearnedMasks, MaskSource, NoMask, OracleMasks
+from robot.policy import POLICIES
+from robot.train.checkpoint import describe_action_space, load, read_header
+from robot.train.device import has_bf16
+from robot.types import InputError
+
+DEPLOYMENTS: dict[str, type[Deployment]] = {
+    "overlay": Overlay,
+    "blur": Blur,
+    "greyscale": Greyscale,
+    "crop": Crop,
+    "channel": Channel,
+    "none": Unmasked,
+}
+SOURCES = ("learned", "oracle", "none")
+SHIPPED = Path(__file__).resolve().parent.parent / "weights"
+
+def make_deployment(name: str, **options: Any) -> Deployment:
+    """Return a deployment by name, or say which there are."""
+    if name not in DEPLOYMENTS:
+        raise InputError(f"got deployment {name!r}, expected one of {', '.join(DEPLOYMENTS)}; pass deployment=<one of these>")
+    return DEPLOYMENTS[name](**options)
+
+def robosuite_action_space(*, control_dt_s: float) -> dict[str, Any]:
+    """Describe the actions of RobosuiteEnv, as a checkpoint records them."""
+    space = action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
+    return describe_action_space(low=space.low.tolist(), high=space.high.tolist(), control_dt_s=control_dt_s)
+
+def load_head(path: Path) -> MaskHead:
+    """Return the mask head of a checkpoint."""
+    head = load(path, {"mask_head": MaskHead})
+    assert isinstance(head, MaskHead)
+    return head
+
+def resolve_checkpoint(name: str | Path) -> Path:
+    """Return the folder of a checkpoint: a path, or the name of weights that are shipped."""
+    path = Path(name)
+    if not path.exists() and (SHIPPED / str(name)).is_dir():
+        return SHIPPED / str(name)
+    if not path.exists():
+        shipped = ", ".join(sorted(p.name for p in SHIPPED.iterdir() if p.is_dir())) if SHIPPED.is_dir() else "none"
+        raise InputError(f"got checkpoint {str(name)!r}, expected an existing path or one of the shipped: {shipped}")
+    return path
+
+def policy_metadata(path: Path) -> dict[str, Any]:
+    """Return what a policy's checkpoint says about how it was trained: task, deployment, mask source."""
+    return read_header(path).get("metadata", {})
+
+def load_policy(path: Path, *, control_dt_s: float) -> nn.Module:
+    """Return a policy made for RobosuiteEnv's action space, or refuse."""
+    return load(path, POLICIES, action_space=robosuite_action_space(control_dt_s=control_dt_s))
+
+def make_source(name: str, *, head: Path | None, language: LanguageEncoder, env: RobosuiteEnv | None) -> MaskSource:
+    """Return the mask source `name`; the oracle reads `env`."""
+    if name == "none":
+        return NoMask()
+    if name == "oracle":
+        assert env is not None, "an oracle needs a simulator"
+        return OracleMasks(env.label_maps)
+    if name != "learned":
+        raise InputError(f"got perception {name!r}, expected one of {', '.join(SOURCES)}; pass perception=<one of these>")
+    if head is None:
+        raise InputError("got perception learned without a mask head; pass mask_head=<checkpoint> (launch/train_mask.py makes one)")
+    return LearnedMasks(load_head(head), language, bfloat16=has_bf16(torch.device("cpu")))
+
+def make_agent(
+    env: RobosuiteEnv,
+    *,
+    policy: Path,
+    perception: str,
+    head: Path | None,
+    deployment: Mapping[str, Any],
+    mask_period: int,
+) -> Agent:
+    """Return the agent of a policy checkpoint, seeing through `perception`."""
+    language = LanguageEncoder()
+    source = make_source(perception, head=head, language=language, env=env)
+    loaded = load_policy(policy, control_dt_s=env.control_dt_s)
+    return Agent(
+        masks=source if mask_period == 1 else CachedMasks(source, mask_period),
+        deployment=make_deployment(**deployment),
+        policy=loaded,  # type: ignore[arg-type]
+        language=language,
+        image_size=loaded.config()["image_size"],  # type: ignore[operator]
+        control_dt_s=env.control_dt_s,
+    )
+
+Compose = Callable[..., Any]

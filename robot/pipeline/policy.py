@@ -1,0 +1,190 @@
+"""Train a policy on demonstrations seen through a mask source and a deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from robot.batch import PolicyBatch
+from robot.data.store import EpisodeStore
+from robot.data.windows import Windows, load_windows
+from robot.language import LanguageEncoder
+from robot.perception.augment import CompositeAugment, Photometric
+from robot.perception.masking import Deployment, compose, mask_from_labels, to_uint8
+from robot.perception.mask_head import MaskHead
+from robot.pipeline.loading import load_head, make_deployment, robosuite_action_space
+from robot.policy import POLICIES
+from robot.train.checkpoint import save
+from robot.train.loop import Log, train
+from robot.types import Goal, InputError
+
+HEAD_BATCH = 64
+
+
+def train_policy(
+    *,
+    demonstrations: Sequence[Path],
+    episodes: int,
+    directory: Path,
+    kind: str,
+    policy: Mapping[str, Any],
+    masks: str,
+    head: Path | None,
+    deployment: Mapping[str, Any],
+    augment: Mapping[str, Any],
+    training: Mapping[str, Any],
+    batch_size: int,
+    seed: int,
+    control_dt_s: float,
+    log: Log | None = None,
+) -> Path:
+    """Train a policy of `kind` on `episodes` demonstrations in all; return the checkpoint. Resumes; done is done.
+
+    `masks` says what the policy sees through: the learned head, the oracle's labels, or none.
+    """
+    file = directory / "model.safetensors"
+    if file.is_file():
+        return file
+    if kind not in POLICIES:
+        raise InputError(f"got policy {kind!r}, expected one of {', '.join(POLICIES)}; pass policy=<one of these>")
+    language = LanguageEncoder()
+    windows = load_all(
+        demonstrations,
+        episodes=episodes,
+        look=make_look(masks, head=head, language=language),
+        deployment=make_deployment(**deployment),
+        size=policy["image_size"],
+        language=language,
+    )
+    torch.manual_seed(seed)
+    module = POLICIES[kind](statistics=windows.statistics(), **policy)
+    average = train(
+        module,
+        policy_batches(
+            windows,
+            batch_size=batch_size,
+            horizon=policy["horizon"],
+            augment=make_augment(augment, deployment=deployment["name"]),
+            seed=seed,
+        ),
+        checkpoint_dir=directory / "training",
+        generator=torch.Generator().manual_seed(seed),
+        log=log,
+        **training,
+    )
+    metadata = {
+        "action_space": robosuite_action_space(control_dt_s=control_dt_s),
+        "masks": masks,
+        "deployment": dict(deployment),
+        "demonstrations": [path.name for path in demonstrations],
+        "episodes": len(windows.starts),
+        "seed": seed,
+    }
+    return save(directory, average.cpu(), kind=kind, config=average.config(), metadata=metadata)  # type: ignore[operator]
+
+
+Look = Callable[[np.ndarray, np.ndarray | None, Goal], Tensor]  # frames (M, H, W, 3), labels (M, H, W), goal -> (M, 3, H, W)
+
+
+def make_look(masks: str, *, head: Path | None, language: LanguageEncoder) -> Look:
+    """Return what turns recorded frames into mask probabilities, as the agent's mask source of that name would."""
+    if masks == "learned":
+        if head is None:
+            raise InputError("got masks learned without a mask head; pass mask_head=<checkpoint> or masks=oracle")
+        return _LearnedLook(load_head(head), language)
+    if masks == "oracle":
+        return _labels_look
+    if masks == "none":
+        return lambda frames, labels, goal: torch.ones(len(frames), 3, *frames.shape[1:3])
+    raise InputError(f"got masks {masks!r}, expected one of learned, oracle, none; pass perception=<one of these>")
+
+
+def _labels_look(frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> Tensor:
+    if labels is None:
+        raise InputError("got demonstrations without masks, expected labels beside the frames; use perception=learned")
+    return mask_from_labels(torch.from_numpy(labels))
+
+
+class _LearnedLook:
+    def __init__(self, head: MaskHead, language: LanguageEncoder) -> None:
+        self._head, self._language = head, language
+
+    @torch.inference_mode()
+    def __call__(self, frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> Tensor:
+        planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
+        parts = []
+        for chunk in planes.split(HEAD_BATCH):
+            words = self._language.encode([goal.text] * len(chunk))
+            with torch.autocast("cpu", torch.bfloat16):
+                parts.append(self._head(chunk, words).logits.float().sigmoid())
+        return torch.cat(parts).clone()
+
+
+def load_all(
+    roots: Sequence[Path], *, episodes: int, look: Look, deployment: Deployment, size: int, language: LanguageEncoder
+) -> Windows:
+    """Load `episodes` demonstrations, shared evenly by the stores, as windows of composites."""
+
+    def composed(frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> np.ndarray:
+        steps, cameras = frames.shape[:2]
+        flat = frames.reshape(-1, *frames.shape[2:])
+        probability = look(flat, None if labels is None else labels.reshape(-1, *labels.shape[2:]), goal)
+        seen = to_uint8(compose(flat, probability, deployment=deployment, size=size))
+        return seen.view(steps, cameras, *seen.shape[1:]).numpy()
+
+    share = episodes // len(roots)
+    parts = []
+    for root in roots:
+        store = EpisodeStore(root)
+        indices = sorted(store.indices())[:share]
+        if len(indices) < share:
+            raise InputError(f"got {len(indices)} demonstrations in {root}, expected {share}; collect more")
+        parts.append(load_windows(store, compose=composed, language=language.encode, indices=indices))
+    return parts[0] if len(parts) == 1 else _joined(parts, language)
+
+
+def _joined(parts: Sequence[Windows], language: LanguageEncoder) -> Windows:
+    """Lay the windows of several stores end to end."""
+    frames = np.cumsum([0, *(len(p) for p in parts)])
+    goals = np.cumsum([0, *(len(p.language.tokens) for p in parts)])
+    shifted = lambda name, offsets: torch.cat([getattr(p, name) + int(o) for p, o in zip(parts, offsets, strict=False)])  # noqa: E731
+    joined = lambda name: torch.cat([getattr(p, name) for p in parts])  # noqa: E731
+    return Windows(
+        composites=joined("composites"),
+        proprio=joined("proprio"),
+        actions=joined("actions"),
+        goal_ids=shifted("goal_ids", goals),
+        starts=shifted("starts", frames),
+        lengths=joined("lengths"),
+        weights=joined("weights"),
+        language=type(parts[0].language)(
+            tokens=torch.cat([p.language.tokens for p in parts]), valid=torch.cat([p.language.valid for p in parts])
+        ),
+    )
+
+
+def make_augment(options: Mapping[str, Any], *, deployment: str) -> CompositeAugment:
+    """Return the augmentation; what restores the fill does so only for deployments that fill."""
+    rest = {k: v for k, v in options.items() if k != "jitter"}
+    fills = deployment in ("overlay", "crop")
+    jitter = Photometric(**options["jitter"]) if options.get("jitter") else None
+    return CompositeAugment(jitter=jitter, fill=0.5 if fills else None, **(rest if fills else rest | {"ring": 0.0}))
+
+
+def policy_batches(
+    windows: Windows, *, batch_size: int, horizon: int, augment: CompositeAugment, seed: int
+) -> Callable[[int], Iterator[tuple[PolicyBatch, Tensor]]]:
+    """Return batches as a function of the first step; the batch of a step depends on (seed, step) only."""
+
+    def batches(step: int) -> Iterator[tuple[PolicyBatch, Tensor]]:
+        while True:
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            yield next(windows.batches(batch_size, horizon=horizon, generator=generator, augment=augment))
+            step += 1
+
+    return batches
