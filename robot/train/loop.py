@@ -46,7 +46,8 @@ def train(
 
     `batches` yields batches (with `.to(device)`), or pairs of a batch and weights (B,) >= 0 that multiply the per-sample loss
     and are scaled to mean 1. Pass a function of the first step rather than an iterator: after a resume it starts where the
-    run was cut off, whereas an iterator has to be wound forward.
+    run was cut off, whereas an iterator has to be wound forward. A stream that draws from the same `generator` needs neither,
+    because the generator's state is restored: `lambda start: windows.batches(..., generator=generator)`.
 
     With `checkpoint_dir`, a run that was killed resumes from its last checkpoint and ends as if it had not been; SIGTERM and
     Ctrl-C write one before they end it. Raises InputError when the loss is not finite.

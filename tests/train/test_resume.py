@@ -1,3 +1,4 @@
+import itertools
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from robot.train.checkpoint import read_tensors
 from robot.train.loop import train
 from robot.train.resume import FILE_NAME
 from robot.types import InputError
-from tests.train.tiny import CHECKPOINT_EVERY, STEPS, Tiny, batches, train_tiny
+from tests.train.tiny import CHECKPOINT_EVERY, STEPS, Tiny, batch_of_step, batches, train_tiny
 
 
 def start(folder: Path) -> subprocess.Popen:
@@ -50,6 +51,25 @@ def test_a_killed_run_ends_bit_for_bit_like_an_uninterrupted_one(killed_run, tmp
     assert finished_steps(tmp_path) == STEPS
     for name, value in resumed.state_dict().items():
         assert torch.equal(value, uninterrupted.state_dict()[name]), name
+
+
+def test_a_stream_that_draws_from_the_same_generator_resumes_where_it_was_cut_off(tmp_path):
+    def run(folder: Path | None, *, cut_at: int | None = None):
+        generator = torch.Generator().manual_seed(3)
+
+        def drawn(start: int):
+            for step in itertools.count(start):
+                if step == cut_at:
+                    raise KeyboardInterrupt
+                yield batch_of_step(int(torch.randint(1000, (), generator=generator)))
+
+        torch.manual_seed(0)
+        options = {"steps": 8, "warmup_steps": 1, "precision": "fp32", "device": "cpu", "checkpoint_every": 2}
+        return train(Tiny(), drawn, generator=generator, checkpoint_dir=folder, **options)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, cut_at=5)
+    assert torch.equal(run(tmp_path).head.weight, run(None).head.weight)
 
 
 def test_a_kill_loses_at_most_one_checkpoint_interval(killed_run):
