@@ -91,19 +91,27 @@ class MaskDecoder(nn.Module):
         self.mask_tokens = nn.Parameter(torch.randn(masks, dim) * 0.5)
         self.blocks = nn.ModuleList(TwoWayBlock(dim=dim, heads=heads) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
+        self.template = nn.Linear(dim, dim)
         self.rise = nn.Conv2d(dim, fine, 1)
+        self.place = nn.Conv2d(masks, fine, 1)
         self.refine = nn.Conv2d(fine, fine, 3, padding=1)
         self.draw = nn.Conv2d(fine, pixel_dim * CELL * CELL, 3, padding=1)
         self.hyper = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, pixel_dim + 1))
 
     def forward(
         self, pyramid: list[Tensor], words: Float[Tensor, "b l dim"], valid: Bool[Tensor, "b l"]
-    ) -> tuple[Float[Tensor, "b m h w"], Float[Tensor, "b m dim"]]:
-        """Return mask logits at the frame's resolution and the mask tokens, which know what the masks found."""
+    ) -> tuple[Float[Tensor, "b m h w"], Float[Tensor, "b m h8 w8"], Float[Tensor, "b m dim"]]:
+        """Return mask logits at the frame's resolution and at 1/8 of it, and the mask tokens, which know what they found."""
         fine, middle, coarse = pyramid
         image = self.from_middle(middle) + F.interpolate(self.from_coarse(coarse), scale_factor=2, mode="nearest")
         tokens, image = self._bind(image, words, valid)
-        return self._draw(fine, image, tokens), tokens
+        coarse_logits = self._match(tokens, image)
+        return self._draw(fine, image, coarse_logits, tokens), coarse_logits, tokens
+
+    def _match(self, tokens: Tensor, image: Tensor) -> Tensor:
+        """Compare what each mask looks for with what each 8x8 px patch shows, in all `dim` features."""
+        similarity = self.template(tokens) @ image.flatten(2) * image.shape[1] ** -0.5  # b masks hw
+        return similarity.unflatten(2, image.shape[-2:])
 
     def _bind(self, image: Tensor, words: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         height, width = image.shape[-2:]
@@ -115,8 +123,8 @@ class MaskDecoder(nn.Module):
             tokens, pixels = block(tokens, valid, pixels, positions)
         return self.norm(tokens[:, : self.masks]), pixels.transpose(1, 2).unflatten(2, (height, width))
 
-    def _draw(self, fine: Tensor, image: Tensor, tokens: Tensor) -> Tensor:
-        x = fine + F.interpolate(self.rise(image), scale_factor=2, mode="nearest")
+    def _draw(self, fine: Tensor, image: Tensor, coarse_logits: Tensor, tokens: Tensor) -> Tensor:
+        x = fine + F.interpolate(self.rise(image) + self.place(coarse_logits), scale_factor=2, mode="nearest")
         x = F.relu(self.refine(F.relu(x)))
         features = F.relu(self.draw(x)).permute(0, 2, 3, 1)  # b h/4 w/4 16*pixel
         batch, rows, columns, _ = features.shape

@@ -32,3 +32,9 @@ def iou_loss(
     kept = (logits.detach() > 0).float()
     overlap, union = (kept * truth).sum(dim=(1, 2)), torch.maximum(kept, truth).sum(dim=(1, 2))
     return torch.where(union > 0, (predicted - overlap / union.clamp(min=1)).square(), 0.0)
+
+
+def coarse_loss(logits: Float[Tensor, "b c h8 w8"], truth: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """The same loss where a patch is true if any of its pixels is: teaches what to look for before where it ends."""
+    patch = truth.shape[-1] // logits.shape[-1]
+    return mask_loss(logits, F.max_pool2d(truth, patch))

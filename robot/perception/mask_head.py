@@ -13,7 +13,7 @@ from robot.batch import LANGUAGE_DIM, LanguageTokens, MaskBatch
 from robot.language import MAX_TOKENS
 from robot.perception.decoder import MaskDecoder
 from robot.perception.encoders import ImageEncoder, LanguagePool
-from robot.perception.losses import iou_loss, mask_loss
+from robot.perception.losses import coarse_loss, iou_loss, mask_loss
 from robot.perception.masking import mask_from_labels
 from robot.types import MASK_CHANNELS
 
@@ -24,6 +24,7 @@ class MaskOutput:
     (target, destination), uncalibrated, and the IoU in [0, 1] that it expects of its own target mask."""
 
     logits: Float[Tensor, "b 3 h w"]
+    coarse_logits: Float[Tensor, "b 3 h8 w8"]
     presence_logits: Float[Tensor, "b 2"]
     predicted_iou: Float[Tensor, " b"]
 
@@ -47,9 +48,10 @@ class MaskHead(nn.Module):
         pixel_dim: int = 8,
         presence_weight: float = 0.2,
         iou_weight: float = 0.2,
+        coarse_weight: float = 0.5,
     ) -> None:
         super().__init__()
-        self.presence_weight, self.iou_weight = presence_weight, iou_weight
+        self.presence_weight, self.iou_weight, self.coarse_weight = presence_weight, iou_weight, coarse_weight
         self.pool = LanguagePool(language_dim=LANGUAGE_DIM, dim=dim, queries=queries, max_tokens=max_tokens)
         self.encoder = ImageEncoder(widths=tuple(widths), blocks=tuple(blocks), pooled_dim=queries * dim)  # type: ignore[arg-type]
         self.decoder = MaskDecoder(
@@ -72,10 +74,11 @@ class MaskHead(nn.Module):
         tokens, valid = language.tokens[:, :length].to(self.presence.weight.dtype), language.valid[:, :length]
         words, pooled = self.pool(tokens, valid)
         pyramid = self.encoder(frames, pooled)
-        logits, tokens = self.decoder(pyramid, words, valid)
+        logits, coarse_logits, tokens = self.decoder(pyramid, words, valid)
         target_and_destination = tokens[:, :2]
         return MaskOutput(
             logits=logits.float(),
+            coarse_logits=coarse_logits.float(),
             presence_logits=self.presence(target_and_destination).squeeze(-1).float(),
             predicted_iou=self.iou(tokens[:, 0]).squeeze(-1).float().sigmoid(),
         )
@@ -91,4 +94,5 @@ class MaskHead(nn.Module):
         truth = mask_from_labels(batch.labels)
         presence = F.binary_cross_entropy_with_logits(output.presence_logits, batch.presence, reduction="none").mean(dim=1)
         iou = iou_loss(output.predicted_iou, output.logits[:, 0], truth[:, 0])
-        return mask_loss(output.logits, truth) + self.presence_weight * presence + self.iou_weight * iou
+        coarse = coarse_loss(output.coarse_logits, truth)
+        return mask_loss(output.logits, truth) + self.coarse_weight * coarse + self.presence_weight * presence + self.iou_weight * iou

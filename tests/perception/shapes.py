@@ -31,6 +31,7 @@ class Shapes:
             return torch.rand(*shape, generator=generator)
 
         names = uniform(count, len(NAMES)).argsort(dim=1)[:, : SLOTS + 1]  # different within a scene
+        names[:, 2] = self._look_alike(names, uniform)
         placed, absent = uniform(count) < self.placed, uniform(count) < self.absent
         texts = [
             f"put the {NAMES[pair[0]]} on the {NAMES[pair[1]]}" if put else f"pick up the {NAMES[pair[0]]}"
@@ -65,6 +66,13 @@ class Shapes:
             labels=labels,
             presence=presence.float(),
         )
+
+    def _look_alike(self, names: torch.Tensor, uniform) -> torch.Tensor:
+        """Half of the decoys share the target's colour: without them colour alone would nearly do."""
+        colour, shape = names[:, 0] // len(SHAPES), names[:, 0] % len(SHAPES)
+        other = colour * len(SHAPES) + (shape + 1 + (uniform(len(names)) * 2).long()) % len(SHAPES)
+        usable = (uniform(len(names)) < 0.5) & (other[:, None] != names).all(dim=1)
+        return torch.where(usable, other, names[:, 2])
 
     def _places(self, count: int, uniform) -> torch.Tensor:
         """Put each object into its own cell of a 3 x 3 grid: they never overlap."""
