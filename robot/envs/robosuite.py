@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32, UInt8
 
 from robot.envs.decimate import accelerate
 from robot.envs.env import RobotEnv, action_space, observation_space
-from robot.envs.registry import make_task
+from robot.envs.registry import TABLETOP, make_task
 from robot.envs.render import SceneRenderer, camera_intrinsics, camera_pose
 from robot.envs.task import Expert
 from robot.types import InputError, Label
@@ -50,6 +50,7 @@ class RobosuiteEnv(RobotEnv):
             raise InputError(f"got image_size={image_size}, expected 16 to 1024 pixels; pass for example image_size=128")
         self.task, self.scene, self.image_size, self.control_dt_s = make_task(task), scene, image_size, control_dt_s
         self.cameras, self.render_mode, self.segmentation = tuple(CAMERAS), render_mode, segmentation
+        self._horizon = horizon
         self.horizon = horizon or self.task.horizon
         self.action_space = action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
         self.observation_space = observation_space(cameras=self.cameras, image_size=image_size)
@@ -72,6 +73,17 @@ class RobosuiteEnv(RobotEnv):
         self._fingers = [self.model.joint(f"gripper0_right_finger_joint{k}").qposadr[0] for k in (1, 2)]
         self._body_names = [self.model.body(b).name for b in range(self.model.nbody)]
         self._seed, self._episode = 0, -1
+
+    def switch_task(self, name: str) -> None:
+        """Go on with another task in the same world, from the next reset on; the tabletop tasks share one."""
+        if name == self.task.name:
+            return
+        if not {name, self.task.name} <= set(TABLETOP):
+            raise InputError(
+                f"got task {name!r} in the world of {self.task.name!r}, expected another tabletop task; make a new env"
+            )
+        self.task = make_task(name)
+        self.horizon = self._horizon or self.task.horizon
 
     @property
     def model(self) -> mujoco.MjModel:

@@ -65,7 +65,9 @@ def collect_demonstrations(
             recorded += steps > 0
             progress(min(done + recorded, episodes), episodes)
         if not recorded:
-            raise InputError(f"got no success in {len(wanted)} tries of the expert on {task}/{scene}, expected most; report this")
+            raise InputError(
+                f"got no success in {len(wanted)} tries of the expert on {task}/{scene}, expected most; report this"
+            )
         wanted = []
     store.finalize()
     return store
@@ -103,6 +105,8 @@ def collect_mask_frames(
     store = MaskFrameStore(directory)
     missing = store.missing(shards)
     progress(shards - len(missing), shards)
-    for done, _ in enumerate(parallel_map(partial(make_mask_frames, root=directory, **options), missing, workers=workers), start=1):
+    for done, _ in enumerate(
+        parallel_map(partial(make_mask_frames, root=directory, **options), missing, workers=workers), start=1
+    ):
         progress(shards - len(missing) + done, shards)
     return store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +32,26 @@ DEPLOYMENTS: dict[str, type[Deployment]] = {
 SOURCES = ("learned", "oracle", "none")
 SHIPPED = Path(__file__).resolve().parent.parent / "weights"
 
+
 def make_deployment(name: str, **options: Any) -> Deployment:
     """Return a deployment by name, or say which there are."""
     if name not in DEPLOYMENTS:
         raise InputError(f"got deployment {name!r}, expected one of {', '.join(DEPLOYMENTS)}; pass deployment=<one of these>")
     return DEPLOYMENTS[name](**options)
 
+
 def robosuite_action_space(*, control_dt_s: float) -> dict[str, Any]:
     """Describe the actions of RobosuiteEnv, as a checkpoint records them."""
     space = action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
     return describe_action_space(low=space.low.tolist(), high=space.high.tolist(), control_dt_s=control_dt_s)
+
 
 def load_head(path: Path) -> MaskHead:
     """Return the mask head of a checkpoint."""
     head = load(path, {"mask_head": MaskHead})
     assert isinstance(head, MaskHead)
     return head
+
 
 def resolve_checkpoint(name: str | Path) -> Path:
     """Return the folder of a checkpoint: a path, or the name of weights that are shipped."""
@@ -59,13 +63,16 @@ def resolve_checkpoint(name: str | Path) -> Path:
         raise InputError(f"got checkpoint {str(name)!r}, expected an existing path or one of the shipped: {shipped}")
     return path
 
+
 def policy_metadata(path: Path) -> dict[str, Any]:
     """Return what a policy's checkpoint says about how it was trained: task, deployment, mask source."""
     return read_header(path).get("metadata", {})
 
+
 def load_policy(path: Path, *, control_dt_s: float) -> nn.Module:
     """Return a policy made for RobosuiteEnv's action space, or refuse."""
     return load(path, POLICIES, action_space=robosuite_action_space(control_dt_s=control_dt_s))
+
 
 def make_source(name: str, *, head: Path | None, language: LanguageEncoder, env: RobosuiteEnv | None) -> MaskSource:
     """Return the mask source `name`; the oracle reads `env`."""
@@ -77,8 +84,11 @@ def make_source(name: str, *, head: Path | None, language: LanguageEncoder, env:
     if name != "learned":
         raise InputError(f"got perception {name!r}, expected one of {', '.join(SOURCES)}; pass perception=<one of these>")
     if head is None:
-        raise InputError("got perception learned without a mask head; pass mask_head=<checkpoint> (launch/train_mask.py makes one)")
+        raise InputError(
+            "got perception learned without a mask head; pass mask_head=<checkpoint> (launch/train_mask.py makes one)"
+        )
     return LearnedMasks(load_head(head), language, bfloat16=has_bf16(torch.device("cpu")))
+
 
 def make_agent(
     env: RobosuiteEnv,
@@ -101,5 +111,3 @@ def make_agent(
         image_size=loaded.config()["image_size"],  # type: ignore[operator]
         control_dt_s=env.control_dt_s,
     )
-
-Compose = Callable[..., Any]

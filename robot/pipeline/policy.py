@@ -15,8 +15,8 @@ from robot.data.store import EpisodeStore
 from robot.data.windows import Windows, load_windows
 from robot.language import LanguageEncoder
 from robot.perception.augment import CompositeAugment, Photometric
-from robot.perception.masking import Deployment, compose, mask_from_labels, to_uint8
 from robot.perception.mask_head import MaskHead
+from robot.perception.masking import Deployment, compose, mask_from_labels, to_uint8
 from robot.pipeline.loading import load_head, make_deployment, robosuite_action_space
 from robot.policy import POLICIES
 from robot.train.checkpoint import save
@@ -172,8 +172,10 @@ def make_augment(options: Mapping[str, Any], *, deployment: str) -> CompositeAug
     """Return the augmentation; what restores the fill does so only for deployments that fill."""
     rest = {k: v for k, v in options.items() if k != "jitter"}
     fills = deployment in ("overlay", "crop")
+    if not fills:
+        rest["ring"] = 0.0  # a ring around the mask is drawn where the rest is painted over
     jitter = Photometric(**options["jitter"]) if options.get("jitter") else None
-    return CompositeAugment(jitter=jitter, fill=0.5 if fills else None, **(rest if fills else rest | {"ring": 0.0}))
+    return CompositeAugment(jitter=jitter, fill=0.5 if fills else None, **rest)
 
 
 def policy_batches(

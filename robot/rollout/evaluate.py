@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,15 @@ class Outcome:
 
 
 def evaluate_episode(
-    env: RobosuiteEnv, agent: Agent, *, seed: int, index: int, scene: str, execute: int, ensemble_decay: float | None, keep: bool
+    env: RobosuiteEnv,
+    agent: Agent,
+    *,
+    seed: int,
+    index: int,
+    scene: str,
+    execute: int,
+    ensemble_decay: float | None,
+    keep: bool,
 ) -> Outcome:
     """Run one episode. The agent looks once per `execute` control steps; `keep` keeps a snapshot of every look."""
     raw, info = env.reset(seed=seed, options={"episode": index, "scene": scene})
@@ -88,30 +96,36 @@ def _snapshot(observation: Observation, plan: Plan) -> Snapshot:
     )
 
 
+@dataclass(frozen=True)
+class Job:
+    """One episode to evaluate; `keep` keeps its pictures."""
+
+    arm: str
+    task: str
+    scene: str
+    index: int
+    keep: bool = False
+
+
 def make_evaluator(
     *,
-    make_agent: Callable[[RobosuiteEnv], Agent],
+    make_agents: Mapping[str, Callable[[RobosuiteEnv], Agent]],
+    jobs: Sequence[Job],
     env_options: Mapping[str, Any],
     seed: int,
-    scene: str,
     execute: int,
     ensemble_decay: float | None,
-    keep_first: int,
 ) -> Callable[[int], Outcome]:
-    """Return work for `parallel_map`: evaluate episode `index`; the first `keep_first` keep their pictures."""
-    env = RobosuiteEnv(**env_options)
-    agent = make_agent(env)
+    """Return work for `parallel_map`: evaluate `jobs[item]`. Env and agents are made once, when first needed."""
+    env = RobosuiteEnv(task=jobs[0].task, **env_options)
+    agents: dict[str, Agent] = {}
 
-    def work(index: int) -> Outcome:
-        return evaluate_episode(
-            env,
-            agent,
-            seed=seed,
-            index=index,
-            scene=scene,
-            execute=execute,
-            ensemble_decay=ensemble_decay,
-            keep=index < keep_first,
-        )
+    def work(item: int) -> Outcome:
+        job = jobs[item]
+        env.switch_task(job.task)
+        if job.arm not in agents:
+            agents[job.arm] = make_agents[job.arm](env)
+        how = {"seed": seed, "index": job.index, "scene": job.scene, "execute": execute, "ensemble_decay": ensemble_decay}
+        return evaluate_episode(env, agents[job.arm], keep=job.keep, **how)  # type: ignore[arg-type]
 
     return work

@@ -42,7 +42,15 @@ def make_mask_frames(
     envs: dict[str, RobosuiteEnv] = {}
     options = {"snapshots": snapshots, "goals": goals, "absent_share": absent_share}
     return partial(
-        _shard, envs=envs, root=root, tasks=tasks, scenes=scenes, seed=seed, size=image_size, count=scenes_per_shard, options=options
+        _shard,
+        envs=envs,
+        root=root,
+        tasks=tasks,
+        scenes=scenes,
+        seed=seed,
+        size=image_size,
+        count=scenes_per_shard,
+        options=options,
     )
 
 
@@ -64,7 +72,7 @@ def _shard(
     shares = np.array(list(scenes.values())) / sum(scenes.values())
     for k in range(index * count, (index + 1) * count):
         rng = np.random.default_rng([seed, k, 11])
-        env.task = TabletopTask(name=tasks[k % len(tasks)])
+        env.switch_task(tasks[k % len(tasks)])
         scene = str(rng.choice(list(scenes), p=shares))
         records += _records_of_scene(env, scene=scene, seed=seed, episode=k, rng=rng, **options)
     MaskFrameStore(root).append_shard(index, records)

@@ -25,7 +25,7 @@ def parallel_map(make_work: Callable[[], Work[Result]], items: Sequence[int], *,
         for item in items:
             yield item, work(item)
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_single_threaded) as pool:
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=single_threaded) as pool:
         futures = {pool.submit(_run, make_work, item): item for item in items}
         try:
             for future in as_completed(futures):
@@ -39,13 +39,14 @@ def available_workers() -> int:
     return max(1, len(os.sched_getaffinity(0)))
 
 
-def _single_threaded() -> None:
+def single_threaded() -> None:
+    """Give this process one core: torch's threads of several processes would fight over them."""
     import torch
 
     torch.set_num_threads(1)
 
 
-def _run(make_work: Callable[[], Any], item: int) -> Any:
+def _run(make_work: Callable[[], Work], item: int) -> Any:
     global _work
     if _work is None:
         _work = make_work()

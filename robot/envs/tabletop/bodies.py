@@ -63,7 +63,7 @@ PROFILES: dict[str, tuple[tuple[tuple[float, float], ...], float]] = {
 FLOOR = 0.006
 
 
-def _text(values: Sequence[float]) -> str:
+def _text(values: Sequence[float] | np.ndarray) -> str:
     return " ".join(f"{v:.5f}" for v in values)
 
 
@@ -71,7 +71,9 @@ def _geom(parent: ET.Element, *, kind: str, size: Sequence[float], pos: Sequence
     return ET.SubElement(parent, "geom", {"type": kind, "size": _text(size), "pos": _text(pos), **attributes})
 
 
-def _solid(parent: ET.Element, *, kind: str, size: Sequence[float], pos: Sequence[float], rolling: bool = False, **more: str) -> None:
+def _solid(
+    parent: ET.Element, *, kind: str, size: Sequence[float], pos: Sequence[float], rolling: bool = False, **more: str
+) -> None:
     """Add one geom that is seen and touched: a collision copy in group 0 and a visual one in group 1."""
     _geom(parent, kind=kind, size=size, pos=pos, density="200", **(ROLLING if rolling else COLLISION), **more)
     _geom(parent, kind=kind, size=size, pos=pos, **VISUAL, **more)
@@ -150,12 +152,15 @@ def _handle(parent: ET.Element, *, start: float, length: float, height: float) -
 def _duck(parent: ET.Element) -> None:
     """A rubber duck: body, head, tail in the duck's colour; beak orange and eyes black whatever the colour."""
     _solid(parent, kind="ellipsoid", size=(0.034, 0.025, 0.021), pos=(0, 0, 0.021))
-    _geom(parent, kind="box", size=(0.018, 0.012, 0.002), pos=(0, 0, 0.002), density="200", **COLLISION)  # stands, does not roll
+    # A flat foot: it stands and does not roll.
+    _geom(parent, kind="box", size=(0.018, 0.012, 0.002), pos=(0, 0, 0.002), density="200", **COLLISION)
     _solid(parent, kind="sphere", size=(0.016,), pos=(0.018, 0, 0.046))
     _solid(parent, kind="ellipsoid", size=(0.012, 0.008, 0.006), pos=(-0.033, 0, 0.031))
-    _geom(parent, kind="ellipsoid", size=(0.009, 0.008, 0.004), pos=(0.036, 0, 0.044), rgba="1 .45 .05 1", name_suffix="beak", **VISUAL)
+    beak, eye = {"rgba": "1 .45 .05 1", "name_suffix": "beak"}, {"rgba": "0 0 0 1"}
+    _geom(parent, kind="ellipsoid", size=(0.009, 0.008, 0.004), pos=(0.036, 0, 0.044), **beak, **VISUAL)
     for side in (-1, 1):
-        _geom(parent, kind="sphere", size=(0.003,), pos=(0.031, side * 0.008, 0.051), rgba="0 0 0 1", name_suffix=f"eye{side}", **VISUAL)
+        place = (0.031, side * 0.008, 0.051)
+        _geom(parent, kind="sphere", size=(0.003,), pos=place, **eye, name_suffix=f"eye{side}", **VISUAL)
 
 
 def _shape_geoms(parent: ET.Element, *, shape: str) -> None:

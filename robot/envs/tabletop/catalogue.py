@@ -17,13 +17,13 @@ HELD_OUT_SHARE = 0.1  # of the wordings of each goal kind
 @cache
 def catalogue() -> dict:
     """Return catalogue.yaml."""
-    return yaml.safe_load(resources.files(__package__).joinpath("catalogue.yaml").read_text())
+    return yaml.safe_load(resources.files("robot.envs.tabletop").joinpath("catalogue.yaml").read_text())
 
 
 @cache
 def wordings(kind: str, *, held_out: bool) -> tuple[str, ...]:
     """Return the seen or the held-out templates of a goal kind ("pick" or "place")."""
-    templates = yaml.safe_load(resources.files(__package__).joinpath("wordings.yaml").read_text())[kind]
+    templates = yaml.safe_load(resources.files("robot.envs.tabletop").joinpath("wordings.yaml").read_text())[kind]
     split = len(templates) - max(1, round(HELD_OUT_SHARE * len(templates)))
     return tuple(templates[split:] if held_out else templates[:split])
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from robot.envs.tabletop import catalogue as cat
-from robot.envs.tabletop.bodies import SHAPES
+from robot.envs.tabletop.bodies import SHAPES, Shape
 from robot.envs.tabletop.scene import Scene
 from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
 
@@ -120,7 +120,7 @@ class TabletopExpert:
         return self._env.position(self._scene.target)
 
     @property
-    def _destination_shape(self):  # noqa: ANN202
+    def _destination_shape(self) -> Shape:
         assert self._scene.destination is not None
         return SHAPES[cat.body_names()[self._scene.destination]]
 

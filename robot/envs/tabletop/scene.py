@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import yaml
@@ -63,13 +64,22 @@ class Condition:
     held_out_wording: bool = False
 
 
+# Fields of a condition that are ranges; a single number in conditions.yaml stands for both ends.
+RANGES = ("known", "lookalikes", "unseen_shapes", "unseen_colours", "training_clutter", "brightness", "exposure")
+
+
 @cache
 def conditions() -> dict[str, Condition]:
     """Return every scene condition by name."""
-    rows = yaml.safe_load(resources.files(__package__).joinpath("conditions.yaml").read_text())
-    as_range = lambda v: (v, v) if isinstance(v, int) and not isinstance(v, bool) else tuple(v) if isinstance(v, list) else v  # noqa: E731
-    counts = ("known", "lookalikes", "unseen_shapes", "unseen_colours", "training_clutter", "brightness", "exposure")
-    return {name: Condition(**{k: as_range(v) if k in counts else v for k, v in row.items()}) for name, row in rows.items()}
+    rows = yaml.safe_load(resources.files("robot.envs.tabletop").joinpath("conditions.yaml").read_text())
+    return {name: Condition(**{key: _as_range(key, value) for key, value in row.items()}) for name, row in rows.items()}
+
+
+def _as_range(key: str, value: Any) -> Any:
+    """Return a row's value as Condition has it."""
+    if key not in RANGES:
+        return value
+    return tuple(value) if isinstance(value, list) else (value, value)
 
 
 def condition(name: str) -> Condition:
@@ -144,7 +154,9 @@ class _Table:
         self._taken: list[tuple[float, float, float, float]] = []  # x, y, radius, gap
         self._sight: list[tuple[float, float]] = []  # what the camera must see past tall things
 
-    def place(self, shape: str, *, gap: float, rng: np.random.Generator, keep_sight: bool = False) -> tuple[float, float] | None:
+    def place(
+        self, shape: str, *, gap: float, rng: np.random.Generator, keep_sight: bool = False
+    ) -> tuple[float, float] | None:
         """Return a free (x, y) for a shape that keeps `gap` to all others, or None when the table is full."""
         radius, tall = cat.footprint_m(shape), cat.is_tall(shape)
         gap = max(gap, TALL_GAP_M) if tall else gap

@@ -11,6 +11,7 @@ from robosuite.environments.manipulation.manipulation_env import ManipulationEnv
 from robosuite.models.arenas import TableArena
 from robosuite.models.objects import BottleObject, BreadObject, CanObject, CerealObject, LemonObject, MilkObject
 from robosuite.models.tasks import ManipulationTask
+from robosuite.utils.binding_utils import MjSim
 from robosuite.utils.mjcf_utils import xml_path_completion
 
 from robot.envs.tabletop import catalogue as cat
@@ -34,6 +35,8 @@ SURFACES = {"table": ("table_visual",), "wall": (), "floor": ("floor",)}  # geom
 
 class TabletopWorld(ManipulationEnv):
     """A Panda at a table with every body of the catalogue; `apply` shows one Scene."""
+
+    sim: MjSim  # robosuite's own hint says None, which it is before `_initialize_sim` only
 
     def _load_model(self) -> None:
         super()._load_model()
@@ -194,8 +197,9 @@ def _texture_assets() -> list[ET.Element]:
     text = lambda colour: " ".join(f"{c:.3f}" for c in colour)  # noqa: E731
     for k in range(textures["procedural"]):
         kind = ("checker", "gradient", "flat")[k % 3]
-        attributes = {"rgb1": text(rng.random(3)), "rgb2": text(rng.random(3)), "width": "128", "height": "128"}
-        elements.append(ET.Element("texture", name=f"pool_procedural{k}", type="2d", builtin=kind, **attributes))
+        colours = {"rgb1": text(rng.random(3)), "rgb2": text(rng.random(3))}
+        attributes = {"name": f"pool_procedural{k}", "type": "2d", "builtin": kind, **colours, "width": "128", "height": "128"}
+        elements.append(ET.Element("texture", attributes))
     materials = [_material(e.attrib["name"], rng=rng) for e in elements]
     return [*elements, *materials]
 
@@ -203,7 +207,13 @@ def _texture_assets() -> list[ET.Element]:
 def _material(texture: str, *, rng: np.random.Generator) -> ET.Element:
     repeat = f"{rng.uniform(1, 5):.2f}" if "procedural" in texture else "3"
     return ET.Element(
-        "material", name=texture, texture=texture, texuniform="true", texrepeat=f"{repeat} {repeat}", specular="0.1", shininess="0.1"
+        "material",
+        name=texture,
+        texture=texture,
+        texuniform="true",
+        texrepeat=f"{repeat} {repeat}",
+        specular="0.1",
+        shininess="0.1",
     )
 
 

@@ -1,0 +1,32 @@
+"""`python launch/collect.py task=pick scene=clean episodes=300 workers=2`: demonstrations by the scripted experts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from launch.hydra_main import hydra_command
+from robot.command import run_directory, write_results
+from robot.pipeline.collect import collect_demonstrations
+from robot.pipeline.jobs import bars
+
+
+@hydra_command("collect")
+def main(config: DictConfig) -> None:
+    settings: Any = OmegaConf.to_container(config, resolve=True)
+    root = Path(settings.pop("root"))
+    with bars() as progress:
+        bar = progress.add_task(f"collect {settings['task']} / {settings['scene']}", total=None, text="")
+        store = collect_demonstrations(
+            root=root / "demonstrations",
+            progress=lambda done, of: progress.update(bar, completed=done, total=of),
+            **settings,
+        )
+    steps = sum(store.summary(index).length for index in store.indices())
+    write_results(run_directory("collect"), {"store": store.root, "episodes": len(store), "steps": steps, **settings})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""`python launch/evaluate.py checkpoint=tabletop scene=distract episodes=50 perception=learned`: any policy, any scene."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from launch.hydra_main import hydra_command
+from robot.command import run_directory, write_results
+from robot.envs.registry import check_scene
+from robot.envs.render import require_gl
+from robot.pipeline.evaluate import Arm, evaluate
+from robot.pipeline.jobs import bars
+from robot.pipeline.loading import SOURCES, load_policy, policy_metadata, resolve_checkpoint
+from robot.pipeline.report import report
+from robot.report.statistics import cell_to_json, summarise, write_episodes
+from robot.report.table import success_table
+from robot.types import InputError
+
+
+def names(value: Any) -> list[str]:
+    """Return a list of names from one name, or several separated by commas."""
+    return value if isinstance(value, list) else str(value).split(",")
+
+
+def arm_of(settings: Any, *, checkpoint: Path) -> Arm:
+    """Return the arm that a checkpoint was trained for, or the one that the command asks for; refuse before anything runs."""
+    trained = policy_metadata(checkpoint)
+    load_policy(checkpoint, control_dt_s=settings["env"]["control_dt_s"])
+    perception = settings["perception"] or trained["masks"]
+    if perception not in SOURCES:
+        raise InputError(f"got perception={perception}, expected one of {', '.join(SOURCES)}")
+    head = Path(settings["mask_head"]) if settings["mask_head"] else checkpoint / "mask_head.safetensors"
+    if perception == "learned" and not head.exists():
+        raise InputError(f"got no mask head at {head}, expected one; pass mask_head=<checkpoint>, or perception=oracle or none")
+    deployment = {"name": settings["deployment"]} if settings["deployment"] else trained["deployment"]
+    if perception == "none":
+        deployment = {"name": "none"}
+    return Arm(
+        name=settings["name"] or f"{checkpoint.name} ({perception})",
+        policy=checkpoint,
+        perception=perception,
+        head=head if perception == "learned" else None,
+        deployment=deployment,
+        training_seed=trained.get("seed", 0),
+        mask_period=settings["mask_period"],
+    )
+
+
+@hydra_command("evaluate")
+def main(config: DictConfig) -> None:
+    settings: Any = OmegaConf.to_container(config, resolve=True)
+    require_gl()
+    tasks, scenes = names(settings["task"]), names(settings["scene"])
+    for task in tasks:
+        for scene in scenes:
+            check_scene(task, scene)
+    arm = arm_of(settings, checkpoint=resolve_checkpoint(settings["checkpoint"]))
+    run = run_directory("evaluate")
+    (run / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
+    with bars() as progress:
+        bar = progress.add_task("evaluate", total=None, text="")
+        evaluated = evaluate(
+            [arm],
+            tasks=tasks,
+            scenes=scenes,
+            episodes=settings["episodes"],
+            seed=settings["seed"],
+            execute=settings["execute"],
+            ensemble_decay=settings["ensemble_decay"],
+            env_options={k: v for k, v in settings["env"].items() if k != "task"},
+            keep=settings["keep"],
+            workers=settings["workers"],
+            progress=lambda done, of: progress.update(bar, completed=done, total=of),
+        )
+    results = [e.result for e in evaluated]
+    cells = summarise(results)
+    write_episodes(run / "episodes.jsonl", results)
+    page = report(
+        run,
+        evaluated,
+        title=f"{arm.name} on {', '.join(tasks)}",
+        summary=f"{settings['episodes']} episodes per task and scene.",
+        logs={},
+        mask_quality=[],
+        config_yaml=(run / "config.yaml").read_text(),
+        stage_s={},
+        seeds=f"training {arm.training_seed}, evaluation {settings['seed']}",
+        arm=arm.name,
+        headline_scene=None,
+        look_dt_s=settings["execute"] * settings["env"]["control_dt_s"],
+    )
+    console = Console()
+    console.print(success_table(cells))
+    console.print(f"report: {page}")
+    write_results(run, {"cells": [cell_to_json(cell) for cell in cells]})
+
+
+if __name__ == "__main__":
+    main()

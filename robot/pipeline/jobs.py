@@ -1,0 +1,109 @@
+"""Training jobs side by side, one process and one core each, with one set of progress bars for people."""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from robot.rollout.parallel import single_threaded
+from robot.train.log import RunLog
+
+POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training: `train(**options, log=...)` returns a checkpoint. `name` is that of its bar, its log and its run."""
+
+    name: str
+    train: Callable[..., Path]
+    steps: int
+    directory: Path
+    options: Mapping[str, Any]
+    wandb_mode: str = "auto"
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Stages that need one another's results, in order: the option `feeds` of a later stage takes an earlier checkpoint."""
+
+    stages: Sequence[Stage]
+    feeds: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # stage -> (earlier stage, its option)
+
+
+def bars(*, hidden: bool = False) -> Progress:
+    """Return progress bars with an ETA and a free text."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("ETA"))
+    return Progress(
+        *columns, TimeRemainingColumn(elapsed_when_finished=True), TextColumn("{task.fields[text]}"), disable=hidden
+    )
+
+
+def run_chains(chains: Sequence[Chain], *, workers: int, progress: Progress) -> tuple[dict[str, Path], dict[str, float]]:
+    """Run chains in parallel; return the checkpoint of every stage, and the seconds each took.
+
+    An exception in a stage is raised here after the others were told to stop; what they had is in their checkpoints.
+    """
+    context = multiprocessing.get_context("spawn")
+    manager = context.Manager()
+    news = manager.Queue()
+    stages = {stage.name: stage for chain in chains for stage in chain.stages}
+    tasks = {name: progress.add_task(name, total=stage.steps, text="") for name, stage in stages.items()}
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=single_threaded) as pool:
+        futures = [pool.submit(_run_chain, chain, news) for chain in chains]
+        try:
+            while not all(future.done() for future in futures):
+                _show(news, progress, tasks)
+                for future in futures:
+                    if future.done() and (error := future.exception()) is not None:
+                        raise error
+            _show(news, progress, tasks)
+            results = [future.result() for future in futures]
+        except BaseException:
+            for process in (pool._processes or {}).values():  # SIGTERM: the loop writes a checkpoint and leaves
+                process.terminate()
+            raise
+    manager.shutdown()
+    merge = lambda k: {name: value for result in results for name, value in result[k].items()}  # noqa: E731
+    return merge(0), merge(1)
+
+
+def _show(news: Any, progress: Progress, tasks: Mapping[str, Any]) -> None:
+    deadline = time.monotonic() + POLL_S
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            name, step, loss = news.get(timeout=left)
+        except queue.Empty:
+            return
+        progress.update(tasks[name], completed=step, text="" if loss is None else f"loss {loss:.4f}")
+
+
+def _run_chain(chain: Chain, news: Any) -> tuple[dict[str, Path], dict[str, float]]:
+    made: dict[str, Path] = {}
+    took: dict[str, float] = {}
+    for stage in chain.stages:
+        began = time.monotonic()
+        options = dict(stage.options)
+        if stage.name in chain.feeds:
+            earlier, option = chain.feeds[stage.name]
+            options[option] = made[earlier]
+        with RunLog(
+            stage.directory, total_steps=stage.steps, name=stage.name, wandb_mode=stage.wandb_mode, progress=False
+        ) as run:
+
+            def log(step: int, values: Mapping[str, float], run: RunLog = run, name: str = stage.name) -> None:
+                run(step, values)
+                news.put((name, step, values.get("loss")))
+
+            made[stage.name] = stage.train(directory=stage.directory, log=log, **options)
+        news.put((stage.name, stage.steps, None))
+        took[stage.name] = time.monotonic() - began
+    return made, took

@@ -1,0 +1,83 @@
+"""Measure a mask head on scenes that nobody trained on, condition by condition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from robot.data.mask_frames import MaskFrames
+from robot.language import LanguageEncoder
+from robot.perception.mask_head import MaskHead
+from robot.pipeline.collect import collect_mask_frames
+from robot.pipeline.mask import predict
+from robot.report.html import MaskQuality
+
+CAMERAS = 2  # records of one look lie side by side, one per camera
+SNAPSHOTS = 4
+SCENES_PER_SHARD = 10
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A head in one condition: its quality, and the frames with what the head said, for pictures."""
+
+    quality: MaskQuality
+    frames: MaskFrames
+    ious: np.ndarray
+
+
+def measure_masks(
+    head: MaskHead,
+    *,
+    root: Path,
+    tasks: Sequence[str],
+    scenes: Sequence[str],
+    scenes_each: int,
+    seed: int,
+    image_size: int,
+    absent_below: float,
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> list[Measured]:
+    """Return the head's quality in every condition over `scenes_each` scenes with SNAPSHOTS looks each."""
+    language = LanguageEncoder()
+    measured = []
+    for number, scene in enumerate(scenes):
+        store = collect_mask_frames(
+            root=root,
+            tasks=tasks,
+            scenes={scene: 1.0},
+            shards=max(1, scenes_each // SCENES_PER_SHARD),
+            seed=seed,
+            image_size=image_size,
+            scenes_per_shard=SCENES_PER_SHARD,
+            snapshots=SNAPSHOTS,
+            goals=1,
+            absent_share=0.0,
+            workers=workers,
+            progress=lambda done, of, n=number: progress(n * of + done, of * len(scenes)),
+        )
+        measured.append(_measure(head, store.load(), scene=scene, language=language, absent_below=absent_below))
+    return measured
+
+
+@torch.inference_mode()
+def _measure(head: MaskHead, frames: MaskFrames, *, scene: str, language: LanguageEncoder, absent_below: float) -> Measured:
+    logits, ious = predict(head, frames, tokens=language.encode(list(frames.goals)))
+    presence = head.presence_probability(logits)[:, 0].view(-1, CAMERAS).amax(dim=1)
+    visible = torch.from_numpy(frames.presence[:, 0])
+    anywhere = visible.view(-1, CAMERAS).any(dim=1)
+    says_absent = presence <= absent_below
+    share = lambda among: says_absent[among].float().mean().item() if bool(among.any()) else None  # noqa: E731
+    quality = MaskQuality(
+        scene=scene,
+        frames=len(frames),
+        mean_iou=ious[visible].nanmean().item() if bool(visible.any()) else float("nan"),
+        absent_recognised=share(~anywhere) if scene == "absent" else None,
+        false_alarms=share(anywhere),
+    )
+    return Measured(quality=quality, frames=frames, ious=ious.numpy())

@@ -1,0 +1,262 @@
+"""`python train_policy.py env=robosuite`: demonstrations -> mask -> policy -> evaluation -> report.
+
+What is already there is reused, what was cut off goes on: run it again after a kill.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra.utils
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from launch.hydra_main import hydra_command
+from robot.command import run_directory, write_results
+from robot.envs.registry import TABLETOP, check_scene
+from robot.envs.render import require_gl
+from robot.pipeline.collect import collect_demonstrations, collect_mask_frames, key
+from robot.pipeline.evaluate import Arm, evaluate
+from robot.pipeline.jobs import Chain, Stage, bars, run_chains
+from robot.pipeline.loading import SOURCES, load_head, make_deployment
+from robot.pipeline.mask import train_mask_head
+from robot.pipeline.mask_quality import measure_masks
+from robot.pipeline.policy import make_augment, train_policy
+from robot.pipeline.report import report
+from robot.policy import POLICIES
+from robot.report.statistics import cell_to_json, summarise, write_episodes
+from robot.report.table import success_table
+from robot.types import InputError
+
+ABSENT_BELOW = 0.3  # presence below which the target counts as absent, as LearnedMasks has it
+
+
+class Watch:
+    """Seconds of every stage, for the report."""
+
+    def __init__(self) -> None:
+        self.stage_s: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.stage_s[stage] = time.monotonic() - began
+
+
+def check(config: Any) -> None:
+    """Refuse what cannot work before anything long starts."""
+    require_gl()
+    for scene in {*config["evaluation"]["scenes"], *(s for arm in config["arms"].values() for s in arm["scenes"])}:
+        check_scene(config["task"], scene)
+    for name, arm in config["arms"].items():
+        if arm["perception"] not in SOURCES:
+            raise InputError(f"got arms.{name}.perception={arm['perception']}, expected one of {', '.join(SOURCES)}")
+        make_deployment(**deployment_of(arm, config))
+        make_augment(config["augment"], deployment=deployment_of(arm, config)["name"])
+    if config["workers"] < 1:
+        raise InputError(f"got workers={config['workers']}, expected at least 1")
+
+
+def deployment_of(arm: Any, config: Any) -> dict[str, Any]:
+    """Return how an arm's masks are applied: the perception's deployment, or none."""
+    return {"name": "none"} if arm["perception"] == "none" else dict(config["perception"]["deployment"])
+
+
+def arms_of(config: Any) -> dict[str, Any]:
+    """Return the arms, the masked one seeing through what `perception=` chose; `perception=none` drops its twin."""
+    chosen = config["perception"]["masks"]
+    arms = {name: dict(arm) for name, arm in config["arms"].items()}
+    if "masked" in arms and chosen != "learned":
+        if chosen == "none":
+            del arms["masked"]
+        else:
+            arms["masked"]["perception"] = chosen
+    return arms
+
+
+def collect(config: Any, *, root: Path) -> tuple[dict[str, Path], Path | None]:
+    """Return the demonstrations of every training scene, and the mask frames where a head will be trained."""
+    data, arms = config["data"], config["arms"].values()
+    share = lambda arm: data["episodes"] // len(arm["scenes"])  # noqa: E731
+    scenes = dict.fromkeys(scene for arm in arms for scene in arm["scenes"])
+    needed = {scene: max(share(arm) for arm in arms if scene in arm["scenes"]) for scene in scenes}
+    with bars() as progress:
+        bar = {what: progress.add_task(f"collect {what}", total=None, text="") for what in needed}
+        stores = {
+            scene: collect_demonstrations(
+                root=root / "demonstrations",
+                task=config["task"],
+                scene=scene,
+                episodes=episodes,
+                seed=data["seed"],
+                image_size=config["env"]["image_size"],
+                workers=config["workers"],
+                progress=lambda done, of, scene=scene: progress.update(bar[scene], completed=done, total=of),
+            ).root
+            for scene, episodes in needed.items()
+        }
+        if not any(arm["perception"] == "learned" for arm in arms):
+            return stores, None
+        masks = progress.add_task("collect mask frames", total=None, text="")
+        frames = collect_mask_frames(
+            root=root / "mask_frames",
+            image_size=config["env"]["image_size"],
+            workers=config["workers"],
+            progress=lambda done, of: progress.update(masks, completed=done, total=of),
+            **data["mask_frames"],
+        )
+    return stores, frames.root
+
+
+def chains_of(config: Any, *, stores: dict[str, Path], frames: Path | None, root: Path) -> list[Chain]:
+    """Return the trainings, an arm a chain; the masked one trains its head first."""
+    policy = dict(config["policy"])
+    kind = next(k for k, cls in POLICIES.items() if cls is hydra.utils.get_class(policy.pop("_target_")))
+    chains = []
+    for name, arm in config["arms"].items():
+        training = config["train"] | {"steps": round(config["train"]["steps"] * arm["steps"])}
+        options = {
+            "demonstrations": [stores[scene] for scene in arm["scenes"]],
+            "episodes": config["data"]["episodes"],
+            "kind": kind,
+            "policy": policy,
+            "masks": arm["perception"],
+            "head": None,
+            "deployment": deployment_of(arm, config),
+            "augment": config["augment"],
+            "training": training,
+            "batch_size": config["batch_size"],
+            "seed": config["seed"],
+            "control_dt_s": config["env"]["control_dt_s"],
+        }
+        head = head_stage(config, frames=frames, root=root) if arm["perception"] == "learned" else None
+        identity = options | ({"head_options": head.options} if head else {})
+        directory = root / "models" / key(f"{config['task']}-{kind}-{name}", identity)
+        stage = Stage(f"policy {name}", train_policy, training["steps"], directory, options, config["wandb"])
+        chains.append(Chain([head, stage], {stage.name: (head.name, "head")}) if head else Chain([stage]))
+    return chains
+
+
+def head_stage(config: Any, *, frames: Path | None, root: Path) -> Stage:
+    """Return the training of the mask head."""
+    options = {
+        "frames": frames,
+        "head": config["mask_head"],
+        "training": config["mask_training"],
+        "batch_size": config["mask_batch_size"],
+        "seed": config["seed"],
+    }
+    directory = root / "models" / key("mask-head", options)
+    return Stage("mask head", train_mask_head, config["mask_training"]["steps"], directory, options, config["wandb"])
+
+
+def publish(checkpoints: dict[str, Path], *, run: Path) -> dict[str, Path]:
+    """Copy the checkpoints into the run: `<run>/<arm>/` holds the policy, and its mask head where it has one."""
+    published = {}
+    for name, file in checkpoints.items():
+        if not name.startswith("policy "):
+            continue
+        folder = run / name.removeprefix("policy ")
+        folder.mkdir()
+        for suffix in (".safetensors", ".json"):
+            shutil.copy2(file.with_suffix(suffix), folder / f"model{suffix}")
+        published[name.removeprefix("policy ")] = folder
+    for folder in published.values():
+        if "mask head" in checkpoints and folder.name == "masked":
+            for suffix in (".safetensors", ".json"):
+                shutil.copy2(checkpoints["mask head"].with_suffix(suffix), folder / f"mask_head{suffix}")
+    return published
+
+
+@hydra_command("train_policy")
+def main(config: DictConfig) -> None:
+    settings: Any = OmegaConf.to_container(config, resolve=True)
+    settings["arms"] = arms_of(settings)
+    check(settings)
+    root, run, watch, console = Path(settings["data"]["root"]), run_directory(settings["name"]), Watch(), Console()
+    (run / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
+    with watch("collect"):
+        stores, frames = collect(settings, root=root)
+    with watch("train"), bars() as progress:
+        chains = chains_of(settings, stores=stores, frames=frames, root=root)
+        checkpoints, trained_s = run_chains(chains, workers=settings["workers"], progress=progress)
+    published = publish(checkpoints, run=run)
+    evaluation = settings["evaluation"]
+    head = run / "masked" / "mask_head.safetensors" if "mask head" in checkpoints else None
+    arms = [
+        Arm(
+            name=name,
+            policy=published[name],
+            perception=arm["perception"],
+            head=head if arm["perception"] == "learned" else None,
+            deployment=deployment_of(arm, settings),
+        )
+        for name, arm in settings["arms"].items()
+    ]
+    with watch("evaluate"), bars() as progress:
+        bar = progress.add_task("evaluate", total=None, text="")
+        evaluated = evaluate(
+            arms,
+            tasks=[settings["task"]],
+            scenes=evaluation["scenes"],
+            episodes=evaluation["episodes"],
+            seed=evaluation["seed"],
+            execute=evaluation["execute"],
+            ensemble_decay=evaluation["ensemble_decay"],
+            env_options={k: v for k, v in settings["env"].items() if k != "task"},
+            keep=evaluation["keep"],
+            workers=settings["workers"],
+            progress=lambda done, of: progress.update(bar, completed=done, total=of),
+        )
+    quality = []
+    if head is not None and settings["task"] in TABLETOP:
+        with watch("measure masks"), bars() as progress:
+            bar = progress.add_task("measure masks", total=None, text="")
+            quality = [
+                m.quality
+                for m in measure_masks(
+                    load_head(head),
+                    root=root / "mask_frames",
+                    tasks=[settings["task"]],
+                    scenes=evaluation["mask_scenes"],
+                    scenes_each=evaluation["mask_scenes_each"],
+                    seed=evaluation["seed"],
+                    image_size=settings["env"]["image_size"],
+                    absent_below=ABSENT_BELOW,
+                    workers=settings["workers"],
+                    progress=lambda done, of: progress.update(bar, completed=done, total=of),
+                )
+            ]
+    results = [e.result for e in evaluated]
+    cells = summarise(results)
+    write_episodes(run / "episodes.jsonl", results)
+    with watch("report"):
+        page = report(
+            run,
+            evaluated,
+            title=f"{settings['task']}: {' against '.join(settings['arms'])}",
+            summary=f"{settings['policy']['_target_'].rpartition('.')[2]} on {settings['data']['episodes']} demonstrations "
+            f"per arm; {evaluation['episodes']} episodes per arm and scene, the same initial states for every arm.",
+            logs={s.name: s.directory / "log.jsonl" for c in chains for s in c.stages},
+            mask_quality=quality,
+            config_yaml=(run / "config.yaml").read_text(),
+            stage_s=watch.stage_s | trained_s,
+            seeds=f"training {settings['seed']}, data {settings['data']['seed']}, evaluation {evaluation['seed']}",
+            arm="masked" if "masked" in published else next(iter(published)),
+            headline_scene=evaluation["headline_scene"] if evaluation["headline_scene"] in evaluation["scenes"] else None,
+            look_dt_s=evaluation["execute"] * settings["env"]["control_dt_s"],
+        )
+    console.print(success_table(cells))
+    console.print(f"report: {page}")
+    cells_json = [cell_to_json(cell) for cell in cells]
+    write_results(run, {"cells": cells_json, "masks": quality, "stage_s": watch.stage_s | trained_s, "checkpoints": published})
+
+
+if __name__ == "__main__":
+    main()
