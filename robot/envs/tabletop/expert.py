@@ -18,6 +18,7 @@ from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
 POINT_DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])  # grip site in the base frame: the hand at home
 CLOSE_STEPS, OPEN_STEPS = 7, 4
 LIFT_M, RETREAT_M = 0.14, 0.12
+TRAVEL_M = 0.17  # above the table: over a bottle, which a masked policy cannot see
 MAX_TURN_RAD = 0.15
 SEARCH_POSE_M = np.array([-0.05, 0.0, TABLE_TOP_M + 0.22])  # where the expert waits when there is nothing to do
 
@@ -49,11 +50,16 @@ class TabletopExpert:
         return self._towards(SEARCH_POSE_M, gripper=1.0)
 
     def _approach(self) -> np.ndarray:
+        """Travel above whatever else stands there, come down only over the object."""
         goal = self._grasp_point() + [*self._via, self._clearance_m]
-        if np.linalg.norm(goal[:2] - self._ee[:2]) < 0.015 and abs(goal[2] - self._ee[2]) < 0.025:
+        off = np.linalg.norm(goal[:2] - self._ee[:2])
+        if off < 0.015 and abs(goal[2] - self._ee[2]) < 0.025:
             self._phase = self._descend
-        clear_first = np.linalg.norm(goal[:2] - self._ee[:2]) > 0.05 and self._ee[2] < goal[2] - 0.02
-        return self._towards(np.array([*self._ee[:2], goal[2]]) if clear_first else goal, gripper=1.0)
+        travel = max(goal[2], TABLE_TOP_M + TRAVEL_M)
+        if off < 0.03:
+            return self._towards(goal, gripper=1.0)
+        low = off > 0.05 and self._ee[2] < travel - 0.04
+        return self._towards(np.array([*(self._ee if low else goal)[:2], travel]), gripper=1.0)
 
     def _descend(self) -> np.ndarray:
         goal = self._grasp_point()

@@ -18,7 +18,7 @@ from robot.types import Label
 
 LIFTED_M = 0.05  # above where it rested
 RESTING_SPEED_M_S = 0.05
-PICK_HORIZON, PLACE_HORIZON = 100, 160
+PICK_HORIZON, PLACE_HORIZON = 150, 240  # about three and two times what the expert takes
 
 
 class TabletopTask:

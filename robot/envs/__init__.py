@@ -1,0 +1,20 @@
+"""Every environment, registered with Gymnasium: `import robot.envs`, then `gymnasium.make("robot/pick-v0")`.
+
+Importing costs next to nothing: robosuite is loaded when an environment is made.
+"""
+
+from __future__ import annotations
+
+import gymnasium
+
+from robot.envs.registry import TASKS
+
+
+def gym_id(task: str) -> str:
+    """Return the Gymnasium id of a task."""
+    return f"robot/{task}-v0"
+
+
+for _task in TASKS:
+    if gym_id(_task) not in gymnasium.registry:  # a module reloaded registers nothing twice
+        gymnasium.register(id=gym_id(_task), entry_point="robot.envs.robosuite:RobosuiteEnv", kwargs={"task": _task})
