@@ -31,6 +31,7 @@ from robot.pipeline.report import report
 from robot.policy import POLICIES
 from robot.report.statistics import cell_to_json, summarise, write_episodes
 from robot.report.table import success_table
+from robot.train.checkpoint import read_header
 from robot.types import InputError
 
 ABSENT_BELOW = 0.3  # presence below which the target counts as absent, as LearnedMasks has it
@@ -115,10 +116,11 @@ def collect(config: Any, *, root: Path) -> tuple[dict[str, Path], Path | None]:
 
 
 def chains_of(config: Any, *, stores: dict[str, Path], frames: Path | None, root: Path) -> list[Chain]:
-    """Return the trainings, an arm a chain; the masked one trains its head first."""
+    """Return the trainings: those that see through the learned head after it, one after the other, all others on their own."""
     policy = dict(config["policy"])
     kind = next(k for k, cls in POLICIES.items() if cls is hydra.utils.get_class(policy.pop("_target_")))
-    chains = []
+    chains, behind_head = [], []
+    head = head_stage(config, frames=frames, root=root) if frames is not None else None
     for name, arm in config["arms"].items():
         training = config["train"] | {"steps": round(config["train"]["steps"] * arm["steps"])}
         options = {
@@ -135,11 +137,16 @@ def chains_of(config: Any, *, stores: dict[str, Path], frames: Path | None, root
             "seed": config["seed"],
             "control_dt_s": config["env"]["control_dt_s"],
         }
-        head = head_stage(config, frames=frames, root=root) if arm["perception"] == "learned" else None
-        identity = options | ({"head_options": head.options} if head else {})
+        learned = head is not None and arm["perception"] == "learned"
+        identity = options | ({"head_options": head.options} if learned else {})
         directory = root / "models" / key(f"{config['task']}-{kind}-{name}", identity)
         stage = Stage(f"policy {name}", train_policy, training["steps"], directory, options, config["wandb"])
-        chains.append(Chain([head, stage], {stage.name: (head.name, "head")}) if head else Chain([stage]))
+        if learned:
+            behind_head.append(stage)
+        else:
+            chains.append(Chain([stage]))
+    if head is not None and behind_head:
+        chains.insert(0, Chain([head, *behind_head], {stage.name: (head.name, "head") for stage in behind_head}))
     return chains
 
 
@@ -168,7 +175,7 @@ def publish(checkpoints: dict[str, Path], *, run: Path) -> dict[str, Path]:
             shutil.copy2(file.with_suffix(suffix), folder / f"model{suffix}")
         published[name.removeprefix("policy ")] = folder
     for folder in published.values():
-        if "mask head" in checkpoints and folder.name == "masked":
+        if read_header(folder)["metadata"]["masks"] == "learned":
             for suffix in (".safetensors", ".json"):
                 shutil.copy2(checkpoints["mask head"].with_suffix(suffix), folder / f"mask_head{suffix}")
     return published
@@ -188,7 +195,7 @@ def main(config: DictConfig) -> None:
         checkpoints, trained_s = run_chains(chains, workers=settings["workers"], progress=progress)
     published = publish(checkpoints, run=run)
     evaluation = settings["evaluation"]
-    head = run / "masked" / "mask_head.safetensors" if "mask head" in checkpoints else None
+    head = checkpoints.get("mask head")
     arms = [
         Arm(
             name=name,

@@ -25,7 +25,7 @@ def main(config: DictConfig) -> None:
             **settings,
         )
     steps = sum(store.summary(index).length for index in store.indices())
-    write_results(run_directory("collect"), {"store": store.root, "episodes": len(store), "steps": steps, **settings})
+    write_results(run_directory("collect"), {**settings, "store": store.root, "episodes": len(store), "steps": steps})
 
 
 if __name__ == "__main__":

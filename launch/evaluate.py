@@ -30,12 +30,12 @@ def arm_of(settings: Any, *, checkpoint: Path) -> Arm:
     """Return the arm that a checkpoint was trained for, or the one that the command asks for; refuse before anything runs."""
     trained = policy_metadata(checkpoint)
     load_policy(checkpoint, control_dt_s=settings["env"]["control_dt_s"])
-    perception = settings["perception"] or trained["masks"]
+    perception = settings["perception"]["masks"] if settings.get("perception") else trained["masks"]
     if perception not in SOURCES:
         raise InputError(f"got perception={perception}, expected one of {', '.join(SOURCES)}")
-    head = Path(settings["mask_head"]) if settings["mask_head"] else checkpoint / "mask_head.safetensors"
+    head = Path(settings["head"]) if settings["head"] else checkpoint / "mask_head.safetensors"
     if perception == "learned" and not head.exists():
-        raise InputError(f"got no mask head at {head}, expected one; pass mask_head=<checkpoint>, or perception=oracle or none")
+        raise InputError(f"got no mask head at {head}, expected one; pass head=<checkpoint>, or perception=oracle or none")
     deployment = {"name": settings["deployment"]} if settings["deployment"] else trained["deployment"]
     if perception == "none":
         deployment = {"name": "none"}

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import gymnasium
 import mujoco
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
@@ -98,7 +99,7 @@ class RobosuiteEnv(RobotEnv):
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        super().reset(seed=seed)
+        gymnasium.Env.reset(self, seed=seed)  # RobotEnv's own is abstract and seeds nothing
         options = options or {}
         if seed is not None:
             self._seed, self._episode = seed, -1

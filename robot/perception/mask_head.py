@@ -95,4 +95,9 @@ class MaskHead(nn.Module):
         presence = F.binary_cross_entropy_with_logits(output.presence_logits, batch.presence, reduction="none").mean(dim=1)
         iou = iou_loss(output.predicted_iou, output.logits[:, 0], truth[:, 0])
         coarse = coarse_loss(output.coarse_logits, truth)
-        return mask_loss(output.logits, truth) + self.coarse_weight * coarse + self.presence_weight * presence + self.iou_weight * iou
+        return (
+            mask_loss(output.logits, truth)
+            + self.coarse_weight * coarse
+            + self.presence_weight * presence
+            + self.iou_weight * iou
+        )

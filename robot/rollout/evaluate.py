@@ -107,6 +107,13 @@ class Job:
     keep: bool = False
 
 
+def _warmed_up(agent: Agent, env: RobosuiteEnv) -> Agent:
+    """Let an agent decide twice: the first time loads the language model, and belongs to no measurement."""
+    for _ in range(2):
+        agent.plan(Observation.from_env(env.reset(seed=0)[0]))
+    return agent
+
+
 def make_evaluator(
     *,
     make_agents: Mapping[str, Callable[[RobosuiteEnv], Agent]],
@@ -124,7 +131,7 @@ def make_evaluator(
         job = jobs[item]
         env.switch_task(job.task)
         if job.arm not in agents:
-            agents[job.arm] = make_agents[job.arm](env)
+            agents[job.arm] = _warmed_up(make_agents[job.arm](env), env)
         how = {"seed": seed, "index": job.index, "scene": job.scene, "execute": execute, "ensemble_decay": ensemble_decay}
         return evaluate_episode(env, agents[job.arm], keep=job.keep, **how)  # type: ignore[arg-type]
 
