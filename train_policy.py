@@ -137,8 +137,8 @@ def chains_of(config: Any, *, stores: dict[str, Path], frames: Path | None, root
             "seed": config["seed"],
             "control_dt_s": config["env"]["control_dt_s"],
         }
-        learned = head is not None and arm["perception"] == "learned"
-        identity = options | ({"head_options": head.options} if learned else {})
+        learned = arm["perception"] == "learned"
+        identity = options | ({"head_options": head.options} if head is not None and learned else {})
         directory = root / "models" / key(f"{config['task']}-{kind}-{name}", identity)
         stage = Stage(f"policy {name}", train_policy, training["steps"], directory, options, config["wandb"])
         if learned:
