@@ -116,15 +116,20 @@ class RobosuiteEnv(RobotEnv):
 
     def execute(self, actions: Float32[np.ndarray, "t 7"]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Execute actions one control step after the other and look only after the last; stop at success or the horizon."""
-        success = truncated = False
+        success, truncated = self.advance(actions)
+        return self.observe(), float(success), success, truncated, self._info(success=success)
+
+    def advance(self, actions: Float32[np.ndarray, "t 7"]) -> tuple[bool, bool]:
+        """Execute actions without looking; return (success, truncated)."""
         for action in actions:
             self.sim.step(self.to_robosuite(action))
             self._steps += 1
             self._held = self._held + 1 if self.task.success(self.sim) else 0
-            success, truncated = self._held >= SUCCESS_STEPS, self._steps >= self.horizon
-            if success or truncated:
-                break
-        return self.observe(), float(success), success, truncated and not success, self._info(success=success)
+            if self._held >= SUCCESS_STEPS:
+                return True, False
+            if self._steps >= self.horizon:
+                return False, True
+        return False, False
 
     def render(self) -> UInt8[np.ndarray, "h w 3"]:  # type: ignore[override]
         """Return the agentview frame."""
