@@ -39,7 +39,7 @@ class DiffusionPolicy(nn.Module):
         dim: int = 128,
         depth: int = 4,
         denoiser: str = "transformer",
-        prediction: str = "v_prediction",
+        prediction: str = "sample",
         train_steps: int = 100,
         sample_steps: int = 10,
         noise_samples: int = 4,
