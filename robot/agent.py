@@ -38,7 +38,10 @@ class Plan:
 
 
 class Agent:
-    """Holds still where the goal's object is absent (`hold_when_absent`), acts otherwise."""
+    """Holds still until the goal's object is found (`hold_when_absent`), acts from then on.
+
+    What was found once and is seen no longer is behind the hand, not gone: `reset` forgets it for the next episode.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,11 @@ class Agent:
     ) -> None:
         self.masks, self.deployment, self.policy, self.language = masks, deployment, policy, language
         self.image_size, self.control_dt_s, self.hold_when_absent = image_size, control_dt_s, hold_when_absent
+        self._found = False
+
+    def reset(self) -> None:
+        """Begin a new episode, or a new goal."""
+        self._found = False
 
     @torch.inference_mode()
     def plan(self, observation: Observation, *, generator: torch.Generator | None = None) -> Plan:
@@ -69,7 +77,8 @@ class Agent:
             language=self.language.encode([observation.goal.text]),
         )
         actions = self.policy.sample(seen, generator)[0].float().numpy()
-        if self.hold_when_absent and mask.status[0] is MaskStatus.ABSENT:
+        self._found |= mask.status[0] is not MaskStatus.ABSENT
+        if self.hold_when_absent and not self._found:
             actions = _hold(actions)
         return Plan(
             chunk=ActionChunk(actions=actions, control_dt_s=self.control_dt_s, time_s=observation.time_s),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +17,13 @@ class Expert(Protocol):
 
     def act(self) -> np.ndarray:
         """Return the next physical action (7,): delta position m, delta rotation vector rad, gripper target 0..1 (1 open)."""
+        ...
+
+    def astray(self) -> Iterator[np.ndarray]:
+        """Yield actions that lead off course, before `act` takes over: none in most episodes, and in some tasks never.
+
+        A demonstration that begins there shows how to come back from where a policy may end up.
+        """
         ...
 
 

@@ -40,8 +40,8 @@ class LearnedMasks:
         head: MaskHead,
         language: LanguageEncoder,
         *,
-        found_above: float = 0.7,
-        absent_below: float = 0.3,
+        found_above: float = 0.9,
+        absent_below: float = 0.8,
         bfloat16: bool = False,
     ) -> None:
         if not 0 <= absent_below < found_above <= 1:

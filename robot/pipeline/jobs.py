@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from robot.rollout.parallel import single_threaded
+from robot.rollout.parallel import begin_worker, end_with_parent
 from robot.train.log import RunLog
 
 POLL_S = 0.5
@@ -53,11 +54,12 @@ def run_chains(chains: Sequence[Chain], *, workers: int, progress: Progress) -> 
     An exception in a stage is raised here after the others were told to stop; what they had is in their checkpoints.
     """
     context = multiprocessing.get_context("spawn")
-    manager = context.Manager()
+    manager = SyncManager(ctx=context)
+    manager.start(end_with_parent)
     news = manager.Queue()
     stages = {stage.name: stage for chain in chains for stage in chain.stages}
     tasks = {name: progress.add_task(name, total=stage.steps, text="") for name, stage in stages.items()}
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=single_threaded) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker) as pool:
         futures = [pool.submit(_run_chain, chain, news) for chain in chains]
         try:
             while not all(future.done() for future in futures):
@@ -68,7 +70,9 @@ def run_chains(chains: Sequence[Chain], *, workers: int, progress: Progress) -> 
             _show(news, progress, tasks)
             results = [future.result() for future in futures]
         except BaseException:
-            for process in (pool._processes or {}).values():  # SIGTERM: the loop writes a checkpoint and leaves
+            running = list((pool._processes or {}).values())
+            pool.shutdown(wait=False, cancel_futures=True)  # before the workers are free for what has not begun
+            for process in running:  # SIGTERM: the loop writes a checkpoint and leaves
                 process.terminate()
             raise
     manager.shutdown()

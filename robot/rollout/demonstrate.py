@@ -30,6 +30,8 @@ def demonstrate(env: RobosuiteEnv, *, seed: int, index: int, scene: str) -> Epis
 def _attempt(env: RobosuiteEnv, *, seed: int, index: int, scene: str, rng: np.random.Generator) -> Episode:
     observation, info = env.reset(seed=seed, options={"episode": index, "scene": scene})
     expert, disturbance = env.expert(rng=rng), Disturbance(rng)
+    for action in expert.astray():  # not recorded: the demonstration begins where it leads
+        observation, *_ = env.step(action)
     seen, labels, actions, done = [], [], [], False
     while not done:
         seen.append(Observation.from_env(observation))

@@ -51,6 +51,7 @@ def evaluate_episode(
 ) -> Outcome:
     """Run one episode. The agent looks once per `execute` control steps; `keep` keeps a snapshot of every look."""
     raw, info = env.reset(seed=seed, options={"episode": index, "scene": scene})
+    agent.reset()
     executor = ChunkExecutor(execute=execute, ensemble_decay=ensemble_decay)
     generator = torch.Generator().manual_seed(seed * 100_003 + index)
     plans, ious, snapshots, done, wrong = [], [], [], False, False

@@ -94,6 +94,8 @@ def _records_of_scene(
     task, world = env.task, env.sim
     assert isinstance(task, TabletopTask) and isinstance(world, TabletopWorld) and task.scene is not None
     expert, disturbance = env.expert(rng=rng), Disturbance(rng)
+    for action in expert.astray():
+        world.step(env.to_robosuite(action))
     moments = set(rng.choice(task.horizon * 6 // 10, snapshots, replace=False))
     for step in range(max(moments) + 1):
         if step in moments:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, TypeVar
@@ -20,12 +21,14 @@ def parallel_map(make_work: Callable[[], Work[Result]], items: Sequence[int], *,
     One worker runs in this process. An exception in a worker is raised here, and what was not begun is cancelled.
     """
     workers = min(workers, len(items))
+    if not items:
+        return
     if workers <= 1:
         work = make_work()
         for item in items:
             yield item, work(item)
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=single_threaded) as pool:
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=begin_worker) as pool:
         futures = {pool.submit(_run, make_work, item): item for item in items}
         try:
             for future in as_completed(futures):
@@ -39,11 +42,25 @@ def available_workers() -> int:
     return max(1, len(os.sched_getaffinity(0)))
 
 
-def single_threaded() -> None:
-    """Give this process one core: torch's threads of several processes would fight over them."""
+def begin_worker() -> None:
+    """Give this process one core (torch's threads of several processes would fight over them), and its parent's lifetime."""
     import torch
 
     torch.set_num_threads(1)
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """End this process when its parent dies, even of SIGKILL: it would go on with work that the next start does too."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _run(make_work: Callable[[], Work], item: int) -> Any:

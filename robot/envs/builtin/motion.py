@@ -164,3 +164,7 @@ class ScriptedExpert:
         scale = high * np.array([1, 1, 1, 0.25, 0.25, 0.25]) * self._noise
         action[:6] = np.clip(action[:6] + self._rng.normal(scale=scale), -high, high)
         return action.astype(np.float32)
+
+    def astray(self) -> Iterator[Float[np.ndarray, "7"]]:
+        """Yield nothing: these scripts begin at home."""
+        return iter(())

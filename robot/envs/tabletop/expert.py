@@ -6,7 +6,7 @@ finds the object out of the fingers sends the loop back to the approach. Where i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
 POINT_DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])  # grip site in the base frame: the hand at home
 CLOSE_STEPS, OPEN_STEPS = 7, 4
 LIFT_M, RETREAT_M = 0.14, 0.12
+ASTRAY_SHARE = 0.4
 TRAVEL_M = 0.17  # above the table: over a bottle, which a masked policy cannot see
 MAX_TURN_RAD = 0.15
 SEARCH_POSE_M = np.array([-0.05, 0.0, TABLE_TOP_M + 0.22])  # where the expert waits when there is nothing to do
@@ -43,6 +44,15 @@ class TabletopExpert:
     def act(self) -> np.ndarray:
         """Return the intended action (7,)."""
         return self._phase()
+
+    def astray(self) -> Iterator[np.ndarray]:
+        """Lead the hand, in ASTRAY_SHARE of the episodes, to some place low beside the target, fingers open or closed."""
+        if self._scene.target is None or self._rng.random() > ASTRAY_SHARE:
+            return
+        beside = self._object + self._rng.uniform((-0.07, -0.07, 0.015), (0.07, 0.07, 0.12))
+        gripper = float(self._rng.random() < 0.7)
+        for _ in range(self._rng.integers(8, 28)):
+            yield self._towards(beside, gripper=gripper)
 
     # --- phases: each returns an action and may hand over to the next
 

@@ -28,6 +28,7 @@ ARM_JOINTS = 7
 ARM_START_NOISE_RAD = 0.02
 YAW_RAD = 0.35
 PLACEMENT_TRIES = 200
+SAME_COLOUR_SHARE = 0.3  # of randomised clutter has the target's colour: only its shape tells it apart
 DISTINCT_COLOURS = 0.45  # RGB distance above which one shape in two colours cannot be mixed up
 
 # The IVM paper's four placing tasks, and general ones over the whole family.
@@ -216,6 +217,8 @@ def _clutter_colour(shape: str, *, spec: Condition, avoid: Noun, rng: np.random.
     """Draw a colour that no goal names; on the target's own shape it stays away from the target's colour."""
     if not spec.random_colours:
         return cat.rgb(str(rng.choice(list(cat.catalogue()["unseen_colours"]))))
+    if shape != avoid.shape and rng.random() < SAME_COLOUR_SHARE:
+        return cat.rgb(avoid.colour)
     while True:
         colour = rng.uniform(0.02, 1.0, 3)
         if shape != avoid.shape or np.linalg.norm(colour - cat.rgb(avoid.colour)) > DISTINCT_COLOURS:
