@@ -1,0 +1,106 @@
+"""The agent with masks and policies that say what the test wants."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from robot.agent import Agent
+from robot.language import LanguageEncoder
+from robot.perception.masking import Overlay, Unmasked
+from robot.types import Frame, Goal, Mask, MaskStatus, Observation
+
+SIDE, SIZE, STEPS = 32, 16, 8
+CAMERAS = ("agentview", "wrist")
+
+
+def observation() -> Observation:
+    """Return two frames of pure green."""
+    image = np.zeros((SIDE, SIDE, 3), np.uint8)
+    image[..., 1] = 255
+    frames = tuple(Frame(camera=camera, image=image, time_s=1.5) for camera in CAMERAS)
+    return Observation(frames=frames, proprio=np.zeros(10, np.float32), goal=Goal("pick up the red cup"), time_s=1.5)
+
+
+class Masks:
+    """The target is the upper left quarter of every frame."""
+
+    def __init__(self, status: MaskStatus = MaskStatus.FOUND) -> None:
+        self.status = status
+
+    def __call__(self, frames, goal) -> Mask:
+        probability = np.zeros((len(frames), 3, SIDE, SIDE), np.float32)
+        probability[:, 0, : SIDE // 2, : SIDE // 2] = 0.9
+        return Mask(
+            probability=probability,
+            presence=np.ones((len(frames), 2), np.float32),
+            predicted_iou=np.ones(len(frames), np.float32),
+            status=(self.status,) * len(frames),
+        )
+
+
+class Policy:
+    """Always moves and closes; remembers what it was shown."""
+
+    def sample(self, observation, generator=None):
+        self.seen = observation
+        noise = torch.zeros(()) if generator is None else torch.rand((), generator=generator)
+        return torch.full((1, STEPS, 7), 0.01) * torch.tensor([1, 1, 1, 1, 1, 1, 0.0]) + 1e-3 * noise
+
+
+def make(policy: Policy | None = None, *, status: MaskStatus = MaskStatus.FOUND, **options) -> Agent:
+    everything = {"deployment": Overlay(), "image_size": SIZE, "control_dt_s": 0.05} | options
+    return Agent(masks=Masks(status), policy=policy or Policy(), language=LanguageEncoder.hashed(), **everything)
+
+
+def test_a_plan_has_a_chunk_a_mask_and_a_composite_per_camera():
+    plan = make().plan(observation())
+    assert plan.chunk.actions.shape == (STEPS, 7) and plan.chunk.actions.dtype == np.float32
+    assert plan.composites.shape == (2, 6, SIZE, SIZE)
+    assert plan.mask.probability.shape == (2, 3, SIDE, SIDE)
+    assert (plan.chunk.time_s, plan.chunk.control_dt_s) == (1.5, 0.05)
+    assert plan.mask_ms > 0 and plan.policy_ms > 0
+
+
+def test_the_policy_sees_composites_proprioception_and_words():
+    policy = Policy()
+    plan = make(policy).plan(observation())
+    torch.testing.assert_close(policy.seen.images[0], plan.composites)
+    assert policy.seen.proprio.shape == (1, 10)
+    assert int(policy.seen.language.valid.sum()) == 5  # "pick up the red cup"
+
+
+def test_what_the_mask_leaves_out_is_grey_and_not_covered():
+    composites = make().plan(observation()).composites
+    half = SIZE // 2
+    kept, hidden = composites[:, :, :half, :half], composites[:, :, half:, half:]
+    torch.testing.assert_close(kept[:, :3], torch.tensor([0.0, 1.0, 0.0])[:, None, None].expand_as(kept[:, :3]))
+    torch.testing.assert_close(hidden[:, :3], torch.full_like(hidden[:, :3], 0.5))
+    assert (kept[:, 3] == 1).all() and (composites[:, 3, half:, half:] == 0).all() and (composites[:, 4:] == 0).all()
+
+
+def test_an_unmasked_agent_sees_the_whole_frame():
+    composites = make(deployment=Unmasked()).plan(observation()).composites
+    assert (composites[:, 1] == 1).all() and (composites[:, 3:] == 1).all()
+
+
+def test_the_agent_holds_still_with_an_open_gripper_when_the_target_is_absent():
+    actions = make(status=MaskStatus.ABSENT).plan(observation()).chunk.actions
+    np.testing.assert_array_equal(actions, np.tile(np.array([0, 0, 0, 0, 0, 0, 1], np.float32), (STEPS, 1)))
+
+
+@pytest.mark.parametrize("status", [MaskStatus.FOUND, MaskStatus.UNCERTAIN])
+def test_the_agent_acts_when_the_target_may_be_there(status):
+    assert (make(status=status).plan(observation()).chunk.actions[:, :6] > 0).all()
+
+
+def test_an_agent_told_not_to_hold_acts_on_what_it_cannot_see():
+    agent = make(status=MaskStatus.ABSENT, hold_when_absent=False)
+    assert (agent.plan(observation()).chunk.actions[:, :6] > 0).all()
+
+
+def test_a_plan_is_a_function_of_the_generator():
+    drawn = [make().plan(observation(), generator=torch.Generator().manual_seed(k)).chunk.actions for k in (1, 1, 2)]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
