@@ -5,9 +5,15 @@ Importing costs next to nothing: robosuite is loaded when an environment is made
 
 from __future__ import annotations
 
+import logging
+
 import gymnasium
 
 from robot.envs.registry import TASKS
+
+
+# robosuite warns of optional packages whenever it is imported, in every process; a filter outlives the level it then sets.
+logging.getLogger("robosuite_logs").addFilter(lambda record: record.levelno >= logging.ERROR)
 
 
 def gym_id(task: str) -> str:

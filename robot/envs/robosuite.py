@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,7 +54,6 @@ class RobosuiteEnv(RobotEnv):
         self.horizon = horizon or self.task.horizon
         self.action_space = action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
         self.observation_space = observation_space(cameras=self.cameras, image_size=image_size)
-        logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
         self.sim = self.task.make(
             wrap=lambda cls: accelerate(cls, faces=mesh_faces),
             robots="Panda",
