@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -82,7 +83,7 @@ class MaskDecoder(nn.Module):
     vector that the mask's own token emits (a hypernetwork, as in SAM). Boundaries are therefore as sharp as the frame.
     """
 
-    def __init__(self, *, widths: tuple[int, int, int], dim: int, heads: int, depth: int, masks: int, pixel_dim: int) -> None:
+    def __init__(self, *, widths: Sequence[int], dim: int, heads: int, depth: int, masks: int, pixel_dim: int) -> None:
         super().__init__()
         fine, middle, coarse = widths
         self.masks, self.pixel_dim = masks, pixel_dim

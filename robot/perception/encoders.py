@@ -7,6 +7,8 @@ start at zero instead (Fixup, arXiv 1901.09321), and GroupNorm would cost as muc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor, nn
@@ -73,7 +75,7 @@ class FilmBlock(nn.Module):
 class ImageEncoder(nn.Module):
     """Feature pyramid at 1/4, 1/8 and 1/16 of the frame's size, every block conditioned on the sentence."""
 
-    def __init__(self, *, widths: tuple[int, int, int], blocks: tuple[int, int, int], pooled_dim: int) -> None:
+    def __init__(self, *, widths: Sequence[int], blocks: Sequence[int], pooled_dim: int) -> None:
         super().__init__()
         inputs = (3 * CELL * CELL, *widths[:-1])
         self.enter = nn.ModuleList(

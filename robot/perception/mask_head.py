@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from robot.perception.decoder import MaskDecoder
 from robot.perception.encoders import ImageEncoder, LanguagePool
 from robot.perception.losses import coarse_loss, iou_loss, mask_loss
 from robot.perception.masking import mask_from_labels
-from robot.types import MASK_CHANNELS
+from robot.types import MASK_CHANNELS, InputError
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class MaskHead(nn.Module):
     def __init__(
         self,
         *,
-        widths: tuple[int, int, int] = (48, 96, 128),
-        blocks: tuple[int, int, int] = (1, 2, 1),
+        widths: Sequence[int] = (48, 96, 128),
+        blocks: Sequence[int] = (1, 2, 1),
         dim: int = 96,
         heads: int = 4,
         depth: int = 2,
@@ -51,11 +52,16 @@ class MaskHead(nn.Module):
         coarse_weight: float = 0.5,
     ) -> None:
         super().__init__()
+        if len(widths) != 3 or len(blocks) != 3 or dim % heads or dim % 4:
+            raise InputError(
+                f"got widths {list(widths)}, blocks {list(blocks)}, dim {dim}, heads {heads}, expected three widths and three "
+                "block counts (scales 1/4, 1/8, 1/16) and a dim that 4 and the heads divide"
+            )
         self.presence_weight, self.iou_weight, self.coarse_weight = presence_weight, iou_weight, coarse_weight
         self.pool = LanguagePool(language_dim=LANGUAGE_DIM, dim=dim, queries=queries, max_tokens=max_tokens)
-        self.encoder = ImageEncoder(widths=tuple(widths), blocks=tuple(blocks), pooled_dim=queries * dim)  # type: ignore[arg-type]
+        self.encoder = ImageEncoder(widths=widths, blocks=blocks, pooled_dim=queries * dim)
         self.decoder = MaskDecoder(
-            widths=tuple(widths),  # type: ignore[arg-type]
+            widths=widths,
             dim=dim,
             heads=heads,
             depth=depth,

@@ -112,5 +112,11 @@ def test_float_frames_are_refused(head):
         head(torch.zeros(1, 3, 32, 32), LanguageEncoder.hashed().encode(["go"]))
 
 
+@pytest.mark.parametrize("bad", [{"widths": [16, 16]}, {"dim": 30, "heads": 4}])
+def test_impossible_shapes_of_a_head_are_refused(bad):
+    with pytest.raises(InputError, match="expected three widths"):
+        MaskHead(**bad)
+
+
 def test_default_head_has_about_a_million_parameters():
     assert 0.5e6 < sum(p.numel() for p in MaskHead().parameters()) < 1.6e6
