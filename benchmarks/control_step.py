@@ -100,7 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     machine = describe_machine(load_before=load_before)
     _print_table(policies, denoisers, machine, execute=options.execute)
     if load_before > 1:
-        CONSOLE.print("The machine was busy before this run: these times, p99 most of all, are too long.", style="yellow")
+        CONSOLE.print(
+            "The machine was busy before this run: times, p99 most of all, are too long, and so is the ratio, because the longer"
+            " chunk is interrupted more often. Repeat it on a quiet machine; until then, trust the ratio of processor time.",
+            style="yellow",
+        )
     if options.decisions < ENOUGH:
         CONSOLE.print(f"{options.decisions} decisions are few for a p99; {ENOUGH} are the default.", style="yellow")
     of = policies["diffusion"]
