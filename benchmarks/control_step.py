@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _print_table(policies, denoisers, machine, execute=options.execute)
     if load_before > 1:
         CONSOLE.print(
-            "The machine was busy before this run: times, p99 most of all, are too long, and so is the ratio, because the longer"
+            "The machine was busy before this run: times are too long, p99 most, and so is the ratio, because the longer"
             " chunk is interrupted more often. Repeat it on a quiet machine; until then, trust the ratio of processor time.",
             style="yellow",
         )
