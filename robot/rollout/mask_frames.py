@@ -20,6 +20,7 @@ from robot.envs.tabletop.world import TabletopWorld
 from robot.rollout.demonstrate import Disturbance
 from robot.types import Label
 
+LOOK_SHARE = 0.45  # of the horizon: the expert is done by then
 VISIBLE_PIXELS = 6  # fewer than this is not there
 
 
@@ -96,7 +97,7 @@ def _records_of_scene(
     expert, disturbance = env.expert(rng=rng), Disturbance(rng)
     for action in expert.astray():
         world.step(env.to_robosuite(action))
-    moments = set(rng.choice(task.horizon * 6 // 10, snapshots, replace=False))
+    moments = set(rng.choice(round(LOOK_SHARE * task.horizon), snapshots, replace=False))
     for step in range(max(moments) + 1):
         if step in moments:
             if scene == "randomised":

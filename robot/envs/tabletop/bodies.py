@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+Numbers = Sequence[float | int]
+
 SEGMENTS = 20  # of a revolved visual mesh
 WALLS = 12  # collision boxes around a hollow object
 
@@ -63,17 +65,15 @@ PROFILES: dict[str, tuple[tuple[tuple[float, float], ...], float]] = {
 FLOOR = 0.006
 
 
-def _text(values: Sequence[float] | np.ndarray) -> str:
+def _text(values: Numbers | np.ndarray) -> str:
     return " ".join(f"{v:.5f}" for v in values)
 
 
-def _geom(parent: ET.Element, *, kind: str, size: Sequence[float], pos: Sequence[float], **attributes: str) -> ET.Element:
+def _geom(parent: ET.Element, *, kind: str, size: Numbers, pos: Numbers, **attributes: str) -> ET.Element:
     return ET.SubElement(parent, "geom", {"type": kind, "size": _text(size), "pos": _text(pos), **attributes})
 
 
-def _solid(
-    parent: ET.Element, *, kind: str, size: Sequence[float], pos: Sequence[float], rolling: bool = False, **more: str
-) -> None:
+def _solid(parent: ET.Element, *, kind: str, size: Numbers, pos: Numbers, rolling: bool = False, **more: str) -> None:
     """Add one geom that is seen and touched: a collision copy in group 0 and a visual one in group 1."""
     _geom(parent, kind=kind, size=size, pos=pos, density="200", **(ROLLING if rolling else COLLISION), **more)
     _geom(parent, kind=kind, size=size, pos=pos, **VISUAL, **more)
