@@ -11,8 +11,7 @@ import gymnasium
 
 from robot.envs.registry import TASKS
 
-
-# robosuite warns of optional packages whenever it is imported, in every process; a filter outlives the level it then sets.
+# robosuite warns of optional packages at every import, in every process; a filter outlives the level that it then sets.
 logging.getLogger("robosuite_logs").addFilter(lambda record: record.levelno >= logging.ERROR)
 
 

@@ -21,12 +21,14 @@ from robot.types import InputError
 
 Progress = Callable[[int, int], None]  # (done, in all)
 
+GENERATION = 1  # raise it when experts, scenes or looks change: what was collected before is then left alone, not mixed in
 BYTES_PER_FRAME = 20_000  # of a 128-px PNG pair on disk, generous
 
 
 def key(name: str, options: Mapping[str, Any]) -> str:
     """Return a folder name that two different sets of options never share."""
-    digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    identity = json.dumps([GENERATION, options], sort_keys=True, default=str)
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
     return f"{name}-{digest}"
 
 
