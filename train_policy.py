@@ -21,14 +21,15 @@ from robot.command import run_directory, write_results
 from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
 from robot.pipeline.collect import collect_demonstrations, collect_mask_frames, key
-from robot.pipeline.evaluate import Arm, evaluate
-from robot.pipeline.jobs import Chain, Stage, bars, run_chains
+from robot.pipeline.evaluate import Arm, Evaluated, evaluate
+from robot.pipeline.jobs import Chain, Stage, bar, bars, run_chains
 from robot.pipeline.loading import SOURCES, load_head, make_deployment
 from robot.pipeline.mask import train_mask_head
 from robot.pipeline.mask_quality import measure_masks
 from robot.pipeline.policy import make_augment, train_policy
 from robot.pipeline.report import report
 from robot.policy import POLICIES
+from robot.report.html import MaskQuality
 from robot.report.statistics import cell_to_json, summarise, write_episodes
 from robot.report.table import success_table
 from robot.train.checkpoint import read_header
@@ -88,7 +89,7 @@ def collect(config: Any, *, root: Path) -> tuple[dict[str, Path], Path | None]:
     scenes = dict.fromkeys(scene for arm in arms for scene in arm["scenes"])
     needed = {scene: max(share(arm) for arm in arms if scene in arm["scenes"]) for scene in scenes}
     with bars() as progress:
-        bar = {what: progress.add_task(f"collect {what}", total=None, text="") for what in needed}
+        tasks = {what: progress.add_task(f"collect {what}", total=None, text="") for what in needed}
         stores = {
             scene: collect_demonstrations(
                 root=root / "demonstrations",
@@ -98,7 +99,7 @@ def collect(config: Any, *, root: Path) -> tuple[dict[str, Path], Path | None]:
                 seed=data["seed"],
                 image_size=config["env"]["image_size"],
                 workers=config["workers"],
-                progress=lambda done, of, scene=scene: progress.update(bar[scene], completed=done, total=of),
+                progress=lambda done, of, scene=scene: progress.update(tasks[scene], completed=done, total=of),
             ).root
             for scene, episodes in needed.items()
         }
@@ -181,6 +182,84 @@ def publish(checkpoints: dict[str, Path], *, run: Path) -> dict[str, Path]:
     return published
 
 
+def evaluate_arms(config: Any, *, published: dict[str, Path], head: Path | None) -> list[Evaluated]:
+    """Run every arm in every scene, on the same initial states."""
+    evaluation = config["evaluation"]
+    arms = [
+        Arm(
+            name=name,
+            policy=published[name],
+            perception=arm["perception"],
+            head=head if arm["perception"] == "learned" else None,
+            deployment=deployment_of(arm, config),
+            training_seed=config["seed"],
+        )
+        for name, arm in config["arms"].items()
+    ]
+    with bar("evaluate") as progress:
+        return evaluate(
+            arms,
+            tasks=[config["task"]],
+            scenes=evaluation["scenes"],
+            episodes=evaluation["episodes"],
+            seed=evaluation["seed"],
+            execute=evaluation["execute"],
+            ensemble_decay=evaluation["ensemble_decay"],
+            env_options={k: v for k, v in config["env"].items() if k != "task"},
+            keep=evaluation["keep"],
+            workers=config["workers"],
+            progress=progress,
+        )
+
+
+def measure_head(config: Any, *, head: Path, root: Path) -> list[MaskQuality]:
+    """Measure the mask head, condition by condition, on scenes of the evaluation's seed."""
+    evaluation = config["evaluation"]
+    with bar("measure masks") as progress:
+        measured = measure_masks(
+            load_head(head),
+            root=root / "mask_frames",
+            tasks=[config["task"]],
+            scenes=evaluation["mask_scenes"],
+            scenes_each=evaluation["mask_scenes_each"],
+            seed=evaluation["seed"],
+            image_size=config["env"]["image_size"],
+            absent_below=ABSENT_BELOW,
+            workers=config["workers"],
+            progress=progress,
+        )
+    return [m.quality for m in measured]
+
+
+def write_page(
+    config: Any,
+    evaluated: list[Evaluated],
+    *,
+    run: Path,
+    logs: dict[str, Path],
+    quality: list[MaskQuality],
+    stage_s: dict[str, float],
+) -> Path:
+    """Write report.html."""
+    evaluation, arms = config["evaluation"], list(config["arms"])
+    policy, demonstrations = config["policy"]["_target_"].rpartition(".")[2], config["data"]["episodes"]
+    return report(
+        run,
+        evaluated,
+        title=f"{config['task']}: {' against '.join(arms)}",
+        summary=f"{policy} on {demonstrations} demonstrations per arm; {evaluation['episodes']} episodes per arm and scene, "
+        "the same initial states for every arm.",
+        logs=logs,
+        mask_quality=quality,
+        config_yaml=(run / "config.yaml").read_text(),
+        stage_s=stage_s,
+        seeds=f"training {config['seed']}, data {config['data']['seed']}, evaluation {evaluation['seed']}",
+        arm="masked" if "masked" in arms else arms[0],
+        headline_scene=evaluation["headline_scene"] if evaluation["headline_scene"] in evaluation["scenes"] else None,
+        look_dt_s=evaluation["execute"] * config["env"]["control_dt_s"],
+    )
+
+
 @hydra_command("train_policy")
 def main(config: DictConfig) -> None:
     settings: Any = OmegaConf.to_container(config, resolve=True)
@@ -193,76 +272,23 @@ def main(config: DictConfig) -> None:
     with watch("train"), bars() as progress:
         chains = chains_of(settings, stores=stores, frames=frames, root=root)
         checkpoints, trained_s = run_chains(chains, workers=settings["workers"], progress=progress)
-    published = publish(checkpoints, run=run)
-    evaluation = settings["evaluation"]
-    head = checkpoints.get("mask head")
-    arms = [
-        Arm(
-            name=name,
-            policy=published[name],
-            perception=arm["perception"],
-            head=head if arm["perception"] == "learned" else None,
-            deployment=deployment_of(arm, settings),
-        )
-        for name, arm in settings["arms"].items()
-    ]
-    with watch("evaluate"), bars() as progress:
-        bar = progress.add_task("evaluate", total=None, text="")
-        evaluated = evaluate(
-            arms,
-            tasks=[settings["task"]],
-            scenes=evaluation["scenes"],
-            episodes=evaluation["episodes"],
-            seed=evaluation["seed"],
-            execute=evaluation["execute"],
-            ensemble_decay=evaluation["ensemble_decay"],
-            env_options={k: v for k, v in settings["env"].items() if k != "task"},
-            keep=evaluation["keep"],
-            workers=settings["workers"],
-            progress=lambda done, of: progress.update(bar, completed=done, total=of),
-        )
-    quality = []
+    published, head = publish(checkpoints, run=run), checkpoints.get("mask head")
+    with watch("evaluate"):
+        evaluated = evaluate_arms(settings, published=published, head=head)
+    quality: list[MaskQuality] = []
     if head is not None and settings["task"] in TABLETOP:
-        with watch("measure masks"), bars() as progress:
-            bar = progress.add_task("measure masks", total=None, text="")
-            quality = [
-                m.quality
-                for m in measure_masks(
-                    load_head(head),
-                    root=root / "mask_frames",
-                    tasks=[settings["task"]],
-                    scenes=evaluation["mask_scenes"],
-                    scenes_each=evaluation["mask_scenes_each"],
-                    seed=evaluation["seed"],
-                    image_size=settings["env"]["image_size"],
-                    absent_below=ABSENT_BELOW,
-                    workers=settings["workers"],
-                    progress=lambda done, of: progress.update(bar, completed=done, total=of),
-                )
-            ]
+        with watch("measure masks"):
+            quality = measure_head(settings, head=head, root=root)
     results = [e.result for e in evaluated]
     cells = summarise(results)
     write_episodes(run / "episodes.jsonl", results)
-    with watch("report"):
-        page = report(
-            run,
-            evaluated,
-            title=f"{settings['task']}: {' against '.join(settings['arms'])}",
-            summary=f"{settings['policy']['_target_'].rpartition('.')[2]} on {settings['data']['episodes']} demonstrations "
-            f"per arm; {evaluation['episodes']} episodes per arm and scene, the same initial states for every arm.",
-            logs={s.name: s.directory / "log.jsonl" for c in chains for s in c.stages},
-            mask_quality=quality,
-            config_yaml=(run / "config.yaml").read_text(),
-            stage_s=watch.stage_s | trained_s,
-            seeds=f"training {settings['seed']}, data {settings['data']['seed']}, evaluation {evaluation['seed']}",
-            arm="masked" if "masked" in published else next(iter(published)),
-            headline_scene=evaluation["headline_scene"] if evaluation["headline_scene"] in evaluation["scenes"] else None,
-            look_dt_s=evaluation["execute"] * settings["env"]["control_dt_s"],
-        )
+    stage_s = watch.stage_s | trained_s
+    logs = {stage.name: stage.directory / "log.jsonl" for chain in chains for stage in chain.stages}
+    page = write_page(settings, evaluated, run=run, logs=logs, quality=quality, stage_s=stage_s)
     console.print(success_table(cells))
     console.print(f"report: {page}")
-    cells_json = [cell_to_json(cell) for cell in cells]
-    write_results(run, {"cells": cells_json, "masks": quality, "stage_s": watch.stage_s | trained_s, "checkpoints": published})
+    said = {"cells": [cell_to_json(cell) for cell in cells], "masks": quality, "stage_s": stage_s, "checkpoints": published}
+    write_results(run, said)
 
 
 if __name__ == "__main__":

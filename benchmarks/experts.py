@@ -1,4 +1,4 @@
-"""`python benchmarks/experts.py`: do the scripted experts succeed? The tabletop tasks in clean and distract, the others in clean.
+"""`python benchmarks/experts.py`: do the scripted experts succeed? The tabletop in clean and distract, the others in clean.
 
 The experts act under the same disturbance as when they demonstrate; nothing is rendered; a first try counts, no second one.
 """

@@ -10,18 +10,17 @@ from omegaconf import DictConfig, OmegaConf
 from launch.hydra_main import hydra_command
 from robot.command import run_directory, write_results
 from robot.pipeline.collect import collect_demonstrations
-from robot.pipeline.jobs import bars
+from robot.pipeline.jobs import bar
 
 
 @hydra_command("collect")
 def main(config: DictConfig) -> None:
     settings: Any = OmegaConf.to_container(config, resolve=True)
     root = Path(settings.pop("root"))
-    with bars() as progress:
-        bar = progress.add_task(f"collect {settings['task']} / {settings['scene']}", total=None, text="")
+    with bar(f"collect {settings['task']} / {settings['scene']}") as progress:
         store = collect_demonstrations(
             root=root / "demonstrations",
-            progress=lambda done, of: progress.update(bar, completed=done, total=of),
+            progress=progress,
             **settings,
         )
     steps = sum(store.summary(index).length for index in store.indices())

@@ -13,7 +13,7 @@ from robot.command import run_directory, write_results
 from robot.envs.registry import check_scene
 from robot.envs.render import require_gl
 from robot.pipeline.evaluate import Arm, evaluate
-from robot.pipeline.jobs import bars
+from robot.pipeline.jobs import bar
 from robot.pipeline.loading import SOURCES, load_policy, policy_metadata, resolve_checkpoint
 from robot.pipeline.report import report
 from robot.report.statistics import cell_to_json, summarise, write_episodes
@@ -61,8 +61,7 @@ def main(config: DictConfig) -> None:
     arm = arm_of(settings, checkpoint=resolve_checkpoint(settings["checkpoint"]))
     run = run_directory("evaluate")
     (run / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
-    with bars() as progress:
-        bar = progress.add_task("evaluate", total=None, text="")
+    with bar("evaluate") as progress:
         evaluated = evaluate(
             [arm],
             tasks=tasks,
@@ -74,7 +73,7 @@ def main(config: DictConfig) -> None:
             env_options={k: v for k, v in settings["env"].items() if k != "task"},
             keep=settings["keep"],
             workers=settings["workers"],
-            progress=lambda done, of: progress.update(bar, completed=done, total=of),
+            progress=progress,
         )
     results = [e.result for e in evaluated]
     cells = summarise(results)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import queue
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.managers import SyncManager
 from pathlib import Path
@@ -46,6 +47,14 @@ def bars(*, hidden: bool = False) -> Progress:
     return Progress(
         *columns, TimeRemainingColumn(elapsed_when_finished=True), TextColumn("{task.fields[text]}"), disable=hidden
     )
+
+
+@contextmanager
+def bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Show one progress bar; yields what moves it: `(done, in all)`."""
+    with bars() as progress:
+        task = progress.add_task(description, total=None, text="")
+        yield lambda done, of: progress.update(task, completed=done, total=of)
 
 
 def run_chains(chains: Sequence[Chain], *, workers: int, progress: Progress) -> tuple[dict[str, Path], dict[str, float]]:
