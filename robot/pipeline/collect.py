@@ -58,20 +58,20 @@ def collect_demonstrations(
     make = partial(make_demonstrator, root=directory, task=task, scene=scene, seed=seed, image_size=image_size)
     tried = max(store.indices(), default=-1) + 1
     progress(len(store), episodes)
-    wanted = store.missing(min(tried, episodes))  # holes that a kill left, or an expert that failed
-    failures = 0  # in a row
+    holes = store.missing(min(tried, episodes))  # left by a kill, or by an expert that failed
+    failures = 0  # of new episodes in a row
     while len(store) < episodes:
-        wanted = wanted or list(range(tried, tried + episodes - len(store)))
+        wanted = holes or list(range(tried, tried + episodes - len(store)))
         tried = max(tried, max(wanted) + 1)
         done = len(store)
         recorded = 0
         for _, steps in parallel_map(make, wanted, workers=workers):
             recorded += steps > 0
             progress(min(done + recorded, episodes), episodes)
-        failures = 0 if recorded else failures + len(wanted)
+        failures = 0 if recorded or holes else failures + len(wanted)
         if failures >= HOPELESS:
-            raise InputError(f"got no success in {failures} episodes of the expert on {task}/{scene}, expected most; report this")
-        wanted = []
+            raise InputError(f"got no success of the expert on {task}/{scene} in {failures} episodes, expected most; report it")
+        holes = []
     store.finalize()
     return store
 
