@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from robot.command import require_free_space
 from robot.data.mask_frames import MaskFrameStore
 from robot.data.store import EpisodeStore
-from robot.envs.registry import check_scene
+from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
 from robot.rollout.demonstrate import make_demonstrator
 from robot.rollout.mask_frames import make_mask_frames
@@ -76,6 +76,15 @@ def collect_demonstrations(
     return store
 
 
+def check_mask_scenes(tasks: Sequence[str], scenes: Iterable[str]) -> None:
+    """Raise InputError unless mask frames can be made of these tasks in these scenes."""
+    for task in tasks:
+        if task not in TABLETOP:
+            raise InputError(f"got task {task!r} for mask frames, expected one of {', '.join(TABLETOP)}; pass tasks=[pick]")
+        for scene in scenes:
+            check_scene(task, scene)
+
+
 def collect_mask_frames(
     *,
     root: Path,
@@ -92,6 +101,7 @@ def collect_mask_frames(
     progress: Progress,
 ) -> MaskFrameStore:
     """Return the store of mask frames with these options, `shards` shards long."""
+    check_mask_scenes(tasks, scenes)
     require_gl()
     options = {
         "tasks": list(tasks),
