@@ -20,7 +20,7 @@ from launch.hydra_main import hydra_command
 from robot.command import run_directory, write_results
 from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
-from robot.pipeline.collect import collect_demonstrations, collect_mask_frames, key
+from robot.pipeline.collect import check_mask_scenes, collect_demonstrations, collect_mask_frames, key
 from robot.pipeline.evaluate import Arm, Evaluated, evaluate
 from robot.pipeline.jobs import Chain, Stage, bar, bars, run_chains
 from robot.pipeline.loading import SOURCES, load_head, make_deployment
@@ -56,6 +56,10 @@ def check(config: Any) -> None:
     require_gl()
     for scene in {*config["evaluation"]["scenes"], *(s for arm in config["arms"].values() for s in arm["scenes"])}:
         check_scene(config["task"], scene)
+    if any(arm["perception"] == "learned" for arm in config["arms"].values()):
+        check_mask_scenes(config["data"]["mask_frames"]["tasks"], config["data"]["mask_frames"]["scenes"])
+        if config["task"] in TABLETOP:
+            check_mask_scenes([config["task"]], config["evaluation"]["mask_scenes"])
     for name, arm in config["arms"].items():
         if arm["perception"] not in SOURCES:
             raise InputError(f"got arms.{name}.perception={arm['perception']}, expected one of {', '.join(SOURCES)}")

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from launch.hydra_main import hydra_command
 from robot.command import run_directory, write_results
-from robot.pipeline.collect import collect_mask_frames, key
+from robot.pipeline.collect import check_mask_scenes, collect_mask_frames, key
 from robot.pipeline.jobs import Chain, Stage, bars, run_chains
 from robot.pipeline.loading import load_head
 from robot.pipeline.mask import train_mask_head
@@ -21,6 +21,7 @@ from robot.pipeline.mask_quality import Measured, measure_masks
 @hydra_command("train_mask")
 def main(config: DictConfig) -> None:
     settings: Any = OmegaConf.to_container(config, resolve=True)
+    check_mask_scenes(settings["measure"]["tasks"], settings["measure"]["scenes"])  # now, not after the training
     root, workers, size = Path(settings["data"]["root"]), settings["workers"], settings["image_size"]
     with bars() as progress:
         bar = progress.add_task("collect mask frames", total=None, text="")
