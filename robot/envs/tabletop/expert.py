@@ -110,7 +110,7 @@ class TabletopExpert:
         goal = np.array([*self._over_destination(), self._ee[2] - (bottom - 0.004)])
         if bottom < 0.012:
             self._phase, self._timer = self._open, OPEN_STEPS
-        return self._towards(goal, gripper=0.0, slow=bottom < 0.03)
+        return self._towards(goal, gripper=0.0, slow=bool(bottom < 0.03))
 
     def _open(self) -> np.ndarray:
         self._timer -= 1
