@@ -127,7 +127,7 @@ def plain(value: Any) -> Any:
     raise TypeError(f"got a {type(value).__name__} in results, expected numbers, text, lists, mappings, arrays or paths")
 
 
-def require_free_space(path: Path, required_bytes: float) -> None:
+def require_free_space(path: Path, required_bytes: int | float) -> None:
     """Raise InputError unless the disk that holds `path` (which need not exist yet) has `required_bytes` free."""
     existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
     free_bytes = shutil.disk_usage(existing).free

@@ -17,6 +17,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+MAX_TIME_S = 1e9  # thirty years: bounds of a space have to be finite
 GOAL_CHARSET = string.ascii_letters + string.digits + string.punctuation + " "
 
 
@@ -31,12 +32,12 @@ def observation_space(*, cameras: Sequence[str], image_size: int) -> spaces.Dict
     """Return the observation space of the env API for square images of `image_size` pixels."""
     image = lambda: spaces.Box(low=0, high=255, shape=(image_size, image_size, 3), dtype=np.uint8)  # noqa: E731
     vector = lambda size, low, high: spaces.Box(low=low, high=high, shape=(size,), dtype=np.float32)  # noqa: E731
-    time = lambda: spaces.Box(low=0.0, high=np.inf, shape=(1,), dtype=np.float64)  # noqa: E731
+    time = lambda: spaces.Box(low=0.0, high=MAX_TIME_S, shape=(1,), dtype=np.float64)  # noqa: E731
     return spaces.Dict(
         {
             "images": spaces.Dict({camera: image() for camera in cameras}),
             "proprio": spaces.Dict(
-                {"ee_position": vector(3, -np.inf, np.inf), "ee_rotation": vector(6, -1.0, 1.0), "gripper": vector(1, 0.0, 1.0)}
+                {"ee_position": vector(3, -2.0, 2.0), "ee_rotation": vector(6, -1.0, 1.0), "gripper": vector(1, 0.0, 1.0)}
             ),
             "goal": spaces.Dict({"text": spaces.Text(min_length=0, max_length=256, charset=GOAL_CHARSET)}),
             "time": spaces.Dict({name: time() for name in (*cameras, "proprio")}),

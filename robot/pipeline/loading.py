@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,11 @@ def make_deployment(name: str, **options: Any) -> Deployment:
     """Return a deployment by name, or say which there are."""
     if name not in DEPLOYMENTS:
         raise InputError(f"got deployment {name!r}, expected one of {', '.join(DEPLOYMENTS)}; pass deployment=<one of these>")
+    known = [field.name for field in fields(DEPLOYMENTS[name])]
+    if unknown := sorted(set(options) - set(known)):
+        raise InputError(
+            f"got {', '.join(unknown)} for deployment {name}, expected {', '.join(known)}; leave out what it lacks"
+        )
     return DEPLOYMENTS[name](**options)
 
 

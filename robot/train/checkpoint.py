@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -107,7 +108,12 @@ def _same(a: Any, b: Any) -> bool:
 def write_tensors(file: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write tensors and a JSON header to one file; a kill at any moment leaves the old file or the new one."""
     contiguous = {name: tensor.detach().contiguous().cpu().clone() for name, tensor in tensors.items()}
-    _replace(file, lambda temporary: save_file(contiguous, temporary, metadata={"robot": json.dumps(header)}))
+    try:
+        _replace(file, lambda temporary: save_file(contiguous, temporary, metadata={"robot": json.dumps(header)}))
+    except SafetensorError as error:  # a full disk comes in words: "... No space left on device (os error 28)"
+        if code := re.search(r"\(os error (\d+)\)", str(error)):
+            raise OSError(int(code[1]), os.strerror(int(code[1])), str(file)) from error
+        raise
 
 
 def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

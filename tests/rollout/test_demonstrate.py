@@ -6,18 +6,27 @@ import numpy as np
 import pytest
 
 from robot.data.store import EpisodeStore
+from robot.envs.tabletop import expert
 from robot.rollout import demonstrate
 from robot.types import InputError, Label
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _from_home():
+    """Let demonstrations begin at home, unless a test says otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(expert, "ASTRAY_SHARE", 0.0)
+        yield
+
+
 @pytest.fixture(scope="module")
-def recorded(pick_env):
+def recorded(pick_env, _from_home):
     """A demonstration, with what the expert intended and what the env was told to execute."""
     intended, executed = [], []
-    step, expert = pick_env.step, pick_env.expert
+    step, make_expert = pick_env.step, pick_env.expert
 
     def spying_expert(*, rng):
-        one = expert(rng=rng)
+        one = make_expert(rng=rng)
         act = one.act
         one.act = lambda: intended.append(act()) or intended[-1]
         return one
@@ -65,6 +74,14 @@ def test_a_demonstration_is_a_function_of_its_episode(recorded, env):
     assert again is not None
     np.testing.assert_array_equal(again.actions, recorded[0].actions)
     np.testing.assert_array_equal(again.images["wrist"], recorded[0].images["wrist"])
+
+
+def test_a_demonstration_that_goes_astray_begins_where_that_leads(env, monkeypatch):
+    monkeypatch.setattr(expert, "ASTRAY_SHARE", 1.0)
+    episode = demonstrate.demonstrate(env, seed=1, index=3, scene="clean")
+    observation, _ = env.reset(seed=1, options={"episode": 3, "scene": "clean"})
+    assert episode is not None and episode.success
+    assert np.linalg.norm(episode.proprio[0, :3] - observation["proprio"]["ee_position"]) > 0.05
 
 
 def test_a_hopeless_episode_is_given_up_after_every_try(env, monkeypatch):

@@ -76,4 +76,4 @@ class TabletopTask:
         shape = SHAPES[cat.body_names()[destination]]
         offset = env.position(body) - env.position(destination)
         inside = np.hypot(*offset[:2]) < shape.inner_radius and -0.01 < offset[2] < shape.height + 0.05
-        return bool(inside) and env.speed(body) < RESTING_SPEED_M_S and env.position(destination)[2] < TABLE_TOP_M + 0.03
+        return bool(inside and env.speed(body) < RESTING_SPEED_M_S and env.position(destination)[2] < TABLE_TOP_M + 0.03)

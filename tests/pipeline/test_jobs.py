@@ -1,0 +1,89 @@
+"""Chains of trainings in processes of their own. Workers import the functions below: they stay at the top of this module."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from robot.pipeline.jobs import Chain, Stage, bars, run_chains
+from robot.types import InputError
+
+
+def train_head(*, directory: Path, log, says: str) -> Path:
+    for step in (1, 2):
+        log(step, {"loss": 1.0 / step})
+    (directory / "head").write_text(says)
+    return directory / "head"
+
+
+def train_on(*, directory: Path, log, head: Path | None, demonstrations: int) -> Path:
+    seen = "nothing" if head is None else head.read_text()
+    log(1, {"loss": 0.5})
+    (directory / "policy").write_text(f"{seen}, {demonstrations} demonstrations")
+    return directory / "policy"
+
+
+def refuse(*, directory: Path, log) -> Path:
+    raise InputError("got a loss of nan, expected a number; lower the rate")
+
+
+def take_long(*, directory: Path, log) -> Path:
+    (directory / "begun").touch()
+    time.sleep(5)
+    (directory / "ended").touch()
+    return directory / "ended"
+
+
+def stage(name: str, train, root: Path, **options) -> Stage:
+    return Stage(name, train, 2, root / name, options, "disabled")
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    root = tmp_path_factory.mktemp("jobs")
+    head = stage("mask head", train_head, root, says="a red cup")
+    chains = [
+        Chain(
+            [
+                head,
+                stage("policy masked", train_on, root, head=None, demonstrations=4),
+                stage("policy greyscale", train_on, root, head=None, demonstrations=5),
+            ],
+            {"policy masked": ("mask head", "head"), "policy greyscale": ("mask head", "head")},
+        ),
+        Chain([stage("policy unmasked", train_on, root, head=None, demonstrations=6)]),
+    ]
+    with bars(hidden=True) as progress:
+        checkpoints, seconds = run_chains(chains, workers=2, progress=progress)
+    return checkpoints, seconds, {task.description: task for task in progress.tasks}
+
+
+def test_a_later_stage_gets_the_checkpoint_of_an_earlier_one(ran):
+    checkpoints, _, _ = ran
+    assert checkpoints["policy masked"].read_text() == "a red cup, 4 demonstrations"
+    assert checkpoints["policy greyscale"].read_text() == "a red cup, 5 demonstrations"
+    assert checkpoints["policy unmasked"].read_text() == "nothing, 6 demonstrations"
+
+
+def test_every_stage_has_its_checkpoint_its_seconds_and_a_bar_that_is_full(ran):
+    checkpoints, seconds, shown = ran
+    assert set(checkpoints) == set(seconds) == set(shown)
+    assert all(value > 0 for value in seconds.values())
+    assert all(task.completed == task.total == 2 for task in shown.values())
+
+
+def test_every_stage_keeps_a_log(ran):
+    lines = (ran[0]["mask head"].parent / "log.jsonl").read_text().splitlines()
+    assert [(json.loads(line)["step"], json.loads(line)["loss"]) for line in lines] == [(1, 1.0), (2, 0.5)]
+
+
+def test_bad_input_in_a_stage_is_bad_input_here_and_what_waits_is_never_finished(tmp_path):
+    chains = [Chain([stage("broken", refuse, tmp_path)]), Chain([stage("waiting", take_long, tmp_path)])]
+    with bars(hidden=True) as progress, pytest.raises(InputError, match="got a loss of nan"):
+        run_chains(chains, workers=1, progress=progress)
+    if (tmp_path / "waiting/begun").exists():
+        time.sleep(6)
+    assert not (tmp_path / "waiting/ended").exists()

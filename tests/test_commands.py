@@ -1,0 +1,215 @@
+"""The commands as a person meets them: bad input is one sentence and exit code 2 (test_main_job.py runs them to the end).
+
+Refusals run in this process where they can (a command takes seconds to import), and once each as a command of its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from collections import namedtuple
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors import SafetensorError
+
+import train_policy
+from launch import collect, evaluate, train_mask
+from robot import command
+from robot.data.store import EpisodeStore
+from robot.perception.mask_head import MaskHead
+from robot.pipeline.collect import key
+from robot.pipeline.loading import robosuite_action_space
+from robot.policy import TransformerPolicy
+from robot.train.checkpoint import save
+from tests.pipeline.toy import HEAD, POLICY, write_demonstrations
+
+ROOT = Path(__file__).resolve().parents[1]
+MAINS: dict[str, Callable[[], None]] = {
+    "train_policy.py": train_policy.main,
+    "launch/collect.py": collect.main,
+    "launch/train_mask.py": train_mask.main,
+    "launch/evaluate.py": evaluate.main,
+}
+STATISTICS = {"action": {"min": [-1.0] * 7, "max": [1.0] * 7}, "proprio": {"min": [-1.0] * 10, "max": [1.0] * 10}}
+
+
+@pytest.fixture
+def refusal(tmp_path, monkeypatch, capfd):
+    """Run a command in an empty folder and return the one sentence that it refuses with."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+
+    def refused(name: str, *arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            MAINS[name]()
+        said = capfd.readouterr()
+        assert stopped.value.code == 2, said.err
+        return one_sentence(said.out, said.err)
+
+    return refused
+
+
+def one_sentence(out: str, err: str) -> str:
+    assert "Traceback" not in out + err
+    assert err.startswith("error: ") and err.count("\n") == 1, err
+    return err.removeprefix("error: ").rstrip()
+
+
+def policy_in(folder: Path, *, control_dt_s: float = 0.05, masks: str = "none") -> Path:
+    policy = TransformerPolicy(statistics=STATISTICS, **POLICY)
+    space = robosuite_action_space(control_dt_s=control_dt_s)
+    metadata = {"action_space": space, "masks": masks, "deployment": {"name": "overlay"}, "seed": 0}
+    save(folder, policy, kind="transformer", config=policy.config(), metadata=metadata)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "says"),
+    [
+        ("train_policy.py", ["task=fold"], "got task 'fold', expected one of pick, place"),
+        ("launch/collect.py", ["task=fold"], "got task 'fold', expected one of pick, place"),
+        ("launch/train_mask.py", ["measure.tasks=[fold]"], "got task 'fold' for mask frames, expected one of pick, place"),
+        ("launch/evaluate.py", ["checkpoint=nothing-here"], "got checkpoint 'nothing-here', expected an existing path"),
+    ],
+)
+def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(name, arguments, says, tmp_path):
+    done = subprocess.run([sys.executable, ROOT / name, *arguments], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert one_sentence(done.stdout, done.stderr).startswith(says)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "says"),
+    [
+        ("train_policy.py", ["evaluation.scenes=[clean,foggy]"], "got scene 'foggy', expected one of clean, distract"),
+        ("train_policy.py", ["evaluation.mask_scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
+        ("train_policy.py", ["arms.masked.scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
+        ("train_policy.py", ["task=lift", "evaluation.scenes=[messy]"], "for robosuite's own tasks; pass scene=clean"),
+        ("train_policy.py", ["arms.unmasked.perception=sonar"], "got arms.unmasked.perception=sonar, expected one of learned"),
+        ("train_policy.py", ["perception.deployment.name=fog"], "got deployment 'fog', expected one of overlay, blur"),
+        ("train_policy.py", ["+perception.deployment.hue=1"], "got hue for deployment overlay, expected threshold, dilation"),
+        ("train_policy.py", ["augment.ring=7"], "got ring 7"),
+        ("train_policy.py", ["workers=0"], "got workers=0, expected at least 1"),
+        ("train_policy.py", ["policy=oracle"], "got policy=oracle, expected one of diffusion"),
+        ("train_policy.py", ["env=warehouse"], "got env=warehouse, expected one of robosuite"),
+        ("train_policy.py", ["stepz=1"], "got stepz, which the config does not have"),
+        ("launch/collect.py", ["scene=foggy"], "got scene 'foggy', expected one of clean, distract"),
+        ("launch/collect.py", ["episodes=0"], "got episodes=0"),
+        ("launch/train_mask.py", ["measure.scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
+        ("launch/train_mask.py", ["+data.mask_frames.scenes.foggy=1.0"], "got scene 'foggy', expected one of clean"),
+        ("launch/train_mask.py", ["data.mask_frames.tasks=[lift]"], "got task 'lift' for mask frames"),
+        ("launch/evaluate.py", [], "no value for checkpoint; add checkpoint=... to the command"),
+        ("launch/evaluate.py", ["checkpoint=.", "task=fold"], "got task 'fold', expected one of pick, place"),
+        ("launch/evaluate.py", ["checkpoint=.", "scene=foggy"], "got scene 'foggy', expected one of clean, distract"),
+        ("launch/evaluate.py", ["checkpoint=."], "got no checkpoint at model.safetensors, expected a .safetensors file"),
+        ("launch/evaluate.py", ["checkpoint=.", "perception=sonar"], "got perception=sonar, expected one of learned"),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence(name, arguments, says, refusal):
+    assert says in refusal(name, *arguments)
+
+
+def test_a_checkpoint_of_another_action_space_is_refused(refusal, tmp_path):
+    folder = policy_in(tmp_path / "slow", control_dt_s=0.1)
+    said = refusal("launch/evaluate.py", f"checkpoint={folder}")
+    assert "for another action space (control_dt_s 0.1 instead of 0.05): use this robot's own checkpoint" in said
+
+
+def test_a_mask_head_is_no_policy(refusal, tmp_path):
+    save(tmp_path / "head", MaskHead(**HEAD), kind="mask_head", config=HEAD)
+    assert "got a checkpoint of kind 'mask_head'" in refusal("launch/evaluate.py", f"checkpoint={tmp_path / 'head'}")
+
+
+def test_a_damaged_checkpoint_is_refused(refusal, tmp_path):
+    folder = policy_in(tmp_path / "half")
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    assert "got a damaged checkpoint" in refusal("launch/evaluate.py", f"checkpoint={folder}")
+
+
+def test_a_policy_without_its_mask_head_is_refused(refusal, tmp_path):
+    folder = policy_in(tmp_path / "alone", masks="learned")
+    assert "got no mask head at" in refusal("launch/evaluate.py", f"checkpoint={folder}")
+
+
+def test_an_unknown_deployment_is_refused_before_anything_runs(refusal, tmp_path):
+    folder = policy_in(tmp_path / "policy", masks="oracle")
+    assert "got deployment 'fog'" in refusal("launch/evaluate.py", f"checkpoint={folder}", "deployment=fog")
+
+
+@pytest.mark.parametrize("name", MAINS)
+def test_a_missing_gl_library_is_named_with_its_package(name, refusal, monkeypatch, tmp_path):
+    def no_library(*_args, **_options):
+        raise ImportError("libEGL.so.1: cannot open shared object file")
+
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+    monkeypatch.setattr("robot.envs.render._gl_context", no_library)
+    folder = policy_in(tmp_path / "policy")
+    said = refusal(name, *([f"checkpoint={folder}"] if "evaluate" in name else []))
+    assert "no egl GL context can be made" in said and "apt install libegl1" in said
+
+
+@pytest.mark.parametrize("name", ["train_policy.py", "launch/collect.py", "launch/train_mask.py"])
+def test_too_small_a_disk_is_noticed_before_anything_is_collected(name, refusal, monkeypatch, tmp_path):
+    monkeypatch.setattr(command.shutil, "disk_usage", lambda path: namedtuple("usage", "free")(free=1000))
+    assert "GB free on the disk of" in refusal(name, f"{'root' if 'collect' in name else 'data.root'}={tmp_path / 'data'}")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_disk_that_fills_up_while_results_are_written_is_named(refusal, monkeypatch, tmp_path):
+    def full(name: str):
+        raise OSError(errno.ENOSPC, "No space left on device", f"runs/{name}")
+
+    monkeypatch.setattr(evaluate, "run_directory", full)
+    said = refusal("launch/evaluate.py", f"checkpoint={policy_in(tmp_path / 'policy')}")
+    assert said.startswith("the disk is full while writing runs/evaluate; free some space or choose another directory")
+
+
+def demonstrations_in(root: Path) -> EpisodeStore:
+    """Lay toy demonstrations where the commands look for those of pick/clean at 32 pixels, seed 0."""
+    folder = root / "demonstrations" / key("pick-clean", {"seed": 0, "image_size": 32})
+    return EpisodeStore(write_demonstrations(folder, episodes=3))
+
+
+def test_a_truncated_episode_is_named_with_a_remedy(refusal, tmp_path):
+    store = demonstrations_in(tmp_path)
+    path = next(store.root.glob("data/chunk-*/file-001.parquet"))
+    path.write_bytes(path.read_bytes()[:-100])
+    said = refusal("launch/collect.py", f"root={tmp_path}", "episodes=3", "image_size=32")
+    assert "file-001.parquet" in said and "delete it and collect episode 1 again" in said
+
+
+def test_an_episode_that_turns_out_corrupt_in_training_is_named_with_a_remedy(refusal, tmp_path):
+    """Its footer is whole, so that only the process which trains finds out."""
+    store = demonstrations_in(tmp_path)
+    store.finalize()
+    path = next(store.root.glob("data/chunk-*/file-000.parquet"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+    toy = [
+        "experiment=toy",
+        f"data.root={tmp_path}",
+        "data.episodes=3",
+        "env.image_size=32",
+        "perception=none",
+        "wandb=disabled",
+    ]
+    said = refusal("train_policy.py", *toy)
+    assert "file-000.parquet" in said and "delete it and collect episode 0 again" in said
+
+
+def test_a_disk_that_fills_up_under_a_checkpoint_is_named(monkeypatch, tmp_path, capfd):
+    def full(*_args, **_options):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("robot.train.checkpoint.save_file", full)
+    with pytest.raises(SystemExit) as stopped:
+        command.main_guard(policy_in)(tmp_path / "policy")
+    assert stopped.value.code == 2
+    assert "the disk is full while writing" in one_sentence(*capfd.readouterr())
