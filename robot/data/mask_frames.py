@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,8 @@ FRAMES_PER_SHARD = 500  # about 12 MB at 128x128: a kill loses seconds of render
 _PRESENCE = ("target_visible", "destination_visible")
 _SCHEMA = pa.schema(
     [
-        ("image", pa.binary()),
+        ("image", pa.binary()),  # null where an earlier record has it:
+        ("image_of", pa.int32()),  # the record of this shard whose image it is
         ("label", pa.binary()),
         ("goal", pa.string()),
         *((name, pa.bool_()) for name in _PRESENCE),
@@ -52,9 +53,11 @@ class MaskRecord:
 
 @dataclass(frozen=True)
 class MaskFrames:
-    """F records in memory; `goals[goal_ids[f]]` is the sentence of frame f, `presence` is (target, destination) visible."""
+    """F records in memory. Record f shows `images[image_ids[f]]` (goals of one look share it) and is about the sentence
+    `goals[goal_ids[f]]`; `presence` is (target, destination) visible."""
 
-    images: UInt8[np.ndarray, "f h w 3"]
+    images: UInt8[np.ndarray, "i h w 3"]
+    image_ids: Int[np.ndarray, " f"]
     labels: UInt8[np.ndarray, "f h w"]
     presence: Bool[np.ndarray, "f 2"]
     goal_ids: Int[np.ndarray, " f"]
@@ -64,12 +67,25 @@ class MaskFrames:
     seeds: Int[np.ndarray, " f"]
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.labels)
+
+    def select(self, indices: Int[np.ndarray, " b"]) -> MaskFrames:
+        """Return some of the records; images and goals are shared with this object."""
+        return replace(
+            self,
+            image_ids=self.image_ids[indices],
+            labels=self.labels[indices],
+            presence=self.presence[indices],
+            goal_ids=self.goal_ids[indices],
+            cameras=tuple(self.cameras[k] for k in indices),
+            scenes=tuple(self.scenes[k] for k in indices),
+            seeds=self.seeds[indices],
+        )
 
     def batch(self, indices: Int[np.ndarray, " b"], *, language: LanguageTokens) -> MaskBatch:
         """Return frames as a training batch; row g of `language` holds the tokens of `goals[g]`."""
         return MaskBatch(
-            frames=torch.from_numpy(self.images[indices]).permute(0, 3, 1, 2).contiguous(),
+            frames=torch.from_numpy(self.images[self.image_ids[indices]]).permute(0, 3, 1, 2).contiguous(),
             language=language[torch.from_numpy(self.goal_ids[indices])],
             labels=torch.from_numpy(self.labels[indices]),
             presence=torch.from_numpy(self.presence[indices].astype(np.float32)),
@@ -92,7 +108,14 @@ class MaskFrameStore:
             _check(record)
         if len({record.image.shape for record in records}) != 1:
             raise InputError(f"got {len(records)} records for shard {index}, expected at least one, all of one image size")
-        rows = [{**vars(r), "image": png.encode(r.image), "label": png.encode(r.label)} for r in records]
+        first = {}  # by identity: goals of one look hold the same array
+        for k, record in enumerate(records):
+            first.setdefault(id(record.image), k)
+        owner = [first[id(record.image)] for record in records]
+        rows = [
+            {**vars(r), "image": png.encode(r.image) if o == k else None, "image_of": o, "label": png.encode(r.label)}
+            for k, (r, o) in enumerate(zip(records, owner, strict=True))
+        ]
         write_table(self._path(index), pa.Table.from_pylist(rows, schema=_SCHEMA))
 
     def shards(self) -> list[int]:
@@ -109,13 +132,16 @@ class MaskFrameStore:
         chosen = self.shards() if shards is None else list(shards)
         if not chosen:
             raise InputError(f"got no shards in {self.root}, expected at least one: generate mask frames first")
-        columns, images, labels = [], [], []
+        columns, images, image_ids, labels = [], [], [], []
         for done, index in enumerate(chosen, start=1):
             with explaining(self._path(index), remedy=f"delete it and generate shard {index} again (`missing` will name it)"):
                 shard = read_table(self._path(index))
-                images.append(png.decode_all(shard["image"].to_pylist()))
+                offset = sum(map(len, images))
+                images.append(png.decode_all(shard["image"].drop_null().to_pylist()))
+                owners = shard["image_of"].to_numpy()
+                image_ids.append(offset + np.unique(owners, return_inverse=True)[1])  # images lie in the order of their owners
                 labels.append(png.decode_all(shard["label"].to_pylist()))
-                columns.append(shard.drop_columns(["image", "label"]))
+                columns.append(shard.drop_columns(["image", "image_of", "label"]))
             size, expected = images[-1].shape[1:], images[0].shape[1:]
             if size != expected:
                 raise InputError(
@@ -124,17 +150,23 @@ class MaskFrameStore:
                 )
             if progress is not None:
                 progress(done, len(chosen))
-        return _in_memory(pa.concat_tables(columns), images=np.concatenate(images), labels=np.concatenate(labels))
+        return _in_memory(
+            pa.concat_tables(columns),
+            images=np.concatenate(images),
+            image_ids=np.concatenate(image_ids),
+            labels=np.concatenate(labels),
+        )
 
     def _path(self, index: int) -> Path:
         return self.root / f"shard-{index:05d}.parquet"
 
 
-def _in_memory(columns: pa.Table, *, images: np.ndarray, labels: np.ndarray) -> MaskFrames:
+def _in_memory(columns: pa.Table, *, images: np.ndarray, image_ids: np.ndarray, labels: np.ndarray) -> MaskFrames:
     sentences = columns["goal"].to_pylist()
     number = {sentence: index for index, sentence in enumerate(dict.fromkeys(sentences))}
     return MaskFrames(
         images=images,
+        image_ids=image_ids,
         labels=labels,
         presence=np.stack([columns[name].to_numpy() for name in _PRESENCE], axis=1),
         goal_ids=np.array([number[sentence] for sentence in sentences]),

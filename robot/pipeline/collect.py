@@ -21,7 +21,7 @@ from robot.types import InputError
 
 Progress = Callable[[int, int], None]  # (done, in all)
 
-GENERATION = 1  # raise it when experts, scenes or looks change: what was collected before is then left alone, not mixed in
+GENERATION = 2  # raise it when experts, scenes or looks change: what was collected before is then left alone, not mixed in
 HOPELESS = 10  # episodes in a row without one success of the expert: a few in a row may be out of its reach
 BYTES_PER_FRAME = 20_000  # of a 128-px PNG pair on disk, generous
 
@@ -90,6 +90,7 @@ def collect_mask_frames(
     root: Path,
     tasks: Sequence[str],
     scenes: Mapping[str, float],
+    moments: str,
     shards: int,
     seed: int,
     image_size: int,
@@ -106,6 +107,7 @@ def collect_mask_frames(
     options = {
         "tasks": list(tasks),
         "scenes": dict(scenes),
+        "moments": moments,
         "seed": seed,
         "image_size": image_size,
         "scenes_per_shard": scenes_per_shard,
@@ -114,7 +116,7 @@ def collect_mask_frames(
         "absent_share": absent_share,
     }
     directory = root / key("mask-frames", options)
-    require_free_space(root, shards * scenes_per_shard * snapshots * goals * 2 * BYTES_PER_FRAME)
+    require_free_space(root, shards * scenes_per_shard * snapshots * 2 * BYTES_PER_FRAME)
     store = MaskFrameStore(directory)
     missing = store.missing(shards)
     progress(shards - len(missing), shards)

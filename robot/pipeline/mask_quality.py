@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,26 +44,26 @@ def measure_masks(
     workers: int,
     progress: Callable[[int, int], None],
 ) -> list[Measured]:
-    """Return the head's quality in every condition over `scenes_each` scenes with SNAPSHOTS looks each."""
-    language = LanguageEncoder()
-    measured = []
-    for number, scene in enumerate(scenes):
-        store = collect_mask_frames(
-            root=root,
-            tasks=tasks,
-            scenes={scene: 1.0},
-            shards=max(1, scenes_each // SCENES_PER_SHARD),
-            seed=seed,
-            image_size=image_size,
-            scenes_per_shard=SCENES_PER_SHARD,
-            snapshots=SNAPSHOTS,
-            goals=1,
-            absent_share=0.0,
-            workers=workers,
-            progress=lambda done, of, n=number: progress(n * of + done, of * len(scenes)),
-        )
-        measured.append(_measure(head, store.load(), scene=scene, language=language, absent_below=absent_below))
-    return measured
+    """Return the head's quality in every condition over about `scenes_each` scenes with SNAPSHOTS looks each."""
+    store = collect_mask_frames(
+        root=root,
+        tasks=tasks,
+        scenes=dict.fromkeys(scenes, 1.0),
+        moments="expert",
+        shards=math.ceil(scenes_each * len(scenes) / SCENES_PER_SHARD),
+        seed=seed,
+        image_size=image_size,
+        scenes_per_shard=SCENES_PER_SHARD,
+        snapshots=SNAPSHOTS,
+        goals=1,
+        absent_share=0.0,
+        workers=workers,
+        progress=progress,
+    )
+    frames, language = store.load(), LanguageEncoder()
+    shown = np.array(frames.scenes)
+    parts = {scene: frames.select(np.flatnonzero(shown == scene)) for scene in scenes}
+    return [_measure(head, part, scene=scene, language=language, absent_below=absent_below) for scene, part in parts.items()]
 
 
 @torch.inference_mode()

@@ -1,7 +1,8 @@
-"""Frames that teach the mask head words: randomised scenes, an expert at work in them, several goals for every picture.
+"""Frames that teach the mask head words, and frames that measure it: several goals for every picture.
 
-One simulated state is cheap to look at again: every snapshot gets a new look (textures, light, camera), and labels for the
-episode's own goal and for others, some of which name an object that is not there.
+`staged` looks are moments posed without physics, each with a scene of its own: many objects, places and poses for little time.
+`expert` looks come from an expert at work in one scene: what an episode shows, to measure on. Besides the scene's own goal a
+look is labelled for others, some of which name an object that is not there.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ import numpy as np
 
 from robot.data.mask_frames import MaskFrameStore, MaskRecord
 from robot.envs.robosuite import RobosuiteEnv
-from robot.envs.tabletop.scene import other_goal, restyled
+from robot.envs.tabletop.scene import Scene, other_goal, restyled, sample_scene
+from robot.envs.tabletop.staging import stage
 from robot.envs.tabletop.task import TabletopTask
 from robot.envs.tabletop.world import TabletopWorld
 from robot.rollout.demonstrate import Disturbance
-from robot.types import Label
+from robot.types import InputError, Label
 
 LOOK_SHARE = 0.45  # of the horizon: the expert is done by then
 VISIBLE_PIXELS = 6  # fewer than this is not there
+MOMENTS = ("staged", "expert")
+GOLDEN_RATIO = 0.6180339887  # its multiples fill the unit interval evenly
 
 
 def make_mask_frames(
@@ -29,6 +33,7 @@ def make_mask_frames(
     root: Path,
     tasks: Sequence[str],
     scenes: Mapping[str, float],
+    moments: str,
     seed: int,
     image_size: int,
     scenes_per_shard: int,
@@ -38,10 +43,13 @@ def make_mask_frames(
 ) -> Callable[[int], int]:
     """Return work for `parallel_map`: make shard `index` of the store at `root`, return its number of records.
 
-    `scenes` are conditions with their shares; every record's scene is a function of (seed, shard, position in it).
+    `scenes` are conditions with their shares; every record's scene is a function of (seed, shard, position in it). `moments`
+    says whether its `snapshots` looks are staged or taken from an expert's episode.
     """
+    if moments not in MOMENTS:
+        raise InputError(f"got moments {moments!r}, expected one of {', '.join(MOMENTS)}; pass moments=<one of these>")
     envs: dict[str, RobosuiteEnv] = {}
-    options = {"snapshots": snapshots, "goals": goals, "absent_share": absent_share}
+    options = {"moments": moments, "snapshots": snapshots, "goals": goals, "absent_share": absent_share}
     return partial(
         _shard,
         envs=envs,
@@ -69,15 +77,21 @@ def _shard(
 ) -> int:
     if not envs:  # one env serves all tabletop tasks: they share a world
         envs["world"] = RobosuiteEnv(task=tasks[0], image_size=size)
+        envs["world"].reset(seed=seed)  # staged moments need an episode to have begun
     env, records = envs["world"], []
-    shares = np.array(list(scenes.values())) / sum(scenes.values())
     for k in range(index * count, (index + 1) * count):
         rng = np.random.default_rng([seed, k, 11])
         env.switch_task(tasks[k % len(tasks)])
-        scene = str(rng.choice(list(scenes), p=shares))
+        scene = scene_of(k, scenes)
         records += _records_of_scene(env, scene=scene, seed=seed, episode=k, rng=rng, **options)
     MaskFrameStore(root).append_shard(index, records)
     return len(records)
+
+
+def scene_of(k: int, shares: Mapping[str, float]) -> str:
+    """Return the condition of scene number `k`: any run of numbers holds the conditions in their shares, almost exactly."""
+    upto = np.cumsum(list(shares.values())) / sum(shares.values())
+    return list(shares)[int(np.searchsorted(upto, k * GOLDEN_RATIO % 1.0, side="right"))]
 
 
 def _records_of_scene(
@@ -87,13 +101,47 @@ def _records_of_scene(
     seed: int,
     episode: int,
     rng: np.random.Generator,
+    moments: str,
     snapshots: int,
     goals: int,
     absent_share: float,
 ) -> Iterator[MaskRecord]:
-    env.reset(seed=seed, options={"episode": episode, "scene": scene})
     task, world = env.task, env.sim
-    assert isinstance(task, TabletopTask) and isinstance(world, TabletopWorld) and task.scene is not None
+    assert isinstance(task, TabletopTask) and isinstance(world, TabletopWorld)
+    if moments == "staged":
+        states = _staged(task, world, scene=scene, seed=seed, episode=episode, snapshots=snapshots, rng=rng)
+    else:
+        states = _at_work(env, task, world, scene=scene, seed=seed, episode=episode, snapshots=snapshots, rng=rng)
+    for shown in states:
+        others = [other_goal(shown, absent_share=absent_share, rng=rng) for _ in range(goals - 1)]
+        named = [(shown.goal, shown.target, shown.destination), *others]
+        yield from _look(env, world, named=named, scene=scene, seed=seed)
+
+
+def _staged(
+    task: TabletopTask, world: TabletopWorld, *, scene: str, seed: int, episode: int, snapshots: int, rng: np.random.Generator
+) -> Iterator[Scene]:
+    """Pose moments; every one has a scene of its own."""
+    for k in range(snapshots):
+        task.scene = sample_scene(task=task.name, scene=scene, seed=seed, index=episode * snapshots + k)
+        stage(world, scene=task.scene, rng=rng)
+        yield task.scene
+
+
+def _at_work(
+    env: RobosuiteEnv,
+    task: TabletopTask,
+    world: TabletopWorld,
+    *,
+    scene: str,
+    seed: int,
+    episode: int,
+    snapshots: int,
+    rng: np.random.Generator,
+) -> Iterator[Scene]:
+    """Stop an expert's episode at random moments; a randomised scene looks different at every one."""
+    env.reset(seed=seed, options={"episode": episode, "scene": scene})
+    assert task.scene is not None
     expert, disturbance = env.expert(rng=rng), Disturbance(rng)
     for action in expert.astray():
         world.step(env.to_robosuite(action))
@@ -102,9 +150,7 @@ def _records_of_scene(
         if step in moments:
             if scene == "randomised":
                 world.restyle(restyled(task.scene, condition_name=scene, rng=rng))
-            others = [other_goal(task.scene, absent_share=absent_share, rng=rng) for _ in range(goals - 1)]
-            named = [(env.goal, task.scene.target, task.scene.destination), *others]
-            yield from _look(env, world, named=named, scene=scene, seed=seed)
+            yield task.scene
         world.step(env.to_robosuite(disturbance(expert.act())))
 
 

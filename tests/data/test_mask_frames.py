@@ -35,13 +35,29 @@ def store(tmp_path) -> MaskFrameStore:
 def test_records_read_back_in_the_order_of_the_shards(store):
     frames = MaskFrameStore(store.root).load()
     for number in range(3):
-        np.testing.assert_array_equal(frames.images[number], _record(number).image)
+        np.testing.assert_array_equal(frames.images[frames.image_ids[number]], _record(number).image)
         np.testing.assert_array_equal(frames.labels[number], _record(number).label)
     assert frames.images.dtype == frames.labels.dtype == np.uint8
     assert frames.presence.tolist() == [[True, False], [True, False], [False, False]]
     assert [frames.goals[goal] for goal in frames.goal_ids] == ["push", "lift", "lift"]
     assert (frames.cameras, frames.scenes, frames.seeds.tolist()) == (("wrist",) * 3, ("clutter",) * 3, [0, 1, 2])
     assert len(frames) == 3
+
+
+def test_goals_of_one_picture_share_it_on_disk_and_in_memory(store):
+    one, two, other = _record(5), _record(6), _record(7)
+    store.append_shard(1, [one, other, replace(two, image=one.image)])
+    frames = store.load()
+    assert len(frames) == 6 and len(frames.images) == 5
+    for k, wanted in zip((2, 3, 4), (one, other, one), strict=True):
+        np.testing.assert_array_equal(frames.images[frames.image_ids[k]], wanted.image)
+    np.testing.assert_array_equal(frames.labels[4], two.label)
+
+
+def test_selected_records_keep_their_picture_and_goal(store):
+    chosen = store.load().select(np.array([2, 0]))
+    assert [chosen.goals[g] for g in chosen.goal_ids] == ["lift", "push"] and chosen.seeds.tolist() == [2, 0]
+    np.testing.assert_array_equal(chosen.images[chosen.image_ids[0]], _record(2).image)
 
 
 def test_missing_shards_are_named(store):

@@ -29,6 +29,7 @@ MASKS = {
     "seed": 0,
     "image_size": 32,
     "scenes_per_shard": 1,
+    "moments": "expert",
     "snapshots": 1,
     "goals": 1,
     "absent_share": 0.0,

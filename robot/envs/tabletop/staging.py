@@ -1,0 +1,153 @@
+"""Pose arm and objects as some moment of an episode would, without simulating how it got there: pictures to learn masks from.
+
+Every picture then has objects, places, look and arm of its own, and costs an inverse-kinematics solution instead of an
+episode's physics. What is approximate: the hand may touch clutter, a held object sits in the fingers by construction.
+"""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+
+from robot.envs.tabletop import catalogue as cat
+from robot.envs.tabletop.bodies import SHAPES
+from robot.envs.tabletop.expert import POINT_DOWN
+from robot.envs.tabletop.scene import WORKSPACE, Placement, Scene
+from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
+
+MOMENTS = {"home": 0.15, "travel": 0.15, "beside": 0.35, "grasp": 0.15, "held": 0.2}  # shares of the pictures
+TARGET_SHARE = 0.7  # the rest of the moments are about some other object: hands go astray
+TOPPLED_SHARE = 0.04
+BESIDE_M, TRAVEL_HEIGHT_M, LIFTED_M = 0.035, (0.04, 0.30), 0.2
+TILT_RAD, TURN_RAD = 0.06, 0.12
+HALF_WIDTH_M = {"cube": 0.022, "duck": 0.025}  # where it is not the footprint's radius
+IK_STEPS, IK_STEP_RAD, IK_DAMPING = 25, 0.3, 1e-3
+
+
+def stage(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator) -> None:
+    """Show `scene` at a random moment of an episode."""
+    world.apply(scene)
+    _topple_some(world, scene=scene, rng=rng)
+    focus = _focus(scene, rng=rng)
+    moment = "home" if focus is None else str(rng.choice(list(MOMENTS), p=list(MOMENTS.values())))
+    gap = rng.uniform(0.5, 1.0)
+    if focus is None or moment == "home":
+        arm = world.robots[0]
+        _set_arm(world, np.array(arm.robot_model.init_qpos) + np.array(scene.joint_noise))
+    else:
+        grip = _grip_point(focus)
+        goal, gap = _hand(moment, grip=grip, gap=gap, width_m=_width_m(focus.body), rng=rng)
+        _reach(world, goal, rotation=_pointing_down(rng=rng))
+        if moment == "held":
+            hand = world.sim.data._data.site_xpos[world.robots[0].eef_site_id["right"]]
+            _carry(world, focus.body, offset=hand - grip + rng.normal(0.0, 0.004, 3))
+    _set_fingers(world, gap)
+    _refresh(world)
+
+
+def _focus(scene: Scene, *, rng: np.random.Generator) -> Placement | None:
+    """Draw the object that the hand is about: the target, or any other thing it could grasp."""
+    graspable = [p for p in scene.placements if cat.body_names()[p.body] in (*cat.catalogue()["graspable"], "duck")]
+    if not graspable:
+        return None
+    target = [p for p in graspable if p.body == scene.target]
+    if target and rng.random() < TARGET_SHARE:
+        return target[0]
+    return graspable[rng.integers(len(graspable))]
+
+
+def _grip_point(focus: Placement) -> np.ndarray:
+    return np.array([focus.x, focus.y, TABLE_TOP_M + SHAPES[cat.body_names()[focus.body]].grasp_height])
+
+
+def _width_m(body: str) -> float:
+    shape = cat.body_names()[body]
+    return 2 * HALF_WIDTH_M.get(shape, SHAPES[shape].radius)
+
+
+def _hand(moment: str, *, grip: np.ndarray, gap: float, width_m: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Return where the finger tips are (world, m) and how open the fingers are (0..1)."""
+    around = rng.normal(0.0, BESIDE_M, 2).clip(-0.08, 0.08)
+    if moment == "travel":
+        (x0, x1), (y0, y1) = WORKSPACE
+        return np.array([rng.uniform(x0, x1), rng.uniform(y0, y1), TABLE_TOP_M + rng.uniform(*TRAVEL_HEIGHT_M)]), gap
+    if moment == "beside":
+        return grip + [*around, rng.uniform(0.0, 0.16)], gap
+    if moment == "grasp":
+        return grip + [*(around * 0.2), rng.uniform(-0.005, 0.03)], rng.uniform(min(1.0, width_m / 0.08), 1.0)
+    return grip + [*(around * 2.0), rng.uniform(0.0, LIFTED_M)], min(1.0, width_m / 0.08)
+
+
+def _pointing_down(*, rng: np.random.Generator) -> np.ndarray:
+    """Return a hand that points down, a little turned."""
+    turn = np.array([*rng.normal(0.0, TILT_RAD, 2), rng.normal(0.0, TURN_RAD)])
+    quaternion, matrix = np.zeros(4), np.zeros(9)
+    mujoco.mju_axisAngle2Quat(quaternion, turn / np.linalg.norm(turn), float(np.linalg.norm(turn)))
+    mujoco.mju_quat2Mat(matrix, quaternion)
+    return matrix.reshape(3, 3) @ POINT_DOWN
+
+
+def _reach(world: TabletopWorld, position: np.ndarray, *, rotation: np.ndarray) -> None:
+    """Bring the finger tips to a pose by damped least squares (Buss 2004), from where the arm starts its episodes."""
+    model, data, arm = world.sim.model._model, world.sim.data._data, world.robots[0]
+    site, joints = arm.eef_site_id["right"], np.array(arm._ref_joint_vel_indexes)
+    _set_arm(world, np.array(arm.robot_model.init_qpos))
+    jacobian = np.zeros((6, model.nv))
+    for _ in range(IK_STEPS):
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        error = np.concatenate([position - data.site_xpos[site], _turn(rotation @ data.site_xmat[site].reshape(3, 3).T)])
+        if np.abs(error).max() < 2e-3:
+            break
+        mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], site)
+        j = jacobian[:, joints]
+        step = j.T @ np.linalg.solve(j @ j.T + IK_DAMPING * np.eye(6), error)
+        _set_arm(world, data.qpos[arm._ref_joint_pos_indexes] + step * min(1.0, IK_STEP_RAD / np.abs(step).max()))
+
+
+def _turn(rotation: np.ndarray) -> np.ndarray:
+    """Return the rotation vector [rad] of a rotation matrix, exact for small turns."""
+    quaternion, vector = np.zeros(4), np.zeros(3)
+    mujoco.mju_mat2Quat(quaternion, rotation.ravel())
+    mujoco.mju_quat2Vel(vector, quaternion, 1.0)
+    return vector
+
+
+def _set_arm(world: TabletopWorld, joints_rad: np.ndarray) -> None:
+    world.sim.data._data.qpos[world.robots[0]._ref_joint_pos_indexes] = joints_rad
+
+
+def _set_fingers(world: TabletopWorld, gap: float) -> None:
+    model, data = world.sim.model._model, world.sim.data._data
+    for number, sign in ((1, 1.0), (2, -1.0)):
+        data.qpos[model.joint(f"gripper0_right_finger_joint{number}").qposadr[0]] = sign * 0.04 * gap
+
+
+def _carry(world: TabletopWorld, body: str, *, offset: np.ndarray) -> None:
+    """Move a body along with the hand."""
+    address = world.bodies[body].qpos_address
+    world.sim.data._data.qpos[address : address + 3] += offset
+
+
+def _topple_some(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator) -> None:
+    """Lay a few upright things on their side."""
+    data = world.sim.data._data
+    for placement in scene.placements:
+        shape = cat.body_names()[placement.body]
+        if shape in ("cylinder", "cup", "tower") and rng.random() < TOPPLED_SHARE:
+            a, half, heading = world.bodies[placement.body].qpos_address, np.sqrt(0.5), rng.uniform(0, np.pi)
+            data.qpos[a + 2] = TABLE_TOP_M + SHAPES[shape].radius
+            data.qpos[a + 3 : a + 7] = (
+                half * np.cos(heading),
+                -half * np.sin(heading),
+                half * np.cos(heading),
+                half * np.sin(heading),
+            )
+
+
+def _refresh(world: TabletopWorld) -> None:
+    """Bring what a renderer reads up to date: no contacts, no forces."""
+    model, data = world.sim.model._model, world.sim.data._data
+    mujoco.mj_kinematics(model, data)
+    mujoco.mj_comPos(model, data)
+    mujoco.mj_camlight(model, data)

@@ -1,0 +1,105 @@
+"""Staged moments: the arm and the objects are where an episode would have them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from robot.envs.robosuite import RobosuiteEnv
+from robot.envs.tabletop import staging
+from robot.envs.tabletop.scene import sample_scene
+from robot.envs.tabletop.world import TABLE_TOP_M
+from robot.types import Label
+
+
+@pytest.fixture(scope="module")
+def env():
+    env = RobosuiteEnv(task="pick", image_size=64)
+    env.reset(seed=0)
+    yield env
+    env.close()
+
+
+@pytest.fixture
+def only(monkeypatch):
+    """Make every staged moment one of a kind, about the target, with nothing toppled."""
+
+    def choose(moment: str) -> None:
+        monkeypatch.setattr(staging, "MOMENTS", {moment: 1.0})
+        monkeypatch.setattr(staging, "TARGET_SHARE", 1.0)
+        monkeypatch.setattr(staging, "TOPPLED_SHARE", 0.0)
+
+    return choose
+
+
+def staged(env, index: int, *, scene: str = "clean"):
+    shown = sample_scene(task="pick", scene=scene, seed=3, index=index)
+    staging.stage(env.sim, scene=shown, rng=np.random.default_rng(index))
+    return shown
+
+
+def hand(env) -> np.ndarray:
+    return env.data.site_xpos[env.sim.robots[0].eef_site_id["right"]].copy()
+
+
+def test_at_home_the_arm_is_where_an_episode_starts(env, only):
+    only("home")
+    shown = staged(env, 0)
+    assert hand(env)[:2] == pytest.approx([-0.1, 0.0], abs=0.06)
+    assert env.sim.position(shown.target)[2] == pytest.approx(TABLE_TOP_M, abs=0.002)
+
+
+def test_in_the_grasp_the_finger_tips_are_at_the_target(env, only):
+    only("grasp")
+    for index in range(10):
+        shown = staged(env, index)
+        assert np.linalg.norm(hand(env)[:2] - env.sim.position(shown.target)[:2]) < 0.03
+
+
+def test_a_held_target_is_off_the_table_between_the_fingers(env, only):
+    only("held")
+    heights = []
+    for index in range(10):
+        shown = staged(env, index)
+        offset = hand(env) - env.sim.position(shown.target)
+        assert np.linalg.norm(offset[:2]) < 0.02 and 0.0 < offset[2] < 0.06
+        heights.append(env.sim.position(shown.target)[2] - TABLE_TOP_M)
+    assert max(heights) > 0.08
+
+
+def test_the_hand_points_down_wherever_it_is(env, only):
+    only("travel")
+    for index in range(10):
+        staged(env, index)
+        assert env.data.site_xmat[env.sim.robots[0].eef_site_id["right"]].reshape(3, 3)[2, 2] < -0.95
+
+
+def test_the_target_is_in_sight_of_the_wrist_when_the_hand_is_beside_it(env, only):
+    only("beside")
+    seen = 0
+    for index in range(20):
+        shown = staged(env, index)
+        [maps] = env.label_maps_for([{env.sim.root_body(shown.target): Label.TARGET}])
+        seen += (maps["wrist"] == Label.TARGET).any()
+    assert seen >= 14
+
+
+def test_some_things_lie_on_their_side(env, monkeypatch):
+    monkeypatch.setattr(staging, "TOPPLED_SHARE", 1.0)
+    monkeypatch.setattr(staging, "MOMENTS", {"home": 1.0})
+    lying = 0
+    for index in range(20):
+        shown = staged(env, index)
+        for placement in shown.placements:
+            if placement.body.startswith(("cylinder", "cup")):
+                assert abs(env.sim.rotation(placement.body)[2, 2]) < 1e-6
+                lying += 1
+    assert lying > 3
+
+
+def test_a_moment_depends_on_scene_and_generator_only(env):
+    staged(env, 4)
+    first = env.data.qpos.copy()
+    staged(env, 5)
+    staged(env, 4)
+    np.testing.assert_array_equal(env.data.qpos, first)
