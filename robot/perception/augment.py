@@ -159,8 +159,8 @@ class MaskAugment:
         shade: float = 0.25,
         blur: float = 0.8,
         noise: float = 0.03,
-        zoom: float = 0.2,
-        move: float = 0.08,
+        zoom: float = 0.1,
+        move: float = 0.05,
     ) -> None:
         if min(shade, blur, noise, move) < 0 or not 0 <= zoom < 1:
             raise InputError(

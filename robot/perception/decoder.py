@@ -79,14 +79,18 @@ class TwoWayBlock(nn.Module):
 class MaskDecoder(nn.Module):
     """Bind words to places at 1/8 scale, then draw every mask at full resolution.
 
+    Cameras of one look are bound together: what one of them shows clearly says which of two alike things the other one sees.
     A cell of 4x4 pixels emits `pixel_dim` features for each of its 16 pixels; a mask's logit is their dot product with a
     vector that the mask's own token emits (a hypernetwork, as in SAM). Boundaries are therefore as sharp as the frame.
     """
 
-    def __init__(self, *, widths: Sequence[int], dim: int, heads: int, depth: int, masks: int, pixel_dim: int) -> None:
+    def __init__(
+        self, *, cameras: int, widths: Sequence[int], dim: int, heads: int, depth: int, masks: int, pixel_dim: int
+    ) -> None:
         super().__init__()
         fine, middle, coarse = widths
-        self.masks, self.pixel_dim = masks, pixel_dim
+        self.cameras, self.masks, self.pixel_dim = cameras, masks, pixel_dim
+        self.camera_code = nn.Parameter(torch.randn(cameras, 1, dim) * 0.5)
         self.from_middle = nn.Conv2d(middle, dim, 1)
         self.from_coarse = nn.Conv2d(coarse, dim, 1)
         self.mask_tokens = nn.Parameter(torch.randn(masks, dim) * 0.5)
@@ -96,13 +100,16 @@ class MaskDecoder(nn.Module):
         self.rise = nn.Conv2d(dim, fine, 1)
         self.place = nn.Conv2d(masks, fine, 1)
         self.refine = nn.Conv2d(fine, fine, 3, padding=1)
-        self.draw = nn.Conv2d(fine, pixel_dim * CELL * CELL, 3, padding=1)
+        self.draw = nn.Conv2d(fine, pixel_dim * CELL * CELL, 1)
         self.hyper = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, pixel_dim + 1))
 
     def forward(
         self, pyramid: list[Tensor], words: Float[Tensor, "b l dim"], valid: Bool[Tensor, "b l"]
     ) -> tuple[Float[Tensor, "b m h w"], Float[Tensor, "b m h8 w8"], Float[Tensor, "b m dim"]]:
-        """Return mask logits at the frame's resolution and at 1/8 of it, and the mask tokens, which know what they found."""
+        """Return mask logits at the frame's resolution and at 1/8 of it, and the mask tokens, which know what they found.
+
+        The `cameras` frames of a look lie side by side in the batch.
+        """
         fine, middle, coarse = pyramid
         image = self.from_middle(middle) + F.interpolate(self.from_coarse(coarse), scale_factor=2, mode="nearest")
         tokens, image = self._bind(image, words, valid)
@@ -116,13 +123,17 @@ class MaskDecoder(nn.Module):
 
     def _bind(self, image: Tensor, words: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         height, width = image.shape[-2:]
-        positions = position_encoding(height, width, image.shape[1]).to(image)
-        pixels = image.flatten(2).transpose(1, 2)  # b hw dim
         tokens = torch.cat([self.mask_tokens.to(words.dtype).expand(len(words), -1, -1), words], dim=1)
-        valid = F.pad(valid, (self.masks, 0), value=True)
+        code = self.camera_code.to(words.dtype)
+        positions = position_encoding(height, width, image.shape[1]).to(image) + code  # cameras hw dim
+        tokens = (tokens.unflatten(0, (-1, self.cameras)) + code).flatten(1, 2)  # looks cameras*(masks+l) dim
+        pixels = image.flatten(2).transpose(1, 2).unflatten(0, (-1, self.cameras)).flatten(1, 2)  # looks cameras*hw dim
+        valid = F.pad(valid, (self.masks, 0), value=True).unflatten(0, (-1, self.cameras)).flatten(1, 2)
         for block in self.blocks:
-            tokens, pixels = block(tokens, valid, pixels, positions)
-        return self.norm(tokens[:, : self.masks]), pixels.transpose(1, 2).unflatten(2, (height, width))
+            tokens, pixels = block(tokens, valid, pixels, positions.flatten(0, 1))
+        tokens = tokens.unflatten(1, (self.cameras, -1)).flatten(0, 1)[:, : self.masks]
+        pixels = pixels.unflatten(1, (self.cameras, -1)).flatten(0, 1)  # b hw dim
+        return self.norm(tokens), pixels.transpose(1, 2).unflatten(2, (height, width))
 
     def _draw(self, fine: Tensor, image: Tensor, coarse_logits: Tensor, tokens: Tensor) -> Tensor:
         x = fine + F.interpolate(self.rise(image) + self.place(coarse_logits), scale_factor=2, mode="nearest")

@@ -39,6 +39,7 @@ class MaskHead(nn.Module):
     def __init__(
         self,
         *,
+        cameras: int = 1,
         widths: Sequence[int] = (48, 96, 128),
         blocks: Sequence[int] = (1, 2, 1),
         dim: int = 96,
@@ -52,15 +53,19 @@ class MaskHead(nn.Module):
         coarse_weight: float = 0.5,
     ) -> None:
         super().__init__()
+        if cameras < 1:
+            raise InputError(f"got cameras {cameras}, expected at least 1 camera per look")
         if len(widths) != 3 or len(blocks) != 3 or dim % heads or dim % 4:
             raise InputError(
                 f"got widths {list(widths)}, blocks {list(blocks)}, dim {dim}, heads {heads}, expected three widths and three "
                 "block counts (scales 1/4, 1/8, 1/16) and a dim that 4 and the heads divide"
             )
+        self.cameras = cameras
         self.presence_weight, self.iou_weight, self.coarse_weight = presence_weight, iou_weight, coarse_weight
         self.pool = LanguagePool(language_dim=LANGUAGE_DIM, dim=dim, queries=queries, max_tokens=max_tokens)
         self.encoder = ImageEncoder(widths=widths, blocks=blocks, pooled_dim=queries * dim)
         self.decoder = MaskDecoder(
+            cameras=cameras,
             widths=widths,
             dim=dim,
             heads=heads,
@@ -75,7 +80,15 @@ class MaskHead(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, frames: Shaped[Tensor, "b _ _ _"], language: LanguageTokens) -> MaskOutput:
-        """Mask uint8 frames (B, 3, H, W), sides multiples of 16 (else InputError), for one sentence each."""
+        """Mask uint8 frames (B, 3, H, W), sides multiples of 16 (else InputError), for one sentence each.
+
+        The `cameras` frames of one look lie side by side, always in the same order; B is a multiple of it.
+        """
+        if len(frames) % self.cameras:
+            raise InputError(
+                f"got {len(frames)} frames, expected a multiple of {self.cameras}: this head looks through {self.cameras} cameras "
+                "at once; pass the frames of all of them, in the order of its training"
+            )
         length = int(language.valid.any(dim=0).sum())  # padding costs as much as words: most sentences fill a third of it
         tokens, valid = language.tokens[:, :length].to(self.presence.weight.dtype), language.valid[:, :length]
         words, pooled = self.pool(tokens, valid)

@@ -20,9 +20,10 @@ from robot.perception.metrics import auroc, iou
 from robot.perception.presence import calibrate
 from robot.train.checkpoint import save
 from robot.train.loop import Log, train
+from robot.types import InputError
 
 HELD_OUT_SHARDS = 2  # the last ones: calibration and the numbers in the log
-EVALUATION_BATCH = 64
+EVALUATION_BATCH = 32  # looks
 
 
 def train_mask_head(
@@ -48,7 +49,7 @@ def train_mask_head(
     module = MaskHead(**head)
     average = train(
         module,
-        mask_batches(learned, language=language, batch_size=batch_size, seed=seed),
+        mask_batches(learned, language=language, cameras=module.cameras, batch_size=batch_size, seed=seed),
         checkpoint_dir=directory / "training",
         generator=torch.Generator().manual_seed(seed),
         log=log,
@@ -61,19 +62,37 @@ def train_mask_head(
 
 
 def mask_batches(
-    frames: MaskFrames, *, language: LanguageEncoder, batch_size: int, seed: int
+    frames: MaskFrames, *, language: LanguageEncoder, cameras: int, batch_size: int, seed: int
 ) -> Callable[[int], Iterator[MaskBatch]]:
-    """Return batches as a function of the first step; the batch of a step depends on (seed, step) only."""
+    """Return batches of `batch_size` frames, whole looks, as a function of the first step.
+
+    The batch of a step depends on (seed, step) only.
+    """
     tokens, augment = language.encode(list(frames.goals)), MaskAugment()
+    looks = whole_looks(frames, cameras=cameras)
 
     def batches(step: int) -> Iterator[MaskBatch]:
         while True:
             rng = np.random.default_rng([seed, step])
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            yield augment(frames.batch(rng.integers(len(frames), size=batch_size), language=tokens), generator)
+            drawn = looks[rng.integers(len(looks), size=max(1, batch_size // cameras))].ravel()
+            yield augment(frames.batch(drawn, language=tokens), generator)
             step += 1
 
     return batches
+
+
+def whole_looks(frames: MaskFrames, *, cameras: int) -> np.ndarray:
+    """Return the records (L, cameras) of every look, or refuse frames whose cameras do not lie side by side."""
+    names = np.array(frames.cameras)
+    if cameras == 1:
+        return np.arange(len(frames))[:, None]
+    if len(names) % cameras or (names.reshape(-1, cameras) != names[:cameras]).any() or len(set(names[:cameras])) < cameras:
+        raise InputError(
+            f"got mask frames of {sorted(set(names))} for a head of {cameras} cameras, expected every look by all of them, side by "
+            "side; set mask_head.cameras or render the frames again"
+        )
+    return np.arange(len(frames)).reshape(-1, cameras)
 
 
 @torch.inference_mode()
@@ -94,9 +113,11 @@ def calibrate_head(head: MaskHead, frames: MaskFrames, *, language: LanguageEnco
 def predict(head: MaskHead, frames: MaskFrames, *, tokens: LanguageTokens) -> tuple[Tensor, Tensor]:
     """Return presence logits (F, 2) and the IoU (F,) of the target's mask over all frames."""
     head.eval()
+    whole_looks(frames, cameras=head.cameras)  # refuses what is none
+    size = EVALUATION_BATCH * head.cameras
     logits, ious = [], []
-    for start in range(0, len(frames), EVALUATION_BATCH):
-        batch = frames.batch(np.arange(start, min(start + EVALUATION_BATCH, len(frames))), language=tokens)
+    for start in range(0, len(frames), size):
+        batch = frames.batch(np.arange(start, min(start + size, len(frames))), language=tokens)
         output = head(batch.frames, batch.language)
         logits.append(output.presence_logits)
         ious.append(iou(output.logits[:, 0].sigmoid(), mask_from_labels(batch.labels)[:, 0]))

@@ -23,7 +23,7 @@ from robot.train.checkpoint import save
 from robot.train.loop import Log, train
 from robot.types import Goal, InputError
 
-HEAD_BATCH = 64
+HEAD_BATCH = 32  # looks
 
 
 def train_policy(
@@ -118,7 +118,7 @@ class _LearnedLook:
     def __call__(self, frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> Tensor:
         planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
         parts = []
-        for chunk in planes.split(HEAD_BATCH):
+        for chunk in planes.split(HEAD_BATCH * self._head.cameras):
             words = self._language.encode([goal.text] * len(chunk))
             with torch.autocast("cpu", torch.bfloat16):
                 parts.append(self._head(chunk, words).logits.float().sigmoid())

@@ -120,3 +120,45 @@ def test_impossible_shapes_of_a_head_are_refused(bad):
 
 def test_default_head_has_about_a_million_parameters():
     assert 0.5e6 < sum(p.numel() for p in MaskHead().parameters()) < 1.6e6
+
+
+@pytest.fixture
+def pair() -> MaskHead:
+    """A head of two cameras."""
+    torch.manual_seed(0)
+    return MaskHead(**SMALL, cameras=2)
+
+
+def two_looks() -> MaskBatch:
+    """Frames 0 and 1 are one look, 2 and 3 another."""
+    one = batch(2)
+    twice = lambda x: torch.cat([x, x.flip(0)])  # noqa: E731
+    language = LanguageTokens(twice(one.language.tokens), twice(one.language.valid))
+    return replace(one, frames=twice(one.frames), labels=twice(one.labels), presence=twice(one.presence), language=language)
+
+
+def test_what_one_camera_sees_changes_the_other_cameras_mask_in_the_same_look_only(pair):
+    looks = two_looks()
+    changed = looks.frames.clone()
+    changed[1] = 255 - changed[1]
+    before, after = (pair(frames, looks.language).logits for frames in (looks.frames, changed))
+    assert (before[0] - after[0]).abs().max() > 1e-3
+    torch.testing.assert_close(before[2:], after[2:])
+
+
+def test_cameras_are_told_apart_by_their_place_in_the_look(pair):
+    looks = two_looks()
+    swapped = torch.tensor([1, 0, 3, 2])
+    logits = pair(looks.frames, looks.language).logits
+    other = pair(looks.frames[swapped], looks.language[swapped]).logits[swapped]
+    assert (logits - other).abs().max() > 1e-3
+
+
+def test_half_a_look_is_refused(pair):
+    with pytest.raises(InputError, match="got 3 frames, expected a multiple of 2"):
+        pair(batch(3).frames, batch(3).language)
+
+
+def test_a_head_without_cameras_is_refused():
+    with pytest.raises(InputError, match="got cameras 0"):
+        MaskHead(**SMALL, cameras=0)

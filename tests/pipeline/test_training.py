@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from robot.data.mask_frames import MaskFrameStore
 from robot.language import LanguageEncoder
 from robot.perception.masking import Overlay
 from robot.pipeline import mask, policy
@@ -128,7 +130,7 @@ def test_a_head_is_calibrated_on_frames_that_it_was_not_trained_on(frames, tmp_p
 
 def test_batches_of_a_step_do_not_depend_on_where_training_began(frames):
     store = mask.MaskFrameStore(frames)
-    batches = mask.mask_batches(store.load(), language=LanguageEncoder.hashed(), batch_size=4, seed=1)
+    batches = mask.mask_batches(store.load(), language=LanguageEncoder.hashed(), cameras=2, batch_size=4, seed=1)
     from_start, later = batches(0), batches(2)
     wound = [next(from_start) for _ in range(3)][2]
     direct = next(later)
@@ -186,3 +188,11 @@ def test_demonstrations_without_labels_are_no_use_to_the_oracle():
     look = make_look("oracle", head=None, language=LanguageEncoder.hashed())
     with pytest.raises(InputError, match="got demonstrations without masks"):
         look(np.zeros((1, SIDE, SIDE, 3), np.uint8), None, Goal("go"))
+
+
+def test_frames_of_one_camera_are_refused_by_a_head_of_two(frames):
+    all_frames = MaskFrameStore(frames).load()
+    one_sided = all_frames.select(np.flatnonzero(np.array(all_frames.cameras) == "wrist"))
+    with pytest.raises(InputError, match=r"got mask frames of \['wrist'\] for a head of 2 cameras"):
+        mask.whole_looks(one_sided, cameras=2)
+    assert mask.whole_looks(one_sided, cameras=1).shape == (len(one_sided), 1)

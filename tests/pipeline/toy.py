@@ -16,7 +16,7 @@ POLICY = {"cameras": 2, "in_channels": 5, "image_size": 16, "horizon": 4, "width
 POLICY |= {"dim": 16, "depth": 1, "heads": 2}
 TRAINING = {"steps": 6, "warmup_steps": 1, "checkpoint_every": 2, "log_every": 1, "precision": "fp32", "device": "cpu"}
 AUGMENT = {"jitter": {"brightness": 0.3}, "ring": 1.0, "shift": 1, "drop": 0.0, "noise": 0.02}
-HEAD = {"widths": [8, 16, 16], "blocks": [1, 1, 1], "dim": 16, "heads": 2, "depth": 1}
+HEAD = {"cameras": 2, "widths": [8, 16, 16], "blocks": [1, 1, 1], "dim": 16, "heads": 2, "depth": 1}
 
 
 def labels_of(index: int) -> np.ndarray:
