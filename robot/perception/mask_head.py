@@ -86,8 +86,8 @@ class MaskHead(nn.Module):
         """
         if len(frames) % self.cameras:
             raise InputError(
-                f"got {len(frames)} frames, expected a multiple of {self.cameras}: this head looks through {self.cameras} cameras "
-                "at once; pass the frames of all of them, in the order of its training"
+                f"got {len(frames)} frames, expected a multiple of {self.cameras}, the cameras that this head looks through at "
+                "once; pass the frames of all of them, in the order of its training"
             )
         length = int(language.valid.any(dim=0).sum())  # padding costs as much as words: most sentences fill a third of it
         tokens, valid = language.tokens[:, :length].to(self.presence.weight.dtype), language.valid[:, :length]

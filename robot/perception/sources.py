@@ -33,7 +33,10 @@ def stack_frames(frames: Sequence[Frame]) -> UInt8[np.ndarray, "n h w 3"]:
 
 
 class LearnedMasks:
-    """Ask a MaskHead, which wants the frames of all its cameras in the order of its training. `device` is where the head lives; autocast to bfloat16 halves the time on CPUs that have it."""
+    """Ask a MaskHead, which wants the frames of all its cameras, in the order of its training.
+
+    `bfloat16` halves the time on processors that have it.
+    """
 
     def __init__(
         self,

@@ -89,8 +89,8 @@ def whole_looks(frames: MaskFrames, *, cameras: int) -> np.ndarray:
         return np.arange(len(frames))[:, None]
     if len(names) % cameras or (names.reshape(-1, cameras) != names[:cameras]).any() or len(set(names[:cameras])) < cameras:
         raise InputError(
-            f"got mask frames of {sorted(set(names))} for a head of {cameras} cameras, expected every look by all of them, side by "
-            "side; set mask_head.cameras or render the frames again"
+            f"got mask frames of {sorted(set(names))} for a head of {cameras} cameras, expected each of them in every look, "
+            "side by side; set mask_head.cameras or render the frames again"
         )
     return np.arange(len(frames)).reshape(-1, cameras)
 
