@@ -35,7 +35,7 @@ from robot.report.table import success_table
 from robot.train.checkpoint import read_header
 from robot.types import InputError
 
-ABSENT_BELOW = 0.8  # presence below which the target counts as absent, as LearnedMasks has it
+ABSENT_BELOW = 0.5  # presence below which the target counts as absent, as LearnedMasks has it
 
 
 class Watch:

@@ -43,8 +43,8 @@ class LearnedMasks:
         head: MaskHead,
         language: LanguageEncoder,
         *,
-        found_above: float = 0.9,
-        absent_below: float = 0.8,
+        found_above: float = 0.8,
+        absent_below: float = 0.5,
         bfloat16: bool = False,
     ) -> None:
         if not 0 <= absent_below < found_above <= 1:

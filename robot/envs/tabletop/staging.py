@@ -17,7 +17,7 @@ from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
 
 MOMENTS = {"home": 0.15, "travel": 0.15, "beside": 0.35, "grasp": 0.15, "held": 0.2}  # shares of the pictures
 TARGET_SHARE = 0.7  # the rest of the moments are about some other object: hands go astray
-TOPPLED_SHARE = 0.04
+TOPPLED_SHARE = 0.12
 BESIDE_M, TRAVEL_HEIGHT_M, LIFTED_M = 0.035, (0.04, 0.30), 0.2
 TILT_RAD, TURN_RAD = 0.06, 0.12
 HALF_WIDTH_M = {"cube": 0.022, "duck": 0.025}  # where it is not the footprint's radius
