@@ -18,7 +18,7 @@ from launch.hydra_main import hydra_command
 from robot.command import run_directory, write_results
 from robot.pipeline.collect import check_mask_scenes, collect_mask_frames, key
 from robot.pipeline.jobs import Chain, Stage, bars, run_chains
-from robot.pipeline.loading import check_head, load_head
+from robot.pipeline.loading import DISCRIMINATORS, HEADS, check_weights_of, load_head
 from robot.pipeline.mask import train_mask_head
 from robot.pipeline.mask_discriminator import train_mask_discriminator
 from robot.pipeline.mask_quality import Measured, measure_masks
@@ -31,8 +31,9 @@ def main(config: DictConfig) -> None:
     settings: Any = OmegaConf.to_container(config, resolve=True)
     check_mask_scenes(settings["measure"]["tasks"], settings["measure"]["scenes"])  # now, not after the training
     check_weighting(settings["weighting"])
-    check_head(settings["mask_head"])
-    check_head(settings["weighting"].get("discriminator", {}))
+    check_weights_of(settings["mask_head"], HEADS)
+    if settings["weighting"]["kind"] == "dwsl":
+        check_weights_of(settings["weighting"]["discriminator"], DISCRIMINATORS)
     root, workers, size = Path(settings["data"]["root"]), settings["workers"], settings["image_size"]
     with bars() as progress:
         bar = progress.add_task("collect mask frames", total=None, text="")
@@ -54,11 +55,15 @@ def main(config: DictConfig) -> None:
             **settings["measure"],
         )
     Console().print(table(measured))
+    judge = checkpoints.get("mask discriminator")
+    auroc = None if judge is None else read_header(judge)["metadata"]["held_out"]
+    if auroc is not None:
+        Console().print(auroc_table(auroc))
     results = {
         "mask_head": checkpoints["mask head"],
         "masks": [m.quality for m in measured],
-        "discriminator": checkpoints.get("mask discriminator"),
-        "auroc": auroc_of(checkpoints.get("mask discriminator")),
+        "discriminator": judge,
+        "auroc": auroc,
         "seed": settings["measure"]["seed"],
     }
     write_results(run_directory("train-mask"), results)
@@ -81,9 +86,13 @@ def chain(settings: Mapping[str, Any], *, frames: Path) -> Chain:
     return Chain([judge, head], feeds={"mask head": ("mask discriminator", "discriminator")})
 
 
-def auroc_of(discriminator: Path | None) -> dict[str, Any] | None:
-    """Return what the discriminator tells apart on held-out frames, per domain; None without one."""
-    return None if discriminator is None else read_header(discriminator)["metadata"]["held_out"]
+def auroc_table(auroc: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return what the discriminator tells apart on held-out frames, for people."""
+    shown = Table("domain", "records", "trusted or machine", "correct or faulty, of the machine's", title="AUROC")
+    for domain, measured in auroc.items():
+        numbers = ("" if measured[name] is None else f"{measured[name]:.3f}" for name in ("tiers", "faults"))
+        shown.add_row(domain, str(measured["records"]), *numbers)
+    return shown
 
 
 def table(measured: list[Measured]) -> Table:

@@ -82,8 +82,9 @@ def split_kind(options: Mapping[str, Any], builders: Mapping[str, Any]) -> tuple
     return kind, rest
 
 
-def check_head(options: Mapping[str, Any]) -> None:
-    """Raise InputError where a head's or discriminator's pretrained weights cannot be had: before any long work starts."""
+def check_weights_of(options: Mapping[str, Any], builders: Mapping[str, Any]) -> None:
+    """Raise InputError where a head or discriminator is of no known kind, or its pretrained weights cannot be had."""
+    split_kind(options, builders)
     if "llava" in options:
         from robot.perception.ivm.pretrained import check_weights
 

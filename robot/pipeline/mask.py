@@ -80,18 +80,20 @@ def weighted_frames(
 
     The tiers are those that the discriminator was trained on: a function of frames, shares and seed.
     """
-    if weighting is None:
+    kind = "none" if weighting is None else weighting["kind"]
+    if (kind == "dwsl") != (discriminator is not None):
+        raise InputError(
+            f"got weighting {kind} and discriminator {discriminator}, expected a discriminator's checkpoint with dwsl and with "
+            "nothing else; train_mask_discriminator makes one"
+        )
+    if weighting is None or kind == "none":
         return frames, None
     check_weighting(weighting)
-    if weighting["kind"] == "none":
-        return frames, None
     tiers = make_tiers(frames, trusted_share=weighting["trusted_share"], fault_share=weighting["fault_share"], seed=seed)
-    if weighting["kind"] == "trusted_only":
+    if kind == "trusted_only":
         return trusted_part(tiers), None
-    if weighting["kind"] == "uniform":
-        return tiers.frames, None
     if discriminator is None:
-        raise InputError("got weighting dwsl without a discriminator, expected the checkpoint of its stage I; train that first")
+        return tiers.frames, None
     judge = load_discriminator(discriminator).to(pick_device())
     return tiers.frames, score(judge, tiers.frames, language=words_for(judge))
 

@@ -116,8 +116,14 @@ def test_both_stages_run_and_the_first_reports_auroc_per_domain(frames, tmp_path
 
 
 def test_dwsl_without_its_first_stage_is_refused(frames):
-    with pytest.raises(InputError, match="without a discriminator"):
+    with pytest.raises(InputError, match="expected a discriminator's checkpoint with dwsl"):
         weighted_frames(MaskFrameStore(frames).load(), DWSL, discriminator=None, seed=0)
+
+
+@pytest.mark.parametrize("weighting", [None, {"kind": "none"}, {"kind": "uniform", **SHARES}])
+def test_a_discriminator_that_would_be_ignored_is_refused(weighting):
+    with pytest.raises(InputError, match="and with nothing else"):
+        weighted_frames(two_domains(), weighting, discriminator=Path("judge"), seed=0)
 
 
 @pytest.mark.parametrize(
