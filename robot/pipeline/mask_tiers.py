@@ -48,7 +48,7 @@ def make_tiers(frames: MaskFrames, *, trusted_share: float, fault_share: float, 
     faulty = ~trusted & (rng.random(len(frames)) < fault_share)
     labels, presence = frames.labels.copy(), frames.presence.copy()
     others = _labels_by_image(frames)
-    for f in np.flatnonzero(faulty):
+    for f in np.flatnonzero(faulty).tolist():
         labels[f] = with_fault(frames.labels[f], _other_label(frames, others, f, rng), rng)
         presence[f] = [(labels[f] == role).any() for role in (Label.TARGET, Label.DESTINATION)]
     return Tiers(frames=replace(frames, labels=labels, presence=presence), trusted=trusted, faulty=faulty)

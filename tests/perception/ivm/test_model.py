@@ -31,12 +31,12 @@ def trained(tmp_path_factory) -> tuple[dict, IVM, list[float]]:
     """Weights before, the model after a few steps of the one loop, and the loss of every step."""
     model, losses = ivm(), []
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    options = {"learning_rate": 1e-2, "warmup_steps": 1, "precision": "fp32", "device": "cpu", "checkpoint_every": 100}
+    options = {"learning_rate": 3e-2, "warmup_steps": 1, "precision": "fp32", "device": "cpu", "checkpoint_every": 100}
     folder = tmp_path_factory.mktemp("training")
     train(
         model,
-        iter([batch()] * 25),
-        steps=25,
+        iter([batch()] * 60),
+        steps=60,
         checkpoint_dir=folder,
         log=lambda step, values: losses.append(values["loss"]),
         log_every=1,
