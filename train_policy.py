@@ -23,7 +23,7 @@ from robot.envs.render import require_gl
 from robot.pipeline.collect import check_mask_scenes, collect_demonstrations, collect_mask_frames, key
 from robot.pipeline.evaluate import Arm, Evaluated, evaluate
 from robot.pipeline.jobs import Chain, Stage, bar, bars, run_chains
-from robot.pipeline.loading import SOURCES, load_head, make_deployment
+from robot.pipeline.loading import HEADS, SOURCES, check_weights_of, load_head, make_deployment
 from robot.pipeline.mask import train_mask_head
 from robot.pipeline.mask_quality import measure_masks
 from robot.pipeline.policy import make_augment, train_policy
@@ -57,6 +57,7 @@ def check(config: Any) -> None:
     for scene in {*config["evaluation"]["scenes"], *(s for arm in config["arms"].values() for s in arm["scenes"])}:
         check_scene(config["task"], scene)
     if any(arm["perception"] == "learned" for arm in config["arms"].values()):
+        check_weights_of(config["mask_head"], HEADS)
         check_mask_scenes(config["data"]["mask_frames"]["tasks"], config["data"]["mask_frames"]["scenes"])
         if config["task"] in TABLETOP:
             check_mask_scenes([config["task"]], config["evaluation"]["mask_scenes"])

@@ -1,7 +1,12 @@
-"""`python launch/train_mask.py`: randomised scenes -> the mask head, calibrated and measured condition by condition."""
+"""`python launch/train_mask.py`: randomised scenes -> the mask head, calibrated and measured condition by condition.
+
+`weighting=dwsl` learns from trusted and machine-made labels, weighted by a discriminator that is trained first;
+`weighting=uniform` and `weighting=trusted_only` are what it is compared with. `mask_head=ivm_sam_llava` is the published IVM.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +18,22 @@ from launch.hydra_main import hydra_command
 from robot.command import run_directory, write_results
 from robot.pipeline.collect import check_mask_scenes, collect_mask_frames, key
 from robot.pipeline.jobs import Chain, Stage, bars, run_chains
-from robot.pipeline.loading import load_head
+from robot.pipeline.loading import DISCRIMINATORS, HEADS, check_weights_of, load_head
 from robot.pipeline.mask import train_mask_head
+from robot.pipeline.mask_discriminator import train_mask_discriminator
 from robot.pipeline.mask_quality import Measured, measure_masks
+from robot.pipeline.mask_tiers import check_weighting
+from robot.train.checkpoint import read_header
 
 
 @hydra_command("train_mask")
 def main(config: DictConfig) -> None:
     settings: Any = OmegaConf.to_container(config, resolve=True)
     check_mask_scenes(settings["measure"]["tasks"], settings["measure"]["scenes"])  # now, not after the training
+    check_weighting(settings["weighting"])
+    check_weights_of(settings["mask_head"], HEADS)
+    if settings["weighting"]["kind"] == "dwsl":
+        check_weights_of(settings["weighting"]["discriminator"], DISCRIMINATORS)
     root, workers, size = Path(settings["data"]["root"]), settings["workers"], settings["image_size"]
     with bars() as progress:
         bar = progress.add_task("collect mask frames", total=None, text="")
@@ -32,16 +44,7 @@ def main(config: DictConfig) -> None:
             progress=lambda done, of: progress.update(bar, completed=done, total=of),
             **settings["data"]["mask_frames"],
         )
-        options = {
-            "frames": frames.root,
-            "head": settings["mask_head"],
-            "training": settings["mask_training"],
-            "batch_size": settings["mask_batch_size"],
-            "seed": settings["seed"],
-        }
-        directory = root / "models" / key("mask-head", options)
-        stage = Stage("mask head", train_mask_head, settings["mask_training"]["steps"], directory, options, settings["wandb"])
-        checkpoints, _ = run_chains([Chain([stage])], workers=1, progress=progress)
+        checkpoints, _ = run_chains([chain(settings, frames=frames.root)], workers=1, progress=progress)
         bar = progress.add_task("measure masks", total=None, text="")
         measured = measure_masks(
             load_head(checkpoints["mask head"]),
@@ -52,12 +55,44 @@ def main(config: DictConfig) -> None:
             **settings["measure"],
         )
     Console().print(table(measured))
+    judge = checkpoints.get("mask discriminator")
+    auroc = None if judge is None else read_header(judge)["metadata"]["held_out"]
+    if auroc is not None:
+        Console().print(auroc_table(auroc))
     results = {
         "mask_head": checkpoints["mask head"],
         "masks": [m.quality for m in measured],
+        "discriminator": judge,
+        "auroc": auroc,
         "seed": settings["measure"]["seed"],
     }
     write_results(run_directory("train-mask"), results)
+
+
+def chain(settings: Mapping[str, Any], *, frames: Path) -> Chain:
+    """Return the stages: the head, and for DWSL the discriminator before it."""
+    models, weighting = Path(settings["data"]["root"]) / "models", settings["weighting"]
+    shared = {"frames": frames, "batch_size": settings["mask_batch_size"], "seed": settings["seed"]}
+    options = {**shared, "head": settings["mask_head"], "training": settings["mask_training"]}
+    if weighting["kind"] != "none":
+        options["weighting"] = weighting
+    steps, directory = settings["mask_training"]["steps"], models / key("mask-head", options)
+    head = Stage("mask head", train_mask_head, steps, directory, options, settings["wandb"])
+    if weighting["kind"] != "dwsl":
+        return Chain([head])
+    options = {**shared, "weighting": weighting}
+    steps, directory = weighting["training"]["steps"], models / key("mask-discriminator", options)
+    judge = Stage("mask discriminator", train_mask_discriminator, steps, directory, options, settings["wandb"])
+    return Chain([judge, head], feeds={"mask head": ("mask discriminator", "discriminator")})
+
+
+def auroc_table(auroc: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return what the discriminator tells apart on held-out frames, for people."""
+    shown = Table("domain", "records", "trusted or machine", "correct or faulty, of the machine's", title="AUROC")
+    for domain, measured in auroc.items():
+        numbers = ("" if measured[name] is None else f"{measured[name]:.3f}" for name in ("tiers", "faults"))
+        shown.add_row(domain, str(measured["records"]), *numbers)
+    return shown
 
 
 def table(measured: list[Measured]) -> Table:

@@ -33,11 +33,25 @@ class LanguageTokens(_OnDevice):
 
 
 @dataclass(frozen=True)
+class Sentences:
+    """B sentences as they are, for modules that bring a language model of their own."""
+
+    texts: tuple[str, ...]
+
+    def to(self, device: torch.device | str) -> Self:
+        del device  # words live nowhere
+        return self
+
+    def __getitem__(self, index: Tensor) -> Sentences:
+        return Sentences(texts=tuple(self.texts[k] for k in index.tolist()))
+
+
+@dataclass(frozen=True)
 class MaskBatch(_OnDevice):
     """One training batch of the mask head. `labels` hold a robot.types.Label per pixel; `presence` is (target, destination)."""
 
     frames: UInt8[Tensor, "b 3 h w"]
-    language: LanguageTokens
+    language: LanguageTokens | Sentences
     labels: UInt8[Tensor, "b h w"]
     presence: Float[Tensor, "b 2"]
 

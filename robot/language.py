@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from robot.batch import LANGUAGE_DIM, LanguageTokens
+from robot.batch import LANGUAGE_DIM, LanguageTokens, Sentences
 from robot.types import InputError
 
 MAX_TOKENS = 24
@@ -53,6 +53,22 @@ def load_hashed(*, max_tokens: int) -> Embed:
     return embed
 
 
+def _check(sentences: Sequence[str]) -> None:
+    if isinstance(sentences, str):
+        raise InputError(f"got the string {sentences!r}, expected a list of sentences, wrap it: encode([text])")
+    if blank := [index for index, text in enumerate(sentences) if not text.strip()]:
+        raise InputError(f"got an empty sentence at index {blank[0]}, expected words, give the goal a text")
+
+
+class RawSentences:
+    """Stands in for a LanguageEncoder where a module reads raw sentences: hands them on as they are."""
+
+    def encode(self, sentences: Sequence[str]) -> Sentences:
+        """Return the sentences. InputError on a blank one."""
+        _check(sentences)
+        return Sentences(texts=tuple(sentences))
+
+
 class LanguageEncoder:
     """Encode sentences to LanguageTokens, padded to `max_tokens`; the last `cache_size` sentences are remembered.
 
@@ -81,10 +97,7 @@ class LanguageEncoder:
 
     def encode(self, sentences: Sequence[str]) -> LanguageTokens:
         """Return tokens (B, max_tokens, 384) of B sentences, zero where `valid` is False. InputError on a blank sentence."""
-        if isinstance(sentences, str):
-            raise InputError(f"got the string {sentences!r}, expected a list of sentences, wrap it: encode([text])")
-        if blank := [index for index, text in enumerate(sentences) if not text.strip()]:
-            raise InputError(f"got an empty sentence at index {blank[0]}, expected words, give the goal a text")
+        _check(sentences)
         with self._lock:
             found = self._look_up(sentences)
             self._forget_oldest()

@@ -14,13 +14,17 @@ from omegaconf import DictConfig, OmegaConf
 from robot.envs.registry import TASKS, check_scene
 from robot.envs.robosuite import RobosuiteEnv
 from robot.perception.augment import CompositeAugment, Photometric
+from robot.perception.discriminator import MaskDiscriminator
+from robot.perception.ivm.pretrained import pretrained_discriminator, pretrained_ivm
 from robot.perception.mask_head import MaskHead
 from robot.pipeline.collect import check_mask_scenes, collect_demonstrations, collect_mask_frames
 from robot.pipeline.evaluate import evaluate
-from robot.pipeline.loading import SOURCES, make_deployment
+from robot.pipeline.loading import DISCRIMINATORS, HEADS, SOURCES, make_deployment, split_kind
 from robot.pipeline.mask_quality import measure_masks
+from robot.pipeline.mask_tiers import check_weighting
 from robot.train.loop import train
 
+FROM_THE_STAGE = {"module", "batches", "generator", "checkpoint_dir", "log"}
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
@@ -47,16 +51,32 @@ def parameters(function: Callable) -> set[str]:
 
 @pytest.mark.parametrize("name", options("mask_head"))
 def test_mask_head_keys_build_a_head(name):
-    values = group("mask_head", name)
-    assert set(values) <= parameters(MaskHead)
-    MaskHead(**values)
+    kind, values = split_kind(group("mask_head", name), HEADS)
+    if kind == "mask_head":
+        assert set(values) <= parameters(MaskHead)
+        MaskHead(**values)
+    else:
+        assert set(values) == parameters(pretrained_ivm)  # building it takes weights: tests/perception/ivm
+
+
+@pytest.mark.parametrize("name", options("weighting"))
+def test_weighting_keys_are_what_its_stages_take(name):
+    values = group("weighting", name)
+    check_weighting(values)
+    kind = values.pop("kind")
+    shares = {"trusted_share", "fault_share"} if kind != "none" else set()
+    assert set(values) == shares | ({"discriminator", "training"} if kind == "dwsl" else set())
+    if kind == "dwsl":
+        kind, options_ = split_kind(values["discriminator"], DISCRIMINATORS)
+        builder = {"mask_discriminator": MaskDiscriminator, "ivm_discriminator": pretrained_discriminator}[kind]
+        assert set(options_) == parameters(builder)
+        assert set(values["training"]) | {"device", "log_every"} == parameters(train) - FROM_THE_STAGE
 
 
 @pytest.mark.parametrize("name", options("mask_training"))
 def test_mask_training_keys_are_parameters_of_the_loop(name):
     left_to_the_loop = {"device", "log_every"}
-    from_the_stage = {"module", "batches", "generator", "checkpoint_dir", "log"}
-    assert set(group("mask_training", name)) | left_to_the_loop == parameters(train) - from_the_stage
+    assert set(group("mask_training", name)) | left_to_the_loop == parameters(train) - FROM_THE_STAGE
 
 
 @pytest.mark.parametrize("name", options("data"))

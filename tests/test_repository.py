@@ -54,7 +54,8 @@ def test_no_module_is_named_after_nothing():
 
 def test_every_third_party_import_is_declared():
     distributions = packages_distributions()
-    declared = {canonicalize_name(requirement.name) for requirement in REQUIREMENTS[: len(PROJECT["dependencies"])]}
+    lines = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["ivm"]
+    declared = {canonicalize_name(Requirement(line).name) for line in lines}
     own = {*PACKAGES, *sys.stdlib_module_names, "__future__"}
     installed = {
         name: distributions[name] for path in sources(*PACKAGES) for name in imported(path) - own if name in distributions

@@ -15,7 +15,7 @@ import pyarrow as pa
 import torch
 from jaxtyping import Bool, Int, UInt8
 
-from robot.batch import LanguageTokens, MaskBatch
+from robot.batch import LanguageTokens, MaskBatch, Sentences
 from robot.data import png
 from robot.data.atomic import remove_stale
 from robot.data.parquet import explaining, read_table, write_table
@@ -69,6 +69,13 @@ class MaskFrames:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def cameras_per_look(self) -> int:
+        """How many cameras lie side by side in every look; 1 where they do not."""
+        count = len(set(self.cameras))
+        looks = [self.cameras[k : k + count] for k in range(0, len(self.cameras), count)]
+        return count if all(look == self.cameras[:count] for look in looks) else 1
+
     def select(self, indices: Int[np.ndarray, " b"]) -> MaskFrames:
         """Return some of the records; images and goals are shared with this object."""
         return replace(
@@ -82,8 +89,8 @@ class MaskFrames:
             seeds=self.seeds[indices],
         )
 
-    def batch(self, indices: Int[np.ndarray, " b"], *, language: LanguageTokens) -> MaskBatch:
-        """Return frames as a training batch; row g of `language` holds the tokens of `goals[g]`."""
+    def batch(self, indices: Int[np.ndarray, " b"], *, language: LanguageTokens | Sentences) -> MaskBatch:
+        """Return frames as a training batch; row g of `language` holds the words of `goals[g]`."""
         return MaskBatch(
             frames=torch.from_numpy(self.images[self.image_ids[indices]]).permute(0, 3, 1, 2).contiguous(),
             language=language[torch.from_numpy(self.goal_ids[indices])],

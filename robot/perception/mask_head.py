@@ -30,11 +30,31 @@ class MaskOutput:
     predicted_iou: Float[Tensor, " b"]
 
 
-class MaskHead(nn.Module):
-    """IVM's mask decoder without its 7B language model: about a million parameters, a few ms a frame on a CPU core."""
+class Head(nn.Module):
+    """What every mask head is: `head(frames, language) -> MaskOutput`, `loss(batch) -> (B,)`, calibrated presence."""
 
     presence_temperature: Tensor
     presence_bias: Tensor
+    reads_sentences = False  # True: `language` are Sentences; False: LanguageTokens
+    cameras = 1  # looked through at once
+    looks_at_once = 32  # that one call without gradients should be asked about: bounds memory
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("presence_temperature", torch.ones(2))  # set by robot.perception.calibrate
+        self.register_buffer("presence_bias", torch.zeros(2))
+
+    @property
+    def frames_at_once(self) -> int:
+        return self.looks_at_once * self.cameras
+
+    def presence_probability(self, presence_logits: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
+        """Apply the stored calibration: sigmoid(logit / temperature + bias)."""
+        return torch.sigmoid(presence_logits / self.presence_temperature + self.presence_bias)
+
+
+class MaskHead(Head):
+    """IVM's mask decoder without its 7B language model: about a million parameters, a few ms a frame on a CPU core."""
 
     def __init__(
         self,
@@ -75,8 +95,6 @@ class MaskHead(nn.Module):
         )
         self.presence = nn.Linear(dim, 1)
         self.iou = nn.Linear(dim, 1)
-        self.register_buffer("presence_temperature", torch.ones(2))  # set by robot.perception.calibrate
-        self.register_buffer("presence_bias", torch.zeros(2))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, frames: Shaped[Tensor, "b _ _ _"], language: LanguageTokens) -> MaskOutput:
@@ -102,13 +120,10 @@ class MaskHead(nn.Module):
             predicted_iou=self.iou(tokens[:, 0]).squeeze(-1).float().sigmoid(),
         )
 
-    def presence_probability(self, presence_logits: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
-        """Apply the stored calibration: sigmoid(logit / temperature + bias)."""
-        return torch.sigmoid(presence_logits / self.presence_temperature + self.presence_bias)
-
     def loss(self, batch: MaskBatch, generator: torch.Generator | None = None) -> Float[Tensor, " b"]:
         """Per-sample loss; `generator` is part of every module's signature here and unused."""
         del generator
+        assert isinstance(batch.language, LanguageTokens)
         output = self(batch.frames, batch.language)
         truth = mask_from_labels(batch.labels)
         presence = F.binary_cross_entropy_with_logits(output.presence_logits, batch.presence, reduction="none").mean(dim=1)

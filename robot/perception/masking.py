@@ -42,20 +42,30 @@ def keep(probability: Float[Tensor, "b 3 h w"], *, threshold: float, dilation: i
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """How a mask is applied to a frame. `threshold` on the probability, `dilation` in pixels of the full frame."""
+    """How a mask is applied to a frame: threshold the probability, dilate, soften the edge (the order of IVM's deployment).
+
+    `dilation` is in pixels of the full frame, `dilation_share` in shares of its height, on top; the kernel is a square of
+    2 * radius + 1 pixels. `edge_sigma` is the Gaussian that blurs the mask's edge, in pixels; 0 leaves it hard.
+    IVM: dilation_share .05 and a soft edge.
+    """
 
     threshold: float = 0.5
     dilation: int = 0
+    dilation_share: float = 0.0
+    edge_sigma: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold < 1 or self.dilation < 0:
+        if not 0 <= self.threshold < 1 or self.dilation < 0 or not 0 <= self.dilation_share < 0.5 or self.edge_sigma < 0:
             raise InputError(
-                f"got threshold {self.threshold} and dilation {self.dilation}, expected 0 <= threshold < 1 and dilation >= 0"
+                f"got threshold {self.threshold}, dilation {self.dilation}, dilation_share {self.dilation_share}, edge_sigma "
+                f"{self.edge_sigma}, expected 0 <= threshold < 1, 0 <= dilation_share < 0.5, dilation and edge_sigma >= 0"
             )
 
     def coverage(self, probability: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """Return which pixels show target, destination and gripper: 0 or 1, at most one role a pixel."""
-        return keep(probability, threshold=self.threshold, dilation=self.dilation)
+        """Return how far each pixel shows target, destination and gripper; the roles of a pixel sum to at most 1."""
+        radius = self.dilation + int(self.dilation_share * probability.shape[-2])
+        hard = keep(probability, threshold=self.threshold, dilation=radius)
+        return gaussian_blur(hard, sigma=self.edge_sigma) if self.edge_sigma else hard
 
     def show(self, rgb: Float[Tensor, "b 3 h w"], kept: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Hide what is not kept."""
@@ -107,6 +117,14 @@ class Crop(Overlay):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CropBox(Overlay):
+    """Overlay, then zoom to the box around the mask, stretched to the picture (IVM's overlay + crop)."""
+
+    def window(self, kept: Tensor) -> Tensor:
+        return box_around(kept)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Channel(Deployment):
     """Hide nothing: the policy gets the frame, and the masks as channels."""
 
@@ -143,7 +161,7 @@ def compose(
         )
     rgb = rgb.to(mask.dtype) / 255
     coverage = deployment.coverage(mask)
-    kept = coverage.amax(dim=1, keepdim=True)
+    kept = coverage.sum(dim=1, keepdim=True).clamp_(max=1)  # soft edges of two roles add up
     composite = torch.cat([deployment.show(rgb, kept), coverage], dim=1)
     return area_resize(composite, size=size, window=deployment.window(kept))
 
@@ -195,6 +213,15 @@ def square_around(kept: Float[Tensor, "b 1 h w"], *, margin: float) -> Float[Ten
     square = torch.stack([left, top, left + side, top + side], dim=1)
     whole = square.new_tensor([0, 0, width, height]).expand_as(square)
     return torch.where(side[:, None] > 0, square, whole)
+
+
+def box_around(kept: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 4"]:
+    """Return the box (x0, y0, x1, y1) of all pixels above 0, maxima exclusive; an empty mask gets the frame."""
+    height, width = kept.shape[-2:]
+    x0, x1 = _extent(kept.amax(dim=(1, 2)))
+    y0, y1 = _extent(kept.amax(dim=(1, 3)))
+    box = torch.stack([x0, y0, x1, y1], dim=1)
+    return torch.where((x1 > x0)[:, None], box, box.new_tensor([0, 0, width, height]).expand_as(box))
 
 
 def _extent(line: Float[Tensor, "b n"]) -> tuple[Tensor, Tensor]:

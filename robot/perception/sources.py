@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from robot.language import LanguageEncoder
-from robot.perception.mask_head import MaskHead
+from robot.language import LanguageEncoder, RawSentences
+from robot.perception.mask_head import Head
 from robot.perception.masking import mask_from_labels
 from robot.perception.presence import status_of
 from robot.types import Frame, Goal, InputError, Mask, MaskStatus
@@ -33,15 +33,15 @@ def stack_frames(frames: Sequence[Frame]) -> UInt8[np.ndarray, "n h w 3"]:
 
 
 class LearnedMasks:
-    """Ask a MaskHead, which wants the frames of all its cameras, in the order of its training.
+    """Ask a mask head, which wants the frames of all its cameras, in the order of its training.
 
     `bfloat16` halves the time on processors that have it.
     """
 
     def __init__(
         self,
-        head: MaskHead,
-        language: LanguageEncoder,
+        head: Head,
+        language: LanguageEncoder | RawSentences,
         *,
         found_above: float = 0.8,
         absent_below: float = 0.5,

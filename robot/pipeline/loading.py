@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from torch import nn
 from robot.agent import Agent
 from robot.envs.env import action_space
 from robot.envs.robosuite import MAX_DELTA_M, MAX_DELTA_RAD, RobosuiteEnv
-from robot.language import LanguageEncoder
-from robot.perception.mask_head import MaskHead
-from robot.perception.masking import Blur, Channel, Crop, Deployment, Greyscale, Overlay, Unmasked
+from robot.language import LanguageEncoder, RawSentences
+from robot.perception.discriminator import Discriminator, MaskDiscriminator
+from robot.perception.mask_head import Head, MaskHead
+from robot.perception.masking import Blur, Channel, Crop, CropBox, Deployment, Greyscale, Overlay, Unmasked
 from robot.perception.sources import CachedMasks, LearnedMasks, MaskSource, NoMask, OracleMasks
 from robot.policy import POLICIES
 from robot.train.checkpoint import describe_action_space, load, read_header
@@ -27,6 +28,7 @@ DEPLOYMENTS: dict[str, type[Deployment]] = {
     "blur": Blur,
     "greyscale": Greyscale,
     "crop": Crop,
+    "crop_box": CropBox,
     "channel": Channel,
     "none": Unmasked,
 }
@@ -52,11 +54,62 @@ def robosuite_action_space(*, control_dt_s: float) -> dict[str, Any]:
     return describe_action_space(low=space.low.tolist(), high=space.high.tolist(), control_dt_s=control_dt_s)
 
 
-def load_head(path: Path) -> MaskHead:
+def _ivm(**options: Any) -> nn.Module:
+    from robot.perception.ivm.pretrained import pretrained_ivm  # transformers' models take seconds to import
+
+    return pretrained_ivm(**options)
+
+
+def _ivm_discriminator(**options: Any) -> nn.Module:
+    from robot.perception.ivm.pretrained import pretrained_discriminator
+
+    return pretrained_discriminator(**options)
+
+
+HEADS: dict[str, Callable[..., nn.Module]] = {"mask_head": MaskHead, "ivm_sam_llava": _ivm}
+DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
+    "mask_discriminator": MaskDiscriminator,
+    "ivm_discriminator": _ivm_discriminator,
+}
+
+
+def split_kind(options: Mapping[str, Any], builders: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return which builder a config asks for (`kind`, the first where it does not say) and that builder's arguments."""
+    rest = dict(options)
+    kind = rest.pop("kind", next(iter(builders)))
+    if kind not in builders:
+        raise InputError(f"got kind {kind!r}, expected one of {', '.join(builders)}; correct `kind` in the config")
+    return kind, rest
+
+
+def check_weights_of(options: Mapping[str, Any], builders: Mapping[str, Any]) -> None:
+    """Raise InputError where a head or discriminator is of no known kind, or its pretrained weights cannot be had."""
+    split_kind(options, builders)
+    if "llava" in options:
+        from robot.perception.ivm.pretrained import check_weights
+
+        check_weights(llava=options["llava"], sam=options.get("sam"))
+
+
+def load_head(path: Path) -> Head:
     """Return the mask head of a checkpoint."""
-    head = load(path, {"mask_head": MaskHead})
-    assert isinstance(head, MaskHead)
+    head = load(path, HEADS)
+    assert isinstance(head, Head)
     return head
+
+
+def load_discriminator(path: Path) -> Discriminator:
+    """Return the discriminator of a checkpoint."""
+    judge = load(path, DISCRIMINATORS)
+    assert isinstance(judge, Discriminator)
+    return judge
+
+
+def words_for(module: Head | Discriminator, language: LanguageEncoder | None = None) -> LanguageEncoder | RawSentences:
+    """Return what turns goals into what the module reads; `language` where that is tokens and an encoder is there already."""
+    if module.reads_sentences:
+        return RawSentences()
+    return LanguageEncoder() if language is None else language
 
 
 def resolve_checkpoint(name: str | Path) -> Path:
@@ -93,7 +146,8 @@ def make_source(name: str, *, head: Path | None, language: LanguageEncoder, env:
         raise InputError(
             "got perception learned without a mask head; pass mask_head=<checkpoint> (launch/train_mask.py makes one)"
         )
-    return LearnedMasks(load_head(head), language, bfloat16=has_bf16(torch.device("cpu")))
+    loaded = load_head(head)
+    return LearnedMasks(loaded, words_for(loaded, language), bfloat16=has_bf16(torch.device("cpu")))
 
 
 def make_agent(

@@ -10,20 +10,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robot.batch import LanguageTokens, MaskBatch
+from robot.batch import LanguageTokens, MaskBatch, Sentences
 from robot.data.mask_frames import MaskFrames, MaskFrameStore
-from robot.language import LanguageEncoder
+from robot.language import LanguageEncoder, RawSentences
 from robot.perception.augment import MaskAugment
-from robot.perception.mask_head import MaskHead
+from robot.perception.dwsl_masks import clipped_weights
+from robot.perception.mask_head import Head
 from robot.perception.masking import mask_from_labels
 from robot.perception.metrics import auroc, iou
 from robot.perception.presence import calibrate
+from robot.pipeline.loading import HEADS, load_discriminator, split_kind, words_for
+from robot.pipeline.mask_discriminator import score, trusted_part
+from robot.pipeline.mask_shards import HELD_OUT_SHARDS, split_shards
+from robot.pipeline.mask_tiers import check_weighting, make_tiers
 from robot.train.checkpoint import save
+from robot.train.device import pick_device
 from robot.train.loop import Log, train
 from robot.types import InputError
 
-HELD_OUT_SHARDS = 2  # the last ones: calibration and the numbers in the log
-EVALUATION_BATCH = 32  # looks
+__all__ = ["HELD_OUT_SHARDS", "calibrate_head", "mask_batches", "predict", "train_mask_head"]
 
 
 def train_mask_head(
@@ -34,69 +39,106 @@ def train_mask_head(
     training: Mapping[str, Any],
     batch_size: int,
     seed: int,
+    weighting: Mapping[str, Any] | None = None,
+    discriminator: Path | None = None,
     log: Log | None = None,
 ) -> Path:
-    """Train a head on the shards of `frames`, but the held-out ones; return the checkpoint. Resumes; done is done."""
+    """Train a head on the shards of `frames`, but the held-out ones; return the checkpoint. Resumes; done is done.
+
+    Without `weighting` every label is the simulator's. With one, a share of them is a machine's, and some of these are wrong:
+    "uniform" learns from all alike, "trusted_only" from the trusted, "dwsl" weighs each by the `discriminator` of stage I.
+    """
     file = directory / "model.safetensors"
     if file.is_file():
         return file
     store = MaskFrameStore(frames)
-    shards = store.shards()
-    held_out = shards[-HELD_OUT_SHARDS:] if len(shards) > HELD_OUT_SHARDS else shards
-    learned = store.load(shards=[s for s in shards if s not in held_out] or shards)
-    language = LanguageEncoder()
+    shards, held_out = split_shards(store)
+    learned, judged = weighted_frames(store.load(shards=shards), weighting, discriminator=discriminator, seed=seed)
+    kind, options = split_kind(head, HEADS)
     torch.manual_seed(seed)
-    module = MaskHead(**head)
+    module = HEADS[kind](**options)
+    assert isinstance(module, Head)
+    language = words_for(module)
     average = train(
         module,
-        mask_batches(learned, language=language, cameras=module.cameras, batch_size=batch_size, seed=seed),
+        mask_batches(learned, language=language, cameras=module.cameras, batch_size=batch_size, seed=seed, judged=judged),
         checkpoint_dir=directory / "training",
         generator=torch.Generator().manual_seed(seed),
         log=log,
         **training,
     )
-    assert isinstance(average, MaskHead)
-    average = average.cpu()
+    assert isinstance(average, Head)
     measured = calibrate_head(average, store.load(shards=held_out), language=language)
-    return save(directory, average, kind="mask_head", config=dict(head), metadata={"seed": seed, "held_out": measured})
+    metadata = {"seed": seed, "held_out": measured, "weighting": dict(weighting or {})}
+    return save(directory, average.cpu(), kind=kind, config=options, metadata=metadata)
+
+
+def weighted_frames(
+    frames: MaskFrames, weighting: Mapping[str, Any] | None, *, discriminator: Path | None, seed: int
+) -> tuple[MaskFrames, Tensor | None]:
+    """Return the records to learn from, and the discriminator's logit of each where the weighting asks for one.
+
+    The tiers are those that the discriminator was trained on: a function of frames, shares and seed.
+    """
+    kind = "none" if weighting is None else weighting["kind"]
+    if (kind == "dwsl") != (discriminator is not None):
+        raise InputError(
+            f"got weighting {kind} and discriminator {discriminator}, expected a discriminator's checkpoint with dwsl and with "
+            "nothing else; train_mask_discriminator makes one"
+        )
+    if weighting is None or kind == "none":
+        return frames, None
+    check_weighting(weighting)
+    tiers = make_tiers(frames, trusted_share=weighting["trusted_share"], fault_share=weighting["fault_share"], seed=seed)
+    if kind == "trusted_only":
+        return trusted_part(tiers), None
+    if discriminator is None:
+        return tiers.frames, None
+    judge = load_discriminator(discriminator).to(pick_device())
+    return tiers.frames, score(judge, tiers.frames, language=words_for(judge))
 
 
 def mask_batches(
-    frames: MaskFrames, *, language: LanguageEncoder, cameras: int, batch_size: int, seed: int
-) -> Callable[[int], Iterator[MaskBatch]]:
+    frames: MaskFrames,
+    *,
+    language: LanguageEncoder | RawSentences,
+    cameras: int,
+    batch_size: int,
+    seed: int,
+    judged: Tensor | None = None,
+) -> Callable[[int], Iterator[MaskBatch | tuple[MaskBatch, Tensor]]]:
     """Return batches of `batch_size` frames, whole looks, as a function of the first step.
 
-    The batch of a step depends on (seed, step) only.
+    The batch of a step depends on (seed, step) only. With `judged`, a discriminator's logit per record, batches come with their
+    weights.
     """
     tokens, augment = language.encode(list(frames.goals)), MaskAugment()
     looks = whole_looks(frames, cameras=cameras)
 
-    def batches(step: int) -> Iterator[MaskBatch]:
+    def batches(step: int) -> Iterator[MaskBatch | tuple[MaskBatch, Tensor]]:
         while True:
             rng = np.random.default_rng([seed, step])
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            drawn = looks[rng.integers(len(looks), size=max(1, batch_size // cameras))].ravel()
-            yield augment(frames.batch(drawn, language=tokens), generator)
+            chosen = looks[rng.integers(len(looks), size=max(1, batch_size // cameras))].ravel()
+            batch = augment(frames.batch(chosen, language=tokens), generator)
+            yield batch if judged is None else (batch, clipped_weights(judged[torch.from_numpy(chosen)]))
             step += 1
 
     return batches
 
 
 def whole_looks(frames: MaskFrames, *, cameras: int) -> np.ndarray:
-    """Return the records (L, cameras) of every look, or refuse frames whose cameras do not lie side by side."""
-    names = np.array(frames.cameras)
-    if cameras == 1:
-        return np.arange(len(frames))[:, None]
-    if len(names) % cameras or (names.reshape(-1, cameras) != names[:cameras]).any() or len(set(names[:cameras])) < cameras:
+    """Return the records (L, cameras) of every look, or refuse frames that were not seen by as many cameras."""
+    if cameras not in (1, frames.cameras_per_look):
         raise InputError(
-            f"got mask frames of {sorted(set(names))} for a head of {cameras} cameras, expected each of them in every look, "
-            "side by side; set mask_head.cameras or render the frames again"
+            f"got mask frames of {sorted(set(frames.cameras))} for a head of {cameras} cameras, expected each of them in every "
+            "look, side by side; set mask_head.cameras or render the frames again"
         )
     return np.arange(len(frames)).reshape(-1, cameras)
 
 
 @torch.inference_mode()
-def calibrate_head(head: MaskHead, frames: MaskFrames, *, language: LanguageEncoder) -> dict[str, float]:
+def calibrate_head(head: Head, frames: MaskFrames, *, language: LanguageEncoder | RawSentences) -> dict[str, float]:
     """Fit the head's presence calibration to held-out frames; return its mean target IoU and presence AUROC there."""
     tokens = language.encode(list(frames.goals))
     logits, ious = predict(head, frames, tokens=tokens)
@@ -110,15 +152,16 @@ def calibrate_head(head: MaskHead, frames: MaskFrames, *, language: LanguageEnco
 
 
 @torch.inference_mode()
-def predict(head: MaskHead, frames: MaskFrames, *, tokens: LanguageTokens) -> tuple[Tensor, Tensor]:
+def predict(head: Head, frames: MaskFrames, *, tokens: LanguageTokens | Sentences) -> tuple[Tensor, Tensor]:
     """Return presence logits (F, 2) and the IoU (F,) of the target's mask over all frames."""
     head.eval()
     whole_looks(frames, cameras=head.cameras)  # refuses what is none
-    size = EVALUATION_BATCH * head.cameras
+    device = head.presence_bias.device
     logits, ious = [], []
-    for start in range(0, len(frames), size):
-        batch = frames.batch(np.arange(start, min(start + size, len(frames))), language=tokens)
+    for start in range(0, len(frames), head.frames_at_once):
+        chosen = np.arange(start, min(start + head.frames_at_once, len(frames)))
+        batch = frames.batch(chosen, language=tokens).to(device)
         output = head(batch.frames, batch.language)
-        logits.append(output.presence_logits)
-        ious.append(iou(output.logits[:, 0].sigmoid(), mask_from_labels(batch.labels)[:, 0]))
+        logits.append(output.presence_logits.cpu())
+        ious.append(iou(output.logits[:, 0].sigmoid(), mask_from_labels(batch.labels)[:, 0]).cpu())
     return torch.cat(logits), torch.cat(ious)

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from robot.data.mask_frames import MaskFrames
-from robot.language import LanguageEncoder
-from robot.perception.mask_head import MaskHead
+from robot.language import LanguageEncoder, RawSentences
+from robot.perception.mask_head import Head
 from robot.pipeline.collect import collect_mask_frames
+from robot.pipeline.loading import words_for
 from robot.pipeline.mask import predict
 from robot.report.html import MaskQuality
 
@@ -32,7 +33,7 @@ class Measured:
 
 
 def measure_masks(
-    head: MaskHead,
+    head: Head,
     *,
     root: Path,
     tasks: Sequence[str],
@@ -60,14 +61,16 @@ def measure_masks(
         workers=workers,
         progress=progress,
     )
-    frames, language = store.load(), LanguageEncoder()
+    frames, language = store.load(), words_for(head)
     shown = np.array(frames.scenes)
     parts = {scene: frames.select(np.flatnonzero(shown == scene)) for scene in scenes}
     return [_measure(head, part, scene=scene, language=language, absent_below=absent_below) for scene, part in parts.items()]
 
 
 @torch.inference_mode()
-def _measure(head: MaskHead, frames: MaskFrames, *, scene: str, language: LanguageEncoder, absent_below: float) -> Measured:
+def _measure(
+    head: Head, frames: MaskFrames, *, scene: str, language: LanguageEncoder | RawSentences, absent_below: float
+) -> Measured:
     logits, ious = predict(head, frames, tokens=language.encode(list(frames.goals)))
     presence = head.presence_probability(logits)[:, 0].view(-1, CAMERAS).amax(dim=1)
     visible = torch.from_numpy(frames.presence[:, 0])

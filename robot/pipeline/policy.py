@@ -13,17 +13,15 @@ from torch import Tensor
 from robot.batch import PolicyBatch
 from robot.data.store import EpisodeStore
 from robot.data.windows import Windows, load_windows
-from robot.language import LanguageEncoder
+from robot.language import LanguageEncoder, RawSentences
 from robot.perception.augment import CompositeAugment, Photometric
-from robot.perception.mask_head import MaskHead
+from robot.perception.mask_head import Head
 from robot.perception.masking import Deployment, compose, mask_from_labels, to_uint8
-from robot.pipeline.loading import load_head, make_deployment, robosuite_action_space
+from robot.pipeline.loading import load_head, make_deployment, robosuite_action_space, words_for
 from robot.policy import POLICIES
 from robot.train.checkpoint import save
 from robot.train.loop import Log, train
 from robot.types import Goal, InputError
-
-HEAD_BATCH = 32  # looks
 
 
 def train_policy(
@@ -96,7 +94,8 @@ def make_look(masks: str, *, head: Path | None, language: LanguageEncoder) -> Lo
     if masks == "learned":
         if head is None:
             raise InputError("got masks learned without a mask head; pass mask_head=<checkpoint> or masks=oracle")
-        return _LearnedLook(load_head(head), language)
+        loaded = load_head(head)
+        return _LearnedLook(loaded, words_for(loaded, language))
     if masks == "oracle":
         return _labels_look
     if masks == "none":
@@ -111,14 +110,14 @@ def _labels_look(frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> T
 
 
 class _LearnedLook:
-    def __init__(self, head: MaskHead, language: LanguageEncoder) -> None:
+    def __init__(self, head: Head, language: LanguageEncoder | RawSentences) -> None:
         self._head, self._language = head, language
 
     @torch.inference_mode()
     def __call__(self, frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> Tensor:
         planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
         parts = []
-        for chunk in planes.split(HEAD_BATCH * self._head.cameras):
+        for chunk in planes.split(self._head.frames_at_once):
             words = self._language.encode([goal.text] * len(chunk))
             with torch.autocast("cpu", torch.bfloat16):
                 parts.append(self._head(chunk, words).logits.float().sigmoid())
@@ -171,7 +170,7 @@ def _joined(parts: Sequence[Windows], language: LanguageEncoder) -> Windows:
 def make_augment(options: Mapping[str, Any], *, deployment: str) -> CompositeAugment:
     """Return the augmentation; what restores the fill does so only for deployments that fill."""
     rest = {k: v for k, v in options.items() if k != "jitter"}
-    fills = deployment in ("overlay", "crop")
+    fills = deployment in ("overlay", "crop", "crop_box")
     if not fills:
         rest["ring"] = 0.0  # a ring around the mask is drawn where the rest is painted over
     jitter = Photometric(**options["jitter"]) if options.get("jitter") else None

@@ -22,6 +22,7 @@ def decay_at(step: int, decay: float) -> float:
 def update_average(average: nn.Module, module: nn.Module, *, decay: float) -> None:
     """Set average = decay * average + (1 - decay) * module for parameters, and copy the buffers."""
     for kept, current in zip(average.parameters(), module.parameters(), strict=True):
-        kept.lerp_(current, 1 - decay)
+        if kept is not current:  # frozen weights may be shared by both
+            kept.lerp_(current, 1 - decay)
     for kept, current in zip(average.buffers(), module.buffers(), strict=True):
         kept.copy_(current)

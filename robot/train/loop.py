@@ -103,10 +103,14 @@ def _next_batch(stream: Iterator[Any], step: int) -> tuple[Any, Tensor | None]:
     return item if isinstance(item, tuple) else (item, None)
 
 
-def weighted_mean(per_sample: Float[Tensor, " b"], weights: Float[Tensor, " b"] | None) -> Float[Tensor, ""]:
-    """Return the mean loss with weights scaled to mean 1; weights that are all 0 give 0."""
+def weighted_mean(per_sample: Tensor, weights: Tensor | None) -> Float[Tensor, ""]:
+    """Return the mean loss with weights scaled to mean 1, both (B,) or InputError; weights that are all 0 give 0."""
     if weights is None:
         return per_sample.mean()
+    if per_sample.ndim != 1 or weights.shape != per_sample.shape:  # (B, 1) would broadcast to (B, B) and weigh nothing
+        raise InputError(
+            f"got weights {tuple(weights.shape)} for losses {tuple(per_sample.shape)}, expected both (B,): one a sample"
+        )
     return (per_sample * weights).sum() / weights.sum().clamp(min=1e-8)
 
 

@@ -6,10 +6,12 @@ from robot.perception.masking import (
     Blur,
     Channel,
     Crop,
+    CropBox,
     Greyscale,
     Overlay,
     Unmasked,
     area_resize,
+    box_around,
     compose,
     from_uint8,
     gaussian_blur,
@@ -166,3 +168,48 @@ def test_mask_of_another_size_is_refused():
 def test_threshold_of_one_is_refused():
     with pytest.raises(InputError, match="threshold"):
         Overlay(threshold=1.0)
+
+
+def test_dilation_share_is_of_the_frames_height():
+    mask = torch.zeros(1, 3, 40, 40)
+    mask[0, 0, 20, 20] = 1
+    # kernel 2 * int(.05 * 40) + 1 = 5
+    assert Overlay(dilation_share=0.05).coverage(mask)[0, 0].sum() == 25
+
+
+def test_soft_edge_blends_frame_and_fill():
+    deployment = Overlay(fill=0.0, edge_sigma=1.0)
+    coverage = deployment.coverage(corner_mask(8))
+    rgb = compose(white(8), corner_mask(8), deployment=deployment, size=8)[0, :3]
+    assert 0.4 < coverage[0, 0, 0, 3] < 1 and 0 < coverage[0, 0, 0, 4] < 0.5
+    torch.testing.assert_close(rgb[0], coverage[0, 0])
+
+
+def test_soft_edges_of_two_roles_leave_no_seam_between_them():
+    mask = torch.zeros(1, 3, 8, 8)
+    mask[0, 0, :, :4], mask[0, 1, :, 4:] = 1, 1
+    rgb = compose(white(8), mask, deployment=Overlay(fill=0.0, edge_sigma=1.0), size=8)[0, :3]
+    torch.testing.assert_close(rgb, torch.ones(3, 8, 8))
+
+
+def test_crop_box_zooms_to_the_box_and_not_to_a_square():
+    mask = torch.zeros(1, 3, 8, 8)
+    mask[0, 0, 2:4, 1:7] = 1
+    assert box_around(mask[:, :1]).tolist() == [[1, 2, 7, 4]]
+    assert compose(white(8), mask, deployment=CropBox(), size=8)[0, 3].eq(1).all()
+
+
+def test_box_of_an_empty_mask_is_the_whole_frame():
+    assert box_around(torch.zeros(1, 1, 6, 8)).tolist() == [[0, 0, 8, 6]]
+
+
+@pytest.mark.parametrize("deployment", [Overlay(), Crop(), CropBox(), CropBox(edge_sigma=2.0, dilation_share=0.05)])
+def test_a_missing_target_never_shows_the_frame(deployment):
+    composite = compose(white(8), torch.zeros(1, 3, 8, 8), deployment=deployment, size=8)
+    assert composite[:, :3].eq(0.5).all() and composite[:, 3:].eq(0).all()
+
+
+@pytest.mark.parametrize("bad", [{"dilation_share": 0.5}, {"edge_sigma": -1.0}])
+def test_impossible_softening_is_refused(bad):
+    with pytest.raises(InputError, match="dilation_share"):
+        Overlay(**bad)

@@ -111,3 +111,13 @@ def test_cameras_of_different_sizes_are_refused():
 def test_presence_thresholds_out_of_order_are_refused(above, below):
     with pytest.raises(InputError, match="found_above"):
         LearnedMasks(MaskHead(), LanguageEncoder.hashed(), found_above=above, absent_below=below)
+
+
+def test_a_missing_target_is_absent_and_does_not_cover_the_frame():
+    head = MaskHead()
+    head.presence_bias.fill_(-50)
+    with torch.no_grad():
+        head.decoder.hyper[-1].bias.fill_(-50)  # type: ignore[union-attr]
+    mask = LearnedMasks(head, LanguageEncoder.hashed())(frames(), GOAL)
+    assert mask.status == (MaskStatus.ABSENT, MaskStatus.ABSENT)
+    assert Overlay().coverage(torch.from_numpy(mask.probability)).mean() < 0.5

@@ -1,0 +1,93 @@
+"""Can the instruction be followed, given only what this mask leaves visible? Judges (frame, instruction, mask) triples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Shaped, UInt8
+from torch import Tensor, nn
+
+from robot.batch import LANGUAGE_DIM, LanguageTokens, MaskBatch, Sentences
+from robot.perception.dwsl_masks import discriminator_loss
+from robot.perception.encoders import ImageEncoder, LanguagePool
+from robot.types import InputError, Label
+
+
+@dataclass(frozen=True)
+class JudgedBatch:
+    """As many trusted as machine-labelled records: what a discriminator learns to tell apart."""
+
+    trusted: MaskBatch
+    machine: MaskBatch
+
+    def to(self, device: torch.device | str) -> JudgedBatch:
+        return JudgedBatch(trusted=self.trusted.to(device), machine=self.machine.to(device))
+
+
+def visible_only(frames: Shaped[Tensor, "b _ _ _"], masks: Float[Tensor, "b h w"], *, fill: float) -> Shaped[Tensor, "b _ _ _"]:
+    """Return uint8 frames (B, 3, H, W) with everything outside the masks (B, H, W) painted `fill` in [0, 1].
+
+    The result is uint8: no gradient reaches whatever made the mask.
+    """
+    grey = torch.full_like(frames, round(255 * fill))
+    return torch.where((masks > 0.5)[:, None], frames, grey)
+
+
+def kept(labels: UInt8[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
+    """Return what a label map leaves visible: every role."""
+    return (labels != Label.BACKGROUND).float()
+
+
+class Discriminator(nn.Module):
+    """`judge(frames, language, masks) -> logits (B,)` that the mask is one to trust."""
+
+    reads_sentences = False  # True: `language` are Sentences; False: LanguageTokens
+    frames_at_once = 64
+
+    def forward(
+        self, frames: Shaped[Tensor, "b _ _ _"], language: LanguageTokens | Sentences, masks: Float[Tensor, "b h w"]
+    ) -> Float[Tensor, " b"]:
+        raise NotImplementedError
+
+    def loss(self, batch: JudgedBatch, generator: torch.Generator | None = None) -> Float[Tensor, " b"]:
+        """L_D per pair; `generator` is part of every module's signature here and unused."""
+        del generator
+        trusted, machine = (self(half.frames, half.language, kept(half.labels)) for half in (batch.trusted, batch.machine))
+        return discriminator_loss(trusted, machine)
+
+
+class MaskDiscriminator(Discriminator):
+    """The small one: the mask head's image encoder and word pool on the masked frame, pooled over the image, one logit."""
+
+    def __init__(
+        self,
+        *,
+        widths: Sequence[int],
+        blocks: Sequence[int],
+        dim: int,
+        queries: int,
+        max_tokens: int,
+        fill: float,
+    ) -> None:
+        super().__init__()
+        if len(widths) != 3 or len(blocks) != 3 or not 0 <= fill <= 1:
+            raise InputError(
+                f"got widths {list(widths)}, blocks {list(blocks)}, fill {fill}, expected three widths, three block counts "
+                "and a grey value in [0, 1]"
+            )
+        self.fill = fill
+        self.pool = LanguagePool(language_dim=LANGUAGE_DIM, dim=dim, queries=queries, max_tokens=max_tokens)
+        self.encoder = ImageEncoder(widths=widths, blocks=blocks, pooled_dim=queries * dim)
+        self.judge = nn.Sequential(nn.Linear(2 * widths[-1] + queries * dim, dim), nn.ReLU(), nn.Linear(dim, 1))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(
+        self, frames: Shaped[Tensor, "b _ _ _"], language: LanguageTokens, masks: Float[Tensor, "b h w"]
+    ) -> Float[Tensor, " b"]:
+        """Judge uint8 frames (B, 3, H, W), sides multiples of 16, for one sentence and one mask (B, H, W) each."""
+        _, pooled = self.pool(language.tokens, language.valid)
+        coarse = self.encoder(visible_only(frames, masks, fill=self.fill), pooled)[-1].relu()  # b c h/16 w/16
+        seen = torch.cat([coarse.mean(dim=(2, 3)), coarse.amax(dim=(2, 3)), pooled], dim=1)
+        return self.judge(seen)[:, 0].float()
