@@ -29,12 +29,12 @@ class Inpaint(Deployment):
     No plates at all means that no camera has one. `radius`: pixels around each hole that Telea's method looks at.
     """
 
-    plates: tuple[str, ...] = ()
+    plates: Sequence[str] = ()
     radius: float = 3.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "plates", tuple(self.plates))  # a list in YAML and JSON
+        object.__setattr__(self, "plates", tuple(self.plates))  # a list in YAML and JSON, which has no hash
         if self.radius <= 0:
             raise InputError(f"got radius {self.radius} for inpaint, expected pixels above 0; pass radius=3")
         for plate in filter(None, self.plates):
@@ -49,7 +49,7 @@ def inpaint(
     rgb: Float[Tensor, "b 3 h w"],
     kept: Float[Tensor, "b 1 h w"],
     *,
-    plates: Sequence[UInt8[np.ndarray, "h w 3"] | None],
+    plates: Sequence[UInt8[np.ndarray, "_ _ 3"] | None],
     radius: float,
 ) -> Float[Tensor, "b 3 h w"]:
     """Replace what is not kept. Frames are in camera order, camera fastest: frame i belongs to `plates[i % len(plates)]`."""
@@ -70,7 +70,7 @@ def read_plate(path: str) -> UInt8[np.ndarray, "h w 3"]:
     return np.ascontiguousarray(picture[..., ::-1])
 
 
-def _fitting(plate: UInt8[np.ndarray, "h w 3"], frame: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
+def _fitting(plate: UInt8[np.ndarray, "y x 3"], frame: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
     if plate.shape[:2] != tuple(frame.shape[-2:]):
         raise InputError(
             f"got a background plate of {plate.shape[:2]} for frames of {tuple(frame.shape[-2:])}, expected the same size; "

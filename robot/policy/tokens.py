@@ -1,7 +1,7 @@
 """Composites to features by a transformer over patches: a patch that the mask rejects never enters it.
 
-The other encoder computes on grey fill as long as on objects; here masking makes the policy faster, because at inference (a batch
-of one) the sequence is as long as the mask is large. In a batch, sequences are padded to the longest, and padding is no key of any
+The CNN computes on grey fill as long as on objects; here masking makes the policy faster, because at inference (a batch of one)
+the sequence is as long as the mask is large. In a batch, sequences are padded to the longest, and padding is no key of any
 attention. As the vision transformer (Dosovitskiy et al. 2021), its patches dropped by relevance instead of by chance.
 """
 
