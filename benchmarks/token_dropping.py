@@ -8,8 +8,8 @@ patches, with those that the mask keeps, and, for comparison, the CNN does. With
 patches, drawn at random, is kept.
 
 `p50_ms` and `p99_ms` of results.json are one look of two cameras with dropping; `ratio` is the median time with all patches
-over that with the kept ones, `ratio_to_cnn` that of the CNN over it; `cpu_ratio` is of processor time. `kept_share` is the share
-of patches that enter. The last line on stdout is the path of results.json.
+over that with the kept ones, `ratio_to_cnn` that of the CNN over it; `cpu_ratio` is of processor time. `kept_share` is the
+share of patches that enter. The last line on stdout is the path of results.json.
 """
 
 from __future__ import annotations

@@ -38,15 +38,15 @@ def check(config: Any, contenders: list[Contender], *, shared: Shared, head: Pat
         )
     for scene in {scene for recipe in recipes for scene in recipe.scenes}:
         check_scene(shared.task, scene)
-    for task in evaluation["tasks"]:
-        for scene in evaluation["scenes"]:
-            check_scene(task, scene)
     if not evaluation["tasks"] or not evaluation["scenes"]:
         raise InputError("got no task or no scene to evaluate, expected at least one of each; pass 'evaluation.scenes=[clean]'")
     if not set(evaluation["tasks"]) <= set(TABLETOP) and len(evaluation["tasks"]) > 1:
         raise InputError(
             f"got evaluation.tasks={evaluation['tasks']}, expected tabletop tasks where there are several; leave one"
         )
+    for task in evaluation["tasks"]:
+        for scene in evaluation["scenes"]:
+            check_scene(task, scene)
     if needs_frames(recipes, head=head):
         check_mask_scenes(shared.mask_frames["tasks"], shared.mask_frames["scenes"])
     for name in ("workers", "training_seeds"):

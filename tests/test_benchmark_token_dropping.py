@@ -14,7 +14,7 @@ from benchmarks import token_dropping
 
 @pytest.fixture
 def small(monkeypatch):
-    sizes = {"in_channels": 5, "image_size": 16, "width": 8, "layers": 1, "keypoints": 2}
+    sizes = {"in_channels": 5, "image_size": 16, "width": 8, "layers": 2, "keypoints": 2}
     monkeypatch.setattr(token_dropping, "default_sizes", lambda: sizes)
 
 

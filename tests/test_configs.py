@@ -134,8 +134,8 @@ def test_every_preset_compares_arms_in_scenes_that_exist(preset):
 def test_a_preset_leaves_what_the_main_job_trains_as_it_is(preset):
     """But for what it sets on purpose, so that policies and heads are shared."""
     config, main = composed("ablate", f"preset={preset}"), composed("train_policy")
-    same = ("augment", "mask_head", "mask_training", "mask_batch_size", "env", "perception", "seed")
-    assert {key: config[key] for key in same if key != "env"} == {key: main[key] for key in same if key != "env"}
+    same = ("augment", "mask_head", "mask_training", "mask_batch_size", "perception", "seed")
+    assert {key: config[key] for key in same} == {key: main[key] for key in same}
     assert {name: config["arms"][name] for name in main["arms"]} == main["arms"]
 
 

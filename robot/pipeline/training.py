@@ -227,9 +227,10 @@ def policy_stage(
         "control_dt_s": shared.control_dt_s,
     } | ({"backgrounds": frames} if recipe.pastes else {})
     identity = options | {"policy": {name: value for name, value in policy.items() if ADDED_LATER.get(name) != value}}
-    if recipe.perception == "learned" and isinstance(head, Stage):
+    head = head if recipe.perception == "learned" else None
+    if isinstance(head, Stage):
         identity |= {"head_options": head.options}
-    elif recipe.perception == "learned" and head is not None:
+    elif head is not None:
         identity |= {"head_sha256": file_digest(head)}
         options["head"] = head
     directory = shared.root / "models" / key(f"{shared.task}-{shared.kind}-{recipe.name}", identity)
