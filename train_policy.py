@@ -5,14 +5,9 @@ What is already there is reused, what was cut off goes on: run it again after a 
 
 from __future__ import annotations
 
-import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import hydra.utils
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -20,59 +15,34 @@ from launch.hydra_main import hydra_command
 from robot.command import run_directory, write_results
 from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
-from robot.pipeline.collect import check_mask_scenes, collect_demonstrations, collect_mask_frames, key
+from robot.pipeline.collect import check_mask_scenes
 from robot.pipeline.evaluate import Arm, Evaluated, evaluate
-from robot.pipeline.jobs import Chain, Stage, bar, bars, run_chains
-from robot.pipeline.loading import HEADS, SOURCES, check_weights_of, load_head, make_deployment
-from robot.pipeline.mask import train_mask_head
+from robot.pipeline.jobs import Watch, bar, bars, run_chains
+from robot.pipeline.loading import HEADS, check_weights_of, load_head
 from robot.pipeline.mask_quality import measure_masks
-from robot.pipeline.policy import make_augment, train_policy
 from robot.pipeline.report import report
-from robot.policy import POLICIES
+from robot.pipeline.training import HEAD, Shared, chains_of, collect, needs_frames, publish, recipes_of, shared_of
 from robot.report.html import MaskQuality
 from robot.report.statistics import cell_to_json, summarise, write_episodes
 from robot.report.table import success_table
-from robot.train.checkpoint import read_header
 from robot.types import InputError
 
 ABSENT_BELOW = 0.5  # presence below which the target counts as absent, as LearnedMasks has it
 
 
-class Watch:
-    """Seconds of every stage, for the report."""
-
-    def __init__(self) -> None:
-        self.stage_s: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        began = time.monotonic()
-        yield
-        self.stage_s[stage] = time.monotonic() - began
-
-
-def check(config: Any) -> None:
+def check(config: Any, *, shared: Shared) -> None:
     """Refuse what cannot work before anything long starts."""
     require_gl()
-    for scene in {*config["evaluation"]["scenes"], *(s for arm in config["arms"].values() for s in arm["scenes"])}:
-        check_scene(config["task"], scene)
-    if any(arm["perception"] == "learned" for arm in config["arms"].values()):
-        check_weights_of(config["mask_head"], HEADS)
-        check_mask_scenes(config["data"]["mask_frames"]["tasks"], config["data"]["mask_frames"]["scenes"])
-        if config["task"] in TABLETOP:
-            check_mask_scenes([config["task"]], config["evaluation"]["mask_scenes"])
-    for name, arm in config["arms"].items():
-        if arm["perception"] not in SOURCES:
-            raise InputError(f"got arms.{name}.perception={arm['perception']}, expected one of {', '.join(SOURCES)}")
-        make_deployment(**deployment_of(arm, config))
-        make_augment(config["augment"], deployment=deployment_of(arm, config)["name"])
-    if config["workers"] < 1:
-        raise InputError(f"got workers={config['workers']}, expected at least 1")
-
-
-def deployment_of(arm: Any, config: Any) -> dict[str, Any]:
-    """Return how an arm's masks are applied: the perception's deployment, or none."""
-    return {"name": "none"} if arm["perception"] == "none" else dict(config["perception"]["deployment"])
+    recipes, evaluation = recipes_of(config), config["evaluation"]
+    for scene in {*evaluation["scenes"], *(s for recipe in recipes for s in recipe.scenes)}:
+        check_scene(shared.task, scene)
+    if needs_frames(recipes):
+        check_weights_of(shared.mask_head, HEADS)
+        check_mask_scenes(shared.mask_frames["tasks"], shared.mask_frames["scenes"])
+        if shared.task in TABLETOP:
+            check_mask_scenes([shared.task], evaluation["mask_scenes"])
+    if shared.workers < 1:
+        raise InputError(f"got workers={shared.workers}, expected at least 1")
 
 
 def arms_of(config: Any) -> dict[str, Any]:
@@ -87,119 +57,19 @@ def arms_of(config: Any) -> dict[str, Any]:
     return arms
 
 
-def collect(config: Any, *, root: Path) -> tuple[dict[str, Path], Path | None]:
-    """Return the demonstrations of every training scene, and the mask frames where a head will be trained."""
-    data, arms = config["data"], config["arms"].values()
-    share = lambda arm: data["episodes"] // len(arm["scenes"])  # noqa: E731
-    scenes = dict.fromkeys(scene for arm in arms for scene in arm["scenes"])
-    needed = {scene: max(share(arm) for arm in arms if scene in arm["scenes"]) for scene in scenes}
-    with bars() as progress:
-        tasks = {what: progress.add_task(f"collect {what}", total=None, text="") for what in needed}
-        stores = {
-            scene: collect_demonstrations(
-                root=root / "demonstrations",
-                task=config["task"],
-                scene=scene,
-                episodes=episodes,
-                seed=data["seed"],
-                image_size=config["env"]["image_size"],
-                workers=config["workers"],
-                progress=lambda done, of, scene=scene: progress.update(tasks[scene], completed=done, total=of),
-            ).root
-            for scene, episodes in needed.items()
-        }
-        if not any(arm["perception"] == "learned" for arm in arms):
-            return stores, None
-        masks = progress.add_task("collect mask frames", total=None, text="")
-        frames = collect_mask_frames(
-            root=root / "mask_frames",
-            image_size=config["env"]["image_size"],
-            workers=config["workers"],
-            progress=lambda done, of: progress.update(masks, completed=done, total=of),
-            **data["mask_frames"],
-        )
-    return stores, frames.root
-
-
-def chains_of(config: Any, *, stores: dict[str, Path], frames: Path | None, root: Path) -> list[Chain]:
-    """Return the trainings: those that see through the learned head after it, one after the other, all others on their own."""
-    policy = dict(config["policy"])
-    kind = next(k for k, cls in POLICIES.items() if cls is hydra.utils.get_class(policy.pop("_target_")))
-    chains, behind_head = [], []
-    head = head_stage(config, frames=frames, root=root) if frames is not None else None
-    for name, arm in config["arms"].items():
-        training = config["train"] | {"steps": round(config["train"]["steps"] * arm["steps"])}
-        options = {
-            "demonstrations": [stores[scene] for scene in arm["scenes"]],
-            "episodes": config["data"]["episodes"],
-            "kind": kind,
-            "policy": policy,
-            "masks": arm["perception"],
-            "head": None,
-            "deployment": deployment_of(arm, config),
-            "augment": config["augment"],
-            "training": training,
-            "batch_size": config["batch_size"],
-            "seed": config["seed"],
-            "control_dt_s": config["env"]["control_dt_s"],
-        }
-        learned = arm["perception"] == "learned"
-        identity = options | ({"head_options": head.options} if head is not None and learned else {})
-        directory = root / "models" / key(f"{config['task']}-{kind}-{name}", identity)
-        stage = Stage(f"policy {name}", train_policy, training["steps"], directory, options, config["wandb"])
-        if learned:
-            behind_head.append(stage)
-        else:
-            chains.append(Chain([stage]))
-    if head is not None and behind_head:
-        chains.insert(0, Chain([head, *behind_head], {stage.name: (head.name, "head") for stage in behind_head}))
-    return chains
-
-
-def head_stage(config: Any, *, frames: Path | None, root: Path) -> Stage:
-    """Return the training of the mask head."""
-    options = {
-        "frames": frames,
-        "head": config["mask_head"],
-        "training": config["mask_training"],
-        "batch_size": config["mask_batch_size"],
-        "seed": config["seed"],
-    }
-    directory = root / "models" / key("mask-head", options)
-    return Stage("mask head", train_mask_head, config["mask_training"]["steps"], directory, options, config["wandb"])
-
-
-def publish(checkpoints: dict[str, Path], *, run: Path) -> dict[str, Path]:
-    """Copy the checkpoints into the run: `<run>/<arm>/` holds the policy, and its mask head where it has one."""
-    published = {}
-    for name, file in checkpoints.items():
-        if not name.startswith("policy "):
-            continue
-        folder = run / name.removeprefix("policy ")
-        folder.mkdir()
-        for suffix in (".safetensors", ".json"):
-            shutil.copy2(file.with_suffix(suffix), folder / f"model{suffix}")
-        published[name.removeprefix("policy ")] = folder
-    for folder in published.values():
-        if read_header(folder)["metadata"]["masks"] == "learned":
-            for suffix in (".safetensors", ".json"):
-                shutil.copy2(checkpoints["mask head"].with_suffix(suffix), folder / f"mask_head{suffix}")
-    return published
-
-
 def evaluate_arms(config: Any, *, published: dict[str, Path], head: Path | None) -> list[Evaluated]:
     """Run every arm in every scene, on the same initial states."""
     evaluation = config["evaluation"]
     arms = [
         Arm(
-            name=name,
-            policy=published[name],
-            perception=arm["perception"],
-            head=head if arm["perception"] == "learned" else None,
-            deployment=deployment_of(arm, config),
+            name=recipe.name,
+            policy=published[recipe.name],
+            perception=recipe.perception,
+            head=head if recipe.perception == "learned" else None,
+            deployment=recipe.deployment,
             training_seed=config["seed"],
         )
-        for name, arm in config["arms"].items()
+        for recipe in recipes_of(config)
     ]
     with bar("evaluate") as progress:
         return evaluate(
@@ -269,21 +139,23 @@ def write_page(
 def main(config: DictConfig) -> None:
     settings: Any = OmegaConf.to_container(config, resolve=True)
     settings["arms"] = arms_of(settings)
-    check(settings)
-    root, run, watch, console = Path(settings["data"]["root"]), run_directory(settings["name"]), Watch(), Console()
+    shared = shared_of(settings)
+    check(settings, shared=shared)
+    recipes = recipes_of(settings)
+    run, watch, console = run_directory(settings["name"]), Watch(), Console()
     (run / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
     with watch("collect"):
-        stores, frames = collect(settings, root=root)
+        stores, frames = collect(recipes, shared=shared, frames_needed=needs_frames(recipes))
     with watch("train"), bars() as progress:
-        chains = chains_of(settings, stores=stores, frames=frames, root=root)
-        checkpoints, trained_s = run_chains(chains, workers=settings["workers"], progress=progress)
-    published, head = publish(checkpoints, run=run), checkpoints.get("mask head")
+        chains = chains_of(recipes, shared=shared, seed=settings["seed"], stores=stores, frames=frames)
+        checkpoints, trained_s = run_chains(chains, workers=shared.workers, progress=progress)
+    published, head = publish(checkpoints, run=run), checkpoints.get(HEAD)
     with watch("evaluate"):
         evaluated = evaluate_arms(settings, published=published, head=head)
     quality: list[MaskQuality] = []
     if head is not None and settings["task"] in TABLETOP:
         with watch("measure masks"):
-            quality = measure_head(settings, head=head, root=root)
+            quality = measure_head(settings, head=head, root=shared.root)
     results = [e.result for e in evaluated]
     cells = summarise(results)
     write_episodes(run / "episodes.jsonl", results)

@@ -16,7 +16,7 @@ from torch import Tensor
 from robot.batch import PolicyObservation
 from robot.language import LanguageEncoder
 from robot.perception.masking import Deployment, compose
-from robot.perception.sources import MaskSource, stack_frames
+from robot.perception.sources import MaskSource, RandomMasks, stack_frames
 from robot.types import ActionChunk, Mask, MaskStatus, Observation
 
 OPEN_GRIPPER = 1.0
@@ -58,9 +58,11 @@ class Agent:
         self.image_size, self.control_dt_s, self.hold_when_absent = image_size, control_dt_s, hold_when_absent
         self._found = False
 
-    def reset(self) -> None:
-        """Begin a new episode, or a new goal."""
+    def reset(self, *, rng: np.random.Generator | None = None) -> None:
+        """Begin a new episode, or a new goal; mask sources that are random draw from `rng` from here on."""
         self._found = False
+        if rng is not None and isinstance(self.masks, RandomMasks):
+            self.masks.reseed(rng)
 
     @torch.inference_mode()
     def plan(self, observation: Observation, *, generator: torch.Generator | None = None) -> Plan:

@@ -16,7 +16,7 @@ import pytest
 from safetensors import SafetensorError
 
 import train_policy
-from launch import collect, evaluate, train_mask
+from launch import ablate, collect, evaluate, train_mask
 from robot import command
 from robot.data.store import EpisodeStore
 from robot.perception.mask_head import MaskHead
@@ -32,6 +32,7 @@ MAINS: dict[str, Callable[[], None]] = {
     "launch/collect.py": collect.main,
     "launch/train_mask.py": train_mask.main,
     "launch/evaluate.py": evaluate.main,
+    "launch/ablate.py": ablate.main,
 }
 STATISTICS = {"action": {"min": [-1.0] * 7, "max": [1.0] * 7}, "proprio": {"min": [-1.0] * 10, "max": [1.0] * 10}}
 
@@ -98,6 +99,16 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(name, argum
         ("train_policy.py", ["policy=oracle"], "got policy=oracle, expected one of diffusion"),
         ("train_policy.py", ["env=warehouse"], "got env=warehouse, expected one of robosuite"),
         ("train_policy.py", ["stepz=1"], "got stepz, which the config does not have"),
+        ("launch/ablate.py", ["preset=huge"], "got preset=huge, expected one of full, paper, quick, toy"),
+        ("launch/ablate.py", ["compare=[masked,sonar]"], "got arm 'sonar', expected one of masked, unmasked, randomised"),
+        ("launch/ablate.py", ["evaluation.scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
+        ("launch/ablate.py", ["evaluation.tasks=[pick,lift]"], "expected tabletop tasks where there are several"),
+        ("launch/ablate.py", ["evaluation.scenes=[]"], "got no task or no scene to evaluate"),
+        ("launch/ablate.py", ["evaluation.episodes=0"], "got episodes 0 per cell, expected at least 1"),
+        ("launch/ablate.py", ["training_seeds=0"], "got training_seeds=0, expected at least 1"),
+        ("launch/ablate.py", ["perception=oracle"], "got perception=oracle, expected learned: here every arm says"),
+        ("launch/ablate.py", ["head=nothing-here"], "got checkpoint 'nothing-here', expected an existing path"),
+        ("launch/ablate.py", ["perception.deployment.name=fog"], "got deployment 'fog', expected one of overlay, blur"),
         ("launch/collect.py", ["scene=foggy"], "got scene 'foggy', expected one of clean, distract"),
         ("launch/collect.py", ["episodes=0"], "got episodes=0"),
         ("launch/train_mask.py", ["measure.scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
@@ -160,7 +171,7 @@ def test_a_missing_gl_library_is_named_with_its_package(name, refusal, monkeypat
     assert "no egl GL context can be made" in said and "apt install libegl1" in said
 
 
-@pytest.mark.parametrize("name", ["train_policy.py", "launch/collect.py", "launch/train_mask.py"])
+@pytest.mark.parametrize("name", ["train_policy.py", "launch/ablate.py", "launch/collect.py", "launch/train_mask.py"])
 def test_too_small_a_disk_is_noticed_before_anything_is_collected(name, refusal, monkeypatch, tmp_path):
     monkeypatch.setattr(command.shutil, "disk_usage", lambda path: namedtuple("usage", "free")(free=1000))
     assert "GB free on the disk of" in refusal(name, f"{'root' if 'collect' in name else 'data.root'}={tmp_path / 'data'}")

@@ -13,15 +13,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from robot.envs.registry import TASKS, check_scene
 from robot.envs.robosuite import RobosuiteEnv
+from robot.envs.tabletop.scene import conditions
 from robot.perception.augment import CompositeAugment, Photometric
 from robot.perception.discriminator import MaskDiscriminator
 from robot.perception.ivm.pretrained import pretrained_discriminator, pretrained_ivm
 from robot.perception.mask_head import MaskHead
+from robot.pipeline.ablation import contenders_of
 from robot.pipeline.collect import check_mask_scenes, collect_demonstrations, collect_mask_frames
 from robot.pipeline.evaluate import evaluate
-from robot.pipeline.loading import DISCRIMINATORS, HEADS, SOURCES, make_deployment, split_kind
+from robot.pipeline.loading import DISCRIMINATORS, FAULTS, HEADS, SOURCES, make_deployment, split_kind
 from robot.pipeline.mask_quality import measure_masks
 from robot.pipeline.mask_tiers import check_weighting
+from robot.pipeline.training import shared_of
+from robot.report.paper import paper
 from robot.train.loop import train
 
 FROM_THE_STAGE = {"module", "batches", "generator", "checkpoint_dir", "log"}
@@ -133,11 +137,59 @@ def test_every_experiment_trains_and_evaluates_in_scenes_that_exist(experiment):
     assert all(arm["perception"] in SOURCES and arm["steps"] > 0 for arm in config["arms"].values())
 
 
+@pytest.mark.parametrize("preset", options("preset"))
+def test_every_preset_compares_arms_in_scenes_that_exist(preset):
+    config = composed("ablate", f"preset={preset}")
+    contenders = contenders_of(config)
+    assert shared_of(config).task in TASKS
+    evaluation = config["evaluation"]
+    for task in evaluation["tasks"]:
+        for scene in evaluation["scenes"]:
+            check_scene(task, scene)
+    assert evaluation["headline_scene"] in evaluation["scenes"]
+    assert {scene for c in contenders for scene in c.recipe.scenes} <= {"clean", "randomised"}
+
+
+@pytest.mark.parametrize("preset", options("preset"))
+def test_a_preset_leaves_what_the_main_job_trains_as_it_is(preset):
+    """But for what it sets on purpose, so that policies and heads are shared."""
+    config, main = composed("ablate", f"preset={preset}"), composed("train_policy")
+    same = ("augment", "mask_head", "mask_training", "mask_batch_size", "perception", "seed")
+    assert {key: config[key] for key in same} == {key: main[key] for key in same}
+    assert {name: config["arms"][name] for name in main["arms"]} == main["arms"]
+
+
+def test_the_paper_preset_is_the_papers_table():
+    config = composed("ablate", "preset=paper")
+    assert set(config["evaluation"]["tasks"]) == set(paper()["tasks"]) and config["training_seeds"] == 3
+    assert {(s, a) for s in config["evaluation"]["scenes"] for a in config["compare"]} >= set(map(tuple, paper()["columns"]))
+    assert config["evaluation"]["episodes"] == 50
+
+
+def test_the_full_preset_compares_every_arm_in_every_scene():
+    config = composed("ablate", "preset=full")
+    assert set(config["compare"]) == set(config["arms"])
+    assert set(config["evaluation"]["scenes"]) == set(conditions()) - {"randomised"}
+
+
+def test_every_mask_fault_has_an_arm():
+    arms = composed("ablate")["arms"].values()
+    assert {fault["name"] for arm in arms for fault in arm.get("faults", ())} == set(FAULTS)
+
+
+def test_strong_augmentation_is_stronger_in_everything():
+    usual, strong = composed("ablate")["augment"], composed("ablate")["strong_augment"]
+    assert set(strong) == set(usual) | {"backgrounds"}
+    assert all(strong["jitter"][name] > usual["jitter"][name] for name in usual["jitter"])
+    assert strong["shift"] > usual["shift"] and strong["noise"] > usual["noise"]
+
+
 def test_nothing_is_evaluated_on_seeds_that_were_trained_on():
     config = composed("train_policy")
     trained = {config["data"]["seed"], config["data"]["mask_frames"]["seed"]}
     assert {
         config["evaluation"]["seed"],
         composed("evaluate", "checkpoint=a")["seed"],
+        composed("ablate")["evaluation"]["seed"],
         composed("train_mask")["measure"]["seed"],
     }.isdisjoint(trained)

@@ -150,6 +150,11 @@ class RobosuiteEnv(RobotEnv):
         tables = [self._geom_labels(r) for r in roles]
         return [{name: table[i] for name, i in ids.items()} for table in tables]
 
+    def other_object_maps(self) -> dict[str, UInt8[np.ndarray, "h w"]]:
+        """Return label maps in which an object that the goal does not name is the target; without one, nothing is."""
+        others = self.task.others(self.sim)
+        return self.label_maps_for([dict.fromkeys(others[:1], Label.TARGET)])[0]
+
     def instance_maps(self) -> dict[str, np.ndarray]:
         """Return the root body id per pixel (int32, -1 where nothing is seen) for every camera."""
         roots = np.append(self.model.body_rootid[self.model.geom_bodyid], -1).astype(np.int32)

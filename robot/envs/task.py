@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,6 +47,10 @@ class RobosuiteTask(Protocol):
 
     def roles(self, env: Any) -> Mapping[str, Label]:
         """Map body names to TARGET or DESTINATION for the current goal (their geoms and child bodies are included)."""
+        ...
+
+    def others(self, env: Any) -> Sequence[str]:
+        """Return the bodies of the objects that the goal does not name."""
         ...
 
     def success(self, env: Any) -> bool: ...

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,6 +22,15 @@ from robot.types import Frame, Goal, InputError, Mask, MaskStatus
 
 class MaskSource(Protocol):
     def __call__(self, frames: Sequence[Frame], goal: Goal) -> Mask: ...
+
+
+@runtime_checkable
+class RandomMasks(Protocol):
+    """A mask source that draws: it takes a generator at the start of every episode, so that the episode can be repeated."""
+
+    def __call__(self, frames: Sequence[Frame], goal: Goal) -> Mask: ...
+
+    def reseed(self, rng: np.random.Generator) -> None: ...
 
 
 def stack_frames(frames: Sequence[Frame]) -> UInt8[np.ndarray, "n h w 3"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ class Arm:
     deployment: Mapping[str, Any]
     training_seed: int = 0
     mask_period: int = 1
+    faults: Sequence[Mapping[str, Any]] = ()  # of the masks, injected
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,6 @@ def evaluate(
     progress: Progress,
 ) -> list[Evaluated]:
     """Run `episodes` episodes per arm, task and scene; the first `keep` of each keep their pictures."""
-    by_name = {arm.name: arm for arm in arms}
     jobs = [
         Job(arm=arm.name, task=task, scene=scene, index=index, keep=index < keep)
         for task in tasks
@@ -60,20 +60,37 @@ def evaluate(
         for arm in arms
         for index in range(episodes)
     ]
+    how = {"seed": seed, "execute": execute, "ensemble_decay": ensemble_decay, "env_options": env_options}
+    done: dict[int, Evaluated] = {}
+    for number, evaluated in run_jobs(jobs, arms={arm.name: arm for arm in arms}, workers=workers, **how):
+        done[number] = evaluated
+        progress(len(done), len(jobs))
+    return [done[number] for number in range(len(jobs))]
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    *,
+    arms: Mapping[str, Arm],
+    seed: int,
+    execute: int,
+    ensemble_decay: float | None,
+    env_options: Mapping[str, Any],
+    workers: int,
+) -> Iterator[tuple[int, Evaluated]]:
+    """Yield (number of the job, its episode) as they are done; `arms` are by what jobs call them."""
     make = partial(
         make_evaluator,
-        make_agents={arm.name: partial(_agent, arm=arm) for arm in arms},
+        make_agents={called: partial(_agent, arm=arm) for called, arm in arms.items()},
         jobs=jobs,
         env_options=dict(env_options),
         seed=seed,
         execute=execute,
         ensemble_decay=ensemble_decay,
     )
-    done: dict[int, Outcome] = {}
-    for item, outcome in parallel_map(make, range(len(jobs)), workers=workers):
-        done[item] = outcome
-        progress(len(done), len(jobs))
-    return [Evaluated(_result(jobs[k], by_name[jobs[k].arm], done[k], seed=seed), done[k]) for k in range(len(jobs))]
+    for number, outcome in parallel_map(make, range(len(jobs)), workers=workers):
+        job = jobs[number]
+        yield number, Evaluated(_result(job, arms[job.arm], outcome, seed=seed), outcome)
 
 
 def _agent(env: Any, *, arm: Arm) -> Any:
@@ -84,12 +101,13 @@ def _agent(env: Any, *, arm: Arm) -> Any:
         head=arm.head,
         deployment=arm.deployment,
         mask_period=arm.mask_period,
+        faults=arm.faults,
     )
 
 
 def _result(job: Job, arm: Arm, outcome: Outcome, *, seed: int) -> EpisodeResult:
     return EpisodeResult(
-        arm=job.arm,
+        arm=arm.name,
         task=job.task,
         scene=job.scene,
         training_seed=arm.training_seed,
@@ -98,6 +116,7 @@ def _result(job: Job, arm: Arm, outcome: Outcome, *, seed: int) -> EpisodeResult
         success=outcome.success,
         steps=outcome.steps,
         wrong_object=outcome.wrong_object,
+        closed_on_object=outcome.closed_on_object,
         mask_iou=outcome.mask_iou if arm.perception == "learned" else None,
         control_ms=outcome.plan_ms,
     )

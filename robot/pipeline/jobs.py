@@ -41,6 +41,19 @@ class Chain:
     feeds: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # stage -> (earlier stage, its option)
 
 
+class Watch:
+    """Seconds of every stage, for the report."""
+
+    def __init__(self) -> None:
+        self.stage_s: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.stage_s[stage] = time.monotonic() - began
+
+
 def bars(*, hidden: bool = False) -> Progress:
     """Return progress bars with an ETA and a free text."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("ETA"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,6 +17,16 @@ from robot.envs.env import action_space
 from robot.envs.robosuite import MAX_DELTA_M, MAX_DELTA_RAD, RobosuiteEnv
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.discriminator import Discriminator, MaskDiscriminator
+from robot.perception.faults import (
+    DilatedMasks,
+    DroppedMasks,
+    FaultyMasks,
+    LabelMaps,
+    ShiftedMasks,
+    StaleMasks,
+    WrongObjectMasks,
+)
+from robot.perception.inpaint import Inpaint
 from robot.perception.mask_head import Head, MaskHead
 from robot.perception.masking import Blur, Channel, Crop, CropBox, Deployment, Greyscale, Overlay, Unmasked
 from robot.perception.sources import CachedMasks, LearnedMasks, MaskSource, NoMask, OracleMasks
@@ -30,7 +42,15 @@ DEPLOYMENTS: dict[str, type[Deployment]] = {
     "crop": Crop,
     "crop_box": CropBox,
     "channel": Channel,
+    "inpaint": Inpaint,
     "none": Unmasked,
+}
+FAULTS: dict[str, type[FaultyMasks]] = {
+    "dropped": DroppedMasks,
+    "shifted": ShiftedMasks,
+    "dilated": DilatedMasks,
+    "wrong_object": WrongObjectMasks,
+    "stale": StaleMasks,
 }
 SOURCES = ("learned", "oracle", "none")
 SHIPPED = Path(__file__).resolve().parent.parent / "weights"
@@ -150,6 +170,22 @@ def make_source(name: str, *, head: Path | None, language: LanguageEncoder, env:
     return LearnedMasks(loaded, words_for(loaded, language), bfloat16=has_bf16(torch.device("cpu")))
 
 
+def make_fault(name: str, source: MaskSource, *, labels: LabelMaps, rng: np.random.Generator, **options: Any) -> FaultyMasks:
+    """Return `source` with a fault by name, or say which there are; `labels` shows another object as the target."""
+    if name not in FAULTS:
+        raise InputError(
+            f"got mask fault {name!r}, expected one of {', '.join(FAULTS)}; pass faults=[{{name: <one of these>}}]"
+        )
+    known = set(signature(FAULTS[name]).parameters) - {"source", "rng", "labels"}
+    if unknown := sorted(set(options) - known):
+        raise InputError(
+            f"got {', '.join(unknown)} for mask fault {name}, expected {', '.join(sorted(known))}; leave out what it lacks"
+        )
+    if FAULTS[name] is WrongObjectMasks:
+        options["labels"] = labels
+    return FAULTS[name](source, rng=rng, **options)
+
+
 def make_agent(
     env: RobosuiteEnv,
     *,
@@ -158,13 +194,20 @@ def make_agent(
     head: Path | None,
     deployment: Mapping[str, Any],
     mask_period: int,
+    faults: Sequence[Mapping[str, Any]] = (),
 ) -> Agent:
-    """Return the agent of a policy checkpoint, seeing through `perception`."""
+    """Return the agent of a policy checkpoint, seeing through `perception`; `faults` are injected in order, the last outermost.
+
+    Faults draw from seed 0 until the agent is reset with a generator.
+    """
     language = LanguageEncoder()
     source = make_source(perception, head=head, language=language, env=env)
+    source = source if mask_period == 1 else CachedMasks(source, mask_period)
+    for fault in faults:
+        source = make_fault(source=source, labels=env.other_object_maps, rng=np.random.default_rng(0), **fault)
     loaded = load_policy(policy, control_dt_s=env.control_dt_s)
     return Agent(
-        masks=source if mask_period == 1 else CachedMasks(source, mask_period),
+        masks=source,
         deployment=make_deployment(**deployment),
         policy=loaded,  # type: ignore[arg-type]
         language=language,

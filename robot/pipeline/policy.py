@@ -11,17 +11,21 @@ import torch
 from torch import Tensor
 
 from robot.batch import PolicyBatch
+from robot.data.mask_frames import MaskFrameStore
 from robot.data.store import EpisodeStore
-from robot.data.windows import Windows, load_windows
+from robot.data.windows import Augment, Windows, load_windows
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.augment import CompositeAugment, Photometric
+from robot.perception.backgrounds import OnBackgrounds, PasteBackgrounds
 from robot.perception.mask_head import Head
-from robot.perception.masking import Deployment, compose, mask_from_labels, to_uint8
+from robot.perception.masking import Channel, Deployment, area_resize, compose, mask_from_labels, to_uint8
 from robot.pipeline.loading import load_head, make_deployment, robosuite_action_space, words_for
 from robot.policy import POLICIES
 from robot.train.checkpoint import save
 from robot.train.loop import Log, train
 from robot.types import Goal, InputError
+
+PICTURE_SHARDS = 4  # of mask frames: some thousand pictures, enough for backgrounds
 
 
 def train_policy(
@@ -39,11 +43,13 @@ def train_policy(
     batch_size: int,
     seed: int,
     control_dt_s: float,
+    backgrounds: Path | None = None,
     log: Log | None = None,
 ) -> Path:
     """Train a policy of `kind` on `episodes` demonstrations in all; return the checkpoint. Resumes; done is done.
 
-    `masks` says what the policy sees through: the learned head, the oracle's labels, or none.
+    `masks` says what the policy sees through: the learned head, the oracle's labels, or none. `backgrounds` is a store of mask
+    frames whose pictures a policy without masks sees behind the objects; the demonstrations' labels say what is object.
     """
     file = directory / "model.safetensors"
     if file.is_file():
@@ -54,22 +60,20 @@ def train_policy(
     windows = load_all(
         demonstrations,
         episodes=episodes,
-        look=make_look(masks, head=head, language=language),
-        deployment=make_deployment(**deployment),
+        look=make_look(masks if backgrounds is None else "oracle", head=head, language=language),
+        deployment=make_deployment(**deployment) if backgrounds is None else Channel(),
         size=policy["image_size"],
         language=language,
     )
+    change: Augment = make_augment(augment, deployment=deployment["name"])
+    if backgrounds is not None:
+        pictures = load_pictures(backgrounds, size=policy["image_size"])
+        change = OnBackgrounds(PasteBackgrounds(pictures, share=augment["backgrounds"]), change)
     torch.manual_seed(seed)
     module = POLICIES[kind](statistics=windows.statistics(), **policy)
     average = train(
         module,
-        policy_batches(
-            windows,
-            batch_size=batch_size,
-            horizon=policy["horizon"],
-            augment=make_augment(augment, deployment=deployment["name"]),
-            seed=seed,
-        ),
+        policy_batches(windows, batch_size=batch_size, horizon=policy["horizon"], augment=change, seed=seed),
         checkpoint_dir=directory / "training",
         generator=torch.Generator().manual_seed(seed),
         log=log,
@@ -168,8 +172,8 @@ def _joined(parts: Sequence[Windows], language: LanguageEncoder) -> Windows:
 
 
 def make_augment(options: Mapping[str, Any], *, deployment: str) -> CompositeAugment:
-    """Return the augmentation; what restores the fill does so only for deployments that fill."""
-    rest = {k: v for k, v in options.items() if k != "jitter"}
+    """Return the augmentation, its backgrounds left out; what restores the fill does so only for deployments that fill."""
+    rest = {k: v for k, v in options.items() if k not in ("jitter", "backgrounds")}
     fills = deployment in ("overlay", "crop", "crop_box")
     if not fills:
         rest["ring"] = 0.0  # a ring around the mask is drawn where the rest is painted over
@@ -177,8 +181,16 @@ def make_augment(options: Mapping[str, Any], *, deployment: str) -> CompositeAug
     return CompositeAugment(jitter=jitter, fill=0.5 if fills else None, **rest)
 
 
+def load_pictures(frames: Path, *, size: int) -> Tensor:
+    """Return the pictures of the first shards of mask frames, uint8 (P, 3, size, size)."""
+    store = MaskFrameStore(frames)
+    images = store.load(shards=store.shards()[:PICTURE_SHARDS]).images
+    parts = torch.from_numpy(images).permute(0, 3, 1, 2).split(HEAD_BATCH)
+    return torch.cat([area_resize(part.float(), size=size).round_().to(torch.uint8) for part in parts])
+
+
 def policy_batches(
-    windows: Windows, *, batch_size: int, horizon: int, augment: CompositeAugment, seed: int
+    windows: Windows, *, batch_size: int, horizon: int, augment: Augment, seed: int
 ) -> Callable[[int], Iterator[tuple[PolicyBatch, Tensor]]]:
     """Return batches as a function of the first step; the batch of a step depends on (seed, step) only."""
 

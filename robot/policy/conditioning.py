@@ -41,6 +41,7 @@ class ObservationEncoder(nn.Module):
         layers: int,
         keypoints: int,
         dim: int,
+        vision: str = "cnn",
     ):
         super().__init__()
         self.proprio = MinMax(statistics=statistics, key="proprio")
@@ -53,6 +54,7 @@ class ObservationEncoder(nn.Module):
             layers=layers,
             keypoints=keypoints,
             goal_dim=dim,
+            vision=vision,
         )
         self.out_dim = 2 * dim
         self.mix = nn.Sequential(

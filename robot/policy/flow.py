@@ -31,6 +31,7 @@ class FlowPolicy(nn.Module):
         width: int = 64,
         layers: int = 4,
         keypoints: int = 32,
+        vision: str = "cnn",
         dim: int = 128,
         depth: int = 4,
         denoiser: str = "transformer",
@@ -51,6 +52,7 @@ class FlowPolicy(nn.Module):
             layers=layers,
             keypoints=keypoints,
             dim=dim,
+            vision=vision,
         )
         self.actions = MinMax(statistics=checked, key="action")
         self.denoiser = make_denoiser(denoiser, context_dim=self.encoder.out_dim, horizon=horizon, dim=dim, depth=depth)

@@ -34,6 +34,7 @@ class TransformerPolicy(nn.Module):
         width: int = 64,
         layers: int = 4,
         keypoints: int = 32,
+        vision: str = "cnn",
         dim: int = 128,
         depth: int = 4,
         heads: int = 4,
@@ -52,6 +53,7 @@ class TransformerPolicy(nn.Module):
             layers=layers,
             keypoints=keypoints,
             dim=dim,
+            vision=vision,
         )
         self.actions = MinMax(statistics=checked, key="action")
         self.queries = nn.Parameter(0.5 * torch.randn(horizon, dim))

@@ -1,4 +1,4 @@
-"""Composites to features: one small CNN per camera, told by language what to look for.
+"""Composites to features: one small encoder per camera, told by language what to look for. The CNN is here.
 
 PixelUnshuffle(4) first, then 3x3 convolutions on a quarter of the resolution: on a CPU this trains three times faster than
 strided stems at full resolution, and there is no normalisation layer to pay for.
@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robot.policy.tokens import TokenEncoder
 from robot.types import InputError
 
 PATCH = 4  # pixels folded into channels by PixelUnshuffle
@@ -34,12 +35,13 @@ class SpatialSoftmax(nn.Module):
 
 
 class CameraEncoder(nn.Module):
-    """Encode one camera: (b, c, h, w) in [0, 1] and a goal vector to `2 * keypoints + width` features."""
+    """Encode one camera: a composite (b, 6, h, w) in [0, 1] and a goal vector to `2 * keypoints + width` features."""
 
     def __init__(self, *, in_channels: int, image_size: int, width: int, layers: int, keypoints: int, goal_dim: int):
         super().__init__()
         if image_size % PATCH:
             raise InputError(f"got image_size {image_size}, expected a multiple of {PATCH}: use 64 or 96")
+        self.in_channels = in_channels
         self.stem = nn.Conv2d(in_channels * PATCH**2, width, 3, padding=1)
         self.convolutions = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(layers - 1))
         self.film = nn.Linear(goal_dim, 2 * width * (layers - 1))
@@ -49,8 +51,10 @@ class CameraEncoder(nn.Module):
         self.out_dim = 2 * keypoints + width
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, image: Float[Tensor, "b c h w"], goal: Float[Tensor, "b g"]) -> Float[Tensor, "b f"]:
-        x = F.pixel_unshuffle(2 * image - 1, PATCH).contiguous(memory_format=torch.channels_last)  # (b, 16 c, h/4, w/4)
+    def forward(self, image: Float[Tensor, "b 6 h w"], goal: Float[Tensor, "b g"]) -> Float[Tensor, "b f"]:
+        x = F.pixel_unshuffle(2 * image[:, : self.in_channels] - 1, PATCH).contiguous(
+            memory_format=torch.channels_last
+        )  # (b, 16 c, h/4, w/4)
         x = self.stem(x).relu()
         film = self.film(goal)[:, :, None, None].chunk(2 * len(self.convolutions), dim=1)
         for i, convolution in enumerate(self.convolutions):
@@ -60,18 +64,32 @@ class CameraEncoder(nn.Module):
         return torch.cat([self.keypoints(x), F.avg_pool2d(x, x.shape[-1]).flatten(1).float()], dim=-1)
 
 
+ENCODERS = {"cnn": CameraEncoder, "tokens": TokenEncoder}
+
+
 class VisionEncoder(nn.Module):
-    """One `CameraEncoder` per camera; their features side by side."""
+    """One encoder per camera, their features side by side: "cnn", or "tokens", which computes on what the mask keeps only."""
 
     def __init__(
-        self, *, cameras: int, in_channels: int, image_size: int, width: int, layers: int, keypoints: int, goal_dim: int
+        self,
+        *,
+        cameras: int,
+        in_channels: int,
+        image_size: int,
+        width: int,
+        layers: int,
+        keypoints: int,
+        goal_dim: int,
+        vision: str = "cnn",
     ):
         super().__init__()
+        if vision not in ENCODERS:
+            raise InputError(f"got vision {vision!r}, expected one of {', '.join(ENCODERS)}; pass policy.vision=<one of these>")
         if not 1 <= in_channels <= 6:
             raise InputError(f"got in_channels {in_channels}, expected 3 (RGB), 5 (+ target, destination) or 6 (+ gripper)")
-        self.in_channels, self.image_size = in_channels, image_size
+        self.image_size = image_size
         self.cameras = nn.ModuleList(
-            CameraEncoder(
+            ENCODERS[vision](
                 in_channels=in_channels,
                 image_size=image_size,
                 width=width,
@@ -90,4 +108,4 @@ class VisionEncoder(nn.Module):
                 f"got images of shape {tuple(images.shape)}, expected (batch, {expected[0]}, 6, {expected[1]}, {expected[2]}): "
                 "use the cameras and policy_size that the policy was built for"
             )
-        return torch.cat([camera(images[:, i, : self.in_channels], goal) for i, camera in enumerate(self.cameras)], dim=-1)
+        return torch.cat([camera(images[:, i], goal) for i, camera in enumerate(self.cameras)], dim=-1)

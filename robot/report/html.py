@@ -14,9 +14,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from robot.report.figures import Figure
 from robot.report.headline import caveats, differences_from_cells, headline, interval, percent, points, scoreboard
+from robot.report.paper import Beside, paper, text_of
 from robot.report.provenance import Provenance
 from robot.report.statistics import Cell, Difference
-from robot.report.table import arms_of, episodes_of, rows_of, seeds_of
+from robot.report.table import IMPOSSIBLE, arms_of, episodes_of, rows_of, seeds_of, took_nothing
 from robot.types import InputError
 
 TEMPLATE = "report.html.j2"
@@ -65,6 +66,7 @@ def write_report(
     mask_quality: Sequence[MaskQuality] = (),
     arm: str | None = None,
     headline_scene: str | None = None,
+    beside: Sequence[Beside] = (),
 ) -> Path:
     """Write report.html and return its path.
 
@@ -74,6 +76,7 @@ def write_report(
         comparisons: from `statistics.compare`; without them cells are compared as independent.
         arm: the arm under test; the first of `cells` unless told.
         headline_scene: the condition of the headline, to be fixed before the results are seen; the first unless told.
+        beside: from `paper.beside_paper`; the published numbers beside ours.
     """
     if not cells:
         raise InputError("got no evaluation cells, expected at least one; evaluate some episodes before writing the report")
@@ -94,6 +97,8 @@ def write_report(
         latencies=_latencies(cells),
         figure=figures[0] if figures else None,
         curves=figures[1:],
+        paper=[(task, [text_of(row) for row in beside if row.task == task]) for task in dict.fromkeys(r.task for r in beside)],
+        paper_columns=[f"{scene}, {name}" for scene, name in paper()["columns"]],
         mask_quality=mask_quality,
         masks=_by_scene(masks),
         conditions=_conditions(videos, strips),
@@ -154,6 +159,7 @@ def _entry(cell: Cell) -> dict[str, Any]:
         "episodes": cell.episodes,
         "by_seed": [percent(rate) for rate in cell.success_rate_by_seed] if len(cell.seeds) > 1 else [],
         "wrong_object": None if cell.wrong_object_rate is None else percent(cell.wrong_object_rate),
+        "took_nothing": took_nothing(cell) if cell.scene in IMPOSSIBLE else None,
     }
 
 

@@ -30,7 +30,8 @@ ALL_TASKS = "all tasks"  # the task of a cell that pools several
 class EpisodeResult:
     """One evaluation episode. (seed, index) fixes the initial state; `training_seed` names the trained agent.
 
-    `wrong_object` is True where another object was taken; `mask_iou` is the target mask's mean IoU against simulator truth;
+    `wrong_object` is True where another object was taken, `closed_on_object` where any was;
+    `mask_iou` is the target mask's mean IoU against simulator truth;
     `control_ms` is the wall time of every decision of the agent; `video` is a path beside the results. None means not measured.
     """
 
@@ -46,6 +47,7 @@ class EpisodeResult:
     mask_iou: float | None = None
     control_ms: tuple[float, ...] = ()
     video: str | None = None
+    closed_on_object: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Cell:
     mean_iou: float | None = None
     p50_ms: float | None = None
     p99_ms: float | None = None
+    took_nothing: int | None = None  # episodes in which the hand took no object at all
 
     @property
     def success_rate(self) -> float:
@@ -71,6 +74,10 @@ class Cell:
     @property
     def wilson95(self) -> tuple[float, float]:
         return wilson95(self.successes, self.episodes)
+
+    @property
+    def took_nothing_rate(self) -> float | None:
+        return None if self.took_nothing is None else self.took_nothing / self.episodes
 
 
 @dataclass(frozen=True)
@@ -210,6 +217,7 @@ def summarise(results: Iterable[EpisodeResult], *, pool_tasks: bool = False) -> 
 def _cell(arm: str, task: str, scene: str, results: Sequence[EpisodeResult]) -> Cell:
     by_seed = dict(sorted(_group(results, lambda r: r.training_seed).items()))
     latencies = [ms for r in results for ms in r.control_ms]
+    closed = [r.closed_on_object for r in results]
     return Cell(
         arm=arm,
         task=task,
@@ -222,12 +230,18 @@ def _cell(arm: str, task: str, scene: str, results: Sequence[EpisodeResult]) -> 
         mean_iou=_mean([r.mask_iou for r in results]),
         p50_ms=float(np.percentile(latencies, 50)) if latencies else None,
         p99_ms=float(np.percentile(latencies, 99)) if latencies else None,
+        took_nothing=None if None in closed else closed.count(False),
     )
 
 
 def cell_to_json(cell: Cell) -> dict[str, Any]:
     """Return the plain keys of results.json, the derived rate and interval among them."""
-    return json.loads(json.dumps(asdict(cell))) | {"success_rate": cell.success_rate, "wilson95": list(cell.wilson95)}
+    derived = {
+        "success_rate": cell.success_rate,
+        "wilson95": list(cell.wilson95),
+        "took_nothing_rate": cell.took_nothing_rate,
+    }
+    return json.loads(json.dumps(asdict(cell))) | derived
 
 
 def cell_from_json(record: Mapping[str, Any]) -> Cell:
@@ -242,7 +256,12 @@ def write_episodes(path: Path, results: Iterable[EpisodeResult]) -> None:
 
 def read_episodes(path: Path) -> tuple[EpisodeResult, ...]:
     """Invert `write_episodes`; a line torn by a kill is an episode that was in flight, and is left out."""
-    return tuple(_from_json(EpisodeResult, record) for record in read_jsonl(path))
+    return tuple(episode_from_json(record) for record in read_jsonl(path))
+
+
+def episode_from_json(record: Mapping[str, Any]) -> EpisodeResult:
+    """Return the episode of one JSON object; keys that an episode does not have are ignored."""
+    return _from_json(EpisodeResult, record)
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from robot.report.headline import interval, percent
-from robot.report.statistics import Cell
+from robot.report.statistics import Cell, wilson95
+
+IMPOSSIBLE = ("absent",)  # scenes in which there is nothing to succeed at: what counts is that the hand takes nothing
 
 
 def success_table(cells: Sequence[Cell], *, title: str = "Success, 95% Wilson interval") -> Table:
@@ -52,9 +54,18 @@ def seeds_of(cells: Sequence[Cell]) -> str:
     return ", ".join(str(seed) for seed in sorted({seed for cell in cells for seed in cell.seeds})) or "none"
 
 
+def took_nothing(cell: Cell) -> str | None:
+    """Write the share of episodes in which the hand took no object, with its interval; None where nobody looked."""
+    if cell.took_nothing is None or cell.took_nothing_rate is None:
+        return None
+    return f"{percent(cell.took_nothing_rate)} ({interval(wilson95(cell.took_nothing, cell.episodes))})"
+
+
 def _text(cell: Cell | None, *, best: float | None) -> str:
     if cell is None:
         return "–"
+    if cell.scene in IMPOSSIBLE and (nothing := took_nothing(cell)):
+        return f"took nothing {nothing}"
     text = f"{percent(cell.success_rate)} [dim]({interval(cell.wilson95)})[/dim]"
     return f"[bold]{text}[/bold]" if cell.success_rate == best else text
 

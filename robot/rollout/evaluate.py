@@ -14,6 +14,9 @@ from robot.envs.robosuite import RobosuiteEnv
 from robot.policy.chunking import ChunkExecutor
 from robot.types import Label, Observation
 
+FAULTS_STREAM = 2  # of the random streams of (seed, index): the sensor's is 1
+KEPT_AGENTS = 4  # per process: each holds its networks and a language model
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -51,7 +54,7 @@ def evaluate_episode(
 ) -> Outcome:
     """Run one episode. The agent looks once per `execute` control steps; `keep` keeps a snapshot of every look."""
     raw, info = env.reset(seed=seed, options={"episode": index, "scene": scene})
-    agent.reset()
+    agent.reset(rng=np.random.default_rng([seed, index, FAULTS_STREAM]))
     executor = ChunkExecutor(execute=execute, ensemble_decay=ensemble_decay)
     generator = torch.Generator().manual_seed(seed * 100_003 + index)
     plans, ious, snapshots, done, wrong = [], [], [], False, False
@@ -124,7 +127,10 @@ def make_evaluator(
     execute: int,
     ensemble_decay: float | None,
 ) -> Callable[[int], Outcome]:
-    """Return work for `parallel_map`: evaluate `jobs[item]`. Env and agents are made once, when first needed."""
+    """Return work for `parallel_map`: evaluate `jobs[item]`. Env and agents are made when first needed.
+
+    The last KEPT_AGENTS agents are kept, so jobs should come arm by arm where there are more arms than that.
+    """
     env = RobosuiteEnv(task=jobs[0].task, **env_options)
     agents: dict[str, Agent] = {}
 
@@ -132,6 +138,8 @@ def make_evaluator(
         job = jobs[item]
         env.switch_task(job.task)
         if job.arm not in agents:
+            if len(agents) == KEPT_AGENTS:
+                del agents[next(iter(agents))]
             agents[job.arm] = _warmed_up(make_agents[job.arm](env), env)
         how = {"seed": seed, "index": job.index, "scene": job.scene, "execute": execute, "ensemble_decay": ensemble_decay}
         return evaluate_episode(env, agents[job.arm], keep=job.keep, **how)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ What is needed to act travels in one file, so weights and statistics cannot come
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -85,6 +86,15 @@ def load(
 def read_header(path: Path | str) -> dict[str, Any]:
     """Return what a checkpoint says about itself without reading its weights."""
     return _open(_file(path), _header)
+
+
+def file_digest(path: Path | str) -> str:
+    """Return the SHA-256 of a checkpoint's bytes: what a result that depends on it is filed under."""
+    file = _file(path)
+    if not file.is_file():
+        raise InputError(f"got no checkpoint at {file}, expected a .safetensors file; correct the path")
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def check_action_space(saved: Mapping[str, Any] | None, here: Mapping[str, Any], path: Path | str) -> None:

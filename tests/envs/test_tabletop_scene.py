@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_target_and_destination_stand_at_the_same_place_in_every_condition(task,
 
 def test_the_same_goal_is_said_in_every_condition_but_the_one_that_holds_words_out():
     for scene in CONDITIONS:
-        if not conditions()[scene].held_out_wording:
+        if not (conditions()[scene].held_out_wording or conditions()[scene].nonsense):
             assert [s.goal for s in scenes(task="pick", scene=scene)] == [s.goal for s in scenes(task="pick", scene="clean")]
 
 
@@ -162,6 +163,20 @@ def test_held_out_words_are_said_under_wording_only(task, kind):
     for scene in ("clean", "distract", "randomised"):
         assert not any(held_out.fullmatch(s.goal) for s in scenes(task=task, scene=scene))
     assert all(held_out.fullmatch(s.goal) and not seen.fullmatch(s.goal) for s in scenes(task=task, scene="wording"))
+
+
+def test_nonsense_says_no_word_of_any_goal():
+    catalogue = cat.catalogue()
+    nouns = {word for names in catalogue["nouns"].values() for name in names for word in name.split()}
+    colours = {*catalogue["colours"], *catalogue["unseen_colours"]}
+    verbs = {"pick", "grasp", "grab", "lift", "take", "get", "put", "place", "move", "bring", "drop"}
+    for sampled in scenes(task="place", scene="nonsense"):
+        assert not set(re.findall(r"[a-z]+", sampled.goal.lower())) & (nouns | colours | verbs), sampled.goal
+
+
+def test_nonsense_changes_nothing_but_the_words():
+    for clean, nonsense in zip(scenes(task="place", scene="clean"), scenes(task="place", scene="nonsense"), strict=True):
+        assert replace(nonsense, goal=clean.goal) == clean != nonsense
 
 
 def test_the_goal_names_target_and_destination():

@@ -43,7 +43,8 @@ def test_a_deployment_is_made_by_name():
 
 def test_an_unknown_deployment_is_refused_with_those_there_are():
     with pytest.raises(
-        InputError, match="got deployment 'fog', expected one of overlay, blur, greyscale, crop, crop_box, channel, none"
+        InputError,
+        match="got deployment 'fog', expected one of overlay, blur, greyscale, crop, crop_box, channel, inpaint, none",
     ):
         make_deployment("fog")
 

@@ -166,6 +166,13 @@ def test_what_is_not_masked_trains_without_a_ring():
     assert (unmasked.ring, unmasked.fill) == (0.0, None)
 
 
+def test_a_policy_on_pasted_backgrounds_acts_without_masks(demonstrations, frames, tmp_path):
+    options = {"masks": "none", "deployment": {"name": "none"}, "backgrounds": frames}
+    file = run_policy(tmp_path, demonstrations=demonstrations, augment=AUGMENT | {"backgrounds": 0.7}, **options)
+    said = read_header(file)["metadata"]
+    assert (said["masks"], said["deployment"]) == ("none", {"name": "none"})
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -54,6 +54,10 @@ class BuiltinTask:
     def roles(self, env: Any) -> Mapping[str, Label]:
         """Map body names to TARGET or DESTINATION; child bodies are included."""
         return {self.target: Label.TARGET, **dict.fromkeys(self.destinations, Label.DESTINATION)}
+
+    def others(self, env: Any) -> Sequence[str]:
+        """Return nothing: every object there is belongs to the goal."""
+        return ()
 
     def success(self, env: Any) -> bool:
         """Return robosuite's own verdict."""

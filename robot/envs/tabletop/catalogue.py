@@ -29,6 +29,12 @@ def wordings(kind: str, *, held_out: bool) -> tuple[str, ...]:
 
 
 @cache
+def nonsense() -> tuple[str, ...]:
+    """Return sentences that have nothing to do with any goal: they name no object, no colour and no motion of the family."""
+    return tuple(yaml.safe_load(resources.files("robot.envs.tabletop").joinpath("wordings.yaml").read_text())["nonsense"])
+
+
+@cache
 def body_names() -> dict[str, str]:
     """Return {body name: shape} of every body that a scene can use; robosuite's meshes are their own shape."""
     own = {f"{shape}_{k}": shape for shape, count in catalogue()["instances"].items() for k in range(count)}

@@ -63,6 +63,7 @@ class Condition:
     blur_sigma: float = 0.0
     exposure: tuple[float, float] = (1.0, 1.0)
     held_out_wording: bool = False
+    nonsense: bool = False  # unrelated words instead of the goal
 
 
 # Fields of a condition that are ranges; a single number in conditions.yaml stands for both ends.
@@ -203,6 +204,13 @@ def _wording(target: Noun, destination: Noun | None, *, held_out: bool, rng: np.
     return template.format(object=target.phrase(rng=rng), **words)
 
 
+def _goal_words(spec: Condition, target: Noun, destination: Noun | None, *, rng: np.random.Generator) -> str:
+    """Return what the robot is told: the goal, or (nonsense) words that do not help."""
+    if spec.nonsense:
+        return str(rng.choice(cat.nonsense()))
+    return _wording(target, destination, held_out=spec.held_out_wording, rng=rng)
+
+
 def _known_nouns(*, taken: set[Noun], receptacles: bool) -> list[Noun]:
     shapes = [*cat.catalogue()["graspable"], *(["duck", *cat.catalogue()["receptacles"]] if receptacles else [])]
     return [n for s in shapes for c in cat.colours_of(s) if (n := Noun(s, c)) not in taken]
@@ -306,7 +314,7 @@ def sample_scene(*, task: str, scene: str, seed: int, index: int) -> Scene:
     _add_clutter(composer, spec=spec, avoid=target_noun, rng=clutter_rng)
     noise = arm_rng.normal(0.0, ARM_START_NOISE_RAD, ARM_JOINTS) + arm_rng.uniform(-1, 1, ARM_JOINTS) * spec.start_noise_rad
     return Scene(
-        goal=_wording(target_noun, destination_noun, held_out=spec.held_out_wording, rng=word_rng),
+        goal=_goal_words(spec, target_noun, destination_noun, rng=word_rng),
         target_noun=target_noun,
         destination_noun=destination_noun,
         target=target,

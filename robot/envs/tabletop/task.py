@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,11 @@ class TabletopTask:
     def roles(self, env: TabletopWorld) -> Mapping[str, Label]:
         named = {self._scene.target: Label.TARGET, self._scene.destination: Label.DESTINATION}
         return {env.root_body(name): label for name, label in named.items() if name is not None}
+
+    def others(self, env: TabletopWorld) -> Sequence[str]:
+        """Return the bodies that the goal does not name, those most like the target first."""
+        named = (self._scene.target, self._scene.destination)
+        return [env.root_body(p.body) for p in self._scene.placements if p.body not in named]
 
     def success(self, env: TabletopWorld) -> bool:
         """Say whether the target is held above the table (pick), or rests in its destination, let go (place)."""

@@ -1,0 +1,143 @@
+"""`python launch/ablate.py preset=paper`: masked against unmasked, arm by arm, scene by scene, seed by seed.
+
+What is trained already is reused (that of train_policy.py too), and every finished cell is kept: run it again after a kill.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from launch.hydra_main import hydra_command
+from robot.command import run_directory, write_results
+from robot.envs.registry import TABLETOP, check_scene
+from robot.envs.render import require_gl
+from robot.pipeline.ablation import Contender, arms_of, contenders_of, recipes_to_train, suffix_of, write
+from robot.pipeline.cells import Protocol, cells_of, evaluate_cells
+from robot.pipeline.collect import check_mask_scenes
+from robot.pipeline.jobs import Chain, Watch, bar, bars, run_chains
+from robot.pipeline.loading import load_head, resolve_checkpoint
+from robot.pipeline.training import Shared, chains_of, collect, needs_frames, shared_of
+from robot.report.paper import paper_table
+from robot.report.statistics import ALL_TASKS, cell_to_json
+from robot.report.table import success_table
+from robot.types import InputError
+
+
+def check(config: Any, contenders: list[Contender], *, shared: Shared, head: Path | None) -> None:
+    """Refuse what cannot work before anything long starts."""
+    require_gl()
+    evaluation, recipes = config["evaluation"], recipes_to_train(contenders)
+    if config["perception"]["masks"] != "learned":
+        raise InputError(
+            f"got perception={config['perception']['masks']}, expected learned: here every arm says what it sees through; "
+            "pass compare=[oracle,unmasked]"
+        )
+    for scene in {scene for recipe in recipes for scene in recipe.scenes}:
+        check_scene(shared.task, scene)
+    if not evaluation["tasks"] or not evaluation["scenes"]:
+        raise InputError("got no task or no scene to evaluate, expected at least one of each; pass 'evaluation.scenes=[clean]'")
+    if not set(evaluation["tasks"]) <= set(TABLETOP) and len(evaluation["tasks"]) > 1:
+        raise InputError(
+            f"got evaluation.tasks={evaluation['tasks']}, expected tabletop tasks where there are several; leave one"
+        )
+    for task in evaluation["tasks"]:
+        for scene in evaluation["scenes"]:
+            check_scene(task, scene)
+    if needs_frames(recipes, head=head):
+        check_mask_scenes(shared.mask_frames["tasks"], shared.mask_frames["scenes"])
+    for name in ("workers", "training_seeds"):
+        if config[name] < 1:
+            raise InputError(f"got {name}={config[name]}, expected at least 1")
+
+
+def head_of(name: str | None) -> Path | None:
+    """Return the checkpoint of the mask head that all learned masks come from; None is one trained per seed."""
+    if name is None:
+        return None
+    path = resolve_checkpoint(name)
+    file = path / "mask_head.safetensors" if (path / "mask_head.safetensors").is_file() else path
+    load_head(file)
+    return file
+
+
+def protocol_of(config: Any) -> Protocol:
+    """Return how every cell is run."""
+    evaluation = config["evaluation"]
+    return Protocol(
+        episodes=evaluation["episodes"],
+        seed=evaluation["seed"],
+        execute=evaluation["execute"],
+        ensemble_decay=evaluation["ensemble_decay"],
+        env_options={name: value for name, value in config["env"].items() if name != "task"},
+    )
+
+
+def chains(contenders: list[Contender], *, shared: Shared, seeds: list[int], head: Path | None) -> list[Chain]:
+    """Collect what is missing and return the trainings of every seed, the longest chains first."""
+    recipes = recipes_to_train(contenders)
+    stores, frames = collect(recipes, shared=shared, frames_needed=needs_frames(recipes, head=head))
+    how = {"shared": shared, "stores": stores, "frames": frames, "head": head}
+    found = [c for seed in seeds for c in chains_of(recipes, seed=seed, suffix=suffix_of(seed, seeds=seeds), **how)]
+    return sorted(found, key=lambda chain: -sum(stage.steps for stage in chain.stages))
+
+
+def title_of(config: Any) -> str:
+    return f"{config['task']}: {config['compare'][0]} against {', '.join(config['compare'][1:]) or 'nothing'}"
+
+
+def summary_of(config: Any, *, seeds: list[int]) -> str:
+    evaluation, demonstrations = config["evaluation"], config["data"]["episodes"]
+    return (
+        f"{len(config['compare'])} arms, {demonstrations} demonstrations each, {len(seeds)} training seed(s), "
+        f"{len(evaluation['tasks'])} task(s), {len(evaluation['scenes'])} scenes, {evaluation['episodes']} episodes per cell; "
+        "every arm meets the same initial states, and differences are between those pairs."
+    )
+
+
+@hydra_command("ablate")
+def main(config: DictConfig) -> None:
+    settings: Any = OmegaConf.to_container(config, resolve=True)
+    shared, contenders, head = shared_of(settings), contenders_of(settings), head_of(settings["head"])
+    protocol = protocol_of(settings)
+    check(settings, contenders, shared=shared, head=head)
+    evaluation, watch, console = settings["evaluation"], Watch(), Console()
+    seeds = [settings["seed"] + k for k in range(settings["training_seeds"])]
+    run = run_directory(settings["name"])
+    (run / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
+    with watch("collect"):
+        planned = chains(contenders, shared=shared, seeds=seeds, head=head)
+    with watch("train"), bars() as progress:
+        checkpoints, trained_s = run_chains(planned, workers=shared.workers, progress=progress)
+    with watch("evaluate"), bar("evaluate") as tell:
+        arms = arms_of(contenders, checkpoints=checkpoints, seeds=seeds, head=head)
+        where = {"tasks": evaluation["tasks"], "scenes": evaluation["scenes"], "root": shared.root / "cells"}
+        cells = cells_of(arms, protocol=protocol, **where)
+        results = [r for cell in evaluate_cells(cells, protocol=protocol, workers=shared.workers, progress=tell) for r in cell]
+    stage_s = watch.stage_s | trained_s
+    found = write(
+        run,
+        results,
+        title=title_of(settings),
+        summary=summary_of(settings, seeds=seeds),
+        arm=settings["compare"][0],
+        headline_scene=evaluation["headline_scene"] if evaluation["headline_scene"] in evaluation["scenes"] else None,
+        logs={stage.name: stage.directory / "log.jsonl" for chain in planned for stage in chain.stages},
+        config_yaml=(run / "config.yaml").read_text(),
+        stage_s=stage_s,
+        seeds=f"training {', '.join(map(str, seeds))}, data {shared.data['seed']}, evaluation {evaluation['seed']}",
+    )
+    pooled = [cell for cell in found.cells if cell.task == ALL_TASKS]
+    console.print(success_table(pooled or found.cells))
+    if found.beside:
+        console.print(paper_table(found.beside))
+    console.print(f"report: {run / 'report.html'}")
+    said = {"cells": [cell_to_json(cell) for cell in found.cells], "differences": found.differences, "paper": found.beside}
+    write_results(run, said | {"seeds": seeds, "stage_s": stage_s, "checkpoints": checkpoints})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""What the arms of a comparison need before they can act: demonstrations, a mask head, a policy each."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from robot.perception.masking import Deployment
+from robot.pipeline.collect import collect_demonstrations, collect_mask_frames, key
+from robot.pipeline.jobs import Chain, Stage, bars
+from robot.pipeline.loading import SOURCES, make_deployment
+from robot.pipeline.mask import train_mask_head
+from robot.pipeline.policy import make_augment, train_policy
+from robot.policy import POLICIES
+from robot.train.checkpoint import file_digest, read_header
+from robot.types import InputError
+
+HEAD = "mask head"  # name of the stage
+ADDED_LATER = {"vision": "cnn"}  # options of policies with what they are without saying so: folder names from before stay valid
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How one arm is trained. `scenes` share its demonstrations evenly, `steps` multiplies the common number of steps.
+
+    `augment` with `backgrounds` above 0 pastes pictures of the mask frames behind the objects (see robot.pipeline.policy).
+    """
+
+    name: str
+    perception: str  # learned, oracle, none
+    deployment: Mapping[str, Any]
+    scenes: tuple[str, ...]
+    steps: float
+    augment: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.perception not in SOURCES:
+            raise InputError(f"got arms.{self.name}.perception={self.perception}, expected one of {', '.join(SOURCES)}")
+        if not self.scenes or self.steps <= 0:
+            raise InputError(
+                f"got scenes {list(self.scenes)} and steps {self.steps} for arm {self.name}, expected a scene and steps above 0"
+            )
+        if self.pastes and self.perception != "none":
+            raise InputError(
+                f"got augment.backgrounds={self.augment['backgrounds']} for arm {self.name}, which masks its frames: expected "
+                "perception none; set augment.backgrounds=0"
+            )
+        self.applied()
+        make_augment(self.augment, deployment=self.deployment["name"])
+
+    @property
+    def pastes(self) -> bool:
+        return self.augment.get("backgrounds", 0) > 0
+
+    def applied(self) -> Deployment:
+        """Return the deployment, or refuse what it cannot be."""
+        return make_deployment(**self.deployment)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What all arms of a comparison share: the sections of train_policy.yaml by name. `mask_frames` are those of collection."""
+
+    root: Path
+    task: str
+    policy: Mapping[str, Any]  # keyword arguments, and `_target_`
+    data: Mapping[str, Any]  # episodes, seed
+    mask_frames: Mapping[str, Any]
+    training: Mapping[str, Any]
+    batch_size: int
+    mask_head: Mapping[str, Any]
+    mask_training: Mapping[str, Any]
+    mask_batch_size: int
+    image_size: int
+    control_dt_s: float
+    workers: int
+    wandb: str
+
+    def __post_init__(self) -> None:
+        _ = self.kind  # refuses a policy that is none
+
+    @property
+    def kind(self) -> str:
+        """Return the policy's name in POLICIES."""
+        target = str(self.policy["_target_"])
+        for kind, cls in POLICIES.items():
+            if target == f"robot.policy.{cls.__name__}":
+                return kind
+        expected = ", ".join(f"robot.policy.{cls.__name__}" for cls in POLICIES.values())
+        raise InputError(
+            f"got policy._target_={target}, expected one of {expected}; pass policy=<one of {', '.join(POLICIES)}>"
+        )
+
+
+def shared_of(config: Mapping[str, Any]) -> Shared:
+    """Return what the arms share from a command's resolved config (configs/train_policy.yaml or one that extends it)."""
+    data = config["data"]
+    return Shared(
+        root=Path(data["root"]),
+        task=config["task"],
+        policy=config["policy"],
+        data={"episodes": data["episodes"], "seed": data["seed"]},
+        mask_frames=data["mask_frames"],
+        training=config["train"],
+        batch_size=config["batch_size"],
+        mask_head=config["mask_head"],
+        mask_training=config["mask_training"],
+        mask_batch_size=config["mask_batch_size"],
+        image_size=config["env"]["image_size"],
+        control_dt_s=config["env"]["control_dt_s"],
+        workers=config["workers"],
+        wandb=config["wandb"],
+    )
+
+
+def recipes_of(config: Mapping[str, Any]) -> list[Recipe]:
+    """Return the arms of a command's resolved config; an arm's own `deployment` and `augment` go over the common ones."""
+    return [
+        Recipe(
+            name=name,
+            perception=arm["perception"],
+            deployment={"name": "none"}
+            if arm["perception"] == "none"
+            else dict(arm.get("deployment") or config["perception"]["deployment"]),
+            scenes=tuple(arm["scenes"]),
+            steps=arm["steps"],
+            augment=dict(arm.get("augment") or config["augment"]),
+        )
+        for name, arm in config["arms"].items()
+    ]
+
+
+def needs_frames(recipes: Sequence[Recipe], *, head: Path | None = None) -> bool:
+    """Say whether mask frames are needed: to train a head (unless there is one), or as backgrounds."""
+    return any(recipe.pastes or (recipe.perception == "learned" and head is None) for recipe in recipes)
+
+
+def collect(recipes: Sequence[Recipe], *, shared: Shared, frames_needed: bool) -> tuple[dict[str, Path], Path | None]:
+    """Return the demonstrations of every training scene, and the mask frames where they are needed."""
+    share = lambda recipe: shared.data["episodes"] // len(recipe.scenes)  # noqa: E731
+    scenes = dict.fromkeys(scene for recipe in recipes for scene in recipe.scenes)
+    needed = {scene: max(share(recipe) for recipe in recipes if scene in recipe.scenes) for scene in scenes}
+    with bars() as progress:
+        tasks = {what: progress.add_task(f"collect {what}", total=None, text="") for what in needed}
+        stores = {
+            scene: collect_demonstrations(
+                root=shared.root / "demonstrations",
+                task=shared.task,
+                scene=scene,
+                episodes=episodes,
+                seed=shared.data["seed"],
+                image_size=shared.image_size,
+                workers=shared.workers,
+                progress=lambda done, of, scene=scene: progress.update(tasks[scene], completed=done, total=of),
+            ).root
+            for scene, episodes in needed.items()
+        }
+        if not frames_needed:
+            return stores, None
+        masks = progress.add_task("collect mask frames", total=None, text="")
+        frames = collect_mask_frames(
+            root=shared.root / "mask_frames",
+            image_size=shared.image_size,
+            workers=shared.workers,
+            progress=lambda done, of: progress.update(masks, completed=done, total=of),
+            **shared.mask_frames,
+        )
+    return stores, frames.root
+
+
+def chains_of(
+    recipes: Sequence[Recipe],
+    *,
+    shared: Shared,
+    seed: int,
+    stores: Mapping[str, Path],
+    frames: Path | None,
+    head: Path | None = None,
+    suffix: str = "",
+) -> list[Chain]:
+    """Return the trainings: those that see through the learned head after it, one after the other, all others on their own.
+
+    With `head`, a checkpoint, no head is trained. `suffix` sets the stages of one seed apart from those of others.
+    """
+    learned = any(recipe.perception == "learned" for recipe in recipes)
+    first = head_stage(shared, frames=frames, seed=seed, suffix=suffix) if learned and head is None else None
+    chains, behind_head = [], []
+    for recipe in recipes:
+        stage = policy_stage(recipe, shared=shared, seed=seed, stores=stores, frames=frames, head=first or head, suffix=suffix)
+        if first is not None and recipe.perception == "learned":
+            behind_head.append(stage)
+        else:
+            chains.append(Chain([stage]))
+    if first is not None:
+        chains.insert(0, Chain([first, *behind_head], {stage.name: (first.name, "head") for stage in behind_head}))
+    return chains
+
+
+def policy_stage(
+    recipe: Recipe,
+    *,
+    shared: Shared,
+    seed: int,
+    stores: Mapping[str, Path],
+    frames: Path | None,
+    head: Stage | Path | None,
+    suffix: str = "",
+) -> Stage:
+    """Return the training of one arm's policy; `head` is the stage that trains its mask head, or a checkpoint."""
+    policy = {name: value for name, value in shared.policy.items() if name != "_target_"}
+    training = dict(shared.training) | {"steps": round(shared.training["steps"] * recipe.steps)}
+    options = {
+        "demonstrations": [stores[scene] for scene in recipe.scenes],
+        "episodes": shared.data["episodes"],
+        "kind": shared.kind,
+        "policy": policy,
+        "masks": recipe.perception,
+        "head": None,
+        "deployment": dict(recipe.deployment),
+        "augment": recipe.augment,
+        "training": training,
+        "batch_size": shared.batch_size,
+        "seed": seed,
+        "control_dt_s": shared.control_dt_s,
+    } | ({"backgrounds": frames} if recipe.pastes else {})
+    identity = options | {"policy": {name: value for name, value in policy.items() if ADDED_LATER.get(name) != value}}
+    head = head if recipe.perception == "learned" else None
+    if isinstance(head, Stage):
+        identity |= {"head_options": head.options}
+    elif head is not None:
+        identity |= {"head_sha256": file_digest(head)}
+        options["head"] = head
+    directory = shared.root / "models" / key(f"{shared.task}-{shared.kind}-{recipe.name}", identity)
+    return Stage(f"policy {recipe.name}{suffix}", train_policy, training["steps"], directory, options, shared.wandb)
+
+
+def head_stage(shared: Shared, *, frames: Path | None, seed: int, suffix: str = "") -> Stage:
+    """Return the training of the mask head."""
+    options = {
+        "frames": frames,
+        "head": shared.mask_head,
+        "training": shared.mask_training,
+        "batch_size": shared.mask_batch_size,
+        "seed": seed,
+    }
+    directory = shared.root / "models" / key("mask-head", options)
+    return Stage(f"{HEAD}{suffix}", train_mask_head, shared.mask_training["steps"], directory, options, shared.wandb)
+
+
+def publish(checkpoints: Mapping[str, Path], *, run: Path) -> dict[str, Path]:
+    """Copy the checkpoints into the run: `<run>/<arm>/` holds the policy, and its mask head where it has one."""
+    published = {}
+    for name, file in checkpoints.items():
+        if not name.startswith("policy "):
+            continue
+        folder = run / name.removeprefix("policy ")
+        folder.mkdir()
+        for suffix in (".safetensors", ".json"):
+            shutil.copy2(file.with_suffix(suffix), folder / f"model{suffix}")
+        published[name.removeprefix("policy ")] = folder
+    for folder in published.values():
+        if read_header(folder)["metadata"]["masks"] == "learned":
+            for suffix in (".safetensors", ".json"):
+                shutil.copy2(checkpoints[HEAD].with_suffix(suffix), folder / f"mask_head{suffix}")
+    return published

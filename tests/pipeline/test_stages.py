@@ -1,0 +1,121 @@
+"""The trainings of a comparison: who waits for the mask head, and which folders they are found in again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from robot.pipeline.collect import key
+from robot.pipeline.training import Recipe, Shared, chains_of, needs_frames
+from robot.types import InputError
+
+AUGMENT = {"jitter": None, "ring": 0.0, "shift": 1, "drop": 0.0, "noise": 0.0}
+POLICY = {"_target_": "robot.policy.TransformerPolicy", "width": 8, "vision": "cnn"}
+STORES = {"clean": Path("clean"), "randomised": Path("randomised")}
+
+
+def recipe(name: str, perception: str, **change) -> Recipe:
+    deployment = {"name": "none" if perception == "none" else "overlay"}
+    options = {"deployment": deployment, "scenes": ("clean",), "steps": 1.0, "augment": AUGMENT}
+    return Recipe(name=name, perception=perception, **options | change)
+
+
+def shared(**change) -> Shared:
+    options = {
+        "root": Path("data"),
+        "task": "pick",
+        "policy": POLICY,
+        "data": {"episodes": 4, "seed": 0},
+        "mask_frames": {},
+        "training": {"steps": 10},
+        "batch_size": 4,
+        "mask_head": {"dim": 8},
+        "mask_training": {"steps": 6},
+        "mask_batch_size": 4,
+        "image_size": 32,
+        "control_dt_s": 0.05,
+        "workers": 1,
+        "wandb": "disabled",
+    }
+    return Shared(**options | change)
+
+
+def chains(*recipes: Recipe, seed: int = 0, **how):
+    options = {"shared": shared(), "stores": STORES, "frames": Path("frames"), **how}
+    return chains_of(list(recipes), seed=seed, **options)
+
+
+def names(found) -> list[list[str]]:
+    return [[stage.name for stage in chain.stages] for chain in found]
+
+
+def test_what_sees_through_the_head_is_trained_after_it():
+    found = chains(recipe("masked", "learned"), recipe("unmasked", "none"), recipe("oracle", "oracle"))
+    assert names(found) == [["mask head", "policy masked"], ["policy unmasked"], ["policy oracle"]]
+    assert found[0].feeds == {"policy masked": ("mask head", "head")}
+
+
+def test_with_a_head_at_hand_none_is_trained(tmp_path):
+    head = tmp_path / "head.safetensors"
+    head.write_text("weights")
+    found = chains(recipe("masked", "learned"), head=head)
+    assert names(found) == [["policy masked"]] and found[0].stages[0].options["head"] == head
+
+
+def test_another_head_makes_another_folder(tmp_path):
+    head, folders = tmp_path / "head.safetensors", set()
+    for weights in ("these", "those"):
+        head.write_text(weights)
+        folders.add(chains(recipe("masked", "learned"), head=head)[0].stages[0].directory)
+    assert len(folders) == 2
+
+
+def test_stages_of_several_seeds_are_set_apart():
+    found = [c for seed in (0, 1) for c in chains(recipe("masked", "learned"), seed=seed, suffix=f" seed {seed}")]
+    assert names(found) == [[f"mask head seed {k}", f"policy masked seed {k}"] for k in (0, 1)]
+    assert len({stage.directory for chain in found for stage in chain.stages}) == 4
+
+
+def test_steps_of_an_arm_multiply_the_common_number():
+    stage = chains(recipe("unmasked", "none", steps=2.0))[0].stages[0]
+    assert stage.steps == 20 and stage.options["training"] == {"steps": 20}
+
+
+def test_options_that_came_later_do_not_rename_what_was_trained_before():
+    before = {
+        "demonstrations": [Path("clean")],
+        "episodes": 4,
+        "kind": "transformer",
+        "policy": {"width": 8},
+        "masks": "none",
+        "head": None,
+        "deployment": {"name": "none"},
+        "augment": AUGMENT,
+        "training": {"steps": 10},
+        "batch_size": 4,
+        "seed": 0,
+        "control_dt_s": 0.05,
+    }
+    stage = chains(recipe("unmasked", "none"))[0].stages[0]
+    assert stage.directory.name == key("pick-transformer-unmasked", before)
+    tokens = chains(recipe("unmasked", "none"), shared=shared(policy=POLICY | {"vision": "tokens"}))[0].stages[0]
+    assert tokens.directory != stage.directory
+
+
+def test_mask_frames_are_needed_for_a_head_or_for_backgrounds():
+    pasting = recipe("augmented", "none", augment=AUGMENT | {"backgrounds": 0.5})
+    assert not needs_frames([recipe("unmasked", "none"), recipe("oracle", "oracle")])
+    assert needs_frames([recipe("masked", "learned")]) and needs_frames([pasting])
+    assert not needs_frames([recipe("masked", "learned")], head=Path("head"))
+
+
+def test_only_an_arm_that_pastes_gets_pictures():
+    pasting = recipe("augmented", "none", augment=AUGMENT | {"backgrounds": 0.5})
+    options = [chain.stages[0].options for chain in chains(recipe("unmasked", "none"), pasting)]
+    assert "backgrounds" not in options[0] and options[1]["backgrounds"] == Path("frames")
+
+
+def test_a_policy_that_is_none_is_refused():
+    with pytest.raises(InputError, match="got policy._target_=os.system, expected one of robot.policy.DiffusionPolicy"):
+        shared(policy={"_target_": "os.system"})
