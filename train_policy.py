@@ -20,12 +20,13 @@ from launch.hydra_main import hydra_command
 from robot.command import run_directory, write_results
 from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
-from robot.pipeline.collect import check_mask_scenes, collect_demonstrations, collect_mask_frames, key
+from robot.pipeline.collect import check_mask_scenes, collect_mask_frames, key
 from robot.pipeline.evaluate import Arm, Evaluated, evaluate
 from robot.pipeline.jobs import Chain, Stage, bar, bars, run_chains
 from robot.pipeline.loading import SOURCES, load_head, make_deployment
 from robot.pipeline.mask import train_mask_head
 from robot.pipeline.mask_quality import measure_masks
+from robot.pipeline.mixture import Shares, Stores, arm_demonstrations, check_data, collect_scenes, shares_of, weights_of
 from robot.pipeline.policy import make_augment, train_policy
 from robot.pipeline.report import report
 from robot.policy import POLICIES
@@ -65,6 +66,7 @@ def check(config: Any) -> None:
             raise InputError(f"got arms.{name}.perception={arm['perception']}, expected one of {', '.join(SOURCES)}")
         make_deployment(**deployment_of(arm, config))
         make_augment(config["augment"], deployment=deployment_of(arm, config)["name"])
+    check_data(config["data"], task=config["task"], weighting=config["weighting"], judging=config["judge"])
     if config["workers"] < 1:
         raise InputError(f"got workers={config['workers']}, expected at least 1")
 
@@ -86,41 +88,24 @@ def arms_of(config: Any) -> dict[str, Any]:
     return arms
 
 
-def collect(config: Any, *, root: Path) -> tuple[dict[str, Path], Path | None]:
+def collect(config: Any, *, shares: Shares, root: Path) -> tuple[dict[str, list[Path]], Path | None]:
     """Return the demonstrations of every training scene, and the mask frames where a head will be trained."""
-    data, arms = config["data"], config["arms"].values()
-    share = lambda arm: data["episodes"] // len(arm["scenes"])  # noqa: E731
-    scenes = dict.fromkeys(scene for arm in arms for scene in arm["scenes"])
-    needed = {scene: max(share(arm) for arm in arms if scene in arm["scenes"]) for scene in scenes}
+    how: Any = {"image_size": config["env"]["image_size"], "workers": config["workers"]}
     with bars() as progress:
-        tasks = {what: progress.add_task(f"collect {what}", total=None, text="") for what in needed}
-        stores = {
-            scene: collect_demonstrations(
-                root=root / "demonstrations",
-                task=config["task"],
-                scene=scene,
-                episodes=episodes,
-                seed=data["seed"],
-                image_size=config["env"]["image_size"],
-                workers=config["workers"],
-                progress=lambda done, of, scene=scene: progress.update(tasks[scene], completed=done, total=of),
-            ).root
-            for scene, episodes in needed.items()
-        }
-        if not any(arm["perception"] == "learned" for arm in arms):
+        stores = collect_scenes(config["data"], task=config["task"], shares=shares, root=root, progress=progress, **how)
+        if not any(arm["perception"] == "learned" for arm in config["arms"].values()):
             return stores, None
         masks = progress.add_task("collect mask frames", total=None, text="")
         frames = collect_mask_frames(
             root=root / "mask_frames",
-            image_size=config["env"]["image_size"],
-            workers=config["workers"],
             progress=lambda done, of: progress.update(masks, completed=done, total=of),
-            **data["mask_frames"],
+            **how,
+            **config["data"]["mask_frames"],
         )
     return stores, frames.root
 
 
-def chains_of(config: Any, *, stores: dict[str, Path], frames: Path | None, root: Path) -> list[Chain]:
+def chains_of(config: Any, *, stores: Stores, frames: Path | None, root: Path, weights: dict[str, Any]) -> list[Chain]:
     """Return the trainings: those that see through the learned head after it, one after the other, all others on their own."""
     policy = dict(config["policy"])
     kind = next(k for k, cls in POLICIES.items() if cls is hydra.utils.get_class(policy.pop("_target_")))
@@ -129,8 +114,7 @@ def chains_of(config: Any, *, stores: dict[str, Path], frames: Path | None, root
     for name, arm in config["arms"].items():
         training = config["train"] | {"steps": round(config["train"]["steps"] * arm["steps"])}
         options = {
-            "demonstrations": [stores[scene] for scene in arm["scenes"]],
-            "episodes": config["data"]["episodes"],
+            **arm_demonstrations(config["data"], arm["scenes"], stores=stores),
             "kind": kind,
             "policy": policy,
             "masks": arm["perception"],
@@ -141,6 +125,7 @@ def chains_of(config: Any, *, stores: dict[str, Path], frames: Path | None, root
             "batch_size": config["batch_size"],
             "seed": config["seed"],
             "control_dt_s": config["env"]["control_dt_s"],
+            **weights,
         }
         learned = arm["perception"] == "learned"
         identity = options | ({"head_options": head.options} if head is not None and learned else {})
@@ -271,10 +256,13 @@ def main(config: DictConfig) -> None:
     check(settings)
     root, run, watch, console = Path(settings["data"]["root"]), run_directory(settings["name"]), Watch(), Console()
     (run / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
+    shares = shares_of(settings["data"], [arm["scenes"] for arm in settings["arms"].values()])
     with watch("collect"):
-        stores, frames = collect(settings, root=root)
+        stores, frames = collect(settings, shares=shares, root=root)
     with watch("train"), bars() as progress:
-        chains = chains_of(settings, stores=stores, frames=frames, root=root)
+        judging: Any = {"root": root, "progress": progress} | {k: settings[k] for k in ("seed", "wandb")}
+        weights = weights_of(settings["weighting"], settings["judge"], stores=stores, shares=shares, **judging)
+        chains = chains_of(settings, stores=stores, frames=frames, root=root, weights=weights)
         checkpoints, trained_s = run_chains(chains, workers=settings["workers"], progress=progress)
     published, head = publish(checkpoints, run=run), checkpoints.get("mask head")
     with watch("evaluate"):

@@ -18,6 +18,7 @@ from robot.perception.augment import CompositeAugment, Photometric
 from robot.perception.mask_head import MaskHead
 from robot.perception.masking import Deployment, compose, mask_from_labels, to_uint8
 from robot.pipeline.loading import load_head, make_deployment, robosuite_action_space
+from robot.pipeline.weighting import chosen_episodes, weigh
 from robot.policy import POLICIES
 from robot.train.checkpoint import save
 from robot.train.loop import Log, train
@@ -29,7 +30,7 @@ HEAD_BATCH = 64
 def train_policy(
     *,
     demonstrations: Sequence[Path],
-    episodes: int,
+    episodes: int | Sequence[int],
     directory: Path,
     kind: str,
     policy: Mapping[str, Any],
@@ -41,11 +42,14 @@ def train_policy(
     batch_size: int,
     seed: int,
     control_dt_s: float,
+    weighting: str = "uniform",
+    scores: str | None = None,
     log: Log | None = None,
 ) -> Path:
-    """Train a policy of `kind` on `episodes` demonstrations in all; return the checkpoint. Resumes; done is done.
+    """Train a policy of `kind` on `episodes` demonstrations, in all or of each store; return the checkpoint.
 
-    `masks` says what the policy sees through: the learned head, the oracle's labels, or none.
+    Resumes; done is done. `masks` says what the policy sees through: the learned head, the oracle's labels, or none.
+    `weighting` (robot.dwsl.WEIGHTINGS) weighs the windows; `scores` names those that `judge` stored beside the demonstrations.
     """
     file = directory / "model.safetensors"
     if file.is_file():
@@ -61,6 +65,8 @@ def train_policy(
         size=policy["image_size"],
         language=language,
     )
+    if weighting != "uniform":
+        windows = weigh(windows, demonstrations, episodes=episodes, weighting=weighting, scores=scores)
     torch.manual_seed(seed)
     module = POLICIES[kind](statistics=windows.statistics(), **policy)
     average = train(
@@ -84,7 +90,7 @@ def train_policy(
         "demonstrations": [path.name for path in demonstrations],
         "episodes": len(windows.starts),
         "seed": seed,
-    }
+    } | ({} if weighting == "uniform" else {"weighting": weighting, "scores": scores})
     return save(directory, average.cpu(), kind=kind, config=average.config(), metadata=metadata)  # type: ignore[operator]
 
 
@@ -126,9 +132,15 @@ class _LearnedLook:
 
 
 def load_all(
-    roots: Sequence[Path], *, episodes: int, look: Look, deployment: Deployment, size: int, language: LanguageEncoder
+    roots: Sequence[Path],
+    *,
+    episodes: int | Sequence[int],
+    look: Look,
+    deployment: Deployment,
+    size: int,
+    language: LanguageEncoder,
 ) -> Windows:
-    """Load `episodes` demonstrations, shared evenly by the stores, as windows of composites."""
+    """Load `episodes` demonstrations (`chosen_episodes`) as windows of composites."""
 
     def composed(frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> np.ndarray:
         steps, cameras = frames.shape[:2]
@@ -137,14 +149,10 @@ def load_all(
         seen = to_uint8(compose(flat, probability, deployment=deployment, size=size))
         return seen.view(steps, cameras, *seen.shape[1:]).numpy()
 
-    share = episodes // len(roots)
-    parts = []
-    for root in roots:
-        store = EpisodeStore(root)
-        indices = sorted(store.indices())[:share]
-        if len(indices) < share:
-            raise InputError(f"got {len(indices)} demonstrations in {root}, expected {share}; collect more")
-        parts.append(load_windows(store, compose=composed, language=language.encode, indices=indices))
+    parts = [
+        load_windows(EpisodeStore(root), compose=composed, language=language.encode, indices=indices)
+        for root, indices in zip(roots, chosen_episodes(roots, episodes), strict=True)
+    ]
     return parts[0] if len(parts) == 1 else _joined(parts, language)
 
 
