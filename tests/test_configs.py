@@ -16,9 +16,14 @@ from robot.envs.robosuite import RobosuiteEnv
 from robot.perception.augment import CompositeAugment, Photometric
 from robot.perception.mask_head import MaskHead
 from robot.pipeline.collect import check_mask_scenes, collect_demonstrations, collect_mask_frames
+from robot.pipeline.dwsl import judge
 from robot.pipeline.evaluate import evaluate
 from robot.pipeline.loading import SOURCES, make_deployment
 from robot.pipeline.mask_quality import measure_masks
+from robot.pipeline.mixture import check_data
+from robot.policy import POLICIES
+from robot.policy.discriminator import Discriminator
+from robot.rollout.corrupt import Mixture
 from robot.train.loop import train
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -64,7 +69,23 @@ def test_data_keys_are_what_collection_takes(name):
     values = composed("train_policy", f"data={name}")["data"]
     from_the_command = {"root", "image_size", "workers", "progress"}
     assert set(values.pop("mask_frames")) == parameters(collect_mask_frames) - from_the_command
-    assert set(values) == {"root", "episodes", "seed"} <= parameters(collect_demonstrations)
+    assert set(values) == {"root", "episodes", "seed", "quality"} <= parameters(collect_demonstrations)
+    if (quality := values["quality"]) is not None:
+        assert set(quality) == {"episodes", "seed"} | parameters(Mixture)
+
+
+@pytest.mark.parametrize("command", ["train_policy", "dwsl"])
+@pytest.mark.parametrize("name", options("judge"))
+def test_judge_keys_are_what_judging_takes(name, command):
+    values = composed(command, f"judge={name}")["judge"]
+    shared = {"image_size", "horizon"}  # of both networks
+    from_the_command = {"demonstrations", "episodes", "directory", "name", "seed", "log"}
+    assert set(values) - shared == parameters(judge) - from_the_command
+    assert set(values["discriminator"]) == parameters(Discriminator) - {"statistics"}
+    assert set(values["policy"]) == parameters(POLICIES[values["kind"]]) - {"statistics"}
+    from_the_stage = {"module", "batches", "generator", "checkpoint_dir", "log", "device", "log_every"}
+    assert set(values["training"]) == parameters(train) - from_the_stage
+    check_data(composed("train_policy", "data=mixed")["data"], task="pick", weighting="dwsl", judging=values)
 
 
 def test_collect_keys_are_what_collection_takes():
@@ -115,7 +136,8 @@ def test_every_experiment_trains_and_evaluates_in_scenes_that_exist(experiment):
 
 def test_nothing_is_evaluated_on_seeds_that_were_trained_on():
     config = composed("train_policy")
-    trained = {config["data"]["seed"], config["data"]["mask_frames"]["seed"]}
+    mixed = composed("train_policy", "data=mixed")["data"]["quality"]
+    trained = {config["data"]["seed"], config["data"]["mask_frames"]["seed"], mixed["seed"]}
     assert {
         config["evaluation"]["seed"],
         composed("evaluate", "checkpoint=a")["seed"],
