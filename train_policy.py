@@ -231,7 +231,8 @@ def write_page(
 ) -> Path:
     """Write report.html."""
     evaluation, arms = config["evaluation"], list(config["arms"])
-    policy, demonstrations = config["policy"]["_target_"].rpartition(".")[2], config["data"]["episodes"]
+    policy = config["policy"]["_target_"].rpartition(".")[2]
+    demonstrations = sum(tier["episodes"] for tier in (config["data"], config["data"]["quality"]) if tier)
     return report(
         run,
         evaluated,

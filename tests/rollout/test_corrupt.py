@@ -80,7 +80,7 @@ def test_a_noisy_demonstrator_trembles_within_the_limits_of_the_action_space():
     noise = actions[:40] - np.stack([k.act() for k in [Counting()] for _ in range(40)])
     assert 0.01 < noise[:, :3].std() < 0.03 and noise[:, 3:6].std() > 0.02
     assert (noise[:, 6] == 0).all()
-    assert np.abs(actions[:, :3]).max() <= 0.05 and np.abs(actions[:, 3:6]).max() <= 0.5
+    assert np.abs(actions[:, :3]).max() <= np.float32(0.05) and np.abs(actions[:, 3:6]).max() <= np.float32(0.5)
 
 
 def test_a_stall_holds_still_with_the_gripper_as_it_was_and_goes_on_where_it_was():
