@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 import torch
 
 from robot.data.scores import WindowScores, read_about, read_scores, write_scores
-from robot.data.store import EpisodeStore
 from robot.language import LanguageEncoder
 from robot.perception.masking import Overlay
 from robot.pipeline import dwsl
@@ -18,29 +16,14 @@ from robot.pipeline.dwsl import judge, tier_batches, with_tiers
 from robot.pipeline.policy import load_all, make_augment, make_look, train_policy
 from robot.pipeline.weighting import weigh
 from robot.train.checkpoint import read_header
-from robot.types import QUALITY, InputError
-from tests.pipeline.toy import AUGMENT, POLICY, TRAINING, episode
-
-DISCRIMINATOR = {key: value for key, value in POLICY.items() if key not in ("depth", "heads")}
+from robot.types import InputError
+from tests.pipeline.toy import AUGMENT, DISCRIMINATOR, POLICY, TRAINING, write_tiers
 
 
 @pytest.fixture(autouse=True)
 def _hashed_words(monkeypatch):
     for module in ("policy", "dwsl", "loading"):
         monkeypatch.setattr(f"robot.pipeline.{module}.LanguageEncoder", LanguageEncoder.hashed)
-
-
-def write_tiers(root: Path, *, trusted: int = 2, machine: int = 4) -> list[Path]:
-    """Write trusted episodes 0.., and machine episodes 0.. of which every odd one is a stall: no motion at all."""
-    stores = [EpisodeStore(root / "trusted"), EpisodeStore(root / "machine")]
-    for index in range(trusted):
-        stores[0].append(episode(index))
-    for index in range(machine):
-        one = replace(episode(100 + index), index=index, tier="machine")
-        if index % 2:
-            one = replace(one, actions=np.full_like(one.actions, -0.04), extra={QUALITY: "stall"})
-        stores[1].append(one)
-    return [store.root for store in stores]
 
 
 @pytest.fixture
