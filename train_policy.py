@@ -17,11 +17,12 @@ from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
 from robot.pipeline.collect import check_mask_scenes
 from robot.pipeline.evaluate import Arm, Evaluated, evaluate
-from robot.pipeline.jobs import Watch, bar, bars, run_chains
+from robot.pipeline.jobs import Watch, bar, bars, run_rounds
 from robot.pipeline.loading import HEADS, check_weights_of, load_head
 from robot.pipeline.mask_quality import measure_masks
+from robot.pipeline.mixture import check_data, episodes_per_arm
 from robot.pipeline.report import report
-from robot.pipeline.training import HEAD, Shared, chains_of, collect, needs_frames, publish, recipes_of, shared_of
+from robot.pipeline.training import HEAD, Shared, collect, needs_frames, publish, recipes_of, rounds_of, shared_of
 from robot.report.html import MaskQuality
 from robot.report.statistics import cell_to_json, summarise, write_episodes
 from robot.report.table import success_table
@@ -41,6 +42,7 @@ def check(config: Any, *, shared: Shared) -> None:
         check_mask_scenes(shared.mask_frames["tasks"], shared.mask_frames["scenes"])
         if shared.task in TABLETOP:
             check_mask_scenes([shared.task], evaluation["mask_scenes"])
+    check_data(shared.data, task=shared.task, weighting=shared.weighting, judging=shared.judging)
     if shared.workers < 1:
         raise InputError(f"got workers={shared.workers}, expected at least 1")
 
@@ -117,7 +119,7 @@ def write_page(
 ) -> Path:
     """Write report.html."""
     evaluation, arms = config["evaluation"], list(config["arms"])
-    policy, demonstrations = config["policy"]["_target_"].rpartition(".")[2], config["data"]["episodes"]
+    policy, demonstrations = config["policy"]["_target_"].rpartition(".")[2], episodes_per_arm(config["data"])
     return report(
         run,
         evaluated,
@@ -147,8 +149,8 @@ def main(config: DictConfig) -> None:
     with watch("collect"):
         stores, frames = collect(recipes, shared=shared, frames_needed=needs_frames(recipes))
     with watch("train"), bars() as progress:
-        chains = chains_of(recipes, shared=shared, seed=settings["seed"], stores=stores, frames=frames)
-        checkpoints, trained_s = run_chains(chains, workers=shared.workers, progress=progress)
+        rounds = rounds_of(recipes, shared=shared, seed=settings["seed"], stores=stores, frames=frames)
+        checkpoints, trained_s = run_rounds(rounds, workers=shared.workers, progress=progress)
     published, head = publish(checkpoints, run=run), checkpoints.get(HEAD)
     with watch("evaluate"):
         evaluated = evaluate_arms(settings, published=published, head=head)
@@ -160,7 +162,7 @@ def main(config: DictConfig) -> None:
     cells = summarise(results)
     write_episodes(run / "episodes.jsonl", results)
     stage_s = watch.stage_s | trained_s
-    logs = {stage.name: stage.directory / "log.jsonl" for chain in chains for stage in chain.stages}
+    logs = {stage.name: stage.directory / "log.jsonl" for chains in rounds for chain in chains for stage in chain.stages}
     page = write_page(settings, evaluated, run=run, logs=logs, quality=quality, stage_s=stage_s)
     console.print(success_table(cells))
     console.print(f"report: {page}")

@@ -18,9 +18,10 @@ from robot.envs.render import require_gl
 from robot.pipeline.ablation import Contender, arms_of, contenders_of, recipes_to_train, suffix_of, write
 from robot.pipeline.cells import Protocol, cells_of, evaluate_cells
 from robot.pipeline.collect import check_mask_scenes
-from robot.pipeline.jobs import Chain, Watch, bar, bars, run_chains
+from robot.pipeline.jobs import Chain, Watch, bar, bars, run_rounds
 from robot.pipeline.loading import load_head, resolve_checkpoint
-from robot.pipeline.training import Shared, chains_of, collect, needs_frames, shared_of
+from robot.pipeline.mixture import check_data, episodes_per_arm
+from robot.pipeline.training import Shared, collect, needs_frames, rounds_of, shared_of
 from robot.report.paper import paper_table
 from robot.report.statistics import ALL_TASKS, cell_to_json
 from robot.report.table import success_table
@@ -49,6 +50,7 @@ def check(config: Any, contenders: list[Contender], *, shared: Shared, head: Pat
             check_scene(task, scene)
     if needs_frames(recipes, head=head):
         check_mask_scenes(shared.mask_frames["tasks"], shared.mask_frames["scenes"])
+    check_data(shared.data, task=shared.task, weighting=shared.weighting, judging=shared.judging)
     for name in ("workers", "training_seeds"):
         if config[name] < 1:
             raise InputError(f"got {name}={config[name]}, expected at least 1")
@@ -76,13 +78,16 @@ def protocol_of(config: Any) -> Protocol:
     )
 
 
-def chains(contenders: list[Contender], *, shared: Shared, seeds: list[int], head: Path | None) -> list[Chain]:
-    """Collect what is missing and return the trainings of every seed, the longest chains first."""
+def rounds(
+    contenders: list[Contender], *, shared: Shared, seeds: list[int], head: Path | None
+) -> tuple[list[Chain], list[Chain]]:
+    """Collect what is missing; return what judges demonstrations, then the trainings, of every seed, the longest first."""
     recipes = recipes_to_train(contenders)
     stores, frames = collect(recipes, shared=shared, frames_needed=needs_frames(recipes, head=head))
     how = {"shared": shared, "stores": stores, "frames": frames, "head": head}
-    found = [c for seed in seeds for c in chains_of(recipes, seed=seed, suffix=suffix_of(seed, seeds=seeds), **how)]
-    return sorted(found, key=lambda chain: -sum(stage.steps for stage in chain.stages))
+    found = [rounds_of(recipes, seed=seed, suffix=suffix_of(seed, seeds=seeds), **how) for seed in seeds]
+    judges, trainings = ([chain for of_seed in found for chain in of_seed[k]] for k in (0, 1))
+    return judges, sorted(trainings, key=lambda chain: -sum(stage.steps for stage in chain.stages))
 
 
 def title_of(config: Any) -> str:
@@ -90,7 +95,7 @@ def title_of(config: Any) -> str:
 
 
 def summary_of(config: Any, *, seeds: list[int]) -> str:
-    evaluation, demonstrations = config["evaluation"], config["data"]["episodes"]
+    evaluation, demonstrations = config["evaluation"], episodes_per_arm(config["data"])
     return (
         f"{len(config['compare'])} arms, {demonstrations} demonstrations each, {len(seeds)} training seed(s), "
         f"{len(evaluation['tasks'])} task(s), {len(evaluation['scenes'])} scenes, {evaluation['episodes']} episodes per cell; "
@@ -109,9 +114,9 @@ def main(config: DictConfig) -> None:
     run = run_directory(settings["name"])
     (run / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
     with watch("collect"):
-        planned = chains(contenders, shared=shared, seeds=seeds, head=head)
+        planned = rounds(contenders, shared=shared, seeds=seeds, head=head)
     with watch("train"), bars() as progress:
-        checkpoints, trained_s = run_chains(planned, workers=shared.workers, progress=progress)
+        checkpoints, trained_s = run_rounds(planned, workers=shared.workers, progress=progress)
     with watch("evaluate"), bar("evaluate") as tell:
         arms = arms_of(contenders, checkpoints=checkpoints, seeds=seeds, head=head)
         where = {"tasks": evaluation["tasks"], "scenes": evaluation["scenes"], "root": shared.root / "cells"}
@@ -125,7 +130,7 @@ def main(config: DictConfig) -> None:
         summary=summary_of(settings, seeds=seeds),
         arm=settings["compare"][0],
         headline_scene=evaluation["headline_scene"] if evaluation["headline_scene"] in evaluation["scenes"] else None,
-        logs={stage.name: stage.directory / "log.jsonl" for chain in planned for stage in chain.stages},
+        logs={stage.name: stage.directory / "log.jsonl" for chains in planned for chain in chains for stage in chain.stages},
         config_yaml=(run / "config.yaml").read_text(),
         stage_s=stage_s,
         seeds=f"training {', '.join(map(str, seeds))}, data {shared.data['seed']}, evaluation {evaluation['seed']}",

@@ -1,7 +1,8 @@
 """`python launch/train_mask.py`: randomised scenes -> the mask head, calibrated and measured condition by condition.
 
-`weighting=dwsl` learns from trusted and machine-made labels, weighted by a discriminator that is trained first;
-`weighting=uniform` and `weighting=trusted_only` are what it is compared with. `mask_head=ivm_sam_llava` is the published IVM.
+`mask_weighting=dwsl` learns from trusted and machine-made labels, weighted by a discriminator that is trained first;
+`mask_weighting=uniform` and `mask_weighting=trusted_only` are what it is compared with. `mask_head=ivm_sam_llava` is the
+published IVM.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from robot.train.checkpoint import read_header
 def main(config: DictConfig) -> None:
     settings: Any = OmegaConf.to_container(config, resolve=True)
     check_mask_scenes(settings["measure"]["tasks"], settings["measure"]["scenes"])  # now, not after the training
-    check_weighting(settings["weighting"])
+    check_weighting(settings["mask_weighting"])
     check_weights_of(settings["mask_head"], HEADS)
-    if settings["weighting"]["kind"] == "dwsl":
-        check_weights_of(settings["weighting"]["discriminator"], DISCRIMINATORS)
+    if settings["mask_weighting"]["kind"] == "dwsl":
+        check_weights_of(settings["mask_weighting"]["discriminator"], DISCRIMINATORS)
     root, workers, size = Path(settings["data"]["root"]), settings["workers"], settings["image_size"]
     with bars() as progress:
         bar = progress.add_task("collect mask frames", total=None, text="")
@@ -71,7 +72,7 @@ def main(config: DictConfig) -> None:
 
 def chain(settings: Mapping[str, Any], *, frames: Path) -> Chain:
     """Return the stages: the head, and for DWSL the discriminator before it."""
-    models, weighting = Path(settings["data"]["root"]) / "models", settings["weighting"]
+    models, weighting = Path(settings["data"]["root"]) / "models", settings["mask_weighting"]
     shared = {"frames": frames, "batch_size": settings["mask_batch_size"], "seed": settings["seed"]}
     options = {**shared, "head": settings["mask_head"], "training": settings["mask_training"]}
     if weighting["kind"] != "none":

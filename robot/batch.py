@@ -75,3 +75,11 @@ class PolicyBatch(_OnDevice):
     observation: PolicyObservation
     actions: Float[Tensor, "b t 7"]
     valid: Bool[Tensor, "b t"]
+
+
+@dataclass(frozen=True)
+class TierBatch(_OnDevice):
+    """What a discriminator of demonstrations learns from; `trusted` is 1 for trusted samples, 0 for machine ones."""
+
+    policy: PolicyBatch
+    trusted: Float[Tensor, " b"]

@@ -113,11 +113,21 @@ class ActionChunk:
     time_s: float = 0.0
 
 
+QUALITY = "quality"  # key of Episode.extra
+CLEAN = "clean"
+
+
+def quality_of(extra: Mapping[str, str]) -> str:
+    """Return the quality that an episode's `extra` names: CLEAN, also where it names none, or a kind of corruption."""
+    return extra.get(QUALITY, CLEAN)
+
+
 @dataclass(frozen=True)
 class Episode:
     """A recorded episode of T steps. `labels` hold a Label per pixel; `images[c][t]` is what was seen before `actions[t]`.
 
-    `tier` is "trusted" (a verified demonstration) or "machine"; `weight` is the demonstration weight (1 until DWSL sets it).
+    `tier` is "trusted" (a verified demonstration) or "machine"; `weight` is the demonstration weight (1 until it is set).
+    `extra["quality"]` says how a demonstration was spoilt on purpose, where that is known (`quality_of`).
     """
 
     task: str

@@ -16,7 +16,7 @@ import pytest
 from safetensors import SafetensorError
 
 import train_policy
-from launch import ablate, collect, evaluate, train_mask
+from launch import ablate, collect, dwsl, evaluate, train_mask
 from robot import command
 from robot.data.store import EpisodeStore
 from robot.perception.mask_head import MaskHead
@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MAINS: dict[str, Callable[[], None]] = {
     "train_policy.py": train_policy.main,
     "launch/collect.py": collect.main,
+    "launch/dwsl.py": dwsl.main,
     "launch/train_mask.py": train_mask.main,
     "launch/evaluate.py": evaluate.main,
     "launch/ablate.py": ablate.main,
@@ -109,15 +110,44 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(name, argum
         ("launch/ablate.py", ["perception=oracle"], "got perception=oracle, expected learned: here every arm says"),
         ("launch/ablate.py", ["head=nothing-here"], "got checkpoint 'nothing-here', expected an existing path"),
         ("launch/ablate.py", ["perception.deployment.name=fog"], "got deployment 'fog', expected one of overlay, blur"),
+        ("train_policy.py", ["weighting=dwsl"], "got weighting=dwsl where all demonstrations are trusted; add data=mixed"),
+        ("train_policy.py", ["weighting=best"], "got weighting 'best', expected one of uniform, trusted_only"),
+        (
+            "launch/ablate.py",
+            ["head=null", "weighting=dwsl"],
+            "got weighting=dwsl where all demonstrations are trusted; add data=mixed",
+        ),
+        (
+            "launch/ablate.py",
+            ["head=null", "data=mixed", "weighting=best"],
+            "got weighting 'best', expected one of uniform, trusted_only",
+        ),
+        (
+            "launch/ablate.py",
+            ["head=null", "data=mixed", "weighting=dwsl", "judge.folds=1"],
+            "got folds=1, expected at least 2",
+        ),
+        ("launch/train_mask.py", ["weighting=dwsl"], "got weighting, which the config does not have, expected one of data"),
+        ("launch/dwsl.py", ["weighting=dwsl"], "got weighting, which the config does not have, expected one of data"),
+        ("launch/collect.py", ["quality={corrupted: 1, kinds: {lazy: 1}}"], "got quality.kinds with lazy, expected noisy"),
+        (
+            "launch/dwsl.py",
+            ["data=tabletop"],
+            "got data without machine demonstrations, expected some to judge; pass data=mixed",
+        ),
+        ("launch/dwsl.py", ["data.quality.corrupted=2"], "got quality.corrupted=2, expected a share from 0 to 1"),
+        ("launch/dwsl.py", ["task=lift"], "got quality kind wrong_object for task 'lift'"),
+        ("launch/dwsl.py", ["judge.folds=1"], "got folds=1, expected at least 2"),
+        ("launch/dwsl.py", ["scene=foggy"], "got scene 'foggy', expected one of clean, distract"),
         ("launch/collect.py", ["scene=foggy"], "got scene 'foggy', expected one of clean, distract"),
         ("launch/collect.py", ["episodes=0"], "got episodes=0"),
         ("launch/train_mask.py", ["measure.scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
         ("launch/train_mask.py", ["+data.mask_frames.scenes.foggy=1.0"], "got scene 'foggy', expected one of clean"),
         ("launch/train_mask.py", ["data.mask_frames.tasks=[lift]"], "got task 'lift' for mask frames"),
         ("launch/train_mask.py", ["mask_head=ivm_sam_llava"], "got no weights of llava-hf/llava-1.5-7b-hf"),
-        ("launch/train_mask.py", ["weighting=dwsl_ivm"], "got no weights of llava-hf/llava-1.5-7b-hf"),
-        ("launch/train_mask.py", ["weighting=guess"], "got weighting=guess, expected one of dwsl"),
-        ("launch/train_mask.py", ["weighting=dwsl", "weighting.trusted_share=1"], "got trusted_share 1"),
+        ("launch/train_mask.py", ["mask_weighting=dwsl_ivm"], "got no weights of llava-hf/llava-1.5-7b-hf"),
+        ("launch/train_mask.py", ["mask_weighting=guess"], "got mask_weighting=guess, expected one of dwsl, dwsl_ivm, none"),
+        ("launch/train_mask.py", ["mask_weighting=dwsl", "mask_weighting.trusted_share=1"], "got trusted_share 1"),
         ("launch/train_mask.py", ["+mask_head.kind=huge"], "got kind 'huge', expected one of mask_head"),
         ("train_policy.py", ["mask_head=ivm_sam_llava"], "got no weights of llava-hf/llava-1.5-7b-hf"),
         ("launch/evaluate.py", [], "no value for checkpoint; add checkpoint=... to the command"),
@@ -171,7 +201,9 @@ def test_a_missing_gl_library_is_named_with_its_package(name, refusal, monkeypat
     assert "no egl GL context can be made" in said and "apt install libegl1" in said
 
 
-@pytest.mark.parametrize("name", ["train_policy.py", "launch/ablate.py", "launch/collect.py", "launch/train_mask.py"])
+@pytest.mark.parametrize(
+    "name", ["train_policy.py", "launch/ablate.py", "launch/collect.py", "launch/dwsl.py", "launch/train_mask.py"]
+)
 def test_too_small_a_disk_is_noticed_before_anything_is_collected(name, refusal, monkeypatch, tmp_path):
     monkeypatch.setattr(command.shutil, "disk_usage", lambda path: namedtuple("usage", "free")(free=1000))
     assert "GB free on the disk of" in refusal(name, f"{'root' if 'collect' in name else 'data.root'}={tmp_path / 'data'}")

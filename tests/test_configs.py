@@ -11,6 +11,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from robot.dwsl import WEIGHTINGS
 from robot.envs.registry import TASKS, check_scene
 from robot.envs.robosuite import RobosuiteEnv
 from robot.envs.tabletop.scene import conditions
@@ -20,12 +21,17 @@ from robot.perception.ivm.pretrained import pretrained_discriminator, pretrained
 from robot.perception.mask_head import MaskHead
 from robot.pipeline.ablation import contenders_of
 from robot.pipeline.collect import check_mask_scenes, collect_demonstrations, collect_mask_frames
+from robot.pipeline.dwsl import judge
 from robot.pipeline.evaluate import evaluate
 from robot.pipeline.loading import DISCRIMINATORS, FAULTS, HEADS, SOURCES, make_deployment, split_kind
 from robot.pipeline.mask_quality import measure_masks
 from robot.pipeline.mask_tiers import check_weighting
+from robot.pipeline.mixture import check_data
 from robot.pipeline.training import shared_of
+from robot.policy import POLICIES
+from robot.policy.discriminator import Discriminator
 from robot.report.paper import paper
+from robot.rollout.corrupt import Mixture
 from robot.train.loop import train
 
 FROM_THE_STAGE = {"module", "batches", "generator", "checkpoint_dir", "log"}
@@ -63,9 +69,9 @@ def test_mask_head_keys_build_a_head(name):
         assert set(values) == parameters(pretrained_ivm)  # building it takes weights: tests/perception/ivm
 
 
-@pytest.mark.parametrize("name", options("weighting"))
-def test_weighting_keys_are_what_its_stages_take(name):
-    values = group("weighting", name)
+@pytest.mark.parametrize("name", options("mask_weighting"))
+def test_mask_weighting_keys_are_what_its_stages_take(name):
+    values = group("mask_weighting", name)
     check_weighting(values)
     kind = values.pop("kind")
     shares = {"trusted_share", "fault_share"} if kind != "none" else set()
@@ -88,7 +94,42 @@ def test_data_keys_are_what_collection_takes(name):
     values = composed("train_policy", f"data={name}")["data"]
     from_the_command = {"root", "image_size", "workers", "progress"}
     assert set(values.pop("mask_frames")) == parameters(collect_mask_frames) - from_the_command
-    assert set(values) == {"root", "episodes", "seed"} <= parameters(collect_demonstrations)
+    assert set(values) == {"root", "episodes", "seed", "quality"} <= parameters(collect_demonstrations)
+    if (quality := values["quality"]) is not None:
+        assert set(quality) == {"episodes", "seed"} | parameters(Mixture)
+
+
+@pytest.mark.parametrize("command", ["train_policy", "dwsl"])
+@pytest.mark.parametrize("name", options("judge"))
+def test_judge_keys_are_what_judging_takes(name, command):
+    values = composed(command, f"judge={name}")["judge"]
+    shared = {"image_size", "horizon"}  # of both networks
+    from_the_command = {"demonstrations", "episodes", "directory", "name", "seed", "log"}
+    assert set(values) - shared == parameters(judge) - from_the_command
+    assert set(values["discriminator"]) == parameters(Discriminator) - {"statistics"}
+    assert set(values["policy"]) == parameters(POLICIES[values["kind"]]) - {"statistics"}
+    assert set(values["training"]) | {"device", "log_every"} == parameters(train) - FROM_THE_STAGE
+    check_data(composed("train_policy", "data=mixed")["data"], task="pick", weighting="dwsl", judging=values)
+
+
+@pytest.mark.parametrize("command", ["train_policy", "ablate"])
+@pytest.mark.parametrize("weighting", list(WEIGHTINGS))
+def test_every_weighting_of_demonstrations_can_be_asked_for(command, weighting):
+    """No config group has the key's name: Hydra would look for a file in it."""
+    shared = shared_of(composed(command, "data=mixed", f"weighting={weighting}"))
+    assert shared.weighting == weighting
+    check_data(shared.data, task=shared.task, weighting=shared.weighting, judging=shared.judging)
+
+
+@pytest.mark.parametrize("name", options("mask_weighting"))
+def test_every_weighting_of_masks_can_be_asked_for(name):
+    assert composed("train_mask", f"mask_weighting={name}")["mask_weighting"] == group("mask_weighting", name)
+
+
+def test_arms_without_a_mask_head_get_its_time():
+    main, rivals, ablate = composed("train_policy"), composed("train_policy", "experiment=rivals"), composed("ablate")
+    arms = [arm for config in (main, rivals, ablate) for arm in config["arms"].values() if arm.get("perception") == "none"]
+    assert len(arms) == 6 and {arm["steps"] for arm in arms} == {3.0}
 
 
 def test_collect_keys_are_what_collection_takes():
@@ -186,7 +227,8 @@ def test_strong_augmentation_is_stronger_in_everything():
 
 def test_nothing_is_evaluated_on_seeds_that_were_trained_on():
     config = composed("train_policy")
-    trained = {config["data"]["seed"], config["data"]["mask_frames"]["seed"]}
+    mixed = composed("train_policy", "data=mixed")["data"]["quality"]
+    trained = {config["data"]["seed"], config["data"]["mask_frames"]["seed"], mixed["seed"]}
     assert {
         config["evaluation"]["seed"],
         composed("evaluate", "checkpoint=a")["seed"],

@@ -29,8 +29,9 @@ class Windows:
     """F frames of E episodes laid end to end, N cameras, G goals.
 
     Composites are uint8 (masked RGB, then target, destination and gripper coverage), proprio and actions physical. Episode e
-    holds the frames [starts[e], starts[e] + lengths[e]); `weights` are the episodes' demonstration weights, and an episode of
-    weight 0 is never drawn.
+    holds the frames [starts[e], starts[e] + lengths[e]); `weights` are the episodes' demonstration weights, and
+    `frame_weights`, where there are any, those of the windows that start at each frame, beside them. What has weight 0 is never
+    drawn.
     """
 
     composites: UInt8[Tensor, "f n 6 h w"]
@@ -41,6 +42,7 @@ class Windows:
     lengths: Int[Tensor, " e"]
     weights: Float[Tensor, " e"]
     language: LanguageTokens
+    frame_weights: Float[Tensor, " f"] | None = None
 
     # Derived once, so that a draw costs no search.
     _episode: Tensor = field(init=False, repr=False)  # (F,) episode of each frame
@@ -54,12 +56,14 @@ class Windows:
                 f"got {frames} composites, {len(self.proprio)} proprio rows, {len(self.actions)} actions, {len(self.goal_ids)} "
                 f"goal ids and episodes of {total} frames in all, expected the same number of each: concatenate them per frame"
             )
-        if not bool((self.weights > 0).any()):
-            raise InputError(f"got {len(self.weights)} episodes, none of weight > 0, expected at least one to train on")
+        if self.frame_weights is not None and len(self.frame_weights) != frames:
+            raise InputError(f"got {len(self.frame_weights)} frame weights, expected {frames}: one per frame")
         episode = torch.repeat_interleave(torch.arange(len(self.lengths)), self.lengths)
         object.__setattr__(self, "_episode", episode)
         object.__setattr__(self, "_last", (self.starts + self.lengths - 1)[episode])
-        object.__setattr__(self, "_drawable", torch.nonzero(self.weights[episode] > 0).squeeze(1))
+        object.__setattr__(self, "_drawable", torch.nonzero(self._weights_of(torch.arange(frames)) > 0).squeeze(1))
+        if not len(self._drawable):
+            raise InputError(f"got {len(self.weights)} episodes, none of weight > 0, expected at least one to train on")
 
     def __len__(self) -> int:
         return len(self.composites)
@@ -94,7 +98,11 @@ class Windows:
 
     def sample_weights(self, indices: Int[Tensor, "b t"]) -> Float[Tensor, " b"]:
         """Return the demonstration weight of each window, to multiply its loss by."""
-        return self.weights[self._episode[indices[:, 0]]]
+        return self._weights_of(indices[:, 0])
+
+    def _weights_of(self, first: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
+        of_episode = self.weights[self._episode[first]]
+        return of_episode if self.frame_weights is None else of_episode * self.frame_weights[first]
 
     def batches(
         self,
@@ -108,8 +116,15 @@ class Windows:
         """Draw (batch, demonstration weights) forever; `augment` acts on the float composites, on `device`."""
         while True:
             indices = self.sample(batch_size, generator, horizon)
-            batch = self.batch(indices, device=device)
-            yield batch if augment is None else _augmented(batch, augment, generator), self.sample_weights(indices).to(device)
+            batch = self.augmented(indices, augment, generator, device=device)
+            yield batch, self.sample_weights(indices).to(device)
+
+    def augmented(
+        self, indices: Int[Tensor, "b t"], augment: Augment | None, generator: Generator, *, device: torch.device | str = "cpu"
+    ) -> PolicyBatch:
+        """Return `batch(indices)` with its composites augmented."""
+        batch = self.batch(indices, device=device)
+        return batch if augment is None else _augmented(batch, augment, generator)
 
     def action_statistics(self) -> dict[str, list]:
         """Return mean, std, min and max of the actions (7 each), in physical units."""

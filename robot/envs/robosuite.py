@@ -181,6 +181,10 @@ class RobosuiteEnv(RobotEnv):
         """Return a scripted expert for the episode that has just begun."""
         return self.task.expert(self.sim, rng=rng)
 
+    def wrong_expert(self, *, rng: np.random.Generator) -> Expert | None:
+        """Return a scripted expert that takes what the goal does not name; None where there is nothing else to take."""
+        return self.task.wrong_expert(self.sim, rng=rng)
+
     # --- inside
 
     def to_robosuite(self, action: np.ndarray) -> np.ndarray:

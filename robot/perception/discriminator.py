@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
 from robot.batch import LANGUAGE_DIM, LanguageTokens, MaskBatch, Sentences
-from robot.perception.dwsl_masks import discriminator_loss
+from robot.dwsl import binary_loss, check_vectors
 from robot.perception.encoders import ImageEncoder, LanguagePool
 from robot.types import InputError, Label
 
@@ -52,10 +52,11 @@ class Discriminator(nn.Module):
         raise NotImplementedError
 
     def loss(self, batch: JudgedBatch, generator: torch.Generator | None = None) -> Float[Tensor, " b"]:
-        """L_D per pair; `generator` is part of every module's signature here and unused."""
+        """L_D (IVM, arXiv 2405.19783) per pair; `generator` is part of every module's signature here and unused."""
         del generator
         trusted, machine = (self(half.frames, half.language, kept(half.labels)) for half in (batch.trusted, batch.machine))
-        return discriminator_loss(trusted, machine)
+        check_vectors(trusted=trusted, machine=machine)
+        return binary_loss(trusted, torch.ones_like(trusted)) + binary_loss(machine, torch.zeros_like(machine))
 
 
 class MaskDiscriminator(Discriminator):

@@ -14,6 +14,7 @@ from robot.data.mask_frames import MaskFrameStore
 from robot.data.store import EpisodeStore
 from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
+from robot.rollout.corrupt import check_mixture, make_machine
 from robot.rollout.demonstrate import make_demonstrator
 from robot.rollout.mask_frames import make_mask_frames
 from robot.rollout.parallel import parallel_map
@@ -43,19 +44,24 @@ def collect_demonstrations(
     image_size: int,
     workers: int,
     progress: Progress,
+    quality: Mapping[str, Any] | None = None,
 ) -> EpisodeStore:
     """Return the store of (task, scene, seed, image_size) under `root` with at least `episodes` demonstrations.
 
-    An episode whose expert fails is left out, and the next index is tried instead.
+    An episode whose expert fails is left out, and the next index is tried instead. With `quality` (the keywords of
+    robot.rollout.corrupt.Mixture) they are machine demonstrations, a share of them spoilt, in a store of their own.
     """
     check_scene(task, scene)
+    mixture = None if quality is None else check_mixture(task, quality)
     if episodes < 1 or workers < 1:
         raise InputError(f"got episodes={episodes} and workers={workers}, expected at least 1 of each")
     require_gl()
-    directory = root / key(f"{task}-{scene}", {"seed": seed, "image_size": image_size})
+    identity = {"seed": seed, "image_size": image_size} | ({} if mixture is None else {"quality": quality})
+    directory = root / key(f"{task}-{scene}" if mixture is None else f"{task}-{scene}-machine", identity)
     require_free_space(root, episodes * 60 * 2 * BYTES_PER_FRAME)
     store = EpisodeStore(directory)
-    make = partial(make_demonstrator, root=directory, task=task, scene=scene, seed=seed, image_size=image_size)
+    options = {"root": directory, "task": task, "scene": scene, "seed": seed, "image_size": image_size}
+    make = partial(make_demonstrator, **options) if mixture is None else partial(make_machine, **options, mixture=mixture)
     tried = max(store.indices(), default=-1) + 1
     progress(len(store), episodes)
     holes = store.missing(min(tried, episodes))  # left by a kill, or by an expert that failed

@@ -102,6 +102,19 @@ def run_chains(chains: Sequence[Chain], *, workers: int, progress: Progress) -> 
     return merge(0), merge(1)
 
 
+def run_rounds(
+    rounds: Sequence[Sequence[Chain]], *, workers: int, progress: Progress
+) -> tuple[dict[str, Path], dict[str, float]]:
+    """Run rounds of chains, each when the one before is done; return what `run_chains` does, of all of them."""
+    made: dict[str, Path] = {}
+    took: dict[str, float] = {}
+    for chains in filter(None, rounds):
+        checkpoints, seconds = run_chains(chains, workers=workers, progress=progress)
+        made |= checkpoints
+        took |= seconds
+    return made, took
+
+
 def _show(news: Any, progress: Progress, tasks: Mapping[str, Any]) -> None:
     deadline = time.monotonic() + POLL_S
     while (left := deadline - time.monotonic()) > 0:

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from robot.batch import LanguageTokens, MaskBatch, Sentences
 from robot.data.mask_frames import MaskFrames, MaskFrameStore
+from robot.dwsl import binary_weights
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.augment import MaskAugment
-from robot.perception.dwsl_masks import clipped_weights
 from robot.perception.mask_head import Head
 from robot.perception.masking import mask_from_labels
 from robot.perception.metrics import auroc, iou
@@ -121,7 +121,7 @@ def mask_batches(
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
             chosen = looks[rng.integers(len(looks), size=max(1, batch_size // cameras))].ravel()
             batch = augment(frames.batch(chosen, language=tokens), generator)
-            yield batch if judged is None else (batch, clipped_weights(judged[torch.from_numpy(chosen)]))
+            yield batch if judged is None else (batch, binary_weights(judged[torch.from_numpy(chosen)].sigmoid()))
             step += 1
 
     return batches

@@ -29,7 +29,7 @@ def check_weighting(weighting: Mapping[str, Any]) -> None:
     """Raise InputError for a weighting that does not exist or shares that are none."""
     kind = weighting["kind"]
     if kind not in KINDS:
-        raise InputError(f"got weighting {kind!r}, expected one of {', '.join(KINDS)}; pass weighting=<one of these>")
+        raise InputError(f"got weighting {kind!r}, expected one of {', '.join(KINDS)}; pass mask_weighting=<one of these>")
     if kind != "none" and not (0 < weighting["trusted_share"] < 1 and 0 <= weighting["fault_share"] <= 1):
         raise InputError(
             f"got trusted_share {weighting['trusted_share']} and fault_share {weighting['fault_share']}, expected a trusted "

@@ -20,18 +20,20 @@ from robot.perception.backgrounds import OnBackgrounds, PasteBackgrounds
 from robot.perception.mask_head import Head
 from robot.perception.masking import Channel, Deployment, area_resize, compose, mask_from_labels, to_uint8
 from robot.pipeline.loading import load_head, make_deployment, robosuite_action_space, words_for
+from robot.pipeline.weighting import chosen_episodes, weigh
 from robot.policy import POLICIES
 from robot.train.checkpoint import save
 from robot.train.loop import Log, train
 from robot.types import Goal, InputError
 
 PICTURE_SHARDS = 4  # of mask frames: some thousand pictures, enough for backgrounds
+PICTURES_AT_ONCE = 64
 
 
 def train_policy(
     *,
     demonstrations: Sequence[Path],
-    episodes: int,
+    episodes: int | Sequence[int],
     directory: Path,
     kind: str,
     policy: Mapping[str, Any],
@@ -44,12 +46,16 @@ def train_policy(
     seed: int,
     control_dt_s: float,
     backgrounds: Path | None = None,
+    weighting: str = "uniform",
+    scores: str | None = None,
     log: Log | None = None,
 ) -> Path:
-    """Train a policy of `kind` on `episodes` demonstrations in all; return the checkpoint. Resumes; done is done.
+    """Train a policy of `kind` on `episodes` demonstrations, in all or of each store; return the checkpoint.
 
-    `masks` says what the policy sees through: the learned head, the oracle's labels, or none. `backgrounds` is a store of mask
-    frames whose pictures a policy without masks sees behind the objects; the demonstrations' labels say what is object.
+    Resumes; done is done. `masks` says what the policy sees through: the learned head, the oracle's labels, or none.
+    `backgrounds` is a store of mask frames whose pictures a policy without masks sees behind the objects; the demonstrations'
+    labels say what is object. `weighting` (robot.dwsl.WEIGHTINGS) weighs the windows; `scores` names those that `judge` stored
+    beside the demonstrations.
     """
     file = directory / "model.safetensors"
     if file.is_file():
@@ -65,6 +71,8 @@ def train_policy(
         size=policy["image_size"],
         language=language,
     )
+    if weighting != "uniform":
+        windows = weigh(windows, demonstrations, episodes=episodes, weighting=weighting, scores=scores)
     change: Augment = make_augment(augment, deployment=deployment["name"])
     if backgrounds is not None:
         pictures = load_pictures(backgrounds, size=policy["image_size"])
@@ -86,7 +94,7 @@ def train_policy(
         "demonstrations": [path.name for path in demonstrations],
         "episodes": len(windows.starts),
         "seed": seed,
-    }
+    } | ({} if weighting == "uniform" else {"weighting": weighting, "scores": scores})
     return save(directory, average.cpu(), kind=kind, config=average.config(), metadata=metadata)  # type: ignore[operator]
 
 
@@ -129,9 +137,15 @@ class _LearnedLook:
 
 
 def load_all(
-    roots: Sequence[Path], *, episodes: int, look: Look, deployment: Deployment, size: int, language: LanguageEncoder
+    roots: Sequence[Path],
+    *,
+    episodes: int | Sequence[int],
+    look: Look,
+    deployment: Deployment,
+    size: int,
+    language: LanguageEncoder,
 ) -> Windows:
-    """Load `episodes` demonstrations, shared evenly by the stores, as windows of composites."""
+    """Load `episodes` demonstrations (`chosen_episodes`) as windows of composites."""
 
     def composed(frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> np.ndarray:
         steps, cameras = frames.shape[:2]
@@ -140,14 +154,10 @@ def load_all(
         seen = to_uint8(compose(flat, probability, deployment=deployment, size=size))
         return seen.view(steps, cameras, *seen.shape[1:]).numpy()
 
-    share = episodes // len(roots)
-    parts = []
-    for root in roots:
-        store = EpisodeStore(root)
-        indices = sorted(store.indices())[:share]
-        if len(indices) < share:
-            raise InputError(f"got {len(indices)} demonstrations in {root}, expected {share}; collect more")
-        parts.append(load_windows(store, compose=composed, language=language.encode, indices=indices))
+    parts = [
+        load_windows(EpisodeStore(root), compose=composed, language=language.encode, indices=indices)
+        for root, indices in zip(roots, chosen_episodes(roots, episodes), strict=True)
+    ]
     return parts[0] if len(parts) == 1 else _joined(parts, language)
 
 
@@ -185,7 +195,7 @@ def load_pictures(frames: Path, *, size: int) -> Tensor:
     """Return the pictures of the first shards of mask frames, uint8 (P, 3, size, size)."""
     store = MaskFrameStore(frames)
     images = store.load(shards=store.shards()[:PICTURE_SHARDS]).images
-    parts = torch.from_numpy(images).permute(0, 3, 1, 2).split(HEAD_BATCH)
+    parts = torch.from_numpy(images).permute(0, 3, 1, 2).split(PICTURES_AT_ONCE)
     return torch.cat([area_resize(part.float(), size=size).round_().to(torch.uint8) for part in parts])
 
 

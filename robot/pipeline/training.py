@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from robot.perception.masking import Deployment
-from robot.pipeline.collect import collect_demonstrations, collect_mask_frames, key
+from robot.pipeline.collect import collect_mask_frames, key
 from robot.pipeline.jobs import Chain, Stage, bars
 from robot.pipeline.loading import SOURCES, make_deployment
 from robot.pipeline.mask import train_mask_head
+from robot.pipeline.mixture import Stores, arm_demonstrations, collect_scenes, shares_of, weights_of
 from robot.pipeline.policy import make_augment, train_policy
 from robot.policy import POLICIES
 from robot.train.checkpoint import file_digest, read_header
@@ -67,8 +68,10 @@ class Shared:
     root: Path
     task: str
     policy: Mapping[str, Any]  # keyword arguments, and `_target_`
-    data: Mapping[str, Any]  # episodes, seed
+    data: Mapping[str, Any]  # episodes, seed, and quality: None where all demonstrations are trusted
     mask_frames: Mapping[str, Any]
+    weighting: str  # of demonstrations, one of robot.dwsl.WEIGHTINGS
+    judging: Mapping[str, Any]  # keywords of robot.pipeline.dwsl.judge, used where the weighting asks for scores
     training: Mapping[str, Any]
     batch_size: int
     mask_head: Mapping[str, Any]
@@ -102,8 +105,10 @@ def shared_of(config: Mapping[str, Any]) -> Shared:
         root=Path(data["root"]),
         task=config["task"],
         policy=config["policy"],
-        data={"episodes": data["episodes"], "seed": data["seed"]},
+        data={name: data[name] for name in ("episodes", "seed", "quality")},
         mask_frames=data["mask_frames"],
+        weighting=config["weighting"],
+        judging=config["judge"],
         training=config["train"],
         batch_size=config["batch_size"],
         mask_head=config["mask_head"],
@@ -138,37 +143,47 @@ def needs_frames(recipes: Sequence[Recipe], *, head: Path | None = None) -> bool
     return any(recipe.pastes or (recipe.perception == "learned" and head is None) for recipe in recipes)
 
 
-def collect(recipes: Sequence[Recipe], *, shared: Shared, frames_needed: bool) -> tuple[dict[str, Path], Path | None]:
+def collect(recipes: Sequence[Recipe], *, shared: Shared, frames_needed: bool) -> tuple[Stores, Path | None]:
     """Return the demonstrations of every training scene, and the mask frames where they are needed."""
-    share = lambda recipe: shared.data["episodes"] // len(recipe.scenes)  # noqa: E731
-    scenes = dict.fromkeys(scene for recipe in recipes for scene in recipe.scenes)
-    needed = {scene: max(share(recipe) for recipe in recipes if scene in recipe.scenes) for scene in scenes}
+    shares = shares_of(shared.data, [recipe.scenes for recipe in recipes])
+    how: Any = {"image_size": shared.image_size, "workers": shared.workers}
     with bars() as progress:
-        tasks = {what: progress.add_task(f"collect {what}", total=None, text="") for what in needed}
-        stores = {
-            scene: collect_demonstrations(
-                root=shared.root / "demonstrations",
-                task=shared.task,
-                scene=scene,
-                episodes=episodes,
-                seed=shared.data["seed"],
-                image_size=shared.image_size,
-                workers=shared.workers,
-                progress=lambda done, of, scene=scene: progress.update(tasks[scene], completed=done, total=of),
-            ).root
-            for scene, episodes in needed.items()
-        }
+        stores = collect_scenes(shared.data, task=shared.task, shares=shares, root=shared.root, progress=progress, **how)
         if not frames_needed:
             return stores, None
         masks = progress.add_task("collect mask frames", total=None, text="")
         frames = collect_mask_frames(
             root=shared.root / "mask_frames",
-            image_size=shared.image_size,
-            workers=shared.workers,
             progress=lambda done, of: progress.update(masks, completed=done, total=of),
+            **how,
             **shared.mask_frames,
         )
     return stores, frames.root
+
+
+def rounds_of(
+    recipes: Sequence[Recipe],
+    *,
+    shared: Shared,
+    seed: int,
+    stores: Stores,
+    frames: Path | None,
+    head: Path | None = None,
+    suffix: str = "",
+) -> tuple[list[Chain], list[Chain]]:
+    """Return what must judge the demonstrations first, where the weighting asks for it, and the trainings (`chains_of`)."""
+    judges, weights = weights_of(
+        shared.weighting,
+        shared.judging,
+        stores=stores,
+        shares=shares_of(shared.data, [recipe.scenes for recipe in recipes]),
+        root=shared.root,
+        seed=seed,
+        wandb=shared.wandb,
+        suffix=suffix,
+    )
+    how: Any = {"shared": shared, "seed": seed, "stores": stores, "frames": frames, "head": head, "suffix": suffix}
+    return [Chain([judge]) for judge in judges], chains_of(recipes, weights=weights, **how)
 
 
 def chains_of(
@@ -176,20 +191,23 @@ def chains_of(
     *,
     shared: Shared,
     seed: int,
-    stores: Mapping[str, Path],
+    stores: Stores,
     frames: Path | None,
     head: Path | None = None,
+    weights: Mapping[str, str] | None = None,
     suffix: str = "",
 ) -> list[Chain]:
     """Return the trainings: those that see through the learned head after it, one after the other, all others on their own.
 
-    With `head`, a checkpoint, no head is trained. `suffix` sets the stages of one seed apart from those of others.
+    With `head`, a checkpoint, no head is trained. `weights` is what the policies are told of how demonstrations are weighed.
+    `suffix` sets the stages of one seed apart from those of others.
     """
     learned = any(recipe.perception == "learned" for recipe in recipes)
     first = head_stage(shared, frames=frames, seed=seed, suffix=suffix) if learned and head is None else None
+    how: Any = {"shared": shared, "seed": seed, "stores": stores, "frames": frames, "weights": weights, "suffix": suffix}
     chains, behind_head = [], []
     for recipe in recipes:
-        stage = policy_stage(recipe, shared=shared, seed=seed, stores=stores, frames=frames, head=first or head, suffix=suffix)
+        stage = policy_stage(recipe, head=first or head, **how)
         if first is not None and recipe.perception == "learned":
             behind_head.append(stage)
         else:
@@ -204,17 +222,17 @@ def policy_stage(
     *,
     shared: Shared,
     seed: int,
-    stores: Mapping[str, Path],
+    stores: Stores,
     frames: Path | None,
     head: Stage | Path | None,
+    weights: Mapping[str, str] | None = None,
     suffix: str = "",
 ) -> Stage:
     """Return the training of one arm's policy; `head` is the stage that trains its mask head, or a checkpoint."""
     policy = {name: value for name, value in shared.policy.items() if name != "_target_"}
     training = dict(shared.training) | {"steps": round(shared.training["steps"] * recipe.steps)}
     options = {
-        "demonstrations": [stores[scene] for scene in recipe.scenes],
-        "episodes": shared.data["episodes"],
+        **arm_demonstrations(shared.data, recipe.scenes, stores=stores),
         "kind": shared.kind,
         "policy": policy,
         "masks": recipe.perception,
@@ -225,7 +243,9 @@ def policy_stage(
         "batch_size": shared.batch_size,
         "seed": seed,
         "control_dt_s": shared.control_dt_s,
-    } | ({"backgrounds": frames} if recipe.pastes else {})
+        **({"backgrounds": frames} if recipe.pastes else {}),
+        **(weights or {}),
+    }
     identity = options | {"policy": {name: value for name, value in policy.items() if ADDED_LATER.get(name) != value}}
     head = head if recipe.perception == "learned" else None
     if isinstance(head, Stage):

@@ -116,6 +116,26 @@ def learning_curves(logs: Mapping[str, Path], *, title: str = "Learning curves",
     )
 
 
+def histograms(rows: Mapping[str, np.ndarray], *, title: str, x: str, bins: int = 30) -> Figure:
+    """Draw one histogram per row over the same bins, as shares of its row, with the row's mean and count beside it."""
+    edges = np.linspace(0.0, max(float(values.max()) for values in rows.values()) or 1.0, bins + 1)
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(8.6, 0.7 + 0.75 * len(rows)), layout="constrained")
+        every = canvas.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (name, values) in zip(every, rows.items(), strict=True):
+            axes.hist(values, bins=edges, weights=np.full(len(values), 1 / len(values)), color=_color(0))
+            axes.set_ylabel(name, rotation=0, ha="right", va="center")
+            axes.set_yticks([])
+            axes.axvline(float(values.mean()), color=INK, linewidth=1.0)
+            axes.text(
+                1.01, 0.5, f"mean {values.mean():.2f}\nn {len(values)}", transform=axes.transAxes, va="center", fontsize=9.5
+            )
+        every[-1].set_xlabel(x)
+        said = "; ".join(f"{name} mean {values.mean():.2f}" for name, values in rows.items())
+        svg = _inline(canvas, label=f"{title}: {said}")
+    return Figure(title=title, svg=svg, caption="Each row's bars add up to one; the line is its mean.")
+
+
 def _color(place: int) -> str:
     return PALETTE[place % len(PALETTE)]
 

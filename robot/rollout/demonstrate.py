@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,10 @@ import numpy as np
 
 from robot.data.store import EpisodeStore
 from robot.envs.robosuite import RobosuiteEnv
+from robot.envs.task import Expert
 from robot.types import Episode, Goal, Observation
+
+MakeExpert = Callable[[RobosuiteEnv, np.random.Generator], Expert]
 
 # Noise on what is executed, never on what is recorded: demonstrations then show how to come back (DART, Laskey et al. 2017).
 NOISE_M = 0.004
@@ -20,16 +23,31 @@ TRIES = 5  # other random streams of the expert before a hopeless episode is giv
 
 def demonstrate(env: RobosuiteEnv, *, seed: int, index: int, scene: str) -> Episode | None:
     """Return a successful demonstration of episode (seed, index), or None when the expert failed TRIES times."""
-    for attempt in range(TRIES):
-        episode = _attempt(env, seed=seed, index=index, scene=scene, rng=np.random.default_rng([seed, index, 7, attempt]))
+    for number in range(TRIES):
+        episode = attempt(env, seed=seed, index=index, scene=scene, rng=np.random.default_rng([seed, index, 7, number]))
         if episode.success:
             return episode
     return None
 
 
-def _attempt(env: RobosuiteEnv, *, seed: int, index: int, scene: str, rng: np.random.Generator) -> Episode:
+def attempt(
+    env: RobosuiteEnv,
+    *,
+    seed: int,
+    index: int,
+    scene: str,
+    rng: np.random.Generator,
+    make_expert: MakeExpert | None = None,
+    until: Callable[[Mapping], bool] = lambda info: False,
+    limit: int | None = None,
+) -> Episode:
+    """Record one try, a success or not.
+
+    `make_expert` says who acts (the task's expert unless told); success, the horizon, `until(info)` and `limit` steps end it.
+    """
     observation, info = env.reset(seed=seed, options={"episode": index, "scene": scene})
-    expert, disturbance = env.expert(rng=rng), Disturbance(rng)
+    expert = env.expert(rng=rng) if make_expert is None else make_expert(env, rng)
+    disturbance = Disturbance(rng)
     for action in expert.astray():  # not recorded: the demonstration begins where it leads
         observation, *_ = env.step(action)
     seen, labels, actions, done = [], [], [], False
@@ -38,7 +56,7 @@ def _attempt(env: RobosuiteEnv, *, seed: int, index: int, scene: str, rng: np.ra
         labels.append(env.label_maps())
         actions.append(expert.act())
         observation, _, success, truncated, info = env.step(disturbance(actions[-1]))
-        done = success or truncated
+        done = success or truncated or until(info) or len(actions) == limit
     cameras = {c: [o.frames[k].image for o in seen] for k, c in enumerate(env.cameras)}
     return Episode(
         task=env.task.name,

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from robot.dwsl import weighted
 from robot.policy.ema import decay_at, make_average, update_average
 from robot.train.device import pick_device, pick_dtype
 from robot.train.resume import load_state, save_state
@@ -107,11 +108,7 @@ def weighted_mean(per_sample: Tensor, weights: Tensor | None) -> Float[Tensor, "
     """Return the mean loss with weights scaled to mean 1, both (B,) or InputError; weights that are all 0 give 0."""
     if weights is None:
         return per_sample.mean()
-    if per_sample.ndim != 1 or weights.shape != per_sample.shape:  # (B, 1) would broadcast to (B, B) and weigh nothing
-        raise InputError(
-            f"got weights {tuple(weights.shape)} for losses {tuple(per_sample.shape)}, expected both (B,): one a sample"
-        )
-    return (per_sample * weights).sum() / weights.sum().clamp(min=1e-8)
+    return weighted(per_sample, weights).sum() / weights.sum().clamp(min=1e-8)
 
 
 def cosine_rate(step: int, *, steps: int, peak: float, warmup_steps: int) -> float:

@@ -62,6 +62,13 @@ def test_a_window_carries_the_weight_of_its_episode(windows):
     assert windows.sample_weights(torch.tensor([[2, PAST_END], [3, 4]])).tolist() == [1.0, 0.25]
 
 
+def test_a_window_may_have_a_weight_of_its_own_beside_its_episodes(windows):
+    windows = Windows(**{**_fields(windows), "frame_weights": torch.tensor([1.0, 0.0, 2.0, 4.0, 0.0])})
+    assert windows.sample_weights(torch.tensor([[1, 2], [2, PAST_END], [3, 4]])).tolist() == [0.0, 2.0, 1.0]
+    first = windows.sample(200, torch.Generator().manual_seed(0), 1)[:, 0]
+    assert set(first.tolist()) == {0, 2, 3}
+
+
 def test_the_same_generator_draws_the_same_windows(windows):
     draw = lambda seed: windows.sample(50, torch.Generator().manual_seed(seed), 3)  # noqa: E731
     assert torch.equal(draw(0), draw(0))

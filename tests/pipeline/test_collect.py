@@ -130,6 +130,21 @@ def test_stores_of_other_options_lie_elsewhere(expert, tmp_path):
     assert len({one.root, *(collect_demonstrations(root=tmp_path, episodes=1, **other).root for other in others)}) == 4
 
 
+MACHINE = {"quality": {"corrupted": 0.5, "kinds": {"stall": 1}}}
+
+
+def test_machine_demonstrations_are_made_by_a_mixture_in_a_store_of_their_own(expert, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        collect, "make_machine", lambda *, mixture, **how: asked.append(mixture) or collect.make_demonstrator(**how)
+    )
+    trusted = collect_demonstrations(root=tmp_path, episodes=1, **PICK)
+    machine = collect_demonstrations(root=tmp_path, episodes=1, **PICK | MACHINE)
+    assert trusted.root.name == key("pick-clean", {"seed": 0, "image_size": 32}), "as before there were others"
+    assert machine.root.name.startswith("pick-clean-machine-")
+    assert [(mixture.corrupted, mixture.kinds) for mixture in asked] == [(0.5, {"stall": 1})]
+
+
 def test_a_key_does_not_depend_on_the_order_of_options():
     assert key("a", {"x": 1, "y": 2}) == key("a", {"y": 2, "x": 1}) != key("a", {"x": 2, "y": 1})
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from robot.pipeline.jobs import Chain, Stage, bars, run_chains
+from robot.pipeline import jobs
+from robot.pipeline.jobs import Chain, Stage, bars, run_chains, run_rounds
 from robot.types import InputError
 
 
@@ -87,3 +88,18 @@ def test_bad_input_in_a_stage_is_bad_input_here_and_what_waits_is_never_finished
     if (tmp_path / "waiting/begun").exists():
         time.sleep(6)
     assert not (tmp_path / "waiting/ended").exists()
+
+
+def test_rounds_run_one_after_the_other_and_an_empty_one_not_at_all(monkeypatch, tmp_path):
+    ran = []
+
+    def run_here(chains, **_):
+        ran.append([made.name for chain in chains for made in chain.stages])
+        return {name: tmp_path / name for name in ran[-1]}, dict.fromkeys(ran[-1], 1.0)
+
+    monkeypatch.setattr(jobs, "run_chains", run_here)
+    judge, policy = (Chain([stage(name, train_head, tmp_path)]) for name in ("judge", "policy unmasked"))
+    progress = bars(hidden=True)
+    checkpoints, seconds = run_rounds([[judge], [], [policy]], workers=1, progress=progress)
+    assert ran == [["judge"], ["policy unmasked"]]
+    assert list(checkpoints) == list(seconds) == ["judge", "policy unmasked"]

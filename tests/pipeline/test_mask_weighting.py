@@ -139,7 +139,7 @@ def test_a_weighting_that_cannot_be_is_refused(change, says):
 @pytest.mark.parametrize(("kind", "stages"), [("none", 1), ("uniform", 1), ("trusted_only", 1), ("dwsl", 2)])
 def test_dwsl_trains_the_discriminator_before_the_head(kind, stages):
     settings = {"data": {"root": "data"}, "mask_batch_size": 4, "seed": 0, "wandb": "disabled", "mask_head": HEAD}
-    settings |= {"mask_training": TRAINING, "weighting": DWSL | {"kind": kind}}
+    settings |= {"mask_training": TRAINING, "mask_weighting": DWSL | {"kind": kind}}
     made = chain(settings, frames=Path("frames"))
     assert [stage.name for stage in made.stages] == ["mask discriminator", "mask head"][-stages:]
     assert ("mask head" in made.feeds) == (kind == "dwsl")

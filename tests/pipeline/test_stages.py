@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from robot.pipeline.collect import key
-from robot.pipeline.training import Recipe, Shared, chains_of, needs_frames
+from robot.pipeline.training import Recipe, Shared, chains_of, needs_frames, rounds_of
 from robot.types import InputError
 
 AUGMENT = {"jitter": None, "ring": 0.0, "shift": 1, "drop": 0.0, "noise": 0.0}
 POLICY = {"_target_": "robot.policy.TransformerPolicy", "width": 8, "vision": "cnn"}
-STORES = {"clean": Path("clean"), "randomised": Path("randomised")}
+STORES = {"clean": [Path("clean")], "randomised": [Path("randomised")]}
 
 
 def recipe(name: str, perception: str, **change) -> Recipe:
@@ -26,7 +26,9 @@ def shared(**change) -> Shared:
         "root": Path("data"),
         "task": "pick",
         "policy": POLICY,
-        "data": {"episodes": 4, "seed": 0},
+        "data": {"episodes": 4, "seed": 0, "quality": None},
+        "weighting": "uniform",
+        "judging": {"folds": 2, "head": None, "training": {"steps": 5}},
         "mask_frames": {},
         "training": {"steps": 10},
         "batch_size": 4,
@@ -101,6 +103,40 @@ def test_options_that_came_later_do_not_rename_what_was_trained_before():
     assert stage.directory.name == key("pick-transformer-unmasked", before)
     tokens = chains(recipe("unmasked", "none"), shared=shared(policy=POLICY | {"vision": "tokens"}))[0].stages[0]
     assert tokens.directory != stage.directory
+
+
+TIERS = {scene: [*paths, Path(f"{scene}-machine")] for scene, paths in STORES.items()}
+MIXED = {"episodes": 4, "seed": 0, "quality": {"episodes": 8, "seed": 1, "corrupted": 0.5, "kinds": {"stall": 1}}}
+
+
+def rounds(*recipes: Recipe, seed: int = 0, **change):
+    how = {"stores": TIERS if "data" in change else STORES, "frames": Path("frames"), "suffix": f" seed {seed}"}
+    return rounds_of(list(recipes), shared=shared(**change), seed=seed, **how)
+
+
+def test_demonstrations_that_are_all_trusted_are_trained_on_as_ever():
+    judges, trainings = rounds(recipe("masked", "learned"), recipe("unmasked", "none"))
+    plain = chains(recipe("masked", "learned"), recipe("unmasked", "none"), suffix=" seed 0")
+    assert judges == [] and trainings == plain
+
+
+def test_demonstrations_of_both_tiers_are_judged_once_per_seed_before_any_policy_learns():
+    arms = recipe("masked", "learned"), recipe("randomised", "none", scenes=("clean", "randomised"))
+    found = [rounds(*arms, seed=seed, data=MIXED, weighting="dwsl") for seed in (0, 1)]
+    assert [names(judges) for judges, _ in found] == [[["judge seed 0"]], [["judge seed 1"]]]
+    judge, (behind_head, alone) = found[0][0][0].stages[0], found[0][1]
+    assert judge.options["episodes"] == [4, 2, 8, 4]
+    for stage, counts in ((behind_head.stages[1], [4, 8]), (alone.stages[0], [2, 2, 4, 4])):
+        assert stage.options["episodes"] == counts
+        assert (stage.options["weighting"], stage.options["scores"]) == ("dwsl", judge.options["name"])
+    assert "weighting" not in behind_head.stages[0].options, "the head learns from mask frames"
+    assert len({stage.directory for seed in found for round_ in seed for chain in round_ for stage in chain.stages}) == 8
+
+
+def test_every_weighting_has_a_folder_of_its_own():
+    kinds = ("uniform", "oracle", "dwsl")
+    folders = {rounds(recipe("unmasked", "none"), data=MIXED, weighting=k)[1][0].stages[0].directory for k in kinds}
+    assert len(folders) == 3
 
 
 def test_mask_frames_are_needed_for_a_head_or_for_backgrounds():

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from robot.data.mask_frames import MaskFrameStore, MaskRecord
 from robot.data.store import EpisodeStore
-from robot.types import Episode, Goal, Label
+from robot.types import QUALITY, Episode, Goal, Label
 
 SIDE = 32
 GOALS = ("pick up the red cup", "grab the blue ball")
 POLICY = {"cameras": 2, "in_channels": 5, "image_size": 16, "horizon": 4, "width": 8, "layers": 2, "keypoints": 4}
 POLICY |= {"dim": 16, "depth": 1, "heads": 2}
+DISCRIMINATOR = {key: value for key, value in POLICY.items() if key not in ("depth", "heads")}
 TRAINING = {"steps": 6, "warmup_steps": 1, "checkpoint_every": 2, "log_every": 1, "precision": "fp32", "device": "cpu"}
 AUGMENT = {"jitter": {"brightness": 0.3}, "ring": 1.0, "shift": 1, "drop": 0.0, "noise": 0.02}
 HEAD = {"cameras": 2, "widths": [8, 16, 16], "blocks": [1, 1, 1], "dim": 16, "heads": 2, "depth": 1}
@@ -51,6 +53,19 @@ def write_demonstrations(root: Path, *, episodes: int = 3) -> Path:
     for index in range(episodes):
         store.append(episode(index))
     return root
+
+
+def write_tiers(root: Path, *, trusted: int = 2, machine: int = 4) -> list[Path]:
+    """Write trusted episodes 0.., and machine episodes 0.. of which every odd one is a stall: no motion at all."""
+    stores = [EpisodeStore(root / "trusted"), EpisodeStore(root / "machine")]
+    for index in range(trusted):
+        stores[0].append(episode(index))
+    for index in range(machine):
+        one = replace(episode(100 + index), index=index, tier="machine")
+        if index % 2:
+            one = replace(one, actions=np.full_like(one.actions, -0.04), extra={QUALITY: "stall"})
+        stores[1].append(one)
+    return [store.root for store in stores]
 
 
 def write_mask_frames(root: Path, *, shards: int = 4) -> Path:

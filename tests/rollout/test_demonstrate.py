@@ -86,8 +86,8 @@ def test_a_demonstration_that_goes_astray_begins_where_that_leads(env, monkeypat
 
 def test_a_hopeless_episode_is_given_up_after_every_try(env, monkeypatch):
     tries = []
-    attempt = demonstrate._attempt
-    monkeypatch.setattr(demonstrate, "_attempt", lambda *args, rng, **how: tries.append(rng) or attempt(*args, rng=rng, **how))
+    attempt = demonstrate.attempt
+    monkeypatch.setattr(demonstrate, "attempt", lambda *args, rng, **how: tries.append(rng) or attempt(*args, rng=rng, **how))
     monkeypatch.setattr(env, "horizon", 2)
     assert demonstrate.demonstrate(env, seed=0, index=0, scene="clean") is None
     assert len(tries) == demonstrate.TRIES

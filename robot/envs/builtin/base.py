@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from robot.envs.builtin.wordings import choose_wording
 from robot.envs.sensor import degrade
 from robot.envs.tabletop.scene import ARM_START_NOISE_RAD, Condition, condition, conditions
+from robot.envs.task import Expert
 from robot.types import InputError, Label
 
 # What a condition may change here: robosuite's own scenes take no clutter, textures, lights or camera of ours.
@@ -66,6 +67,10 @@ class BuiltinTask:
     def wrong_object(self, env: Any) -> bool:
         """Return False: there is nothing else to hold."""
         return False
+
+    def wrong_expert(self, env: Any, *, rng: np.random.Generator) -> Expert | None:
+        """Return None: there is nothing else to take."""
+        return None
 
 
 def supported_condition(name: str) -> Condition:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,13 @@ class TabletopTask:
 
     def expert(self, env: TabletopWorld, *, rng: np.random.Generator) -> Expert:
         return TabletopExpert(env, scene=self._scene, rng=rng)
+
+    def wrong_expert(self, env: TabletopWorld, *, rng: np.random.Generator) -> Expert | None:
+        fits = (*cat.catalogue()["graspable"], "duck")
+        others = [p.body for p in self._scene.placements if p.body != self._scene.target and cat.body_names()[p.body] in fits]
+        if not others:
+            return None
+        return TabletopExpert(env, scene=replace(self._scene, target=others[rng.integers(len(others))]), rng=rng)
 
     @property
     def _scene(self) -> Scene:

@@ -1,4 +1,4 @@
-"""Discriminator-weighted learning of masks: hand-computed numbers, and each mistake that is easily made."""
+"""The discriminator of masks: what it sees, what it learns from, and each mistake that is easily made."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from robot.batch import MaskBatch
+from robot.dwsl import binary_loss
 from robot.language import LanguageEncoder
-from robot.perception.discriminator import JudgedBatch, MaskDiscriminator, kept, visible_only
-from robot.perception.dwsl_masks import clipped_weights, discriminator_loss
+from robot.perception.discriminator import Discriminator, JudgedBatch, MaskDiscriminator, kept, visible_only
 from robot.perception.mask_head import MaskHead
-from robot.train.loop import train, weighted_mean
+from robot.train.loop import train
 from robot.types import InputError
 
 JUDGE = {"widths": [8, 8, 8], "blocks": [1, 1, 1], "dim": 16, "queries": 2, "max_tokens": 24, "fill": 0.5}
@@ -42,44 +42,30 @@ def logit(probability: float) -> float:
     return math.log(probability / (1 - probability))
 
 
-def test_discriminator_loss_by_hand():
+class Told(Discriminator):
+    """Says what it was told."""
+
+    def __init__(self, *verdicts: torch.Tensor) -> None:
+        super().__init__()
+        self.verdicts = list(verdicts)
+
+    def forward(self, frames, language, masks):
+        return self.verdicts.pop(0)
+
+
+PAIR = JudgedBatch(trusted=batch(), machine=batch())
+
+
+def test_the_loss_of_a_pair_by_hand():
     # trusted judged .8: -log .8; machine judged .3: -log .7
-    loss = discriminator_loss(torch.tensor([logit(0.8)]), torch.tensor([logit(0.3)]))
+    loss = Told(torch.tensor([logit(0.8)]), torch.tensor([logit(0.3)])).loss(PAIR)
     assert loss.tolist() == pytest.approx([-math.log(0.8) - math.log(0.7)], abs=1e-6)
-
-
-def test_weights_by_hand():
-    # s = .02 -> .1, .5, .98 -> .9: mean .5
-    weights = clipped_weights(torch.tensor([logit(0.02), 0.0, logit(0.98)]))
-    assert weights.tolist() == pytest.approx([0.2, 1.0, 1.8], abs=1e-5)
-
-
-def test_weights_are_constants_to_the_generator():
-    assert not clipped_weights(torch.zeros(2, requires_grad=True)).requires_grad
-
-
-@pytest.mark.parametrize("logits", [torch.zeros(3, 1), torch.zeros(())])
-def test_weights_of_anything_but_a_vector_are_refused(logits):
-    with pytest.raises(InputError, match=r"expected \(B,\)"):
-        clipped_weights(logits)
 
 
 @pytest.mark.parametrize("machine", [torch.zeros(3, 1), torch.zeros(2)])
 def test_a_loss_of_unequal_shapes_is_refused(machine):
-    with pytest.raises(InputError, match=r"expected both \(B,\)"):
-        discriminator_loss(torch.zeros(3), machine)
-
-
-@pytest.mark.parametrize("weights", [torch.ones(3, 1), torch.ones(1), torch.ones(2)])
-def test_the_loop_refuses_weights_that_would_broadcast(weights):
-    with pytest.raises(InputError, match=r"got weights \(.*expected both \(B,\)"):
-        weighted_mean(torch.ones(3), weights)
-
-
-def test_a_weight_weighs_its_own_sample_and_no_other():
-    losses = torch.tensor([1.0, 2.0, 5.0], requires_grad=True)
-    weighted_mean(losses, torch.tensor([0.0, 1.0, 3.0])).backward()
-    assert losses.grad is not None and losses.grad.tolist() == [0.0, 0.25, 0.75]
+    with pytest.raises(InputError, match=r"expected vectors \[B\] of one length"):
+        Told(torch.zeros(3), machine).loss(PAIR)
 
 
 def test_weights_of_the_loop_change_what_is_learned():
@@ -127,7 +113,7 @@ def test_the_discriminators_loss_leaves_no_gradient_in_the_generator(judge):
     one = batch()
     drawn = head(one.frames, one.language).logits.sigmoid().amax(dim=1)
     verdict = judge(one.frames, one.language, drawn)
-    discriminator_loss(verdict, verdict).sum().backward()
+    binary_loss(verdict, torch.ones(len(verdict))).sum().backward()
     assert all(p.grad is None for p in head.parameters())
     assert any(p.grad is not None for p in judge.parameters())
 
@@ -144,7 +130,7 @@ def test_trusted_and_machine_records_pull_apart(judge):
 
 
 def test_one_verdict_per_sample(judge):
-    assert judge.loss(JudgedBatch(trusted=batch(), machine=batch())).shape == (3,)
+    assert judge.loss(PAIR).shape == (3,)
 
 
 def test_impossible_shapes_of_a_discriminator_are_refused():

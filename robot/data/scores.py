@@ -1,0 +1,86 @@
+"""A discriminator's verdict on every window of a dataset, in the dataset's folder: `scores/<name>.parquet`.
+
+One row per frame, that of the window which starts there: `episode` (the index in the store), `frame`, `score` (probability of
+being trusted), `weight` (mean 1 over all windows that were judged together). The footer's `robot.scores` says in JSON what
+judged. The episodes' own files stay as they are: several verdicts lie side by side, and a folder without one is read as before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float32
+
+from robot.data.parquet import explaining, read_table, write_table
+from robot.types import InputError
+
+_ABOUT = b"robot.scores"
+
+
+@dataclass(frozen=True, eq=False)
+class WindowScores:
+    """Score and weight of the windows that start at each of an episode's T frames."""
+
+    scores: Float32[np.ndarray, " t"]
+    weights: Float32[np.ndarray, " t"]
+
+
+def scores_path(root: Path, name: str) -> Path:
+    """Return where the verdict `name` on the dataset at `root` lies."""
+    return Path(root) / "scores" / f"{name}.parquet"
+
+
+def write_scores(root: Path, name: str, episodes: Mapping[int, WindowScores], *, about: Mapping[str, Any]) -> Path:
+    """Write a verdict atomically; an older one of that name is replaced. `read_scores` is the inverse."""
+    if not episodes:
+        raise InputError(f"got no scores to write for {root}, expected those of at least one episode")
+    episodes = dict(sorted(episodes.items()))
+    lengths = [len(verdict.scores) for verdict in episodes.values()]
+    columns = {
+        "episode": np.repeat(np.array(list(episodes), np.int64), lengths),
+        "frame": np.concatenate([np.arange(length) for length in lengths]),
+        "score": np.concatenate([verdict.scores for verdict in episodes.values()]),
+        "weight": np.concatenate([verdict.weights for verdict in episodes.values()]),
+    }
+    table = pa.table({column: pa.array(values) for column, values in columns.items()})
+    path = scores_path(root, name)
+    write_table(path, table.replace_schema_metadata({_ABOUT: json.dumps(dict(about)).encode()}))
+    return path
+
+
+def read_scores(root: Path, name: str) -> dict[int, WindowScores]:
+    """Invert `write_scores`."""
+    path = _existing(root, name)
+    with explaining(path, remedy="delete it and judge the demonstrations again"):
+        table = read_table(path)
+        column = {field: table[field].to_numpy() for field in ("episode", "score", "weight")}
+        split = lambda field: np.split(column[field].astype(np.float32), starts[1:])  # noqa: E731
+        indices, starts = np.unique(column["episode"], return_index=True)
+        return {
+            int(index): WindowScores(scores=score, weights=weight)
+            for index, score, weight in zip(indices, split("score"), split("weight"), strict=True)
+        }
+
+
+def read_about(root: Path, name: str) -> dict[str, Any]:
+    """Return what is said of who judged."""
+    path = _existing(root, name)
+    with explaining(path, remedy="delete it and judge the demonstrations again"):
+        return json.loads((pq.read_schema(path).metadata or {})[_ABOUT])
+
+
+def _existing(root: Path, name: str) -> Path:
+    path = scores_path(root, name)
+    if not path.is_file():
+        known = sorted(other.stem for other in path.parent.glob("*.parquet"))
+        raise InputError(
+            f"got scores {name!r}, expected one of {', '.join(known) or 'none'} in {path.parent}; judge them first"
+        )
+    return path
