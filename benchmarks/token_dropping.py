@@ -74,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "options": vars(options),
     }
     _print_table(results)
+    if load_before > 1:
+        CONSOLE.print("The machine was busy before this run: trust the ratio of processor time, not that of the wall clock.")
     write_results(run_directory("bench-token-dropping", root=options.runs), results)
 
 

@@ -199,6 +199,14 @@ def test_one_render_labels_for_any_goal(env):
         np.testing.assert_array_equal(renamed[camera] == Label.TARGET, instance == env.sim.bodies[other].body_id)
 
 
+def test_another_object_is_shown_as_the_target_of_a_wrong_mask(env):
+    begin(env, episode=0)
+    others = [p.body for p in env.task.scene.placements if p.body != env.task.scene.target]
+    for camera, labels in env.other_object_maps().items():
+        instance = env.instance_maps()[camera]
+        np.testing.assert_array_equal(labels == Label.TARGET, instance == env.sim.bodies[others[0]].body_id)
+
+
 def test_depth_at_the_target_is_its_distance_along_the_optical_axis(env):
     begin(env, episode=0)
     _, T_world_camera = env.camera_matrices("agentview")

@@ -76,6 +76,10 @@ def test_an_outcome_stays_with_its_episode(evaluated):
         assert (result.steps, result.success, result.seed) == (10 + result.index, result.arm == "masked", 1000)
 
 
+def test_what_the_hand_closed_on_is_kept(evaluated):
+    assert {e.result.closed_on_object for e in evaluated[0]} == {True}
+
+
 def test_masks_are_judged_only_where_they_were_learned(evaluated):
     assert {(e.result.arm, e.result.mask_iou) for e in evaluated[0]} == {("masked", 0.9), ("unmasked", None)}
     assert {(e.result.arm, e.result.training_seed) for e in evaluated[0]} == {("masked", 3), ("unmasked", 0)}

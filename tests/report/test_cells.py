@@ -53,6 +53,14 @@ def test_pooling_tasks_names_the_pool_only_where_there_are_several():
     assert [cell.task for cell in summarise(episodes("a", "11"), pool_tasks=True)] == ["pick"]
 
 
+def test_a_hand_that_took_nothing_is_counted_where_somebody_looked():
+    looked = [*episodes("a", "000", closed_on_object=False), *episodes("a", "0", closed_on_object=True)]
+    (cell,) = summarise(looked)
+    assert (cell.took_nothing, cell.took_nothing_rate) == (3, 0.75)
+    (unseen,) = summarise(episodes("a", "000"))
+    assert (unseen.took_nothing, unseen.took_nothing_rate) == (None, None)
+
+
 def test_latency_percentiles_are_over_all_steps_of_all_episodes():
     results = [*episodes("a", "1", control_ms=(1.0, 2.0)), *episodes("a", "1", control_ms=(3.0, 4.0, 5.0))]
     (cell,) = summarise(results)

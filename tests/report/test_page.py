@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
 
@@ -197,6 +198,13 @@ def test_the_terminal_table_shows_rates_with_intervals():
     text = console.export_text()
     assert "94% (88–97)" in text
     assert "100 episodes a cell; training seeds 0" in text
+
+
+@pytest.mark.parametrize(("scene", "shown"), [("absent", "took nothing 60% (50–69)"), ("clean", "0% (0–4)")])
+def test_where_nothing_can_succeed_the_table_shows_who_took_nothing(scene, shown):
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(success_table([replace(cell("masked", 0, scene=scene), took_nothing=60)]))
+    assert shown in console.export_text()
 
 
 def test_provenance_tells_the_command_as_it_can_be_typed_again():
