@@ -42,10 +42,8 @@ def test_a_deployment_is_made_by_name():
 
 
 def test_an_unknown_deployment_is_refused_with_those_there_are():
-    with pytest.raises(
-        InputError,
-        match="got deployment 'fog', expected one of overlay, blur, greyscale, crop, crop_box, channel, inpaint, none",
-    ):
+    there = "overlay, blur, greyscale, crop, crop_box, channel, inpaint, none"
+    with pytest.raises(InputError, match=f"got deployment 'fog', expected one of {there}"):
         make_deployment("fog")
 
 

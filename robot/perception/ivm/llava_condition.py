@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
@@ -62,23 +63,23 @@ class LlavaCondition(nn.Module):
             raise InputError(f"got prompt {prompt!r}, expected {IMAGE} and {INSTRUCTION} once each")
         self.tokenize, self.prompt = tokenize, prompt
         self.llava = add_lora(llava.model, rank=lora_rank, alpha=lora_alpha, dropout=lora_dropout)  # lm_head is not needed
-        width = llava.config.text_config.hidden_size
+        config: Any = llava.config  # its parts are declared as dict or None as well
+        vision, width = config.vision_config, config.text_config.hidden_size
+        self.side: int = vision.image_size
+        self.image_tokens: int = (vision.image_size // vision.patch_size) ** 2
+        if config.vision_feature_select_strategy == "full":
+            self.image_tokens += 1  # the class token
         self.project = nn.Sequential(nn.Linear(width, projection_dim), nn.ReLU(), nn.Linear(projection_dim, dim))
 
     def forward(self, frames: Shaped[Tensor, "b _ _ _"], language: Sentences) -> Float[Tensor, "b 1 dim"]:
         """Condition on uint8 frames (B, 3, H, W) and a sentence each."""
         ids, attended = (tokens.to(frames.device) for tokens in self.tokenize(self.prompts(language)))
-        side = self.llava.config.vision_config.image_size
-        pixels = prepare(frames, side=side, statistics=CLIP).to(self.llava.dtype)
+        pixels = prepare(frames, side=self.side, statistics=CLIP).to(self.llava.dtype)
         output = self.llava(input_ids=ids, attention_mask=attended, pixel_values=pixels, use_cache=False)
         state = last_but_one(output.last_hidden_state, attended)
-        return self.project(state.to(self.project[0].weight.dtype))[:, None]
+        return self.project(state.to(next(self.project.parameters()).dtype))[:, None]
 
     def prompts(self, language: Sentences) -> list[str]:
         """Write each sentence into the prompt, with one image token per patch that the vision tower hands on."""
-        vision = self.llava.config.vision_config
-        patches = (vision.image_size // vision.patch_size) ** 2
-        if self.llava.config.vision_feature_select_strategy == "full":
-            patches += 1  # the class token
-        template = self.prompt.replace(IMAGE, IMAGE * patches)
+        template = self.prompt.replace(IMAGE, IMAGE * self.image_tokens)
         return [template.replace(INSTRUCTION, text) for text in language.texts]

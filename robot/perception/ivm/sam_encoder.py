@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
@@ -15,11 +17,12 @@ class SamImageEncoder(nn.Module):
 
     def __init__(self, *, vision: SamVisionModel) -> None:
         super().__init__()
+        config: Any = vision.config  # declares its side as a pair as well
+        self.side: int = config.image_size
         self.vision = vision.requires_grad_(False)
 
     @torch.no_grad()
     def forward(self, frames: Shaped[Tensor, "b _ _ _"]) -> Float[Tensor, "b c h w"]:
         """Encode uint8 frames (B, 3, H, W), resized to the encoder's side; no gradient passes."""
-        config = self.vision.config
-        pixels = prepare(frames, side=config.image_size, statistics=IMAGENET)
+        pixels = prepare(frames, side=self.side, statistics=IMAGENET)
         return self.vision(pixels.to(self.vision.dtype)).last_hidden_state
