@@ -19,6 +19,7 @@ from robot.pipeline.collect import check_mask_scenes
 from robot.pipeline.evaluate import Arm, Evaluated, evaluate
 from robot.pipeline.jobs import Watch, bar, bars, run_rounds
 from robot.pipeline.loading import HEADS, check_weights_of, load_head
+from robot.pipeline.mask import check_start
 from robot.pipeline.mask_quality import measure_masks
 from robot.pipeline.mixture import check_data, episodes_per_arm
 from robot.pipeline.report import report
@@ -39,6 +40,8 @@ def check(config: Any, *, shared: Shared) -> None:
         check_scene(shared.task, scene)
     if needs_frames(recipes):
         check_weights_of(shared.mask_head, HEADS)
+        if shared.head_start is not None:
+            check_start(shared.head_start, shared.mask_head)
         check_mask_scenes(shared.mask_frames["tasks"], shared.mask_frames["scenes"])
         if shared.task in TABLETOP:
             check_mask_scenes([shared.task], evaluation["mask_scenes"])

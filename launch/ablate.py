@@ -19,7 +19,7 @@ from robot.pipeline.ablation import Contender, arms_of, contenders_of, recipes_t
 from robot.pipeline.cells import Protocol, cells_of, evaluate_cells
 from robot.pipeline.collect import check_mask_scenes
 from robot.pipeline.jobs import Chain, Watch, bar, bars, run_rounds
-from robot.pipeline.loading import load_head, resolve_checkpoint
+from robot.pipeline.loading import resolve_head
 from robot.pipeline.mixture import check_data, episodes_per_arm
 from robot.pipeline.training import Shared, collect, needs_frames, rounds_of, shared_of
 from robot.report.paper import paper_table
@@ -54,16 +54,6 @@ def check(config: Any, contenders: list[Contender], *, shared: Shared, head: Pat
     for name in ("workers", "training_seeds"):
         if config[name] < 1:
             raise InputError(f"got {name}={config[name]}, expected at least 1")
-
-
-def head_of(name: str | None) -> Path | None:
-    """Return the checkpoint of the mask head that all learned masks come from; None is one trained per seed."""
-    if name is None:
-        return None
-    path = resolve_checkpoint(name)
-    file = path / "mask_head.safetensors" if (path / "mask_head.safetensors").is_file() else path
-    load_head(file)
-    return file
 
 
 def protocol_of(config: Any) -> Protocol:
@@ -106,7 +96,7 @@ def summary_of(config: Any, *, seeds: list[int]) -> str:
 @hydra_command("ablate")
 def main(config: DictConfig) -> None:
     settings: Any = OmegaConf.to_container(config, resolve=True)
-    shared, contenders, head = shared_of(settings), contenders_of(settings), head_of(settings["head"])
+    shared, contenders, head = shared_of(settings), contenders_of(settings), resolve_head(settings["head"])
     protocol = protocol_of(settings)
     check(settings, contenders, shared=shared, head=head)
     evaluation, watch, console = settings["evaluation"], Watch(), Console()

@@ -143,6 +143,16 @@ def resolve_checkpoint(name: str | Path) -> Path:
     return path
 
 
+def resolve_head(name: str | None) -> Path | None:
+    """Return the file of a mask head: a checkpoint, its folder, or the name of weights that are shipped; None stays None."""
+    if name is None:
+        return None
+    path = resolve_checkpoint(name)
+    file = path / "mask_head.safetensors" if (path / "mask_head.safetensors").is_file() else path
+    load_head(file)  # refuses what is none
+    return file
+
+
 def policy_metadata(path: Path) -> dict[str, Any]:
     """Return what a policy's checkpoint says about how it was trained: task, deployment, mask source."""
     return read_header(path).get("metadata", {})

@@ -19,11 +19,11 @@ from robot.perception.mask_head import Head
 from robot.perception.masking import mask_from_labels
 from robot.perception.metrics import auroc, iou
 from robot.perception.presence import calibrate
-from robot.pipeline.loading import HEADS, load_discriminator, split_kind, words_for
+from robot.pipeline.loading import HEADS, load_discriminator, load_head, split_kind, words_for
 from robot.pipeline.mask_discriminator import score, trusted_part
 from robot.pipeline.mask_shards import HELD_OUT_SHARDS, split_shards
 from robot.pipeline.mask_tiers import check_weighting, make_tiers
-from robot.train.checkpoint import save
+from robot.train.checkpoint import file_digest, read_header, save
 from robot.train.device import pick_device
 from robot.train.loop import Log, train
 from robot.types import InputError
@@ -41,10 +41,12 @@ def train_mask_head(
     seed: int,
     weighting: Mapping[str, Any] | None = None,
     discriminator: Path | None = None,
+    start: Path | None = None,
     log: Log | None = None,
 ) -> Path:
     """Train a head on the shards of `frames`, but the held-out ones; return the checkpoint. Resumes; done is done.
 
+    It begins with the weights of the head `start`, or with random ones.
     Without `weighting` every label is the simulator's. With one, a share of them is a machine's, and some of these are wrong:
     "uniform" learns from all alike, "trusted_only" from the trusted, "dwsl" weighs each by the `discriminator` of stage I.
     """
@@ -58,6 +60,9 @@ def train_mask_head(
     torch.manual_seed(seed)
     module = HEADS[kind](**options)
     assert isinstance(module, Head)
+    if start is not None:
+        check_start(start, head)
+        module.load_state_dict(load_head(start).state_dict())
     language = words_for(module)
     average = train(
         module,
@@ -69,8 +74,19 @@ def train_mask_head(
     )
     assert isinstance(average, Head)
     measured = calibrate_head(average, store.load(shards=held_out), language=language)
-    metadata = {"seed": seed, "held_out": measured, "weighting": dict(weighting or {})}
+    began_with = None if start is None else file_digest(start)
+    metadata = {"seed": seed, "held_out": measured, "weighting": dict(weighting or {}), "start_sha256": began_with}
     return save(directory, average.cpu(), kind=kind, config=options, metadata=metadata)
+
+
+def check_start(start: Path, head: Mapping[str, Any]) -> None:
+    """Refuse to begin a head with the weights of another kind or size of head."""
+    header, (kind, options) = read_header(start), split_kind(head, HEADS)
+    if (header["kind"], header["config"]) != (kind, options):
+        raise InputError(
+            f"got mask_head {kind} {options} to begin with the weights of {start}, a {header['kind']} {header['config']}, "
+            "expected the same; set head_start=null to train from scratch"
+        )
 
 
 def weighted_frames(

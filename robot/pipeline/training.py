@@ -11,7 +11,7 @@ from typing import Any
 from robot.perception.masking import Deployment
 from robot.pipeline.collect import collect_mask_frames, key
 from robot.pipeline.jobs import Chain, Stage, bars
-from robot.pipeline.loading import SOURCES, make_deployment
+from robot.pipeline.loading import SOURCES, make_deployment, resolve_head
 from robot.pipeline.mask import train_mask_head
 from robot.pipeline.mixture import Stores, arm_demonstrations, collect_scenes, shares_of, weights_of
 from robot.pipeline.policy import make_augment, train_policy
@@ -76,6 +76,7 @@ class Shared:
     batch_size: int
     mask_head: Mapping[str, Any]
     mask_training: Mapping[str, Any]
+    head_start: Path | None  # the head that the training of heads goes on from
     mask_batch_size: int
     image_size: int
     control_dt_s: float
@@ -113,6 +114,7 @@ def shared_of(config: Mapping[str, Any]) -> Shared:
         batch_size=config["batch_size"],
         mask_head=config["mask_head"],
         mask_training=config["mask_training"],
+        head_start=resolve_head(config["head_start"]),
         mask_batch_size=config["mask_batch_size"],
         image_size=config["env"]["image_size"],
         control_dt_s=config["env"]["control_dt_s"],
@@ -249,7 +251,7 @@ def policy_stage(
     identity = options | {"policy": {name: value for name, value in policy.items() if ADDED_LATER.get(name) != value}}
     head = head if recipe.perception == "learned" else None
     if isinstance(head, Stage):
-        identity |= {"head_options": head.options}
+        identity |= {"head_options": head_identity(head.options)}
     elif head is not None:
         identity |= {"head_sha256": file_digest(head)}
         options["head"] = head
@@ -265,9 +267,14 @@ def head_stage(shared: Shared, *, frames: Path | None, seed: int, suffix: str = 
         "training": shared.mask_training,
         "batch_size": shared.mask_batch_size,
         "seed": seed,
-    }
-    directory = shared.root / "models" / key("mask-head", options)
+    } | ({} if shared.head_start is None else {"start": shared.head_start})
+    directory = shared.root / "models" / key("mask-head", head_identity(options))
     return Stage(f"{HEAD}{suffix}", train_mask_head, shared.mask_training["steps"], directory, options, shared.wandb)
+
+
+def head_identity(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what tells one training of a head from another: what it starts from counts by content, not by place."""
+    return {name: file_digest(value) if name == "start" else value for name, value in options.items()}
 
 
 def publish(checkpoints: Mapping[str, Path], *, run: Path) -> dict[str, Path]:

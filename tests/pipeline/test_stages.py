@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from robot.pipeline.collect import key
-from robot.pipeline.training import Recipe, Shared, chains_of, needs_frames, rounds_of
+from robot.pipeline.training import Recipe, Shared, chains_of, head_stage, needs_frames, rounds_of
 from robot.types import InputError
 
 AUGMENT = {"jitter": None, "ring": 0.0, "shift": 1, "drop": 0.0, "noise": 0.0}
@@ -34,6 +34,7 @@ def shared(**change) -> Shared:
         "batch_size": 4,
         "mask_head": {"dim": 8},
         "mask_training": {"steps": 6},
+        "head_start": None,
         "mask_batch_size": 4,
         "image_size": 32,
         "control_dt_s": 0.05,
@@ -155,3 +156,14 @@ def test_only_an_arm_that_pastes_gets_pictures():
 def test_a_policy_that_is_none_is_refused():
     with pytest.raises(InputError, match="got policy._target_=os.system, expected one of robot.policy.DiffusionPolicy"):
         shared(policy={"_target_": "os.system"})
+
+
+def test_a_head_that_goes_on_counts_what_it_starts_from_by_content(tmp_path):
+    first, copied, other = (tmp_path / name for name in ("first", "copied", "other"))
+    first.write_bytes(b"weights")
+    copied.write_bytes(b"weights")
+    other.write_bytes(b"other weights")
+    stages = [head_stage(shared(head_start=start), frames=Path("frames"), seed=0) for start in (first, copied, other, None)]
+    directories = [stage.directory for stage in stages]
+    assert directories[0] == directories[1] and len(set(directories)) == 3
+    assert stages[0].options["start"] == first and "start" not in stages[3].options

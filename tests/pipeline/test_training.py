@@ -15,7 +15,7 @@ from robot.pipeline import mask, policy
 from robot.pipeline.loading import load_head, load_policy, robosuite_action_space
 from robot.pipeline.mask import HELD_OUT_SHARDS, train_mask_head
 from robot.pipeline.policy import load_all, make_augment, make_look, train_policy
-from robot.train.checkpoint import read_header
+from robot.train.checkpoint import file_digest, read_header
 from robot.types import InputError
 from tests.pipeline.toy import AUGMENT, HEAD, POLICY, SIDE, TRAINING, write_demonstrations, write_mask_frames
 
@@ -203,3 +203,19 @@ def test_frames_of_one_camera_are_refused_by_a_head_of_two(frames):
     with pytest.raises(InputError, match=r"got mask frames of \['wrist'\] for a head of 2 cameras"):
         mask.whole_looks(one_sided, cameras=2)
     assert mask.whole_looks(one_sided, cameras=1).shape == (len(one_sided), 1)
+
+
+def test_a_head_goes_on_from_another(frames, tmp_path):
+    first, still = run_head(tmp_path / "first", frames=frames), TRAINING | {"learning_rate": 0.0}
+    second = train_mask_head(
+        frames=frames, directory=tmp_path / "second", head=HEAD, training=still, batch_size=4, seed=9, start=first
+    )
+    before, after = weights(first), weights(second)
+    learned = [name for name in before if not name.startswith("presence_")]  # what is calibrated is fitted anew
+    assert learned and all(torch.equal(before[name], after[name]) for name in learned)
+    assert read_header(second)["metadata"]["start_sha256"] == file_digest(first)
+
+
+def test_another_size_of_head_does_not_go_on(frames, tmp_path):
+    with pytest.raises(InputError, match="expected the same; set head_start=null to train from scratch"):
+        mask.check_start(run_head(tmp_path, frames=frames), HEAD | {"dim": 32})
