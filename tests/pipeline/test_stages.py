@@ -159,7 +159,7 @@ def test_a_policy_that_is_none_is_refused():
 
 
 def test_a_head_that_goes_on_counts_what_it_starts_from_by_content(tmp_path):
-    first, copied, other = (tmp_path / name for name in ("first", "copied", "other"))
+    first, copied, other = (tmp_path / f"{name}.safetensors" for name in ("first", "copied", "other"))
     first.write_bytes(b"weights")
     copied.write_bytes(b"weights")
     other.write_bytes(b"other weights")
