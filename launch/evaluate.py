@@ -14,7 +14,7 @@ from robot.envs.registry import check_scene
 from robot.envs.render import require_gl
 from robot.pipeline.evaluate import Arm, evaluate
 from robot.pipeline.jobs import bar
-from robot.pipeline.loading import SOURCES, load_policy, policy_metadata, resolve_checkpoint
+from robot.pipeline.loading import SOURCES, load_policy, policy_metadata, resolve_checkpoint, resolve_head
 from robot.pipeline.report import report
 from robot.report.statistics import cell_to_json, summarise, write_episodes
 from robot.report.table import success_table
@@ -33,9 +33,9 @@ def arm_of(settings: Any, *, checkpoint: Path) -> Arm:
     perception = settings["perception"]["masks"] if settings.get("perception") else trained["masks"]
     if perception not in SOURCES:
         raise InputError(f"got perception={perception}, expected one of {', '.join(SOURCES)}")
-    head = Path(settings["head"]) if settings["head"] else checkpoint / "mask_head.safetensors"
+    head = resolve_head(settings["head"]) or checkpoint / "mask_head.safetensors"
     if perception == "learned" and not head.exists():
-        raise InputError(f"got no mask head at {head}, expected one; pass head=<checkpoint>, or perception=oracle or none")
+        raise InputError(f"got no mask head at {head}, expected one; pass head=tabletop, or perception=oracle or none")
     deployment = {"name": settings["deployment"]} if settings["deployment"] else trained["deployment"]
     if perception == "none":
         deployment = {"name": "none"}
