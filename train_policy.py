@@ -29,8 +29,6 @@ from robot.report.statistics import cell_to_json, summarise, write_episodes
 from robot.report.table import success_table
 from robot.types import InputError
 
-ABSENT_BELOW = 0.5  # presence below which the target counts as absent, as LearnedMasks has it
-
 
 def check(config: Any, *, shared: Shared) -> None:
     """Refuse what cannot work before anything long starts."""
@@ -104,7 +102,6 @@ def measure_head(config: Any, *, head: Path, root: Path) -> list[MaskQuality]:
             scenes_each=evaluation["mask_scenes_each"],
             seed=evaluation["seed"],
             image_size=config["env"]["image_size"],
-            absent_below=ABSENT_BELOW,
             workers=config["workers"],
             progress=progress,
         )

@@ -21,7 +21,6 @@ from robot.data.atomic import remove_stale
 from robot.data.parquet import explaining, read_table, write_table
 from robot.types import InputError, Label
 
-FRAMES_PER_SHARD = 500  # about 12 MB at 128x128: a kill loses seconds of rendering
 _PRESENCE = ("target_visible", "destination_visible")
 _SCHEMA = pa.schema(
     [
@@ -72,7 +71,7 @@ class MaskFrames:
     @property
     def cameras_per_look(self) -> int:
         """How many cameras lie side by side in every look; 1 where they do not."""
-        count = len(set(self.cameras))
+        count = len(set(self.cameras)) or 1
         looks = [self.cameras[k : k + count] for k in range(0, len(self.cameras), count)]
         return count if all(look == self.cameras[:count] for look in looks) else 1
 

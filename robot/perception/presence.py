@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from robot.types import InputError, MaskStatus
 
+FOUND_ABOVE, ABSENT_BELOW = 0.8, 0.5  # presence, calibrated; between the two a target is uncertain
 _LARGEST_LOG_TEMPERATURE = 5.0  # logits that know nothing want an infinite temperature
 
 

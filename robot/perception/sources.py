@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.mask_head import Head
 from robot.perception.masking import mask_from_labels
-from robot.perception.presence import status_of
+from robot.perception.presence import ABSENT_BELOW, FOUND_ABOVE, status_of
 from robot.types import Frame, Goal, InputError, Mask, MaskStatus
 
 
@@ -52,8 +52,8 @@ class LearnedMasks:
         head: Head,
         language: LanguageEncoder | RawSentences,
         *,
-        found_above: float = 0.8,
-        absent_below: float = 0.5,
+        found_above: float = FOUND_ABOVE,
+        absent_below: float = ABSENT_BELOW,
         bfloat16: bool = False,
     ) -> None:
         if not 0 <= absent_below < found_above <= 1:

@@ -149,7 +149,8 @@ def resolve_head(name: str | None) -> Path | None:
         return None
     path = resolve_checkpoint(name)
     file = path / "mask_head.safetensors" if (path / "mask_head.safetensors").is_file() else path
-    load_head(file)  # refuses what is none
+    if (kind := read_header(file)["kind"]) not in HEADS:
+        raise InputError(f"got a checkpoint of {kind} at {file}, expected a mask head: one of {', '.join(HEADS)}")
     return file
 
 

@@ -21,14 +21,12 @@ from robot.perception.metrics import auroc, iou
 from robot.perception.presence import calibrate
 from robot.pipeline.loading import HEADS, load_discriminator, load_head, split_kind, words_for
 from robot.pipeline.mask_discriminator import score, trusted_part
-from robot.pipeline.mask_shards import HELD_OUT_SHARDS, split_shards
+from robot.pipeline.mask_shards import split_shards
 from robot.pipeline.mask_tiers import check_weighting, make_tiers
 from robot.train.checkpoint import file_digest, read_header, save
 from robot.train.device import pick_device
 from robot.train.loop import Log, train
 from robot.types import InputError
-
-__all__ = ["HELD_OUT_SHARDS", "calibrate_head", "mask_batches", "predict", "train_mask_head"]
 
 
 def train_mask_head(

@@ -13,12 +13,12 @@ import torch
 from robot.data.mask_frames import MaskFrames
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.mask_head import Head
+from robot.perception.presence import ABSENT_BELOW
 from robot.pipeline.collect import collect_mask_frames
 from robot.pipeline.loading import words_for
 from robot.pipeline.mask import predict
 from robot.report.html import MaskQuality
 
-CAMERAS = 2  # records of one look lie side by side, one per camera
 SNAPSHOTS = 4
 SCENES_PER_SHARD = 10
 
@@ -41,7 +41,6 @@ def measure_masks(
     scenes_each: int,
     seed: int,
     image_size: int,
-    absent_below: float,
     workers: int,
     progress: Callable[[int, int], None],
 ) -> list[Measured]:
@@ -64,18 +63,16 @@ def measure_masks(
     frames, language = store.load(), words_for(head)
     shown = np.array(frames.scenes)
     parts = {scene: frames.select(np.flatnonzero(shown == scene)) for scene in scenes}
-    return [_measure(head, part, scene=scene, language=language, absent_below=absent_below) for scene, part in parts.items()]
+    return [_measure(head, part, scene=scene, language=language) for scene, part in parts.items()]
 
 
 @torch.inference_mode()
-def _measure(
-    head: Head, frames: MaskFrames, *, scene: str, language: LanguageEncoder | RawSentences, absent_below: float
-) -> Measured:
+def _measure(head: Head, frames: MaskFrames, *, scene: str, language: LanguageEncoder | RawSentences) -> Measured:
     logits, ious = predict(head, frames, tokens=language.encode(list(frames.goals)))
-    presence = head.presence_probability(logits)[:, 0].view(-1, CAMERAS).amax(dim=1)
+    presence = head.presence_probability(logits)[:, 0].view(-1, frames.cameras_per_look).amax(dim=1)
     visible = torch.from_numpy(frames.presence[:, 0])
-    anywhere = visible.view(-1, CAMERAS).any(dim=1)
-    says_absent = presence <= absent_below
+    anywhere = visible.view(-1, frames.cameras_per_look).any(dim=1)
+    says_absent = presence <= ABSENT_BELOW
     share = lambda among: says_absent[among].float().mean().item() if bool(among.any()) else None  # noqa: E731
     quality = MaskQuality(
         scene=scene,

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -24,9 +25,10 @@ def parallel_map(make_work: Callable[[], Work[Result]], items: Sequence[int], *,
     if not items:
         return
     if workers <= 1:
-        work = make_work()
-        for item in items:
-            yield item, work(item)
+        with _one_core():
+            work = make_work()
+            for item in items:
+                yield item, work(item)
         return
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=begin_worker) as pool:
         futures = {pool.submit(_run, make_work, item): item for item in items}
@@ -40,6 +42,19 @@ def parallel_map(make_work: Callable[[], Work[Result]], items: Sequence[int], *,
 def available_workers() -> int:
     """Return how many processes fit this machine's cores."""
     return max(1, len(os.sched_getaffinity(0)))
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """Give torch one thread within: on images this small, waiting for a second one takes longer than the work."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def begin_worker() -> None:

@@ -13,7 +13,8 @@ from robot.language import LanguageEncoder
 from robot.perception.masking import Overlay
 from robot.pipeline import mask, policy
 from robot.pipeline.loading import load_head, load_policy, robosuite_action_space
-from robot.pipeline.mask import HELD_OUT_SHARDS, train_mask_head
+from robot.pipeline.mask import train_mask_head
+from robot.pipeline.mask_shards import HELD_OUT_SHARDS
 from robot.pipeline.policy import load_all, make_augment, make_look, train_policy
 from robot.train.checkpoint import file_digest, read_header
 from robot.types import InputError
