@@ -17,6 +17,7 @@ from robot.pipeline.loading import (
     make_deployment,
     make_source,
     resolve_checkpoint,
+    resolve_head,
     robosuite_action_space,
 )
 from robot.policy import TransformerPolicy
@@ -54,6 +55,11 @@ def test_a_path_is_a_checkpoint_and_so_is_the_name_of_shipped_weights(tmp_path, 
     assert resolve_checkpoint("tabletop") == tmp_path / "weights/tabletop"
     with pytest.raises(InputError, match="got checkpoint 'nothing-here', expected an existing path or one of the shipped: tab"):
         resolve_checkpoint("nothing-here")
+
+
+def test_a_policy_is_refused_where_a_mask_head_is_asked_for(policy_file):
+    with pytest.raises(InputError, match="got a checkpoint of transformer at .*, expected a mask head: one of mask_head"):
+        resolve_head(str(policy_file))
 
 
 def test_sources_are_made_by_name():
