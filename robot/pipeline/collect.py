@@ -22,7 +22,7 @@ from robot.types import InputError
 
 Progress = Callable[[int, int], None]  # (done, in all)
 
-GENERATION = 3  # raise it when experts, scenes or looks change: what was collected before is then left alone, not mixed in
+GENERATION = 4  # raise it when experts, scenes or looks change: what was collected before is then left alone, not mixed in
 HOPELESS = 10  # episodes in a row without one success of the expert: a few in a row may be out of its reach
 BYTES_PER_FRAME = 20_000  # of a 128-px PNG pair on disk, generous
 

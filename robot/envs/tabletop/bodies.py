@@ -63,6 +63,9 @@ PROFILES: dict[str, tuple[tuple[tuple[float, float], ...], float]] = {
     "pot": (((0.062, 0.0), (0.066, 0.056)), 0.005),
 }
 FLOOR = 0.006
+# Along the body's x axis: where a handle begins, its length, its height [m]; a negative start lies behind the body.
+HANDLES = {"pan": ((0.070, 0.07, 0.020),), "pot": ((0.066, 0.018, 0.046), (-0.084, 0.018, 0.046))}
+HANDLE_HALF_WIDTH = 0.008
 
 
 def _text(values: Numbers | np.ndarray) -> str:
@@ -146,7 +149,7 @@ def _hollow(parent: ET.Element, *, shape: str) -> None:
 
 
 def _handle(parent: ET.Element, *, start: float, length: float, height: float) -> None:
-    _solid(parent, kind="box", size=(length / 2, 0.008, 0.005), pos=(start + length / 2, 0, height))
+    _solid(parent, kind="box", size=(length / 2, HANDLE_HALF_WIDTH, 0.005), pos=(start + length / 2, 0, height))
 
 
 def _duck(parent: ET.Element) -> None:
@@ -166,11 +169,8 @@ def _duck(parent: ET.Element) -> None:
 def _shape_geoms(parent: ET.Element, *, shape: str) -> None:
     if shape in PROFILES:
         _hollow(parent, shape=shape)
-        if shape == "pan":
-            _handle(parent, start=0.070, length=0.07, height=0.020)
-        if shape == "pot":
-            _handle(parent, start=0.066, length=0.018, height=0.046)
-            _handle(parent, start=-0.084, length=0.018, height=0.046)
+        for start, length, height in HANDLES.get(shape, ()):
+            _handle(parent, start=start, length=length, height=height)
     elif shape == "cube":
         _solid(parent, kind="box", size=(0.022, 0.022, 0.022), pos=(0, 0, 0.022))
     elif shape == "ball":

@@ -9,7 +9,7 @@ from importlib import resources
 import numpy as np
 import yaml
 
-from robot.envs.tabletop.bodies import SHAPES
+from robot.envs.tabletop.bodies import HANDLE_HALF_WIDTH, HANDLES, SHAPES
 
 HELD_OUT_SHARE = 0.1  # of the wordings of each goal kind
 
@@ -44,6 +44,20 @@ def body_names() -> dict[str, str]:
 def footprint_m(shape: str) -> float:
     """Return the radius [m] of a shape's footprint."""
     return SHAPES[shape].radius if shape in SHAPES else catalogue()["footprint_m"][shape]
+
+
+@cache
+def footprint_discs_m(shape: str, *, turned_rad: float) -> tuple[tuple[float, float], ...]:
+    """Return discs (x from the body's origin, radius) [m] that hold the shape and its handles, yawed by up to `turned_rad`.
+
+    Both ways; x is the axis of zero yaw.
+    """
+    discs = [(0.0, footprint_m(shape))]
+    for start, length, _ in HANDLES.get(shape, ()):
+        middle, tip = start + length / 2, max(abs(start), abs(start + length))
+        along, across = tip * np.cos(turned_rad) - abs(middle), tip * np.sin(turned_rad) + HANDLE_HALF_WIDTH
+        discs.append((middle, float(np.hypot(max(along, length / 2), across))))
+    return tuple(discs)
 
 
 def rest_height_m(shape: str) -> float:

@@ -153,7 +153,7 @@ class _Table:
     """Free space on the table, by rejection."""
 
     def __init__(self) -> None:
-        self._taken: list[tuple[float, float, float, float]] = []  # x, y, radius, gap
+        self._taken: list[tuple[float, float, float, float]] = []  # x, y, radius, gap: a disc per body, more with handles
         self._sight: list[tuple[float, float]] = []  # what the camera must see past tall things
 
     def place(
@@ -164,12 +164,13 @@ class _Table:
         gap = max(gap, TALL_GAP_M) if tall else gap
         (x0, x1), (y0, y1) = WORKSPACE
         inset = max(0.0, radius - 0.035)
+        discs = cat.footprint_discs_m(shape, turned_rad=YAW_RAD)
         for _ in range(PLACEMENT_TRIES):
             x, y = float(rng.uniform(x0 + inset, x1 - inset)), float(rng.uniform(y0 + inset, y1 - inset))
-            free = all(np.hypot(x - a, y - b) > radius + r + max(gap, g) for a, b, r, g in self._taken)
+            free = all(np.hypot(x + dx - a, y - b) > s + r + max(gap, g) for a, b, r, g in self._taken for dx, s in discs)
             hides = tall and any(x > a and abs(y - b) < SIGHT_WIDTH_M for a, b in self._sight)
             if free and not hides:
-                self._taken.append((x, y, radius, gap))
+                self._taken += [(x + dx, y, s, gap) for dx, s in discs]
                 if keep_sight:
                     self._sight.append((x, y))
                 return x, y
