@@ -110,7 +110,9 @@ def test_no_two_objects_of_a_scene_reach_into_each_other_handles_included(env, s
     model, data = env.sim.sim.model._model, env.sim.sim.data._data
     catalogue = {ref.body_id: name for name, ref in env.sim.bodies.items()}
     for index in range(60):
-        env.sim.apply(sample_scene(task="red_cup_on_silver_pan" if index % 2 else "duck_in_pot", scene=scene, seed=4, index=index))
+        env.sim.apply(
+            sample_scene(task="red_cup_on_silver_pan" if index % 2 else "duck_in_pot", scene=scene, seed=4, index=index)
+        )
         roots = [model.body_rootid[model.geom_bodyid[contact.geom]] for contact in data.contact[: data.ncon]]
         pairs = {tuple(catalogue[root] for root in pair) for pair in roots if all(root in catalogue for root in pair)}
         assert all(a == b for a, b in pairs), (index, pairs)
