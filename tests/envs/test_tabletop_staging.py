@@ -7,6 +7,7 @@ import pytest
 
 from robot.envs.robosuite import RobosuiteEnv
 from robot.envs.tabletop import staging
+from robot.envs.tabletop.bodies import SHAPES
 from robot.envs.tabletop.scene import sample_scene
 from robot.envs.tabletop.world import TABLE_TOP_M
 from robot.types import Label
@@ -32,8 +33,8 @@ def only(monkeypatch):
     return choose
 
 
-def staged(env, index: int, *, scene: str = "clean"):
-    shown = sample_scene(task="pick", scene=scene, seed=3, index=index)
+def staged(env, index: int, *, task: str = "pick"):
+    shown = sample_scene(task=task, scene="clean", seed=3, index=index)
     staging.stage(env.sim, scene=shown, rng=np.random.default_rng(index))
     return shown
 
@@ -65,6 +66,25 @@ def test_a_held_target_is_off_the_table_between_the_fingers(env, only):
         assert np.linalg.norm(offset[:2]) < 0.02 and 0.0 < offset[2] < 0.06
         heights.append(env.sim.position(shown.target)[2] - TABLE_TOP_M)
     assert max(heights) > 0.08
+
+
+def test_a_target_that_is_being_placed_is_over_its_destination_and_sometimes_let_go(env, only):
+    only("placing")
+    heights, let_go = [], 0
+    for index in range(20):
+        shown = staged(env, index, task="duck_in_pot")
+        target, destination = env.sim.position(shown.target), env.sim.position(shown.destination)
+        assert np.linalg.norm(target[:2] - destination[:2]) < SHAPES["pot"].inner_radius
+        heights.append(target[2] - destination[2])
+        let_go += env.data.qpos[env.sim.sim.model._model.joint("gripper0_right_finger_joint1").qposadr[0]] > 0.039
+    assert min(heights) >= SHAPES["pot"].floor - 0.01 and min(heights) < 0.03 and max(heights) > 0.08
+    assert 0 < let_go < 10
+
+
+def test_without_a_destination_a_target_that_would_be_placed_is_held(env, only):
+    only("placing")
+    shown = staged(env, 0)
+    assert np.linalg.norm((hand(env) - env.sim.position(shown.target))[:2]) < 0.02
 
 
 def test_the_hand_points_down_wherever_it_is(env, only):

@@ -15,9 +15,10 @@ from robot.envs.tabletop.expert import POINT_DOWN
 from robot.envs.tabletop.scene import WORKSPACE, Placement, Scene
 from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
 
-MOMENTS = {"home": 0.15, "travel": 0.15, "beside": 0.35, "grasp": 0.15, "held": 0.2}  # shares of the pictures
+MOMENTS = {"home": 0.12, "travel": 0.13, "beside": 0.33, "grasp": 0.14, "held": 0.13, "placing": 0.15}  # shares of the pictures
 TARGET_SHARE = 0.7  # the rest of the moments are about some other object: hands go astray
 TOPPLED_SHARE = 0.12
+LET_GO_SHARE = 0.3  # of the moments low over a destination: the fingers have opened
 BESIDE_M, TRAVEL_HEIGHT_M, LIFTED_M = 0.035, (0.04, 0.30), 0.2
 TILT_RAD, TURN_RAD = 0.06, 0.12
 HALF_WIDTH_M = {"cube": 0.022, "duck": 0.025}  # where it is not the footprint's radius
@@ -35,10 +36,10 @@ def stage(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator) -> No
         arm = world.robots[0]
         _set_arm(world, np.array(arm.robot_model.init_qpos) + np.array(scene.joint_noise))
     else:
-        grip = _grip_point(focus)
-        goal, gap = _hand(moment, grip=grip, gap=gap, width_m=_width_m(focus.body), rng=rng)
+        grip, over = _grip_point(focus), _point_over_destination(scene, focus)
+        goal, gap = _hand(moment, grip=grip, over=over, gap=gap, width_m=_width_m(focus.body), rng=rng)
         _reach(world, goal, rotation=_pointing_down(rng=rng))
-        if moment == "held":
+        if moment in ("held", "placing"):
             hand = world.sim.data._data.site_xpos[world.robots[0].eef_site_id["right"]]
             _carry(world, focus.body, offset=hand - grip + rng.normal(0.0, 0.004, 3))
     _set_fingers(world, gap)
@@ -60,13 +61,27 @@ def _grip_point(focus: Placement) -> np.ndarray:
     return np.array([focus.x, focus.y, TABLE_TOP_M + SHAPES[cat.body_names()[focus.body]].grasp_height])
 
 
+def _point_over_destination(scene: Scene, focus: Placement) -> np.ndarray | None:
+    """Return where the finger tips are when the object has just been set down in the goal's destination, if it has one."""
+    for placement in scene.placements:
+        if placement.body == scene.destination:
+            floor, height = SHAPES[cat.body_names()[placement.body]].floor, SHAPES[cat.body_names()[focus.body]].grasp_height
+            return np.array([placement.x, placement.y, TABLE_TOP_M + floor + height])
+    return None
+
+
 def _width_m(body: str) -> float:
     shape = cat.body_names()[body]
     return 2 * HALF_WIDTH_M.get(shape, SHAPES[shape].radius)
 
 
-def _hand(moment: str, *, grip: np.ndarray, gap: float, width_m: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Return where the finger tips are (world, m) and how open the fingers are (0..1)."""
+def _hand(
+    moment: str, *, grip: np.ndarray, over: np.ndarray | None, gap: float, width_m: float, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
+    """Return where the finger tips are (world, m) and how open the fingers are (0..1).
+
+    `grip` is where they grasp the object, `over` where they set it down; without a destination it is held instead of placed.
+    """
     around = rng.normal(0.0, BESIDE_M, 2).clip(-0.08, 0.08)
     if moment == "travel":
         (x0, x1), (y0, y1) = WORKSPACE
@@ -75,6 +90,10 @@ def _hand(moment: str, *, grip: np.ndarray, gap: float, width_m: float, rng: np.
         return grip + [*around, rng.uniform(0.0, 0.16)], gap
     if moment == "grasp":
         return grip + [*(around * 0.2), rng.uniform(-0.005, 0.03)], rng.uniform(min(1.0, width_m / 0.08), 1.0)
+    if moment == "placing" and over is not None:
+        height = LIFTED_M * rng.uniform() ** 2  # mostly low, where the destination fills the wrist camera
+        let_go = height < 0.03 and rng.random() < LET_GO_SHARE
+        return over + [*(around * 0.4), height], 1.0 if let_go else min(1.0, width_m / 0.08)
     return grip + [*(around * 2.0), rng.uniform(0.0, LIFTED_M)], min(1.0, width_m / 0.08)
 
 
@@ -134,9 +153,9 @@ def _topple_some(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator
     data = world.sim.data._data
     for placement in scene.placements:
         shape = cat.body_names()[placement.body]
-        if shape in ("cylinder", "cup", "tower") and rng.random() < TOPPLED_SHARE:
+        if shape in ("cylinder", "cup", "tower", "duck") and rng.random() < TOPPLED_SHARE:
             a, half, heading = world.bodies[placement.body].qpos_address, np.sqrt(0.5), rng.uniform(0, np.pi)
-            data.qpos[a + 2] = TABLE_TOP_M + SHAPES[shape].radius
+            data.qpos[a + 2] = TABLE_TOP_M + HALF_WIDTH_M.get(shape, SHAPES[shape].radius)
             data.qpos[a + 3 : a + 7] = (
                 half * np.cos(heading),
                 -half * np.sin(heading),
