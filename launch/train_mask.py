@@ -2,7 +2,7 @@
 
 `mask_weighting=dwsl` learns from trusted and machine-made labels, weighted by a discriminator that is trained first;
 `mask_weighting=uniform` and `mask_weighting=trusted_only` are what it is compared with. `mask_head=ivm_sam_llava` is the
-published IVM.
+published IVM. `head_start=tabletop mask_training=finetune` goes on from the shipped head.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from launch.hydra_main import hydra_command
 from robot.command import run_directory, write_results
 from robot.pipeline.collect import check_mask_scenes, collect_mask_frames, key
 from robot.pipeline.jobs import Chain, Stage, bars, run_chains
-from robot.pipeline.loading import DISCRIMINATORS, HEADS, check_weights_of, load_head
-from robot.pipeline.mask import train_mask_head
+from robot.pipeline.loading import DISCRIMINATORS, HEADS, check_weights_of, load_head, resolve_head
+from robot.pipeline.mask import check_start, head_identity, train_mask_head
 from robot.pipeline.mask_discriminator import train_mask_discriminator
 from robot.pipeline.mask_quality import Measured, measure_masks
 from robot.pipeline.mask_tiers import check_weighting
@@ -33,6 +33,9 @@ def main(config: DictConfig) -> None:
     check_mask_scenes(settings["measure"]["tasks"], settings["measure"]["scenes"])  # now, not after the training
     check_weighting(settings["mask_weighting"])
     check_weights_of(settings["mask_head"], HEADS)
+    start = resolve_head(settings["head_start"])
+    if start is not None:
+        check_start(start, settings["mask_head"])
     if settings["mask_weighting"]["kind"] == "dwsl":
         check_weights_of(settings["mask_weighting"]["discriminator"], DISCRIMINATORS)
     root, workers, size = Path(settings["data"]["root"]), settings["workers"], settings["image_size"]
@@ -45,7 +48,7 @@ def main(config: DictConfig) -> None:
             progress=lambda done, of: progress.update(bar, completed=done, total=of),
             **settings["data"]["mask_frames"],
         )
-        checkpoints, _ = run_chains([chain(settings, frames=frames.root)], workers=1, progress=progress)
+        checkpoints, _ = run_chains([chain(settings, frames=frames.root, start=start)], workers=1, progress=progress)
         bar = progress.add_task("measure masks", total=None, text="")
         measured = measure_masks(
             load_head(checkpoints["mask head"]),
@@ -70,14 +73,16 @@ def main(config: DictConfig) -> None:
     write_results(run_directory("train-mask"), results)
 
 
-def chain(settings: Mapping[str, Any], *, frames: Path) -> Chain:
+def chain(settings: Mapping[str, Any], *, frames: Path, start: Path | None) -> Chain:
     """Return the stages: the head, and for DWSL the discriminator before it."""
     models, weighting = Path(settings["data"]["root"]) / "models", settings["mask_weighting"]
     shared = {"frames": frames, "batch_size": settings["mask_batch_size"], "seed": settings["seed"]}
     options = {**shared, "head": settings["mask_head"], "training": settings["mask_training"]}
     if weighting["kind"] != "none":
         options["weighting"] = weighting
-    steps, directory = settings["mask_training"]["steps"], models / key("mask-head", options)
+    if start is not None:
+        options["start"] = start
+    steps, directory = settings["mask_training"]["steps"], models / key("mask-head", head_identity(options))
     head = Stage("mask head", train_mask_head, steps, directory, options, settings["wandb"])
     if weighting["kind"] != "dwsl":
         return Chain([head])

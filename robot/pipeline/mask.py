@@ -77,6 +77,11 @@ def train_mask_head(
     return save(directory, average.cpu(), kind=kind, config=options, metadata=metadata)
 
 
+def head_identity(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what tells one training of a head from another: what it starts from counts by content, not by place."""
+    return {name: file_digest(value) if name == "start" else value for name, value in options.items()}
+
+
 def check_start(start: Path, head: Mapping[str, Any]) -> None:
     """Refuse to begin a head with the weights of another kind or size of head."""
     header, (kind, options) = read_header(start), split_kind(head, HEADS)

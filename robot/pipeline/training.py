@@ -12,7 +12,7 @@ from robot.perception.masking import Deployment
 from robot.pipeline.collect import collect_mask_frames, key
 from robot.pipeline.jobs import Chain, Stage, bars
 from robot.pipeline.loading import SOURCES, make_deployment, resolve_head
-from robot.pipeline.mask import train_mask_head
+from robot.pipeline.mask import head_identity, train_mask_head
 from robot.pipeline.mixture import Stores, arm_demonstrations, collect_scenes, shares_of, weights_of
 from robot.pipeline.policy import make_augment, train_policy
 from robot.policy import POLICIES
@@ -270,11 +270,6 @@ def head_stage(shared: Shared, *, frames: Path | None, seed: int, suffix: str = 
     } | ({} if shared.head_start is None else {"start": shared.head_start})
     directory = shared.root / "models" / key("mask-head", head_identity(options))
     return Stage(f"{HEAD}{suffix}", train_mask_head, shared.mask_training["steps"], directory, options, shared.wandb)
-
-
-def head_identity(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what tells one training of a head from another: what it starts from counts by content, not by place."""
-    return {name: file_digest(value) if name == "start" else value for name, value in options.items()}
 
 
 def publish(checkpoints: Mapping[str, Path], *, run: Path) -> dict[str, Path]:
