@@ -13,6 +13,7 @@ from robot.perception.sources import CachedMasks, NoMask, OracleMasks
 from robot.pipeline import loading
 from robot.pipeline.loading import (
     load_head,
+    load_policy,
     make_agent,
     make_deployment,
     make_source,
@@ -60,6 +61,18 @@ def test_a_path_is_a_checkpoint_and_so_is_the_name_of_shipped_weights(tmp_path, 
 def test_a_policy_is_refused_where_a_mask_head_is_asked_for(policy_file):
     with pytest.raises(InputError, match="got a checkpoint of transformer at .*, expected a mask head: one of mask_head"):
         resolve_head(str(policy_file))
+
+
+@pytest.mark.parametrize("name", ["tabletop", "place"])
+def test_shipped_policies_load_and_are_small(name):
+    folder = resolve_checkpoint(name)
+    load_policy(folder, control_dt_s=0.05)
+    assert all(file.stat().st_size < 8e6 for file in folder.iterdir())
+
+
+def test_the_shipped_head_loads_and_takes_two_cameras():
+    head = load_head(resolve_head("tabletop"))
+    assert head.cameras == 2 and not head.reads_sentences
 
 
 def test_sources_are_made_by_name():
