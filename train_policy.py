@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from launch.hydra_main import hydra_command
-from robot.command import run_directory, write_results
+from robot.command import require_positive, run_directory, write_results
 from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
 from robot.pipeline.collect import check_mask_scenes
@@ -27,7 +27,6 @@ from robot.pipeline.training import HEAD, Shared, collect, needs_frames, publish
 from robot.report.html import MaskQuality
 from robot.report.statistics import cell_to_json, summarise, write_episodes
 from robot.report.table import success_table
-from robot.types import InputError
 
 
 def check(config: Any, *, shared: Shared) -> None:
@@ -44,8 +43,8 @@ def check(config: Any, *, shared: Shared) -> None:
         if shared.task in TABLETOP:
             check_mask_scenes([shared.task], evaluation["mask_scenes"])
     check_data(shared.data, task=shared.task, weighting=shared.weighting, judging=shared.judging)
-    if shared.workers < 1:
-        raise InputError(f"got workers={shared.workers}, expected at least 1")
+    counts = {f"evaluation.{name}": evaluation[name] for name in ("episodes", "execute")}
+    require_positive(counts | {"data.episodes": config["data"]["episodes"], "workers": shared.workers})
 
 
 def arms_of(config: Any) -> dict[str, Any]:

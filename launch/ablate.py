@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from launch.hydra_main import hydra_command
-from robot.command import run_directory, write_results
+from robot.command import require_positive, run_directory, write_results
 from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
 from robot.pipeline.ablation import Contender, arms_of, contenders_of, recipes_to_train, suffix_of, write
@@ -51,9 +51,7 @@ def check(config: Any, contenders: list[Contender], *, shared: Shared, head: Pat
     if needs_frames(recipes, head=head):
         check_mask_scenes(shared.mask_frames["tasks"], shared.mask_frames["scenes"])
     check_data(shared.data, task=shared.task, weighting=shared.weighting, judging=shared.judging)
-    for name in ("workers", "training_seeds"):
-        if config[name] < 1:
-            raise InputError(f"got {name}={config[name]}, expected at least 1")
+    require_positive({name: config[name] for name in ("workers", "training_seeds")})
 
 
 def protocol_of(config: Any) -> Protocol:

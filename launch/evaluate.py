@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from launch.hydra_main import hydra_command
-from robot.command import run_directory, write_results
+from robot.command import require_positive, run_directory, write_results
 from robot.envs.registry import check_scene
 from robot.envs.render import require_gl
+from robot.envs.tabletop.scene import PLACE_TASKS
 from robot.pipeline.evaluate import Arm, evaluate
 from robot.pipeline.jobs import bar
 from robot.pipeline.loading import SOURCES, load_policy, policy_metadata, resolve_checkpoint, resolve_head
@@ -50,15 +52,27 @@ def arm_of(settings: Any, *, checkpoint: Path) -> Arm:
     )
 
 
+def stranger(trained: Mapping[str, Any], *, tasks: Sequence[str]) -> str | None:
+    """Say that a policy meets tasks which it did not learn; None where it learned them all."""
+    learned = {name.partition("-")[0] for name in trained["demonstrations"]}  # <task>-<scene>-<key>
+    known = learned | set(PLACE_TASKS if "place" in learned else ())
+    strange = [task for task in tasks if task not in known]
+    return f"note: this policy learned {', '.join(sorted(learned))}, not {', '.join(strange)}" if strange else None
+
+
 @hydra_command("evaluate")
 def main(config: DictConfig) -> None:
     settings: Any = OmegaConf.to_container(config, resolve=True)
     require_gl()
+    require_positive({name: settings[name] for name in ("episodes", "execute", "mask_period", "workers")})
     tasks, scenes = names(settings["task"]), names(settings["scene"])
     for task in tasks:
         for scene in scenes:
             check_scene(task, scene)
     arm = arm_of(settings, checkpoint=resolve_checkpoint(settings["checkpoint"]))
+    console = Console()
+    if note := stranger(policy_metadata(arm.policy), tasks=tasks):
+        console.print(note)
     run = run_directory("evaluate")
     (run / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
     with bar("evaluate") as progress:
@@ -92,7 +106,6 @@ def main(config: DictConfig) -> None:
         headline_scene=None,
         look_dt_s=settings["execute"] * settings["env"]["control_dt_s"],
     )
-    console = Console()
     console.print(success_table(cells))
     console.print(f"report: {page}")
     write_results(run, {"cells": [cell_to_json(cell) for cell in cells]})

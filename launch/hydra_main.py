@@ -7,11 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 import yaml
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException, SearchPathException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from robot.command import main_guard, stop
@@ -42,6 +44,7 @@ def hydra_command(config_name: str, *, configs: Path = CONFIGS) -> Callable[[Com
         @functools.wraps(main)
         def checked(config: DictConfig) -> None:
             require_values(config)
+            require_kinds(config, overrides=HydraConfig.get().overrides.task, config_name=config_name, configs=configs)
             main(config)
 
         run = hydra.main(version_base=None, config_path=str(configs), config_name=config_name)(checked)
@@ -77,6 +80,32 @@ def require_values(config: DictConfig) -> None:
         raise InputError(f"{first_line(error)}; correct the reference to it at {error.full_key}") from error
     if missing:
         raise InputError(f"no value for {', '.join(missing)}; add {' '.join(f'{key}=...' for key in missing)} to the command")
+
+
+def require_kinds(config: DictConfig, *, overrides: Sequence[str], config_name: str, configs: Path) -> None:
+    """Raise InputError for a value of another kind than the one it replaces: text for a number, one name for a list."""
+    values = {override.partition("=")[0] for override in overrides if "=" in override and override[0] not in "+~"}
+    groups = {key for key in values if (configs / key.partition("@")[0]).is_dir()}
+    chosen = [o for o in overrides if o.partition("=")[0] in groups]
+    default = hydra.compose(config_name=config_name, overrides=chosen)
+    for key in sorted(values - groups):
+        was, now = (OmegaConf.select(c, key, throw_on_missing=False) for c in (default, config))
+        if (expected := _kind(was)) and now is not None and expected != _kind(now) and (expected, _kind(now)) != WHOLE_FOR_REAL:
+            raise InputError(f"got {key}={now}, expected {expected} such as {key}={was}")
+
+
+WHOLE_FOR_REAL = ("a number", "a whole number")
+
+
+def _kind(value: Any) -> str | None:
+    """Name the kind of a configured value; None where anything may replace it."""
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int):
+        return "a whole number"
+    if isinstance(value, float):
+        return "a number"
+    return "a list" if isinstance(value, ListConfig) else None
 
 
 def sentence(error: Exception) -> str:

@@ -27,6 +27,7 @@ from robot.types import InputError
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 RUNS = Path("runs")
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk
 
 P = ParamSpec("P")
 
@@ -42,7 +43,7 @@ def main_guard(main: Callable[P, Any]) -> Callable[P, None]:
         try:
             main(*args, **kwargs)
         except KeyboardInterrupt:
-            stop("interrupted; what was written so far is kept", code=EXIT_INTERRUPTED)
+            stop("interrupted; what was collected and trained is kept, run the command again to go on", code=EXIT_INTERRUPTED)
         except Exception as error:
             sentence = what_to_do(error)
             if sentence is None:
@@ -58,7 +59,7 @@ def what_to_do(error: BaseException) -> str | None:
     while cause is not None:
         if isinstance(cause, InputError):
             return str(cause)
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(cause, OSError) and cause.errno in FULL:
             where = f" while writing {cause.filename}" if cause.filename else ""
             return f"the disk is full{where}; free some space or choose another directory, then run the command again"
         cause = cause.__cause__
@@ -82,7 +83,9 @@ def run_directory(name: str, *, root: Path = RUNS, now: datetime | None = None) 
         except FileExistsError as error:
             if not directory.is_dir():
                 raise InputError(f"got {root} as the directory for results, which is a file; move it away") from error
-        except (PermissionError, NotADirectoryError) as error:
+        except OSError as error:
+            if error.errno in FULL:
+                raise
             reason = (error.strerror or "not possible").lower()
             raise InputError(f"cannot create {directory}: {reason}; choose a directory that you may write to") from error
     raise AssertionError("count() does not end")
@@ -125,6 +128,13 @@ def plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     raise TypeError(f"got a {type(value).__name__} in results, expected numbers, text, lists, mappings, arrays or paths")
+
+
+def require_positive(counts: Mapping[str, int]) -> None:
+    """Raise InputError unless every count, by the name that the user gave it, is at least 1."""
+    for name, value in counts.items():
+        if value < 1:
+            raise InputError(f"got {name}={value}, expected at least 1")
 
 
 def require_free_space(path: Path, required_bytes: int | float) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from robot import command
-from robot.command import main_guard, require_free_space, run_directory, write_results
+from robot.command import main_guard, require_free_space, require_positive, run_directory, write_results
 from robot.types import InputError, MaskStatus
 
 NOON = datetime(2026, 3, 4, 12, 5, 6)
@@ -44,6 +44,21 @@ def test_input_error_behind_another_exception_exits_2(capsys):
 def test_full_disk_exits_2_and_names_the_file(capsys):
     assert exit_code(raising(OSError(errno.ENOSPC, "No space left on device", "/runs/video.mp4"))) == 2
     assert "disk is full while writing /runs/video.mp4" in capsys.readouterr().err
+
+
+def test_a_disk_that_nobody_may_write_to_is_bad_input(tmp_path, monkeypatch):
+    def mkdir(self, **options):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(InputError, match="cannot create .*: read-only file system; choose a directory that you may write to"):
+        run_directory("train", root=tmp_path / "runs", now=NOON)
+
+
+def test_counts_below_one_are_refused_by_the_name_that_was_typed():
+    require_positive({"workers": 1})
+    with pytest.raises(InputError, match="got evaluation.episodes=0, expected at least 1"):
+        require_positive({"workers": 2, "evaluation.episodes": 0})
 
 
 def test_keyboard_interrupt_exits_130():

@@ -91,7 +91,7 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(name, argum
         ("train_policy.py", ["evaluation.scenes=[clean,foggy]"], "got scene 'foggy', expected one of clean, distract"),
         ("train_policy.py", ["evaluation.mask_scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
         ("train_policy.py", ["arms.masked.scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
-        ("train_policy.py", ["task=lift", "evaluation.scenes=[messy]"], "for robosuite's own tasks; pass scene=clean"),
+        ("train_policy.py", ["task=lift", "evaluation.scenes=[messy]"], "for robosuite's own tasks; choose one of these"),
         ("train_policy.py", ["arms.unmasked.perception=sonar"], "got arms.unmasked.perception=sonar, expected one of learned"),
         ("train_policy.py", ["perception.deployment.name=fog"], "got deployment 'fog', expected one of overlay, blur"),
         ("train_policy.py", ["+perception.deployment.hue=1"], "got hue for deployment overlay, expected threshold, dilation"),

@@ -5,7 +5,7 @@ import pytest
 from launch.hydra_main import QUIET, hydra_command, with_quiet
 from robot.types import InputError
 
-MAIN = "defaults:\n  - env: lift\n  - _self_\nsteps: 3\ndata: ???\ndouble: ${steps}\n"
+MAIN = "defaults:\n  - env: lift\n  - _self_\nsteps: 3\ndata: ???\ndouble: ${steps}\nrate: 0.5\nscenes: [clean]\nname: null\n"
 
 
 @pytest.fixture
@@ -59,13 +59,31 @@ def test_unknown_group_option_names_the_valid_choices(run, capsys):
 
 
 def test_unknown_key_names_the_valid_keys(run, capsys):
-    assert "got stepz, which the config does not have, expected one of data, double, env, steps" in refusal(
+    assert "got stepz, which the config does not have, expected one of data, double, env, name, rate, scenes, steps" in refusal(
         run, capsys, "stepz=1", "data=here"
     )
 
 
 def test_missing_value_says_what_to_add(run, capsys):
     assert "add data=... to the command" in refusal(run, capsys)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("steps=abc", "got steps=abc, expected a whole number such as steps=3"),
+        ("steps=2.5", "got steps=2.5, expected a whole number such as steps=3"),
+        ("rate=fast", "got rate=fast, expected a number such as rate=0.5"),
+        ("scenes=messy", "got scenes=messy, expected a list such as scenes=['clean']"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(run, capsys, override, said):
+    assert said in refusal(run, capsys, override, "data=here")
+
+
+@pytest.mark.parametrize("override", ["rate=1", "name=5", "rate=null", "scenes=[messy]"])
+def test_a_whole_number_is_a_number_and_null_replaces_anything(run, override):
+    run(override, "data=here")
 
 
 def test_broken_override_is_quoted_back(run, capsys):

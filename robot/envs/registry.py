@@ -28,7 +28,7 @@ def make_task(name: str) -> RobosuiteTask:
         from robot.envs.builtin import make_builtin
 
         return make_builtin(name)
-    raise InputError(f"got task {name!r}, expected one of {', '.join(TASKS)}; pass task=<one of these>")
+    raise InputError(f"got task {name!r}, expected one of {', '.join(TASKS)}; choose one of these")
 
 
 def check_scene(task: str, scene: str) -> None:
@@ -37,7 +37,7 @@ def check_scene(task: str, scene: str) -> None:
     from robot.envs.tabletop.scene import condition
 
     if task not in TASKS:
-        raise InputError(f"got task {task!r}, expected one of {', '.join(TASKS)}; pass task=<one of these>")
+        raise InputError(f"got task {task!r}, expected one of {', '.join(TASKS)}; choose one of these")
     if task in BUILTIN:
         supported_condition(scene)
     else:

@@ -57,9 +57,7 @@ class Watch:
 def bars(*, hidden: bool = False) -> Progress:
     """Return progress bars with an ETA and a free text."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("ETA"))
-    return Progress(
-        *columns, TimeRemainingColumn(elapsed_when_finished=True), TextColumn("{task.fields[text]}"), disable=hidden
-    )
+    return Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[text]}"), disable=hidden)
 
 
 @contextmanager

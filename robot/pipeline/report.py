@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -74,7 +75,8 @@ def _strip(evaluated: Evaluated, *, look_dt_s: float) -> Exhibit:
 def _video(evaluated: Evaluated, *, directory: Path, look_dt_s: float) -> Exhibit:
     result = evaluated.result
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{result.arm}-{result.task}-{result.scene}-{result.index}.mp4"
+    name = re.sub(r"[^\w.-]+", "-", f"{result.arm}-{result.task}-{result.scene}-{result.index}")
+    path = directory / f"{name}.mp4"
     return _exhibit(evaluated, video_uri(write_video(path, film(_rows(evaluated), columns=2), fps=1.0 / look_dt_s)))
 
 

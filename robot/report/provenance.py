@@ -34,7 +34,7 @@ class Provenance:
 def gather(*, seeds: str, stage_s: Mapping[str, float], now: datetime, command: Sequence[str] = ()) -> Provenance:
     """Return the provenance of this process; `command` is sys.argv unless told otherwise."""
     return Provenance(
-        command=shlex.join(command or ["python", *sys.argv]),
+        command=shlex.join(command or ["python", *typed(sys.argv)]),
         revision=git_revision(Path(__file__).parent),
         machine=machine(),
         seeds=seeds,
@@ -42,6 +42,11 @@ def gather(*, seeds: str, stage_s: Mapping[str, float], now: datetime, command: 
         versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         stage_s=dict(stage_s),
     )
+
+
+def typed(arguments: Sequence[str]) -> list[str]:
+    """Return what a person typed: without the settings of Hydra's own that every command adds."""
+    return [argument for argument in arguments if not argument.startswith(("hydra.", "hydra/"))]
 
 
 def git_revision(folder: Path) -> str:

@@ -32,7 +32,7 @@ class EpisodeResult:
 
     `wrong_object` is True where another object was taken, `closed_on_object` where any was;
     `mask_iou` is the target mask's mean IoU against simulator truth;
-    `control_ms` is the wall time of every decision of the agent; `video` is a path beside the results. None means not measured.
+    `control_ms` is the wall time of every decision of the agent. None means not measured.
     """
 
     arm: str
@@ -46,7 +46,6 @@ class EpisodeResult:
     wrong_object: bool | None = None
     mask_iou: float | None = None
     control_ms: tuple[float, ...] = ()
-    video: str | None = None
     closed_on_object: bool | None = None
 
 

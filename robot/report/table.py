@@ -44,9 +44,10 @@ def rows_of(cells: Sequence[Cell]) -> tuple[tuple[str, str], ...]:
 
 
 def episodes_of(cells: Sequence[Cell]) -> str:
-    """Say how many episodes a cell has: "100", or "50-100" where they differ."""
-    counts = sorted({cell.episodes for cell in cells})
-    return "–".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))) if counts else "0"
+    """Say how many episodes a cell has: "1 episode", "100 episodes", or "50–100 episodes" where they differ."""
+    counts = sorted({cell.episodes for cell in cells}) or [0]
+    number = "–".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+    return f"{number} episode{'' if number == '1' else 's'}"
 
 
 def seeds_of(cells: Sequence[Cell]) -> str:
@@ -71,4 +72,4 @@ def _text(cell: Cell | None, *, best: float | None) -> str:
 
 
 def _caption(cells: Sequence[Cell]) -> str:
-    return f"{episodes_of(cells)} episodes a cell; training seeds {seeds_of(cells)}"
+    return f"{episodes_of(cells)} a cell; training seeds {seeds_of(cells)}"

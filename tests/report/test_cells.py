@@ -131,7 +131,7 @@ def test_results_have_the_plain_keys_that_scripts_read():
 
 
 def test_episodes_survive_the_file_and_a_torn_line_is_left_out(tmp_path):
-    results = tuple(episodes("a", "101", control_ms=(1.25, 2.5), mask_iou=0.9, wrong_object=False, video="clean/0.mp4"))
+    results = tuple(episodes("a", "101", control_ms=(1.25, 2.5), mask_iou=0.9, wrong_object=False))
     path = tmp_path / "episodes.jsonl"
     write_episodes(path, results)
     assert read_episodes(path) == results

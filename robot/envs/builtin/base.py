@@ -78,7 +78,8 @@ def supported_condition(name: str) -> Condition:
     spec = condition(name)
     if changed(spec) - SUPPORTED:
         shown = [other for other in conditions() if not changed(conditions()[other]) - SUPPORTED]
-        raise InputError(f"got scene {name!r}, expected one of {', '.join(shown)} for robosuite's own tasks; pass scene=clean")
+        choices = ", ".join(shown)
+        raise InputError(f"got scene {name!r}, expected one of {choices} for robosuite's own tasks; choose one of these")
     return spec
 
 

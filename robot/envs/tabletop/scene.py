@@ -87,7 +87,7 @@ def _as_range(key: str, value: Any) -> Any:
 def condition(name: str) -> Condition:
     """Return a condition, or say which there are."""
     if name not in conditions():
-        raise InputError(f"got scene {name!r}, expected one of {', '.join(conditions())}; pass scene=<one of these>")
+        raise InputError(f"got scene {name!r}, expected one of {', '.join(conditions())}; choose one of these")
     return conditions()[name]
 
 
@@ -297,7 +297,7 @@ def _draw_count(count: tuple[int, int], *, rng: np.random.Generator) -> int:
 def sample_scene(*, task: str, scene: str, seed: int, index: int) -> Scene:
     """Return the Scene of episode `index` of `seed`: nothing else enters."""
     if task not in TASKS:
-        raise InputError(f"got task {task!r}, expected one of {', '.join(TASKS)}; pass task=<one of these>")
+        raise InputError(f"got task {task!r}, expected one of {', '.join(TASKS)}; choose one of these")
     spec = condition(scene)
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(5)]
     goal_rng, clutter_rng, style_rng, arm_rng, word_rng = streams
