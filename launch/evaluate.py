@@ -53,11 +53,11 @@ def arm_of(settings: Any, *, checkpoint: Path) -> Arm:
 
 
 def stranger(trained: Mapping[str, Any], *, tasks: Sequence[str]) -> str | None:
-    """Say that a policy meets tasks which it did not learn; None where it learned them all."""
-    learned = {name.partition("-")[0] for name in trained["demonstrations"]}  # <task>-<scene>-<key>
+    """Say that a policy meets tasks which it did not learn; None where it learned them, or its checkpoint does not say."""
+    learned = {name.partition("-")[0] for name in trained.get("demonstrations", ())}  # <task>-<scene>-<key>
     known = learned | set(PLACE_TASKS if "place" in learned else ())
     strange = [task for task in tasks if task not in known]
-    return f"note: this policy learned {', '.join(sorted(learned))}, not {', '.join(strange)}" if strange else None
+    return f"note: this policy learned {', '.join(sorted(learned))}, not {', '.join(strange)}" if learned and strange else None
 
 
 @hydra_command("evaluate")

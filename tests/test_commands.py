@@ -267,3 +267,11 @@ def test_a_disk_that_fills_up_under_a_checkpoint_is_named(monkeypatch, tmp_path,
         command.main_guard(policy_in)(tmp_path / "policy")
     assert stopped.value.code == 2
     assert "the disk is full while writing" in one_sentence(*capfd.readouterr())
+
+
+def test_a_policy_that_meets_a_task_it_never_learned_is_named():
+    trained = {"demonstrations": ["pick-clean-0b7cc52d", "pick-randomised-0b7cc52d"]}
+    assert evaluate.stranger(trained, tasks=["pick", "duck_in_pot"]) == "note: this policy learned pick, not duck_in_pot"
+    assert evaluate.stranger(trained, tasks=["pick"]) is None
+    assert evaluate.stranger({"demonstrations": ["place-clean-7560c3ba"]}, tasks=["place", "duck_in_pot"]) is None
+    assert evaluate.stranger({}, tasks=["lift"]) is None
