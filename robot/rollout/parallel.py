@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -20,8 +19,7 @@ _work: Work | None = None  # of this process, made at its first item
 def parallel_map(make_work: Callable[[], Work[Result]], items: Sequence[int], *, workers: int) -> Iterator[tuple[int, Result]]:
     """Yield (item, work(item)) as they are done. `make_work` (picklable) runs once in each process and returns `work`.
 
-    One worker runs in this process. An exception in a worker is raised here, and what was not begun is cancelled; Ctrl-C
-    gives up what is under way, too.
+    One worker runs in this process. An exception in a worker is raised here, and what was not begun is cancelled.
     """
     workers = min(workers, len(items))
     if not items:
@@ -37,10 +35,6 @@ def parallel_map(make_work: Callable[[], Work[Result]], items: Sequence[int], *,
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
-        except KeyboardInterrupt:
-            for process in list((pool._processes or {}).values()):
-                process.terminate()  # what they have under way is given up: nobody waits for it
-            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -64,13 +58,9 @@ def _one_core() -> Iterator[None]:
 
 
 def begin_worker() -> None:
-    """Give this process one core (torch's threads of several processes would fight over them), and its parent's lifetime.
-
-    Ctrl-C, which the terminal sends to all processes, is the parent's to answer: no traceback of each.
-    """
+    """Give this process one core (torch's threads of several processes would fight over them), and its parent's lifetime."""
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     end_with_parent()
 

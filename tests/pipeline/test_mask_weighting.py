@@ -140,6 +140,6 @@ def test_a_weighting_that_cannot_be_is_refused(change, says):
 def test_dwsl_trains_the_discriminator_before_the_head(kind, stages):
     settings = {"data": {"root": "data"}, "mask_batch_size": 4, "seed": 0, "wandb": "disabled", "mask_head": HEAD}
     settings |= {"mask_training": TRAINING, "mask_weighting": DWSL | {"kind": kind}}
-    made = chain(settings, frames=Path("frames"))
+    made = chain(settings, frames=Path("frames"), start=None)
     assert [stage.name for stage in made.stages] == ["mask discriminator", "mask head"][-stages:]
     assert ("mask head" in made.feeds) == (kind == "dwsl")
