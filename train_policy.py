@@ -18,12 +18,21 @@ from robot.envs.render import require_gl
 from robot.pipeline.collect import check_mask_scenes
 from robot.pipeline.evaluate import Arm, Evaluated, evaluate
 from robot.pipeline.jobs import Watch, bar, bars, run_rounds
-from robot.pipeline.loading import HEADS, check_weights_of, load_head
-from robot.pipeline.mask import check_start
+from robot.pipeline.loading import load_head
 from robot.pipeline.mask_quality import measure_masks
 from robot.pipeline.mixture import check_data, episodes_per_arm
 from robot.pipeline.report import report
-from robot.pipeline.training import HEAD, Shared, collect, needs_frames, publish, recipes_of, rounds_of, shared_of
+from robot.pipeline.training import (
+    HEAD,
+    Shared,
+    check_head_training,
+    collect,
+    needs_frames,
+    publish,
+    recipes_of,
+    rounds_of,
+    shared_of,
+)
 from robot.report.html import MaskQuality
 from robot.report.statistics import cell_to_json, summarise, write_episodes
 from robot.report.table import success_table
@@ -36,10 +45,7 @@ def check(config: Any, *, shared: Shared) -> None:
     for scene in {*evaluation["scenes"], *(s for recipe in recipes for s in recipe.scenes)}:
         check_scene(shared.task, scene)
     if needs_frames(recipes):
-        check_weights_of(shared.mask_head, HEADS)
-        if shared.head_start is not None:
-            check_start(shared.head_start, shared.mask_head)
-        check_mask_scenes(shared.mask_frames["tasks"], shared.mask_frames["scenes"])
+        check_head_training(shared)
         if shared.task in TABLETOP:
             check_mask_scenes([shared.task], evaluation["mask_scenes"])
     check_data(shared.data, task=shared.task, weighting=shared.weighting, judging=shared.judging)

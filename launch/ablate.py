@@ -17,11 +17,10 @@ from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
 from robot.pipeline.ablation import Contender, arms_of, contenders_of, recipes_to_train, suffix_of, write
 from robot.pipeline.cells import Protocol, cells_of, evaluate_cells
-from robot.pipeline.collect import check_mask_scenes
 from robot.pipeline.jobs import Chain, Watch, bar, bars, run_rounds
 from robot.pipeline.loading import resolve_head
 from robot.pipeline.mixture import check_data, episodes_per_arm
-from robot.pipeline.training import Shared, collect, needs_frames, rounds_of, shared_of
+from robot.pipeline.training import Shared, check_head_training, collect, needs_frames, rounds_of, shared_of
 from robot.report.paper import paper_table
 from robot.report.statistics import ALL_TASKS, cell_to_json
 from robot.report.table import success_table
@@ -49,7 +48,7 @@ def check(config: Any, contenders: list[Contender], *, shared: Shared, head: Pat
         for scene in evaluation["scenes"]:
             check_scene(task, scene)
     if needs_frames(recipes, head=head):
-        check_mask_scenes(shared.mask_frames["tasks"], shared.mask_frames["scenes"])
+        check_head_training(shared)
     check_data(shared.data, task=shared.task, weighting=shared.weighting, judging=shared.judging)
     require_positive({name: config[name] for name in ("workers", "training_seeds")})
 

@@ -32,6 +32,8 @@ QUIET = (
     "hydra/hydra_logging=none",
 )
 
+WHOLE_FOR_REAL = ("a number", "a whole number")  # the one change of kind that is none
+
 
 def hydra_command(config_name: str, *, configs: Path = CONFIGS) -> Callable[[Command], Callable[[], None]]:
     """Decorate `main(config)` into a command: `configs/<config_name>.yaml` composed with the command line's overrides.
@@ -86,15 +88,14 @@ def require_kinds(config: DictConfig, *, overrides: Sequence[str], config_name: 
     """Raise InputError for a value of another kind than the one it replaces: text for a number, one name for a list."""
     values = {override.partition("=")[0] for override in overrides if "=" in override and override[0] not in "+~"}
     groups = {key for key in values if (configs / key.partition("@")[0]).is_dir()}
+    if values <= groups:
+        return
     chosen = [o for o in overrides if o.partition("=")[0] in groups]
     default = hydra.compose(config_name=config_name, overrides=chosen)
     for key in sorted(values - groups):
         was, now = (OmegaConf.select(c, key, throw_on_missing=False) for c in (default, config))
         if (expected := _kind(was)) and now is not None and expected != _kind(now) and (expected, _kind(now)) != WHOLE_FOR_REAL:
             raise InputError(f"got {key}={now}, expected {expected} such as {key}={was}")
-
-
-WHOLE_FOR_REAL = ("a number", "a whole number")
 
 
 def _kind(value: Any) -> str | None:

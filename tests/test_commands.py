@@ -151,6 +151,12 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(name, argum
             ["head_start=nowhere"],
             "got checkpoint 'nowhere', expected an existing path or one of the shipped",
         ),
+        (
+            "launch/ablate.py",
+            ["preset=full", "mask_head.dim=32"],
+            "expected the same; set head_start=null to train from scratch",
+        ),
+        ("launch/ablate.py", ["preset=full", "mask_head=ivm_sam_llava"], "got no weights of llava-hf/llava-1.5-7b-hf"),
         ("launch/train_mask.py", ["mask_weighting=guess"], "got mask_weighting=guess, expected one of dwsl, dwsl_ivm, none"),
         ("launch/train_mask.py", ["mask_weighting=dwsl", "mask_weighting.trusted_share=1"], "got trusted_share 1"),
         ("launch/train_mask.py", ["+mask_head.kind=huge"], "got kind 'huge', expected one of mask_head"),

@@ -69,9 +69,10 @@ def measure_masks(
 @torch.inference_mode()
 def _measure(head: Head, frames: MaskFrames, *, scene: str, language: LanguageEncoder | RawSentences) -> Measured:
     logits, ious = predict(head, frames, tokens=language.encode(list(frames.goals)))
-    presence = head.presence_probability(logits)[:, 0].view(-1, frames.cameras_per_look).amax(dim=1)
+    cameras = frames.cameras_per_look
+    presence = head.presence_probability(logits)[:, 0].view(-1, cameras).amax(dim=1)
     visible = torch.from_numpy(frames.presence[:, 0])
-    anywhere = visible.view(-1, frames.cameras_per_look).any(dim=1)
+    anywhere = visible.view(-1, cameras).any(dim=1)
     says_absent = presence <= ABSENT_BELOW
     share = lambda among: says_absent[among].float().mean().item() if bool(among.any()) else None  # noqa: E731
     quality = MaskQuality(

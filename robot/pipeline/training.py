@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from robot.perception.masking import Deployment
-from robot.pipeline.collect import collect_mask_frames, key
+from robot.pipeline.collect import check_mask_scenes, collect_mask_frames, key
 from robot.pipeline.jobs import Chain, Stage, bars
-from robot.pipeline.loading import SOURCES, make_deployment, resolve_head
-from robot.pipeline.mask import head_identity, train_mask_head
+from robot.pipeline.loading import HEADS, SOURCES, check_weights_of, make_deployment, resolve_head
+from robot.pipeline.mask import check_start, head_identity, train_mask_head
 from robot.pipeline.mixture import Stores, arm_demonstrations, collect_scenes, shares_of, weights_of
 from robot.pipeline.policy import make_augment, train_policy
 from robot.policy import POLICIES
@@ -257,6 +257,14 @@ def policy_stage(
         options["head"] = head
     directory = shared.root / "models" / key(f"{shared.task}-{shared.kind}-{recipe.name}", identity)
     return Stage(f"policy {recipe.name}{suffix}", train_policy, training["steps"], directory, options, shared.wandb)
+
+
+def check_head_training(shared: Shared) -> None:
+    """Refuse mask frames of what there is not, a head without its weights, and one that cannot go on from `head_start`."""
+    check_weights_of(shared.mask_head, HEADS)
+    if shared.head_start is not None:
+        check_start(shared.head_start, shared.mask_head)
+    check_mask_scenes(shared.mask_frames["tasks"], shared.mask_frames["scenes"])
 
 
 def head_stage(shared: Shared, *, frames: Path | None, seed: int, suffix: str = "") -> Stage:

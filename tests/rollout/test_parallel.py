@@ -91,6 +91,7 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path):
         parent.wait()
     workers = [int(path.stem) for path in (tmp_path / "out").glob("*.pid")]
     wait_for(lambda: not any(alive(pid) for pid in workers), timeout_s=20)
+    assert workers and not any(alive(pid) for pid in workers)
 
 
 def alive(pid: int) -> bool:

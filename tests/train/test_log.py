@@ -60,6 +60,7 @@ def test_disabled_does_not_import_wandb(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)  # importing it would raise
     with RunLog(tmp_path, total_steps=1, wandb_mode="disabled", progress=False) as log:
         log(1, {"loss": 1.0})
+    assert '"loss": 1.0' in (tmp_path / "log.jsonl").read_text()
 
 
 def test_wandb_gets_every_report_and_is_finished(tmp_path, monkeypatch):
