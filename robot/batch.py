@@ -78,8 +78,16 @@ class PolicyBatch(_OnDevice):
 
 
 @dataclass(frozen=True)
+class JudgedWindows(_OnDevice):
+    """What a discriminator of demonstrations judges: windows, and what was seen after the last action of each."""
+
+    policy: PolicyBatch
+    after: PolicyObservation
+
+
+@dataclass(frozen=True)
 class TierBatch(_OnDevice):
     """What a discriminator of demonstrations learns from; `trusted` is 1 for trusted samples, 0 for machine ones."""
 
-    policy: PolicyBatch
+    windows: JudgedWindows
     trusted: Float[Tensor, " b"]

@@ -103,7 +103,7 @@ def test_data_keys_are_what_collection_takes(name):
 @pytest.mark.parametrize("name", options("judge"))
 def test_judge_keys_are_what_judging_takes(name, command):
     values = composed(command, f"judge={name}")["judge"]
-    shared = {"image_size", "horizon"}  # of both networks
+    shared = {"horizon"}  # of both networks
     from_the_command = {"demonstrations", "episodes", "directory", "name", "seed", "log"}
     assert set(values) - shared == parameters(judge) - from_the_command
     assert set(values["discriminator"]) == parameters(Discriminator) - {"statistics"}

@@ -9,11 +9,11 @@ from pathlib import Path
 from launch import dwsl
 from robot.data.scores import read_scores
 from robot.language import LanguageEncoder
-from tests.pipeline.toy import DISCRIMINATOR, POLICY, write_tiers
+from tests.pipeline.toy import write_tiers
 
-SETTINGS = ["data.episodes=2", "data.quality.episodes=4", "judge.folds=2", "judge.batch_size=4", "judge.image_size=16"]
+SETTINGS = ["data.episodes=2", "data.quality.episodes=4", "judge.folds=2", "judge.batch_size=4", "judge.policy.image_size=16"]
 SETTINGS += ["judge.horizon=4", "judge.training.steps=2", "judge.training.precision=fp32", "seed=3"]
-SMALL = {"width": 8, "layers": 2, "keypoints": 4, "dim": 16}
+SMALL = {"width": 8, "layers": 2, "keypoints": 4, "dim": 16, "depth": 1, "heads": 2}
 
 
 def run_here(chains, **_):
@@ -29,9 +29,8 @@ def test_it_writes_weights_numbers_and_pictures(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(dwsl, "run_chains", run_here)
     for module in ("policy", "dwsl"):
         monkeypatch.setattr(f"robot.pipeline.{module}.LanguageEncoder", LanguageEncoder.hashed)
-    sizes = [f"judge.{module}.{key}={value}" for module in ("policy", "discriminator") for key, value in SMALL.items()]
-    monkeypatch.setattr(sys, "argv", ["dwsl", *SETTINGS, *sizes, "judge.policy.depth=1", "judge.policy.heads=2"])
-    assert SMALL.items() <= POLICY.items() and SMALL.items() <= DISCRIMINATOR.items()
+    sizes = [f"judge.policy.{key}={value}" for key, value in SMALL.items()] + ["judge.discriminator.dim=16"]
+    monkeypatch.setattr(sys, "argv", ["dwsl", *SETTINGS, *sizes])
     dwsl.main()
     run = (tmp_path / capsys.readouterr().out.splitlines()[-1]).parent
     results = json.loads((run / "results.json").read_text())

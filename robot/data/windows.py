@@ -88,13 +88,22 @@ class Windows:
         hold = torch.zeros_like(self.actions[first])
         hold[:, -1] = self.actions[self._last[first], -1]
         actions = torch.where(valid[..., None], self.actions[indices.clamp(min=0)], hold[:, None])
-        images = self.composites.index_select(0, first).to(device)  # whole rows: faster than [first]
-        observation = PolicyObservation(
-            images=images.to(torch.float32).div_(255),
-            proprio=self.proprio[first].to(device),
-            language=self.language[self.goal_ids[first]].to(device),
+        return PolicyBatch(
+            observation=self._observation(first, device=device), actions=actions.to(device), valid=valid.to(device)
         )
-        return PolicyBatch(observation=observation, actions=actions.to(device), valid=valid.to(device))
+
+    def after(self, indices: Int[Tensor, "b t"], *, device: torch.device | str = "cpu") -> PolicyObservation:
+        """Return what was seen after the last step of each window: the episode's last frame where it ends sooner."""
+        first = indices[:, 0]
+        return self._observation(torch.minimum(first + indices.shape[1], self._last[first]), device=device)
+
+    def _observation(self, frames: Int[Tensor, " b"], *, device: torch.device | str) -> PolicyObservation:
+        images = self.composites.index_select(0, frames).to(device)  # whole rows: faster than [frames]
+        return PolicyObservation(
+            images=images.to(torch.float32).div_(255),
+            proprio=self.proprio[frames].to(device),
+            language=self.language[self.goal_ids[frames]].to(device),
+        )
 
     def sample_weights(self, indices: Int[Tensor, "b t"]) -> Float[Tensor, " b"]:
         """Return the demonstration weight of each window, to multiply its loss by."""

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from robot.batch import TierBatch
+from robot.batch import JudgedWindows, TierBatch
 from robot.data.scores import WindowScores, scores_path, write_scores
 from robot.data.store import EpisodeStore
 from robot.data.windows import Windows
@@ -31,6 +31,7 @@ from robot.train.loop import Log, train
 from robot.types import InputError
 
 SCORING_BATCH = 128
+FITTED_TO = 2048  # windows, evenly spread over all: enough for means and deviations
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ def judge(
     """Score the chosen episodes of the stores and write `scores/<name>.parquet` into each; return the last one's path.
 
     Resumes; done is done. `masks` and `deployment` say what the discriminator, and the policy of `kind` whose loss it is told,
-    see; the keywords of both must agree on image size and horizon.
+    see; the keywords of both must agree on the horizon.
     """
     files = [scores_path(root, name) for root in demonstrations]
     if all(file.is_file() for file in files):
@@ -82,7 +83,7 @@ def judge(
             episodes=episodes,
             look=make_look(masks, head=head, language=language),
             deployment=make_deployment(**deployment),
-            size=discriminator["image_size"],
+            size=policy["image_size"],
             language=language,
         ),
         demonstrations,
@@ -123,10 +124,11 @@ def check_judging(*, policy: Mapping[str, Any], discriminator: Mapping[str, Any]
         raise InputError(f"got policy {kind!r} to judge with, expected one of {', '.join(POLICIES)}")
     if folds < 2:
         raise InputError(f"got folds={folds}, expected at least 2: an episode is scored by what has not seen it")
-    different = [key for key in ("image_size", "horizon") if policy.get(key) != discriminator.get(key)]
-    if different:
-        said = ", ".join(f"{key} {policy.get(key)} and {discriminator.get(key)}" for key in different)
-        raise InputError(f"got {said} of policy and discriminator, expected the same: both judge the same windows")
+    if policy.get("horizon") != discriminator.get("horizon"):
+        raise InputError(
+            f"got horizon {policy.get('horizon')} and {discriminator.get('horizon')} of policy and discriminator, expected the "
+            "same: both judge the same windows"
+        )
 
 
 def with_tiers(windows: Windows, roots: Sequence[Path], *, episodes: int | Sequence[int], folds: int) -> TierWindows:
@@ -150,10 +152,13 @@ def make_judge(
     """Return an untrained policy and discriminator, normalised by the windows."""
     torch.manual_seed(seed)
     statistics = windows.statistics()
-    return JudgedPolicy(
+    judged = JudgedPolicy(
         policy=POLICIES[kind](statistics=statistics, **policy),
         discriminator=Discriminator(statistics=statistics, **discriminator),
     )
+    frames = torch.linspace(0, len(windows) - 1, min(FITTED_TO, len(windows))).long()
+    judged.discriminator.fit(judged_windows(windows, frames, horizon=judged.discriminator.horizon))
+    return judged
 
 
 def train_fold(
@@ -195,10 +200,19 @@ def tier_batches(
             drawn = [p[torch.randint(len(p), (n,), generator=generator)] for p, n in zip(pools, halves, strict=True)]
             indices = tiers.windows.windows_from(torch.cat(drawn), horizon)
             trusted = torch.cat([torch.ones(halves[0]), torch.zeros(halves[1])])
-            yield TierBatch(policy=tiers.windows.augmented(indices, augment, generator), trusted=trusted)
+            windows = JudgedWindows(
+                policy=tiers.windows.augmented(indices, augment, generator), after=tiers.windows.after(indices)
+            )
+            yield TierBatch(windows=windows, trusted=trusted)
             step += 1
 
     return batches
+
+
+def judged_windows(windows: Windows, frames: Int[Tensor, " n"], *, horizon: int) -> JudgedWindows:
+    """Return the windows that start at given frames, as they are."""
+    indices = windows.windows_from(frames, horizon)
+    return JudgedWindows(policy=windows.batch(indices), after=windows.after(indices))
 
 
 def score(judged: JudgedPolicy, windows: Windows, frames: Int[Tensor, " n"], *, horizon: int, seed: int) -> Float[Tensor, " n"]:
@@ -206,7 +220,7 @@ def score(judged: JudgedPolicy, windows: Windows, frames: Int[Tensor, " n"], *, 
     judged.eval()
     generator = torch.Generator().manual_seed(seed)
     parts = [
-        judged.scores(windows.batch(windows.windows_from(chunk, horizon)), generator) for chunk in frames.split(SCORING_BATCH)
+        judged.scores(judged_windows(windows, chunk, horizon=horizon), generator) for chunk in frames.split(SCORING_BATCH)
     ]
     return torch.cat(parts)
 

@@ -93,12 +93,12 @@ def test_half_of_a_batch_is_trusted_and_none_of_it_is_held_out(roots):
     make = tier_batches(tiers, frames, batch_size=8, horizon=4, augment=augment, seed=0)
     batch = next(make(3))
     assert batch.trusted.tolist() == [1.0] * 4 + [0.0] * 4
-    drawn = [int((tiers.windows.proprio == p).all(1).nonzero()) for p in batch.policy.observation.proprio]
+    drawn = [int((tiers.windows.proprio == p).all(1).nonzero()) for p in batch.windows.policy.observation.proprio]
     assert set(drawn) <= set(frames.tolist())
     assert tiers.trusted[tiers.episode[drawn]].tolist() == [True] * 4 + [False] * 4
     again = make(0)
     wound = [next(again) for _ in range(4)][3]
-    torch.testing.assert_close(wound.policy.actions, batch.policy.actions, rtol=0, atol=0)
+    torch.testing.assert_close(wound.windows.policy.actions, batch.windows.policy.actions, rtol=0, atol=0)
 
 
 def test_a_discriminator_finds_what_trusted_demonstrations_do_not_do(tmp_path):
