@@ -48,7 +48,7 @@ def check(config: Any, *, shared: Shared) -> None:
         check_head_training(shared)
         if shared.task in TABLETOP:
             check_mask_scenes([shared.task], evaluation["mask_scenes"])
-    check_data(shared.data, task=shared.task, weighting=shared.weighting, judging=shared.judging)
+    check_data(shared.data, task=shared.task, weightings=[r.weighting for r in recipes], judging=shared.judging)
     counts = {f"evaluation.{name}": evaluation[name] for name in ("episodes", "execute")}
     require_positive(counts | {"data.episodes": config["data"]["episodes"], "workers": shared.workers})
 

@@ -49,7 +49,7 @@ def check(config: Any, contenders: list[Contender], *, shared: Shared, head: Pat
             check_scene(task, scene)
     if needs_frames(recipes, head=head):
         check_head_training(shared)
-    check_data(shared.data, task=shared.task, weighting=shared.weighting, judging=shared.judging)
+    check_data(shared.data, task=shared.task, weightings=[r.weighting for r in recipes], judging=shared.judging)
     require_positive({name: config[name] for name in ("workers", "training_seeds")})
 
 

@@ -24,7 +24,7 @@ def main(config: DictConfig) -> None:
     data, scenes, root = settings["data"], [settings["scene"]], Path(settings["data"]["root"])
     if data["quality"] is None:
         raise InputError("got data without machine demonstrations, expected some to judge; pass data=mixed")
-    check_data(data, task=settings["task"], weighting="dwsl", judging=settings["judge"])
+    check_data(data, task=settings["task"], weightings=["dwsl"], judging=settings["judge"])
     shares = shares_of(data, [scenes])
     with bars() as progress:
         stores = collect_scenes(

@@ -27,7 +27,7 @@ from robot.pipeline.loading import DISCRIMINATORS, FAULTS, HEADS, SOURCES, make_
 from robot.pipeline.mask_quality import measure_masks
 from robot.pipeline.mask_tiers import check_weighting
 from robot.pipeline.mixture import check_data
-from robot.pipeline.training import shared_of
+from robot.pipeline.training import recipes_of, shared_of
 from robot.policy import POLICIES
 from robot.policy.discriminator import Discriminator
 from robot.report.paper import paper
@@ -109,16 +109,18 @@ def test_judge_keys_are_what_judging_takes(name, command):
     assert set(values["discriminator"]) == parameters(Discriminator) - {"statistics"}
     assert set(values["policy"]) == parameters(POLICIES[values["kind"]]) - {"statistics"}
     assert set(values["training"]) | {"device", "log_every"} == parameters(train) - FROM_THE_STAGE
-    check_data(composed("train_policy", "data=mixed")["data"], task="pick", weighting="dwsl", judging=values)
+    check_data(composed("train_policy", "data=mixed")["data"], task="pick", weightings=["dwsl"], judging=values)
 
 
 @pytest.mark.parametrize("command", ["train_policy", "ablate"])
 @pytest.mark.parametrize("weighting", list(WEIGHTINGS))
 def test_every_weighting_of_demonstrations_can_be_asked_for(command, weighting):
     """No config group has the key's name: Hydra would look for a file in it."""
-    shared = shared_of(composed(command, "data=mixed", f"weighting={weighting}"))
-    assert shared.weighting == weighting
-    check_data(shared.data, task=shared.task, weighting=shared.weighting, judging=shared.judging)
+    config = composed(command, "data=mixed", f"weighting={weighting}")
+    shared, arms = shared_of(config), {name: config["arms"][name] for name in ("masked", "unmasked")}
+    weightings = [recipe.weighting for recipe in recipes_of(config | {"arms": arms})]
+    assert weightings == [weighting] * 2
+    check_data(shared.data, task=shared.task, weightings=weightings, judging=shared.judging)
 
 
 @pytest.mark.parametrize("name", options("mask_weighting"))

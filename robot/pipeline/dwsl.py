@@ -219,9 +219,7 @@ def score(judged: JudgedPolicy, windows: Windows, frames: Int[Tensor, " n"], *, 
     """Return the score of the window that starts at each frame."""
     judged.eval()
     generator = torch.Generator().manual_seed(seed)
-    parts = [
-        judged.scores(judged_windows(windows, chunk, horizon=horizon), generator) for chunk in frames.split(SCORING_BATCH)
-    ]
+    parts = [judged.scores(judged_windows(windows, chunk, horizon=horizon), generator) for chunk in frames.split(SCORING_BATCH)]
     return torch.cat(parts)
 
 

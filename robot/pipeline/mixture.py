@@ -22,17 +22,18 @@ Stores = Mapping[str, Sequence[Path]]  # scene -> its trusted store, and its mac
 Shares = Mapping[str, Sequence[int]]  # scene -> episodes of each
 
 
-def check_data(data: Mapping[str, Any], *, task: str, weighting: str, judging: Mapping[str, Any]) -> None:
+def check_data(data: Mapping[str, Any], *, task: str, weightings: Sequence[str], judging: Mapping[str, Any]) -> None:
     """Raise InputError for a mixture that cannot be, or a weighting that has nothing to weigh, before anything long starts."""
-    check_weighting(weighting)
+    for weighting in weightings:
+        check_weighting(weighting)
     if data["quality"] is None:
-        if weighting != "uniform":
-            raise InputError(f"got weighting={weighting} where all demonstrations are trusted; add data=mixed, or leave it out")
+        if asked := [weighting for weighting in weightings if weighting != "uniform"]:
+            raise InputError(f"got weighting={asked[0]} where all demonstrations are trusted; add data=mixed, or leave it out")
         return
     check_mixture(task, mixture_of(data))
     if data["quality"]["seed"] == data["seed"]:
         raise InputError(f"got data.quality.seed={data['seed']}, expected another than data.seed: the scenes would be the same")
-    if weighting in NEED_SCORES:
+    if set(weightings) & set(NEED_SCORES):
         check_judging(**{name: judging[name] for name in ("policy", "discriminator", "kind", "folds")})
 
 

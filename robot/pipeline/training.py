@@ -36,6 +36,7 @@ class Recipe:
     scenes: tuple[str, ...]
     steps: float
     augment: Mapping[str, Any]
+    weighting: str = "uniform"  # of its demonstrations, one of robot.dwsl.WEIGHTINGS
 
     def __post_init__(self) -> None:
         if self.perception not in SOURCES:
@@ -70,8 +71,7 @@ class Shared:
     policy: Mapping[str, Any]  # keyword arguments, and `_target_`
     data: Mapping[str, Any]  # episodes, seed, and quality: None where all demonstrations are trusted
     mask_frames: Mapping[str, Any]
-    weighting: str  # of demonstrations, one of robot.dwsl.WEIGHTINGS
-    judging: Mapping[str, Any]  # keywords of robot.pipeline.dwsl.judge, used where the weighting asks for scores
+    judging: Mapping[str, Any]  # keywords of robot.pipeline.dwsl.judge, used where a recipe's weighting asks for scores
     training: Mapping[str, Any]
     batch_size: int
     mask_head: Mapping[str, Any]
@@ -108,7 +108,6 @@ def shared_of(config: Mapping[str, Any]) -> Shared:
         policy=config["policy"],
         data={name: data[name] for name in ("episodes", "seed", "quality")},
         mask_frames=data["mask_frames"],
-        weighting=config["weighting"],
         judging=config["judge"],
         training=config["train"],
         batch_size=config["batch_size"],
@@ -124,7 +123,7 @@ def shared_of(config: Mapping[str, Any]) -> Shared:
 
 
 def recipes_of(config: Mapping[str, Any]) -> list[Recipe]:
-    """Return the arms of a command's resolved config; an arm's own `deployment` and `augment` go over the common ones."""
+    """Return the arms of a command's resolved config; its own `deployment`, `augment` and `weighting` go over the common ones."""
     return [
         Recipe(
             name=name,
@@ -135,6 +134,7 @@ def recipes_of(config: Mapping[str, Any]) -> list[Recipe]:
             scenes=tuple(arm["scenes"]),
             steps=arm["steps"],
             augment=dict(arm.get("augment") or config["augment"]),
+            weighting=arm.get("weighting") or config["weighting"],
         )
         for name, arm in config["arms"].items()
     ]
@@ -173,19 +173,16 @@ def rounds_of(
     head: Path | None = None,
     suffix: str = "",
 ) -> tuple[list[Chain], list[Chain]]:
-    """Return what must judge the demonstrations first, where the weighting asks for it, and the trainings (`chains_of`)."""
-    judges, weights = weights_of(
-        shared.weighting,
-        shared.judging,
-        stores=stores,
-        shares=shares_of(shared.data, [recipe.scenes for recipe in recipes]),
-        root=shared.root,
-        seed=seed,
-        wandb=shared.wandb,
-        suffix=suffix,
-    )
-    how: Any = {"shared": shared, "seed": seed, "stores": stores, "frames": frames, "head": head, "suffix": suffix}
-    return [Chain([judge]) for judge in judges], chains_of(recipes, weights=weights, **how)
+    """Return what must judge the demonstrations first, where a weighting asks for it, and the trainings (`chains_of`)."""
+    shares = shares_of(shared.data, [recipe.scenes for recipe in recipes])
+    how: Any = {"stores": stores, "root": shared.root, "seed": seed, "wandb": shared.wandb, "suffix": suffix}
+    judges: dict[Path, Chain] = {}  # by folder: all that ask share one verdict
+    weights = {}
+    for weighting in dict.fromkeys(recipe.weighting for recipe in recipes):
+        stages, weights[weighting] = weights_of(weighting, shared.judging, shares=shares, **how)
+        judges |= {stage.directory: Chain([stage]) for stage in stages}
+    how = {"shared": shared, "seed": seed, "stores": stores, "frames": frames, "head": head, "suffix": suffix}
+    return list(judges.values()), chains_of(recipes, weights=weights, **how)
 
 
 def chains_of(
@@ -196,20 +193,20 @@ def chains_of(
     stores: Stores,
     frames: Path | None,
     head: Path | None = None,
-    weights: Mapping[str, str] | None = None,
+    weights: Mapping[str, Mapping[str, str]] | None = None,
     suffix: str = "",
 ) -> list[Chain]:
     """Return the trainings: those that see through the learned head after it, one after the other, all others on their own.
 
-    With `head`, a checkpoint, no head is trained. `weights` is what the policies are told of how demonstrations are weighed.
+    With `head`, a checkpoint, no head is trained. `weights` is what policies of each weighting are told of it.
     `suffix` sets the stages of one seed apart from those of others.
     """
     learned = any(recipe.perception == "learned" for recipe in recipes)
     first = head_stage(shared, frames=frames, seed=seed, suffix=suffix) if learned and head is None else None
-    how: Any = {"shared": shared, "seed": seed, "stores": stores, "frames": frames, "weights": weights, "suffix": suffix}
+    how: Any = {"shared": shared, "seed": seed, "stores": stores, "frames": frames, "suffix": suffix}
     chains, behind_head = [], []
     for recipe in recipes:
-        stage = policy_stage(recipe, head=first or head, **how)
+        stage = policy_stage(recipe, head=first or head, weights=(weights or {}).get(recipe.weighting), **how)
         if first is not None and recipe.perception == "learned":
             behind_head.append(stage)
         else:

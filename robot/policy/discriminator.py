@@ -23,8 +23,8 @@ class Discriminator(nn.Module):
 
     Of the pictures it is told where the masks lie, not how they look: there are few demonstrations, each of a scene of its own,
     and whoever sees pixels learns the trusted scenes by heart and says nothing of others. What the chunk led to is the evidence
-    of faults that no single moment shows: another object rises, a hand comes back empty. The policy's loss comes in as a number:
-    no gradient goes back to the policy. `fit` it to the windows before it learns.
+    of faults that no single moment shows: another object rises, a hand comes back empty. The policy's loss comes in as a
+    number: no gradient goes back to the policy. `fit` it to the windows before it learns.
     """
 
     center: Tensor

@@ -1,4 +1,4 @@
-"""Where the masks are, in a few numbers: all that a judge of demonstrations needs of a picture, and too little to know it by."""
+"""Where the masks are, in a few numbers: what a judge of demonstrations needs of a picture, and too little to know it by."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ AREA_SCALE = 4.0  # brings the areas of objects, which fill a few hundredths to 
 def mask_geometry(images: Float[Tensor, "b n 6 h w"]) -> Float[Tensor, "b g"]:
     """Return area and centre of every role in every camera, and how they lie to each other; g = n * PER_CAMERA.
 
-    Centres and offsets are in half pictures: x from -1 (left) to 1 (right), y from -1 (top) to 1 (bottom). What is out of sight,
-    and an offset to it, is 0.
+    Centres and offsets are in half pictures: x from -1 (left) to 1 (right), y from -1 (top) to 1 (bottom). What is out of
+    sight, and an offset to it, is 0.
     """
     cover = images[:, :, -ROLES:].float()
     x, y = (torch.linspace(-1, 1, side, device=images.device) for side in (cover.shape[-1], cover.shape[-2]))

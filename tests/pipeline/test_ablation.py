@@ -23,7 +23,8 @@ ARMS = {
 
 def config_of(*compare: str, **arms):
     perception = {"masks": "learned", "deployment": {"name": "overlay"}}
-    return {"compare": list(compare), "arms": ARMS | arms, "perception": perception, "augment": AUGMENT}
+    common = {"perception": perception, "augment": AUGMENT, "weighting": "uniform"}
+    return {"compare": list(compare), "arms": ARMS | arms, **common}
 
 
 def result(arm: str, index: int, *, success: bool, scene: str = "clean", task: str = "duck_in_pot", closed: bool = True):
@@ -38,6 +39,12 @@ def result(arm: str, index: int, *, success: bool, scene: str = "clean", task: s
         steps=9,
         closed_on_object=closed,
     )
+
+
+def test_an_arm_may_weigh_its_demonstrations_in_its_own_way():
+    config = config_of("masked", "weighed", weighed={"perception": "oracle", **CLEAN, "weighting": "dwsl"})
+    assert [c.recipe.weighting for c in contenders_of(config)] == ["uniform", "dwsl"]
+    assert [c.recipe.weighting for c in contenders_of(config | {"weighting": "fixed"})] == ["fixed", "dwsl"]
 
 
 def test_arms_come_in_the_order_of_compare():

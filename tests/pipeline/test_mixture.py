@@ -109,11 +109,11 @@ def test_both_tiers_are_collected_one_after_the_other_in_one_bar(monkeypatch):
 )
 def test_a_mixture_that_cannot_be_is_refused(data, weighting, says):
     with pytest.raises(InputError, match=says):
-        check_data(data, task="pick", weighting=weighting, judging=JUDGING)
+        check_data(data, task="pick", weightings=["uniform", weighting], judging=JUDGING)
 
 
 def test_what_cannot_judge_is_refused_only_where_it_would_judge():
     wrong = JUDGING | {"folds": 1}
-    check_data(MIXED, task="pick", weighting="oracle", judging=wrong)
+    check_data(MIXED, task="pick", weightings=["oracle"], judging=wrong)
     with pytest.raises(InputError, match="got folds=1"):
-        check_data(MIXED, task="pick", weighting="dwsl", judging=wrong)
+        check_data(MIXED, task="pick", weightings=["dwsl"], judging=wrong)

@@ -27,7 +27,6 @@ def shared(**change) -> Shared:
         "task": "pick",
         "policy": POLICY,
         "data": {"episodes": 4, "seed": 0, "quality": None},
-        "weighting": "uniform",
         "judging": {"folds": 2, "head": None, "training": {"steps": 5}},
         "mask_frames": {},
         "training": {"steps": 10},
@@ -122,8 +121,9 @@ def test_demonstrations_that_are_all_trusted_are_trained_on_as_ever():
 
 
 def test_demonstrations_of_both_tiers_are_judged_once_per_seed_before_any_policy_learns():
-    arms = recipe("masked", "learned"), recipe("randomised", "none", scenes=("clean", "randomised"))
-    found = [rounds(*arms, seed=seed, data=MIXED, weighting="dwsl") for seed in (0, 1)]
+    weighed = {"weighting": "dwsl"}
+    arms = recipe("masked", "learned", **weighed), recipe("randomised", "none", scenes=("clean", "randomised"), **weighed)
+    found = [rounds(*arms, seed=seed, data=MIXED) for seed in (0, 1)]
     assert [names(judges) for judges, _ in found] == [[["judge seed 0"]], [["judge seed 1"]]]
     judge, (behind_head, alone) = found[0][0][0].stages[0], found[0][1]
     assert judge.options["episodes"] == [4, 2, 8, 4]
@@ -134,10 +134,15 @@ def test_demonstrations_of_both_tiers_are_judged_once_per_seed_before_any_policy
     assert len({stage.directory for seed in found for round_ in seed for chain in round_ for stage in chain.stages}) == 8
 
 
-def test_every_weighting_has_a_folder_of_its_own():
-    kinds = ("uniform", "oracle", "dwsl")
-    folders = {rounds(recipe("unmasked", "none"), data=MIXED, weighting=k)[1][0].stages[0].directory for k in kinds}
-    assert len(folders) == 3
+def test_arms_of_several_weightings_share_one_verdict_and_no_folder():
+    kinds = ("uniform", "oracle", "dwsl", "hard_filter")
+    judges, trainings = rounds(*(recipe(kind, "none", weighting=kind) for kind in kinds), data=MIXED)
+    assert names(judges) == [["judge seed 0"]]
+    stages = [chain.stages[0] for chain in trainings]
+    assert [stage.options.get("weighting", "uniform") for stage in stages] == list(kinds)
+    verdict = judges[0].stages[0].options["name"]
+    assert [stage.options.get("scores") for stage in stages] == [None, None, verdict, verdict]
+    assert len({stage.directory for stage in stages}) == 4
 
 
 def test_mask_frames_are_needed_for_a_head_or_for_backgrounds():
