@@ -17,10 +17,11 @@ from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
 from robot.pipeline.collect import check_mask_scenes
 from robot.pipeline.evaluate import Arm, Evaluated, evaluate
-from robot.pipeline.jobs import Watch, bar, bars, run_rounds
+from robot.pipeline.jobs import Watch, run_rounds
 from robot.pipeline.loading import load_head
 from robot.pipeline.mask_quality import measure_masks
 from robot.pipeline.mixture import check_data, episodes_per_arm
+from robot.pipeline.progress import Bars, bar
 from robot.pipeline.report import report
 from robot.pipeline.training import (
     HEAD,
@@ -153,7 +154,7 @@ def main(config: DictConfig) -> None:
     (run / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
     with watch("collect"):
         stores, frames = collect(recipes, shared=shared, frames_needed=needs_frames(recipes))
-    with watch("train"), bars() as progress:
+    with watch("train"), Bars() as progress:
         rounds = rounds_of(recipes, shared=shared, seed=settings["seed"], stores=stores, frames=frames)
         checkpoints, trained_s = run_rounds(rounds, workers=shared.workers, progress=progress)
     published, head = publish(checkpoints, run=run), checkpoints.get(HEAD)

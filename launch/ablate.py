@@ -17,9 +17,10 @@ from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
 from robot.pipeline.ablation import Contender, arms_of, contenders_of, recipes_to_train, suffix_of, write
 from robot.pipeline.cells import Protocol, cells_of, evaluate_cells
-from robot.pipeline.jobs import Chain, Watch, bar, bars, run_rounds
+from robot.pipeline.jobs import Chain, Watch, run_rounds
 from robot.pipeline.loading import resolve_head
 from robot.pipeline.mixture import check_data, episodes_per_arm
+from robot.pipeline.progress import Bars, bar
 from robot.pipeline.training import Shared, check_head_training, collect, needs_frames, rounds_of, shared_of
 from robot.report.paper import paper_table
 from robot.report.statistics import ALL_TASKS, cell_to_json
@@ -102,7 +103,7 @@ def main(config: DictConfig) -> None:
     (run / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
     with watch("collect"):
         planned = rounds(contenders, shared=shared, seeds=seeds, head=head)
-    with watch("train"), bars() as progress:
+    with watch("train"), Bars() as progress:
         checkpoints, trained_s = run_rounds(planned, workers=shared.workers, progress=progress)
     with watch("evaluate"), bar("evaluate") as tell:
         arms = arms_of(contenders, checkpoints=checkpoints, seeds=seeds, head=head)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from launch.hydra_main import hydra_command
 from robot.command import run_directory, write_results
 from robot.pipeline.collect import collect_demonstrations
-from robot.pipeline.jobs import bar
+from robot.pipeline.progress import bar
 
 
 @hydra_command("collect")

@@ -12,8 +12,9 @@ from rich.table import Table
 from launch.hydra_main import hydra_command
 from robot.command import run_directory, write_results
 from robot.data.scores import scores_path
-from robot.pipeline.jobs import Chain, bars, run_chains
+from robot.pipeline.jobs import Chain, run_chains
 from robot.pipeline.mixture import check_data, collect_scenes, demonstrations_of, judge_stage, shares_of
+from robot.pipeline.progress import Bars
 from robot.pipeline.quality import DemonstrationQuality, measure, read_verdicts, show_extremes, weight_figure
 from robot.types import InputError
 
@@ -26,7 +27,7 @@ def main(config: DictConfig) -> None:
         raise InputError("got data without machine demonstrations, expected some to judge; pass data=mixed")
     check_data(data, task=settings["task"], weightings=["dwsl"], judging=settings["judge"])
     shares = shares_of(data, [scenes])
-    with bars() as progress:
+    with Bars() as progress:
         stores = collect_scenes(
             data,
             task=settings["task"],

@@ -15,8 +15,8 @@ from robot.envs.registry import check_scene
 from robot.envs.render import require_gl
 from robot.envs.tabletop.scene import PLACE_TASKS
 from robot.pipeline.evaluate import Arm, evaluate
-from robot.pipeline.jobs import bar
 from robot.pipeline.loading import SOURCES, load_policy, policy_metadata, resolve_checkpoint, resolve_head
+from robot.pipeline.progress import bar
 from robot.pipeline.report import report
 from robot.report.statistics import cell_to_json, summarise, write_episodes
 from robot.report.table import success_table

@@ -18,12 +18,13 @@ from rich.table import Table
 from launch.hydra_main import hydra_command
 from robot.command import run_directory, write_results
 from robot.pipeline.collect import check_mask_scenes, collect_mask_frames, key
-from robot.pipeline.jobs import Chain, Stage, bars, run_chains
+from robot.pipeline.jobs import Chain, Stage, run_chains
 from robot.pipeline.loading import DISCRIMINATORS, HEADS, check_weights_of, load_head, resolve_head
 from robot.pipeline.mask import check_start, head_identity, train_mask_head
 from robot.pipeline.mask_discriminator import train_mask_discriminator
 from robot.pipeline.mask_quality import Measured, measure_masks
 from robot.pipeline.mask_tiers import check_weighting
+from robot.pipeline.progress import Bars
 from robot.train.checkpoint import read_header
 
 
@@ -39,7 +40,7 @@ def main(config: DictConfig) -> None:
     if settings["mask_weighting"]["kind"] == "dwsl":
         check_weights_of(settings["mask_weighting"]["discriminator"], DISCRIMINATORS)
     root, workers, size = Path(settings["data"]["root"]), settings["workers"], settings["image_size"]
-    with bars() as progress:
+    with Bars() as progress:
         bar = progress.add_task("collect mask frames", total=None, text="")
         frames = collect_mask_frames(
             root=root / "mask_frames",

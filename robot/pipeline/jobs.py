@@ -13,7 +13,7 @@ from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from robot.rollout.parallel import begin_worker, end_with_parent
 from robot.train.log import RunLog
@@ -52,20 +52,6 @@ class Watch:
         began = time.monotonic()
         yield
         self.stage_s[stage] = time.monotonic() - began
-
-
-def bars(*, hidden: bool = False) -> Progress:
-    """Return progress bars with an ETA and a free text."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("ETA"))
-    return Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[text]}"), disable=hidden)
-
-
-@contextmanager
-def bar(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Show one progress bar; yields what moves it: `(done, in all)`."""
-    with bars() as progress:
-        task = progress.add_task(description, total=None, text="")
-        yield lambda done, of: progress.update(task, completed=done, total=of)
 
 
 def run_chains(chains: Sequence[Chain], *, workers: int, progress: Progress) -> tuple[dict[str, Path], dict[str, float]]:

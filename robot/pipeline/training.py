@@ -10,11 +10,12 @@ from typing import Any
 
 from robot.perception.masking import Deployment
 from robot.pipeline.collect import check_mask_scenes, collect_mask_frames, key
-from robot.pipeline.jobs import Chain, Stage, bars
+from robot.pipeline.jobs import Chain, Stage
 from robot.pipeline.loading import HEADS, SOURCES, check_weights_of, make_deployment, resolve_head
 from robot.pipeline.mask import check_start, head_identity, train_mask_head
 from robot.pipeline.mixture import Stores, arm_demonstrations, collect_scenes, shares_of, weights_of
 from robot.pipeline.policy import make_augment, train_policy
+from robot.pipeline.progress import Bars
 from robot.policy import POLICIES
 from robot.train.checkpoint import file_digest, read_header
 from robot.types import InputError
@@ -123,7 +124,7 @@ def shared_of(config: Mapping[str, Any]) -> Shared:
 
 
 def recipes_of(config: Mapping[str, Any]) -> list[Recipe]:
-    """Return the arms of a command's resolved config; its own `deployment`, `augment` and `weighting` go over the common ones."""
+    """Return the arms of a resolved config; an arm's own `deployment`, `augment` and `weighting` go over the common ones."""
     return [
         Recipe(
             name=name,
@@ -149,7 +150,7 @@ def collect(recipes: Sequence[Recipe], *, shared: Shared, frames_needed: bool) -
     """Return the demonstrations of every training scene, and the mask frames where they are needed."""
     shares = shares_of(shared.data, [recipe.scenes for recipe in recipes])
     how: Any = {"image_size": shared.image_size, "workers": shared.workers}
-    with bars() as progress:
+    with Bars() as progress:
         stores = collect_scenes(shared.data, task=shared.task, shares=shares, root=shared.root, progress=progress, **how)
         if not frames_needed:
             return stores, None

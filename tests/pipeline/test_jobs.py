@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from robot.pipeline import jobs
-from robot.pipeline.jobs import Chain, Stage, bars, run_chains, run_rounds
+from robot.pipeline.jobs import Chain, Stage, run_chains, run_rounds
+from robot.pipeline.progress import Bars
 from robot.types import InputError
 
 
@@ -57,7 +58,7 @@ def ran(tmp_path_factory):
         ),
         Chain([stage("policy unmasked", train_on, root, head=None, demonstrations=6)]),
     ]
-    with bars(hidden=True) as progress:
+    with Bars(hidden=True) as progress:
         checkpoints, seconds = run_chains(chains, workers=2, progress=progress)
     return checkpoints, seconds, {task.description: task for task in progress.tasks}
 
@@ -83,7 +84,7 @@ def test_every_stage_keeps_a_log(ran):
 
 def test_bad_input_in_a_stage_is_bad_input_here_and_what_waits_is_never_finished(tmp_path):
     chains = [Chain([stage("broken", refuse, tmp_path)]), Chain([stage("waiting", take_long, tmp_path)])]
-    with bars(hidden=True) as progress, pytest.raises(InputError, match="got a loss of nan"):
+    with Bars(hidden=True) as progress, pytest.raises(InputError, match="got a loss of nan"):
         run_chains(chains, workers=1, progress=progress)
     if (tmp_path / "waiting/begun").exists():
         time.sleep(6)
@@ -99,7 +100,7 @@ def test_rounds_run_one_after_the_other_and_an_empty_one_not_at_all(monkeypatch,
 
     monkeypatch.setattr(jobs, "run_chains", run_here)
     judge, policy = (Chain([stage(name, train_head, tmp_path)]) for name in ("judge", "policy unmasked"))
-    progress = bars(hidden=True)
+    progress = Bars(hidden=True)
     checkpoints, seconds = run_rounds([[judge], [], [policy]], workers=1, progress=progress)
     assert ran == [["judge"], ["policy unmasked"]]
     assert list(checkpoints) == list(seconds) == ["judge", "policy unmasked"]

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from robot.pipeline import mixture
-from robot.pipeline.jobs import bars
 from robot.pipeline.mixture import (
     arm_demonstrations,
     check_data,
@@ -18,6 +17,7 @@ from robot.pipeline.mixture import (
     shares_of,
     weights_of,
 )
+from robot.pipeline.progress import Bars
 from robot.types import InputError
 from tests.pipeline.toy import POLICY
 
@@ -74,7 +74,7 @@ def test_demonstrations_are_judged_only_where_the_weighting_asks(weighting, told
 
 
 def test_both_tiers_are_collected_one_after_the_other_in_one_bar(monkeypatch):
-    asked, moved, progress = [], [], bars(hidden=True)
+    asked, moved, progress = [], [], Bars(hidden=True)
 
     class Store:
         root = Path("store")
