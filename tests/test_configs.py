@@ -205,6 +205,8 @@ def test_a_preset_leaves_what_the_main_job_trains_as_it_is(preset):
 def test_the_paper_preset_is_the_papers_table():
     config = composed("ablate", "preset=paper")
     assert set(config["evaluation"]["tasks"]) == set(paper()["tasks"]) and config["training_seeds"] == 3
+    place = composed("train_policy", "experiment=place")
+    assert {key: config[key] for key in ("task", "data", "train")} == {key: place[key] for key in ("task", "data", "train")}
     assert {(s, a) for s in config["evaluation"]["scenes"] for a in config["compare"]} >= set(map(tuple, paper()["columns"]))
     assert config["evaluation"]["episodes"] == 50
 
