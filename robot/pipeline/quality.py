@@ -130,14 +130,13 @@ def show_extremes(run: Path, verdicts: Sequence[Verdict]) -> tuple[Path, Path]:
 
 
 def strips(verdicts: Sequence[Verdict]) -> np.ndarray:
-    """Return one row of MOMENTS frames per episode, first and last among them, with its kind and mean score."""
+    """Return one row of MOMENTS frames per episode, first and last among them, with its kind, mean score and goal."""
     rows = []
     for verdict in verdicts:
         episode = EpisodeStore(verdict.root).read(verdict.summary.index)
         camera = next(iter(episode.images))
         moments = np.linspace(0, len(episode) - 1, MOMENTS).round().astype(int)
-        row = [fit(episode.images[camera][t], size=TILE) for t in moments]
-        row[0] = write_on(row[0], f"{verdict.kind} {verdict.score:.2f}")
-        row[-1] = write_on(row[-1], f"{moments[-1] * episode.control_dt_s:.1f} s", corner="right")
-        rows.append(row)
+        row = grid([[fit(episode.images[camera][t], size=TILE) for t in moments]])
+        row = write_on(row, f"{verdict.kind} {verdict.score:.2f}: {episode.goal.text}")
+        rows.append([write_on(row, f"{moments[-1] * episode.control_dt_s:.1f} s", corner="right")])
     return grid(rows)
