@@ -86,7 +86,7 @@ def summary_of(config: Any, *, seeds: list[int]) -> str:
     evaluation, demonstrations = config["evaluation"], episodes_per_arm(config["data"])
     return (
         f"{len(config['compare'])} arms, {demonstrations} demonstrations each, {len(seeds)} training seed(s), "
-        f"{len(evaluation['tasks'])} task(s), {len(evaluation['scenes'])} scenes, {evaluation['episodes']} episodes per cell; "
+        f"{len(evaluation['tasks'])} task(s), {len(evaluation['scenes'])} scene(s), {evaluation['episodes']} episodes a cell; "
         "every arm meets the same initial states, and differences are between those pairs."
     )
 

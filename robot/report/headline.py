@@ -74,8 +74,8 @@ def scoreboard(differences: Sequence[Difference], *, arm: str) -> str:
         names[d.verdict].append(f"{task} · {scene}" if several_tasks else scene)
     verdicts = {1: "better in", 0: "not distinguishable in", -1: "worse in"}
     told = [f"{verdicts[v]} {len(found)} ({', '.join(found)})" for v, found in names.items() if found]
-    count = f"{len(strongest)} conditions" if len(strongest) > 1 else "the one condition"
-    return f"Against the strongest other arm in each of {count}, “{arm}” is {'; '.join(told)}."
+    where = f"each of {len(strongest)} conditions" if len(strongest) > 1 else "the one condition"
+    return f"Against the strongest other arm in {where}, “{arm}” is {'; '.join(told)}."
 
 
 def caveats(cells: Sequence[Cell], differences: Sequence[Difference]) -> tuple[str, ...]:

@@ -64,7 +64,11 @@ def test_the_scoreboard_names_wins_ties_and_losses():
         *(cell("masked", 30, scene="camera"), cell("unmasked", 80, scene="camera")),
     ]
     text = scoreboard(differences_from_cells(cells, arm="masked"), arm="masked")
+    assert text.startswith("Against the strongest other arm in each of 3 conditions, “masked” is ")
     assert "better in 1 (distract); not distinguishable in 1 (clean); worse in 1 (camera)." in text
+    alone = [cell("masked", 90), cell("unmasked", 20)]
+    text = scoreboard(differences_from_cells(alone, arm="masked"), arm="masked")
+    assert text == "Against the strongest other arm in the one condition, “masked” is better in 1 (distract)."
 
 
 @pytest.mark.parametrize(("rate", "text"), [(0.0, "0%"), (1.0, "100%"), (0.998, "99.8%"), (0.002, "0.2%"), (0.934, "93%")])
