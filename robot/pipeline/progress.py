@@ -9,7 +9,16 @@ from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 LINE_EVERY_S = 30.0
 
@@ -34,8 +43,8 @@ class Bars(Progress):
             self.console.print(line_of(self._tasks[task_id]), highlight=False)
 
 
-def line_of(task: Any) -> str:
-    """Return one line that says how far a rich.progress.Task is."""
+def line_of(task: Task) -> str:
+    """Return one line that says how far a task is."""
     left = "" if task.time_remaining is None else f", ETA {timedelta(seconds=round(task.time_remaining))}"
     done = f"{task.completed:g}" if task.total is None else f"{task.completed:g}/{task.total:g}"
     text = f"  {task.fields['text']}" if task.fields.get("text") else ""

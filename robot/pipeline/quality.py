@@ -135,7 +135,7 @@ def strips(verdicts: Sequence[Verdict]) -> np.ndarray:
     for verdict in verdicts:
         episode = EpisodeStore(verdict.root).read(verdict.summary.index)
         camera = next(iter(episode.images))
-        moments = np.linspace(0, len(episode) - 1, MOMENTS).round().astype(int)
+        moments = np.linspace(0, len(episode) - 1, MOMENTS).round().astype(int)  # repeats frames of a short one: rows are equal
         row = grid([[fit(episode.images[camera][t], size=TILE) for t in moments]])
         row = write_on(row, f"{verdict.kind} {verdict.score:.2f}: {episode.goal.text}")
         rows.append([write_on(row, f"{moments[-1] * episode.control_dt_s:.1f} s", corner="right")])

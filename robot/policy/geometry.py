@@ -6,7 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-ROLES = 3  # target, destination, gripper: the last channels of a composite
+from robot.types import MASK_CHANNELS
+
+ROLES = len(MASK_CHANNELS)  # target, destination, gripper: the last channels of a composite
 MOMENTS = 4  # per role: visible (0 or 1), area, x, y
 OFFSETS = 2 * 2  # x and y from gripper to target, from target to destination
 PER_CAMERA = ROLES * MOMENTS + OFFSETS
@@ -22,11 +24,10 @@ def mask_geometry(images: Float[Tensor, "b n 6 h w"]) -> Float[Tensor, "b g"]:
     """
     cover = images[:, :, -ROLES:].float()
     x, y = (torch.linspace(-1, 1, side, device=images.device) for side in (cover.shape[-1], cover.shape[-2]))
-    total = cover.sum((-1, -2))
     area = cover.mean((-1, -2))
     visible = (area > SMALLEST_AREA).float()
-    mass = total.clamp(min=1e-6)
-    centre = torch.stack([(cover.sum(-2) * x).sum(-1) / mass, (cover.sum(-1) * y).sum(-1) / mass], dim=-1) * visible[..., None]
+    mean = torch.stack([(cover.mean(-2) * x).mean(-1), (cover.mean(-1) * y).mean(-1)], dim=-1)
+    centre = mean / area.clamp(min=SMALLEST_AREA)[..., None] * visible[..., None]
     of_roles = torch.cat([torch.stack([visible, AREA_SCALE * area], dim=-1), centre], dim=-1)  # (b, n, 3, 4)
     target, destination, gripper = centre.unbind(-2)  # each (b, n, 2)
     seen = visible[..., None].unbind(-2)
