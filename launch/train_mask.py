@@ -7,7 +7,7 @@ published IVM. `head_start=tabletop mask_training=finetune` goes on from the shi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,22 +75,34 @@ def main(config: DictConfig) -> None:
 
 
 def chain(settings: Mapping[str, Any], *, frames: Path, start: Path | None) -> Chain:
-    """Return the stages: the head, and for DWSL the discriminator before it."""
-    models, weighting = Path(settings["data"]["root"]) / "models", settings["mask_weighting"]
+    """Return the stages: the head; for DWSL its witness first, which it goes on from, then the discriminator."""
+    weighting, training = settings["mask_weighting"], settings["mask_training"]
     shared = {"frames": frames, "batch_size": settings["mask_batch_size"], "seed": settings["seed"]}
-    options = {**shared, "head": settings["mask_head"], "training": settings["mask_training"]}
+    options = {**shared, "head": settings["mask_head"], "training": training}
     if weighting["kind"] != "none":
         options["weighting"] = weighting
     if start is not None:
         options["start"] = start
-    steps, directory = settings["mask_training"]["steps"], models / key("mask-head", head_identity(options))
-    head = Stage("mask head", train_mask_head, steps, directory, options, settings["wandb"])
+
+    def stage(
+        name: str, train: Callable[..., Path], steps: int, options: Mapping[str, Any], identity: Mapping[str, Any]
+    ) -> Stage:
+        directory = Path(settings["data"]["root"]) / "models" / key(name.replace(" ", "-"), head_identity(identity))
+        return Stage(name, train, steps, directory, options, settings["wandb"])
+
+    head = stage("mask head", train_mask_head, training["steps"], options, options)
     if weighting["kind"] != "dwsl":
         return Chain([head])
-    options = {**shared, "weighting": weighting}
-    steps, directory = weighting["training"]["steps"], models / key("mask-discriminator", options)
-    judge = Stage("mask discriminator", train_mask_discriminator, steps, directory, options, settings["wandb"])
-    return Chain([judge, head], feeds={"mask head": ("mask discriminator", "discriminator")})
+    judging = {**shared, "weighting": weighting}
+    identity = judging if weighting["witness_steps"] is None else options  # its witness is a head of these options
+    judge = stage("mask discriminator", train_mask_discriminator, weighting["training"]["steps"], judging, identity)
+    feeds = {head.name: {"discriminator": judge.name}}
+    if (steps := weighting["witness_steps"]) is None:
+        return Chain([judge, head], feeds)
+    seen = options | {"weighting": {**weighting, "kind": "trusted_only"}, "training": {**training, "steps": steps}}
+    witness = stage("mask witness", train_mask_head, steps, seen, seen)
+    feeds[head.name]["start"] = feeds.setdefault(judge.name, {})["witness"] = witness.name
+    return Chain([witness, judge, head], feeds)
 
 
 def auroc_table(auroc: Mapping[str, Mapping[str, Any]]) -> Table:

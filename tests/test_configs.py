@@ -17,6 +17,7 @@ from robot.envs.robosuite import RobosuiteEnv
 from robot.envs.tabletop.scene import conditions
 from robot.perception.augment import CompositeAugment, Photometric
 from robot.perception.discriminator import MaskDiscriminator
+from robot.perception.ivm.discriminator import IvmDiscriminator
 from robot.perception.ivm.pretrained import pretrained_discriminator, pretrained_ivm
 from robot.perception.mask_head import MaskHead
 from robot.pipeline.ablation import contenders_of
@@ -75,11 +76,15 @@ def test_mask_weighting_keys_are_what_its_stages_take(name):
     check_weighting(values)
     kind = values.pop("kind")
     shares = {"trusted_share", "fault_share"} if kind != "none" else set()
-    assert set(values) == shares | ({"discriminator", "training"} if kind == "dwsl" else set())
+    assert set(values) == shares | ({"witness_steps", "discriminator", "training"} if kind == "dwsl" else set())
     if kind == "dwsl":
         kind, options_ = split_kind(values["discriminator"], DISCRIMINATORS)
-        builder = {"mask_discriminator": MaskDiscriminator, "ivm_discriminator": pretrained_discriminator}[kind]
+        builder, built = {
+            "mask_discriminator": (MaskDiscriminator, MaskDiscriminator),
+            "ivm_discriminator": (pretrained_discriminator, IvmDiscriminator),
+        }[kind]
         assert set(options_) == parameters(builder)
+        assert (values["witness_steps"] is not None) == built.reads_losses
         assert set(values["training"]) | {"device", "log_every"} == parameters(train) - FROM_THE_STAGE
 
 

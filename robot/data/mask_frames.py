@@ -75,6 +75,15 @@ class MaskFrames:
         looks = [self.cameras[k : k + count] for k in range(0, len(self.cameras), count)]
         return count if all(look == self.cameras[:count] for look in looks) else 1
 
+    def looks(self, *, cameras: int) -> Int[np.ndarray, "l cameras"]:
+        """Return the records of every look, or refuse frames that were not seen by as many cameras; 1 camera sees any."""
+        if cameras not in (1, self.cameras_per_look):
+            raise InputError(
+                f"got mask frames of {sorted(set(self.cameras))} for a head of {cameras} cameras, expected each of them in "
+                "every look, side by side; set mask_head.cameras or render the frames again"
+            )
+        return np.arange(len(self)).reshape(-1, cameras)
+
     def select(self, indices: Int[np.ndarray, " b"]) -> MaskFrames:
         """Return some of the records; images and goals are shared with this object."""
         return replace(

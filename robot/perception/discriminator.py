@@ -14,13 +14,26 @@ from robot.dwsl import binary_loss, check_vectors
 from robot.perception.encoders import ImageEncoder, LanguagePool
 from robot.types import InputError, Label
 
+SMALLEST_LOSS = 1e-6  # what is judged is its logarithm
+
+
+@dataclass(frozen=True)
+class JudgedRecords:
+    """B labelled records; `losses` are those of a witness on each: a head that learned from trusted labels only."""
+
+    batch: MaskBatch
+    losses: Float[Tensor, " b"] | None = None  # None for a discriminator that is told nothing
+
+    def to(self, device: torch.device | str) -> JudgedRecords:
+        return JudgedRecords(self.batch.to(device), None if self.losses is None else self.losses.to(device))
+
 
 @dataclass(frozen=True)
 class JudgedBatch:
     """As many trusted as machine-labelled records: what a discriminator learns to tell apart."""
 
-    trusted: MaskBatch
-    machine: MaskBatch
+    trusted: JudgedRecords
+    machine: JudgedRecords
 
     def to(self, device: torch.device | str) -> JudgedBatch:
         return JudgedBatch(trusted=self.trusted.to(device), machine=self.machine.to(device))
@@ -41,26 +54,42 @@ def kept(labels: UInt8[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
 
 
 class Discriminator(nn.Module):
-    """`judge(frames, language, masks) -> logits (B,)` that the mask is one to trust."""
+    """`judge(frames, language, masks, losses) -> logits (B,)` that the mask is one to trust."""
 
     reads_sentences = False  # True: `language` are Sentences; False: LanguageTokens
+    reads_losses = False  # True: it has to be told the witness's loss; False: `losses` are ignored
     frames_at_once = 64
 
     def forward(
-        self, frames: Shaped[Tensor, "b _ _ _"], language: LanguageTokens | Sentences, masks: Float[Tensor, "b h w"]
+        self,
+        frames: Shaped[Tensor, "b _ _ _"],
+        language: LanguageTokens | Sentences,
+        masks: Float[Tensor, "b h w"],
+        losses: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, " b"]:
         raise NotImplementedError
+
+    def verdicts(self, records: JudgedRecords) -> Tensor:
+        """Judge records by what their labels leave visible."""
+        batch = records.batch
+        return self(batch.frames, batch.language, kept(batch.labels), records.losses)
 
     def loss(self, batch: JudgedBatch, generator: torch.Generator | None = None) -> Float[Tensor, " b"]:
         """L_D (IVM, arXiv 2405.19783) per pair; `generator` is part of every module's signature here and unused."""
         del generator
-        trusted, machine = (self(half.frames, half.language, kept(half.labels)) for half in (batch.trusted, batch.machine))
+        trusted, machine = self.verdicts(batch.trusted), self.verdicts(batch.machine)
         check_vectors(trusted=trusted, machine=machine)
         return binary_loss(trusted, torch.ones_like(trusted)) + binary_loss(machine, torch.zeros_like(machine))
 
 
 class MaskDiscriminator(Discriminator):
-    """The small one: the mask head's image encoder and word pool on the masked frame, pooled over the image, one logit."""
+    """The small one: the mask head's image encoder and word pool on the masked frame, pooled over the image, one logit.
+
+    It is told the witness's loss on the label, too, as DWBC tells the policy's (arXiv 2207.10050): what a label shows can look
+    right where it is the wrong object. The loss is a number: no gradient goes back to the witness.
+    """
+
+    reads_losses = True
 
     def __init__(
         self,
@@ -71,6 +100,7 @@ class MaskDiscriminator(Discriminator):
         queries: int,
         max_tokens: int,
         fill: float,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if len(widths) != 3 or len(blocks) != 3 or not 0 <= fill <= 1:
@@ -81,14 +111,22 @@ class MaskDiscriminator(Discriminator):
         self.fill = fill
         self.pool = LanguagePool(language_dim=LANGUAGE_DIM, dim=dim, queries=queries, max_tokens=max_tokens)
         self.encoder = ImageEncoder(widths=widths, blocks=blocks, pooled_dim=queries * dim)
-        self.judge = nn.Sequential(nn.Linear(2 * widths[-1] + queries * dim, dim), nn.ReLU(), nn.Linear(dim, 1))
+        self.dropout = nn.Dropout(dropout)  # of what it sees, never of what it is told
+        self.judge = nn.Sequential(nn.Linear(2 * widths[-1] + queries * dim + 1, dim), nn.ReLU(), nn.Linear(dim, 1))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(
-        self, frames: Shaped[Tensor, "b _ _ _"], language: LanguageTokens, masks: Float[Tensor, "b h w"]
+        self,
+        frames: Shaped[Tensor, "b _ _ _"],
+        language: LanguageTokens,
+        masks: Float[Tensor, "b h w"],
+        losses: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, " b"]:
-        """Judge uint8 frames (B, 3, H, W), sides multiples of 16, for one sentence and one mask (B, H, W) each."""
+        """Judge uint8 frames (B, 3, H, W), sides multiples of 16, for one sentence, one mask (B, H, W) and one loss each."""
+        if losses is None:
+            raise InputError("got no losses, expected the witness's (B,) beside the masks: train a witness first")
         _, pooled = self.pool(language.tokens, language.valid)
         coarse = self.encoder(visible_only(frames, masks, fill=self.fill), pooled)[-1].relu()  # b c h/16 w/16
-        seen = torch.cat([coarse.mean(dim=(2, 3)), coarse.amax(dim=(2, 3)), pooled], dim=1)
-        return self.judge(seen)[:, 0].float()
+        seen = self.dropout(torch.cat([coarse.mean(dim=(2, 3)), coarse.amax(dim=(2, 3)), pooled], dim=1))
+        told = losses.detach().clamp(min=SMALLEST_LOSS).log()[:, None].to(seen.dtype)  # losses spread over decades
+        return self.judge(torch.cat([seen, told], dim=1))[:, 0].float()

@@ -35,10 +35,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Chain:
-    """Stages that need one another's results, in order: the option `feeds` of a later stage takes an earlier checkpoint."""
+    """Stages that need one another's results, in order: options of a later stage take the checkpoints of earlier ones."""
 
     stages: Sequence[Stage]
-    feeds: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # stage -> (earlier stage, its option)
+    feeds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # stage -> its option -> the earlier stage
 
 
 class Watch:
@@ -114,10 +114,8 @@ def _run_chain(chain: Chain, news: Any) -> tuple[dict[str, Path], dict[str, floa
     took: dict[str, float] = {}
     for stage in chain.stages:
         began = time.monotonic()
-        options = dict(stage.options)
-        if stage.name in chain.feeds:
-            earlier, option = chain.feeds[stage.name]
-            options[option] = made[earlier]
+        fed = {option: made[earlier] for option, earlier in chain.feeds.get(stage.name, {}).items()}
+        options = {**stage.options, **fed}
         with RunLog(
             stage.directory, total_steps=stage.steps, name=stage.name, wandb_mode=stage.wandb_mode, progress=False
         ) as run:

@@ -19,12 +19,11 @@ from robot.perception.mask_head import Head
 from robot.perception.masking import mask_from_labels
 from robot.perception.metrics import auroc, iou
 from robot.perception.presence import calibrate
-from robot.pipeline.loading import HEADS, load_discriminator, load_head, split_kind, words_for
-from robot.pipeline.mask_discriminator import score, trusted_part
+from robot.pipeline.loading import HEADS, load_head, split_kind, words_for
+from robot.pipeline.mask_discriminator import load_verdicts, trusted_part
 from robot.pipeline.mask_shards import split_shards
 from robot.pipeline.mask_tiers import check_weighting, make_tiers
 from robot.train.checkpoint import file_digest, read_header, save
-from robot.train.device import pick_device
 from robot.train.loop import Log, train
 from robot.types import InputError
 
@@ -111,10 +110,7 @@ def weighted_frames(
     tiers = make_tiers(frames, trusted_share=weighting["trusted_share"], fault_share=weighting["fault_share"], seed=seed)
     if kind == "trusted_only":
         return trusted_part(tiers), None
-    if discriminator is None:
-        return tiers.frames, None
-    judge = load_discriminator(discriminator).to(pick_device())
-    return tiers.frames, score(judge, tiers.frames, language=words_for(judge))
+    return tiers.frames, None if discriminator is None else load_verdicts(discriminator, records=len(tiers.frames))
 
 
 def mask_batches(
@@ -132,7 +128,7 @@ def mask_batches(
     weights.
     """
     tokens, augment = language.encode(list(frames.goals)), MaskAugment()
-    looks = whole_looks(frames, cameras=cameras)
+    looks = frames.looks(cameras=cameras)
 
     def batches(step: int) -> Iterator[MaskBatch | tuple[MaskBatch, Tensor]]:
         while True:
@@ -144,16 +140,6 @@ def mask_batches(
             step += 1
 
     return batches
-
-
-def whole_looks(frames: MaskFrames, *, cameras: int) -> np.ndarray:
-    """Return the records (L, cameras) of every look, or refuse frames that were not seen by as many cameras."""
-    if cameras not in (1, frames.cameras_per_look):
-        raise InputError(
-            f"got mask frames of {sorted(set(frames.cameras))} for a head of {cameras} cameras, expected each of them in every "
-            "look, side by side; set mask_head.cameras or render the frames again"
-        )
-    return np.arange(len(frames)).reshape(-1, cameras)
 
 
 @torch.inference_mode()
@@ -174,7 +160,7 @@ def calibrate_head(head: Head, frames: MaskFrames, *, language: LanguageEncoder 
 def predict(head: Head, frames: MaskFrames, *, tokens: LanguageTokens | Sentences) -> tuple[Tensor, Tensor]:
     """Return presence logits (F, 2) and the IoU (F,) of the target's mask over all frames."""
     head.eval()
-    whole_looks(frames, cameras=head.cameras)  # refuses what is none
+    frames.looks(cameras=head.cameras)  # refuses what has none
     device = head.presence_bias.device
     logits, ious = [], []
     for start in range(0, len(frames), head.frames_at_once):

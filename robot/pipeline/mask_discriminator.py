@@ -1,4 +1,4 @@
-"""Stage I of DWSL for masks: train the discriminator alone, measure it on held-out frames, score records with it."""
+"""Stage I of DWSL for masks: train the discriminator alone, measure it on held-out frames, judge every record with it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,35 @@ from torch import Tensor
 from robot.data.mask_frames import MaskFrames, MaskFrameStore
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.augment import MaskAugment
-from robot.perception.discriminator import Discriminator, JudgedBatch, kept
+from robot.perception.discriminator import Discriminator, JudgedBatch, JudgedRecords
 from robot.perception.metrics import auroc
-from robot.pipeline.loading import DISCRIMINATORS, split_kind, words_for
+from robot.pipeline.loading import DISCRIMINATORS, load_head, split_kind, words_for
 from robot.pipeline.mask_shards import split_shards
 from robot.pipeline.mask_tiers import Tiers, check_weighting, make_tiers
-from robot.train.checkpoint import save
+from robot.pipeline.mask_witness import witness_losses
+from robot.train.checkpoint import read_tensors, save, write_tensors
+from robot.train.device import pick_device
 from robot.train.loop import Log, train
+from robot.types import InputError
+
+VERDICTS = "verdicts.safetensors"  # beside the checkpoint
 
 
 def train_mask_discriminator(
-    *, frames: Path, directory: Path, weighting: Mapping[str, Any], batch_size: int, seed: int, log: Log | None = None
+    *,
+    frames: Path,
+    directory: Path,
+    weighting: Mapping[str, Any],
+    batch_size: int,
+    seed: int,
+    witness: Path | None = None,
+    log: Log | None = None,
 ) -> Path:
-    """Train the weighting's discriminator on both tiers of `frames`; return the checkpoint. Resumes; done is done."""
+    """Train the weighting's discriminator on both tiers of `frames`; return the checkpoint. Resumes; done is done.
+
+    `witness` is a head that learned from trusted labels only; a discriminator that reads losses is told this one's. The logits
+    of all records that heads learn from lie beside the checkpoint (`load_verdicts`).
+    """
     file = directory / "model.safetensors"
     if file.is_file():
         return file
@@ -37,25 +53,43 @@ def train_mask_discriminator(
     torch.manual_seed(seed)
     judge = DISCRIMINATORS[kind](**options)
     assert isinstance(judge, Discriminator)
-    language = words_for(judge)
+    if judge.reads_losses != (witness is not None):
+        raise InputError(
+            f"got witness {witness} for a discriminator {kind}, expected {'a head' if judge.reads_losses else 'None'}: it "
+            f"{'is told' if judge.reads_losses else 'does not read'} a witness's losses; correct mask_weighting.witness_steps"
+        )
+    language, told = words_for(judge), None if witness is None else load_head(witness).to(pick_device())
+    tiers = make_tiers(store.load(shards=learned), seed=seed, **shares)
+    losses = None if told is None else witness_losses(told, tiers.frames)
     average = train(
         judge,
-        judged_batches(
-            make_tiers(store.load(shards=learned), seed=seed, **shares), language=language, batch_size=batch_size, seed=seed
-        ),
+        judged_batches(tiers, losses=losses, language=language, batch_size=batch_size, seed=seed),
         checkpoint_dir=directory / "training",
         generator=torch.Generator().manual_seed(seed),
         log=log,
         **weighting["training"],
     )
     assert isinstance(average, Discriminator)
+    verdicts = {"logits": judge_all(average, tiers.frames, losses=losses, language=language)}
     tiers = make_tiers(store.load(shards=held_out), seed=seed + 1, **shares)
-    measured = auroc_by_domain(tiers, score(average, tiers.frames, language=language))
+    losses = None if told is None else witness_losses(told, tiers.frames)
+    measured = auroc_by_domain(tiers, judge_all(average, tiers.frames, losses=losses, language=language))
+    write_tensors(directory / VERDICTS, verdicts, {"seed": seed})
     return save(directory, average.cpu(), kind=kind, config=options, metadata={"seed": seed, "held_out": measured})
 
 
+def load_verdicts(discriminator: Path, *, records: int) -> Tensor:
+    """Return the logits (records,) that a trained discriminator left beside its checkpoint, or refuse those of other frames."""
+    logits = read_tensors(discriminator.parent / VERDICTS)[0]["logits"]
+    if len(logits) != records:
+        raise InputError(
+            f"got verdicts on {len(logits)} records beside {discriminator}, expected {records}: train it on these mask frames"
+        )
+    return logits
+
+
 def judged_batches(
-    tiers: Tiers, *, language: LanguageEncoder | RawSentences, batch_size: int, seed: int
+    tiers: Tiers, *, losses: Tensor | None, language: LanguageEncoder | RawSentences, batch_size: int, seed: int
 ) -> Callable[[int], Iterator[JudgedBatch]]:
     """Return batches of `batch_size` trusted and as many machine records; a step's batch depends on (seed, step) only."""
     words, augment = language.encode(list(tiers.frames.goals)), MaskAugment()
@@ -65,10 +99,11 @@ def judged_batches(
         while True:
             rng = np.random.default_rng([seed, step, 2])
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            halves = {
-                name: augment(tiers.frames.batch(rng.choice(indices, size=batch_size), language=words), generator)
-                for name, indices in members.items()
-            }
+            halves = {}
+            for name, indices in members.items():
+                chosen = rng.choice(indices, size=batch_size)
+                batch = augment(tiers.frames.batch(chosen, language=words), generator)
+                halves[name] = JudgedRecords(batch, None if losses is None else losses[torch.from_numpy(chosen)])
             yield JudgedBatch(**halves)
             step += 1
 
@@ -76,15 +111,17 @@ def judged_batches(
 
 
 @torch.inference_mode()
-def score(judge: Discriminator, frames: MaskFrames, *, language: LanguageEncoder | RawSentences) -> Tensor:
-    """Return the discriminator's logits (F,) for the frames and labels as they are."""
+def judge_all(
+    judge: Discriminator, frames: MaskFrames, *, losses: Tensor | None, language: LanguageEncoder | RawSentences
+) -> Tensor:
+    """Return the discriminator's logits (F,) for the frames and labels as they are, and the witness's `losses` (F,) on them."""
     judge.eval()
     device, words = next(judge.parameters()).device, language.encode(list(frames.goals))
     logits = []
     for start in range(0, len(frames), judge.frames_at_once):
         chosen = np.arange(start, min(start + judge.frames_at_once, len(frames)))
-        batch = frames.batch(chosen, language=words).to(device)
-        logits.append(judge(batch.frames, batch.language, kept(batch.labels)).cpu())
+        told = None if losses is None else losses[torch.from_numpy(chosen)]
+        logits.append(judge.verdicts(JudgedRecords(frames.batch(chosen, language=words), told).to(device)).cpu())
     return torch.cat(logits).clone()
 
 

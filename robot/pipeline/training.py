@@ -213,7 +213,7 @@ def chains_of(
         else:
             chains.append(Chain([stage]))
     if first is not None:
-        chains.insert(0, Chain([first, *behind_head], {stage.name: (first.name, "head") for stage in behind_head}))
+        chains.insert(0, Chain([first, *behind_head], {stage.name: {"head": first.name} for stage in behind_head}))
     return chains
 
 

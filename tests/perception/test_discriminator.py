@@ -11,13 +11,14 @@ import torch
 from robot.batch import MaskBatch
 from robot.dwsl import binary_loss
 from robot.language import LanguageEncoder
-from robot.perception.discriminator import Discriminator, JudgedBatch, MaskDiscriminator, kept, visible_only
+from robot.perception.discriminator import Discriminator, JudgedBatch, JudgedRecords, MaskDiscriminator, kept, visible_only
 from robot.perception.mask_head import MaskHead
 from robot.train.loop import train
 from robot.types import InputError
 
 JUDGE = {"widths": [8, 8, 8], "blocks": [1, 1, 1], "dim": 16, "queries": 2, "max_tokens": 24, "fill": 0.5}
 SIDE = 32
+LOSSES = torch.tensor([0.1, 0.2, 0.3])
 
 
 @pytest.fixture
@@ -47,13 +48,17 @@ class Told(Discriminator):
 
     def __init__(self, *verdicts: torch.Tensor) -> None:
         super().__init__()
-        self.verdicts = list(verdicts)
+        self.said = list(verdicts)
 
-    def forward(self, frames, language, masks):
-        return self.verdicts.pop(0)
+    def forward(self, frames, language, masks, losses=None):
+        return self.said.pop(0)
 
 
-PAIR = JudgedBatch(trusted=batch(), machine=batch())
+def records(**how) -> JudgedRecords:
+    return JudgedRecords(batch(**how), LOSSES)
+
+
+PAIR = JudgedBatch(trusted=records(), machine=records())
 
 
 def test_the_loss_of_a_pair_by_hand():
@@ -84,14 +89,14 @@ def test_weights_of_the_loop_change_what_is_learned():
 
 def test_swapping_masks_changes_the_verdict(judge):
     one, other = batch(1), batch(1, target=slice(0, 8))
-    verdicts = [judge(one.frames, one.language, kept(b.labels)) for b in (one, other)]
+    verdicts = [judge(one.frames, one.language, kept(b.labels), LOSSES[:1]) for b in (one, other)]
     assert (verdicts[0] - verdicts[1]).abs().item() > 1e-4
 
 
 def test_changing_the_sentence_changes_the_verdict(judge):
     one, other = batch(1), LanguageEncoder.hashed().encode(["open the drawer"])
     mask = kept(one.labels)
-    assert (judge(one.frames, one.language, mask) - judge(one.frames, other, mask)).abs().item() > 1e-4
+    assert (judge(one.frames, one.language, mask, LOSSES[:1]) - judge(one.frames, other, mask, LOSSES[:1])).abs().item() > 1e-4
 
 
 def test_what_the_mask_hides_does_not_reach_the_verdict(judge):
@@ -99,7 +104,30 @@ def test_what_the_mask_hides_does_not_reach_the_verdict(judge):
     noise = torch.randint(0, 256, one.frames.shape, dtype=torch.uint8)
     changed = torch.where(one.labels[:, None] > 0, one.frames, noise)
     mask = kept(one.labels)
-    assert torch.equal(judge(one.frames, one.language, mask), judge(changed, one.language, mask))
+    verdicts = [judge(frames, one.language, mask, LOSSES[:1]) for frames in (one.frames, changed)]
+    assert torch.equal(*verdicts)
+
+
+def test_the_witness_loss_changes_the_verdict_and_gets_no_gradient(judge):
+    one, losses = batch(), LOSSES.clone().requires_grad_()
+    verdict = judge(one.frames, one.language, kept(one.labels), losses)
+    verdict.sum().backward()
+    assert losses.grad is None
+    assert (judge(one.frames, one.language, kept(one.labels), 9 * LOSSES) - verdict).abs().min() > 1e-4
+
+
+def test_a_discriminator_that_is_not_told_the_losses_says_so(judge):
+    one = batch()
+    with pytest.raises(InputError, match="got no losses"):
+        judge(one.frames, one.language, kept(one.labels))
+
+
+def test_what_is_dropped_is_seen_and_never_what_is_told():
+    torch.manual_seed(0)
+    blind, one = MaskDiscriminator(**JUDGE, dropout=1.0), batch()
+    told = [blind(one.frames, one.language, kept(one.labels), losses) for losses in (LOSSES, 9 * LOSSES)]
+    unseen = blind(one.frames, one.language, 1 - kept(one.labels), LOSSES)
+    assert torch.equal(unseen, told[0]) and not torch.equal(*told)
 
 
 def test_what_is_hidden_is_painted_grey():
@@ -112,14 +140,14 @@ def test_the_discriminators_loss_leaves_no_gradient_in_the_generator(judge):
     head = MaskHead(widths=(8, 8, 8), blocks=(1, 1, 1), dim=16, heads=2, depth=1)
     one = batch()
     drawn = head(one.frames, one.language).logits.sigmoid().amax(dim=1)
-    verdict = judge(one.frames, one.language, drawn)
+    verdict = judge(one.frames, one.language, drawn, LOSSES)
     binary_loss(verdict, torch.ones(len(verdict))).sum().backward()
     assert all(p.grad is None for p in head.parameters())
     assert any(p.grad is not None for p in judge.parameters())
 
 
 def test_trusted_and_machine_records_pull_apart(judge):
-    pair = JudgedBatch(trusted=batch(), machine=batch(target=slice(0, 8)))
+    pair = JudgedBatch(trusted=records(), machine=records(target=slice(0, 8)))
     optimizer = torch.optim.Adam(judge.parameters(), lr=1e-2)
     before = judge.loss(pair).mean().item()
     for _ in range(15):

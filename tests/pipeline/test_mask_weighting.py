@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("hashed_words")
 
 JUDGE = {"widths": [8, 8, 8], "blocks": [1, 1, 1], "dim": 16, "queries": 2, "max_tokens": 24, "fill": 0.5}
 SHARES = {"trusted_share": 0.5, "fault_share": 0.5}
-DWSL = {"kind": "dwsl", **SHARES, "discriminator": JUDGE, "training": TRAINING}
+DWSL = {"kind": "dwsl", **SHARES, "witness_steps": 2, "discriminator": JUDGE, "training": TRAINING}
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,10 @@ def test_uniform_learns_from_faults_too():
 
 def test_both_stages_run_and_the_first_reports_auroc_per_domain(frames, tmp_path):
     shared = {"frames": frames, "weighting": DWSL, "batch_size": 4, "seed": 0}
-    judge = train_mask_discriminator(directory=tmp_path / "judge", **shared)
+    witness = train_mask_head(
+        directory=tmp_path / "witness", head=HEAD, training=TRAINING, **shared | {"weighting": DWSL | {"kind": "trusted_only"}}
+    )
+    judge = train_mask_discriminator(directory=tmp_path / "judge", witness=witness, **shared)
     measured = read_header(judge)["metadata"]["held_out"]
     assert set(measured) == {"all", "clean"} and measured["all"]["records"] == 16
     head = train_mask_head(directory=tmp_path / "head", head=HEAD, training=TRAINING, discriminator=judge, **shared)
@@ -136,10 +139,10 @@ def test_a_weighting_that_cannot_be_is_refused(change, says):
         check_weighting(DWSL | change)
 
 
-@pytest.mark.parametrize(("kind", "stages"), [("none", 1), ("uniform", 1), ("trusted_only", 1), ("dwsl", 2)])
+@pytest.mark.parametrize(("kind", "stages"), [("none", 1), ("uniform", 1), ("trusted_only", 1), ("dwsl", 3)])
 def test_dwsl_trains_the_discriminator_before_the_head(kind, stages):
     settings = {"data": {"root": "data"}, "mask_batch_size": 4, "seed": 0, "wandb": "disabled", "mask_head": HEAD}
     settings |= {"mask_training": TRAINING, "mask_weighting": DWSL | {"kind": kind}}
     made = chain(settings, frames=Path("frames"), start=None)
-    assert [stage.name for stage in made.stages] == ["mask discriminator", "mask head"][-stages:]
+    assert [stage.name for stage in made.stages] == ["mask witness", "mask discriminator", "mask head"][-stages:]
     assert ("mask head" in made.feeds) == (kind == "dwsl")

@@ -55,7 +55,7 @@ def names(found) -> list[list[str]]:
 def test_what_sees_through_the_head_is_trained_after_it():
     found = chains(recipe("masked", "learned"), recipe("unmasked", "none"), recipe("oracle", "oracle"))
     assert names(found) == [["mask head", "policy masked"], ["policy unmasked"], ["policy oracle"]]
-    assert found[0].feeds == {"policy masked": ("mask head", "head")}
+    assert found[0].feeds == {"policy masked": {"head": "mask head"}}
 
 
 def test_with_a_head_at_hand_none_is_trained(tmp_path):

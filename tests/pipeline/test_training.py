@@ -202,8 +202,8 @@ def test_frames_of_one_camera_are_refused_by_a_head_of_two(frames):
     all_frames = MaskFrameStore(frames).load()
     one_sided = all_frames.select(np.flatnonzero(np.array(all_frames.cameras) == "wrist"))
     with pytest.raises(InputError, match=r"got mask frames of \['wrist'\] for a head of 2 cameras"):
-        mask.whole_looks(one_sided, cameras=2)
-    assert mask.whole_looks(one_sided, cameras=1).shape == (len(one_sided), 1)
+        one_sided.looks(cameras=2)
+    assert one_sided.looks(cameras=1).shape == (len(one_sided), 1)
 
 
 def test_a_head_goes_on_from_another(frames, tmp_path):

@@ -29,7 +29,12 @@ class IvmDiscriminator(Discriminator):
         return share_frozen_when_copied(self, memo)
 
     def forward(
-        self, frames: Shaped[Tensor, "b _ _ _"], language: Sentences, masks: Float[Tensor, "b h w"]
+        self,
+        frames: Shaped[Tensor, "b _ _ _"],
+        language: Sentences,
+        masks: Float[Tensor, "b h w"],
+        losses: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, " b"]:
+        del losses  # the published one is told nothing
         condition = self.condition(visible_only(frames, masks, fill=self.fill), language)
         return self.judge(condition.relu())[:, 0, 0].float()
