@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from robot.batch import JudgedWindows, TierBatch
+from robot.calibration import platt
 from robot.data.scores import WindowScores, scores_path, write_scores
 from robot.data.store import EpisodeStore
 from robot.data.windows import Windows
@@ -64,13 +65,14 @@ def judge(
     training: Mapping[str, Any],
     batch_size: int,
     folds: int,
+    calibrate: bool,
     seed: int,
     log: Log | None = None,
 ) -> Path:
     """Score the chosen episodes of the stores and write `scores/<name>.parquet` into each; return the last one's path.
 
     Resumes; done is done. `masks` and `deployment` say what the discriminator, and the policy of `kind` whose loss it is told,
-    see; the keywords of both must agree on the horizon.
+    see; the keywords of both must agree on the horizon. `calibrate` makes the scores as sure as the tiers say they may be.
     """
     files = [scores_path(root, name) for root in demonstrations]
     if all(file.is_file() for file in files):
@@ -106,8 +108,12 @@ def judge(
         frames = torch.nonzero(tiers.folds[tiers.episode] == fold).squeeze(1)
         scores[frames] = score(judged, tiers.windows, frames, horizon=discriminator["horizon"], seed=seed)
     rule = {"rule": judged.discriminator.config()["rule"], "eta": judged.discriminator.config()["eta"]}
-    weights = rule_weights(scores, tiers.trusted[tiers.episode], **rule)
+    trusted = tiers.trusted[tiers.episode]
+    if calibrate:
+        scores = calibrated(scores, trusted)
+    weights = rule_weights(scores, trusted, **rule)
     about = rule | {
+        "calibrated": calibrate,
         "folds": folds,
         "seed": seed,
         "kind": kind,
@@ -221,6 +227,16 @@ def score(judged: JudgedPolicy, windows: Windows, frames: Int[Tensor, " n"], *, 
     generator = torch.Generator().manual_seed(seed)
     parts = [judged.scores(judged_windows(windows, chunk, horizon=horizon), generator) for chunk in frames.split(SCORING_BATCH)]
     return torch.cat(parts)
+
+
+def calibrated(scores: Float[Tensor, " f"], trusted: Bool[Tensor, " f"]) -> Float[Tensor, " f"]:
+    """Return held-out scores after Platt scaling, both tiers of one weight; 0.5 for all where they do not tell the tiers apart.
+
+    A discriminator is as sure of two equal tiers as of unequal ones, and weights that say nothing cost as much as bad ones.
+    """
+    logits = scores.double().logit(eps=1e-6)
+    slope, bias = platt(logits, trusted.double(), balanced=True)
+    return torch.full_like(scores, 0.5) if slope <= 0 else (slope * logits + bias).sigmoid().float()
 
 
 def store_scores(

@@ -12,7 +12,7 @@ from robot.data.scores import WindowScores, read_about, read_scores, write_score
 from robot.language import LanguageEncoder
 from robot.perception.masking import Overlay
 from robot.pipeline import dwsl
-from robot.pipeline.dwsl import judge, tier_batches, with_tiers
+from robot.pipeline.dwsl import calibrated, judge, tier_batches, with_tiers
 from robot.pipeline.policy import load_all, make_augment, make_look, train_policy
 from robot.pipeline.weighting import weigh
 from robot.train.checkpoint import read_header
@@ -43,6 +43,7 @@ def run_judge(roots: list[Path], directory: Path, *, episodes=(2, 4), name: str 
         "training": TRAINING | {"steps": 2},
         "batch_size": 4,
         "folds": 2,
+        "calibrate": False,
         "seed": 0,
     }
     return judge(demonstrations=roots, episodes=list(episodes), directory=directory, name=name, **options | change)
@@ -108,6 +109,29 @@ def test_a_discriminator_finds_what_trusted_demonstrations_do_not_do(tmp_path):
     means = {index: verdict.scores.mean() for index, verdict in read_scores(roots[1], "toy").items()}
     clean, stalled = ([mean for index, mean in means.items() if index % 2 == odd] for odd in (0, 1))
     assert min(clean) > max(stalled)
+
+
+def test_scores_that_do_not_tell_the_tiers_apart_become_one_half():
+    scores = torch.linspace(0.1, 0.9, 100)
+    same_in_both_tiers, the_wrong_way = torch.arange(100) % 2 == 0, torch.arange(100) < 20
+    assert calibrated(scores, same_in_both_tiers).tolist() == [0.5] * 100
+    assert calibrated(scores, the_wrong_way).tolist() == [0.5] * 100
+
+
+def test_calibrated_scores_are_the_share_of_trusted_windows_among_equally_many_of_each_tier():
+    """Three in ten of what scores .9 are trusted, one in ten of what scores .1; the trusted are a fifth of all."""
+    scores = torch.tensor([0.9] * 1000 + [0.1] * 1000)
+    trusted = torch.arange(2000) % 1000 < torch.tensor([300] * 1000 + [100] * 1000)
+    high, low = calibrated(scores, trusted)[[0, -1]].tolist()
+    assert high == pytest.approx((300 / 400) / (300 / 400 + 700 / 1600), abs=2e-3)
+    assert low == pytest.approx((100 / 400) / (100 / 400 + 900 / 1600), abs=2e-3)
+
+
+def test_what_is_judged_alike_weighs_one_exactly(roots, tmp_path, monkeypatch):
+    monkeypatch.setattr(dwsl, "platt", lambda *_, **__: (-0.1, 0.3))
+    run_judge(roots, tmp_path / "judge", calibrate=True)
+    for root in roots:
+        assert all((verdict.weights == 1).all() for verdict in read_scores(root, "toy").values())
 
 
 def store_known_scores(roots: list[Path]) -> None:
