@@ -100,7 +100,7 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(name, argum
         ("train_policy.py", ["policy=oracle"], "got policy=oracle, expected one of diffusion"),
         ("train_policy.py", ["env=warehouse"], "got env=warehouse, expected one of robosuite"),
         ("train_policy.py", ["stepz=1"], "got stepz, which the config does not have"),
-        ("launch/ablate.py", ["preset=huge"], "got preset=huge, expected one of full, paper, quick, toy"),
+        ("launch/ablate.py", ["preset=huge"], "got preset=huge, expected one of deployments, full, paper, quick, toy"),
         ("launch/ablate.py", ["compare=[masked,sonar]"], "got arm 'sonar', expected one of masked, unmasked, randomised"),
         ("launch/ablate.py", ["evaluation.scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
         ("launch/ablate.py", ["evaluation.tasks=[pick,lift]"], "expected tabletop tasks where there are several"),
@@ -150,6 +150,11 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(name, argum
             "launch/train_mask.py",
             ["head_start=nowhere"],
             "got checkpoint 'nowhere', expected an existing path or one of the shipped",
+        ),
+        (
+            "launch/ablate.py",
+            ["preset=deployments", "+arms.tokens.policy.depht=1"],
+            "got depht for arms.tokens.policy, expected some of cameras",
         ),
         (
             "launch/ablate.py",

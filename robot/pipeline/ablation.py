@@ -22,7 +22,15 @@ from robot.report.spreadsheet import write_cells, write_differences
 from robot.report.statistics import Cell, Difference, EpisodeResult, compare, summarise, write_episodes
 from robot.types import InputError
 
-TRAINED = {"perception", "scenes", "steps", "augment", "deployment", "weighting"}  # what an arm may say of its training
+TRAINED = {
+    "perception",
+    "scenes",
+    "steps",
+    "augment",
+    "deployment",
+    "weighting",
+    "policy",
+}  # what an arm may say of its training
 ACTING = {"policy_of", "faults", "mask_period"}  # and of how it acts
 
 

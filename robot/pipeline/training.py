@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Recipe:
     steps: float
     augment: Mapping[str, Any]
     weighting: str = "uniform"  # of its demonstrations, one of robot.dwsl.WEIGHTINGS
+    policy: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments that go over those of Shared.policy
 
     def __post_init__(self) -> None:
         if self.perception not in SOURCES:
@@ -124,7 +125,11 @@ def shared_of(config: Mapping[str, Any]) -> Shared:
 
 
 def recipes_of(config: Mapping[str, Any]) -> list[Recipe]:
-    """Return the arms of a resolved config; an arm's own `deployment`, `augment` and `weighting` go over the common ones."""
+    """Return the arms of a resolved config; `deployment`, `augment`, `weighting`, `policy` of an arm go over the common ones."""
+    for name, arm in config["arms"].items():
+        if unknown := sorted(set(arm.get("policy") or {}) - set(config["policy"])):
+            expected = ", ".join(option for option in config["policy"] if option != "_target_")
+            raise InputError(f"got {', '.join(unknown)} for arms.{name}.policy, expected some of {expected}; correct the name")
     return [
         Recipe(
             name=name,
@@ -136,6 +141,7 @@ def recipes_of(config: Mapping[str, Any]) -> list[Recipe]:
             steps=arm["steps"],
             augment=dict(arm.get("augment") or config["augment"]),
             weighting=arm.get("weighting") or config["weighting"],
+            policy=dict(arm.get("policy") or {}),
         )
         for name, arm in config["arms"].items()
     ]
@@ -229,7 +235,7 @@ def policy_stage(
     suffix: str = "",
 ) -> Stage:
     """Return the training of one arm's policy; `head` is the stage that trains its mask head, or a checkpoint."""
-    policy = {name: value for name, value in shared.policy.items() if name != "_target_"}
+    policy = {name: value for name, value in shared.policy.items() if name != "_target_"} | dict(recipe.policy)
     training = dict(shared.training) | {"steps": round(shared.training["steps"] * recipe.steps)}
     options = {
         **arm_demonstrations(shared.data, recipe.scenes, stores=stores),

@@ -23,7 +23,7 @@ ARMS = {
 
 def config_of(*compare: str, **arms):
     perception = {"masks": "learned", "deployment": {"name": "overlay"}}
-    common = {"perception": perception, "augment": AUGMENT, "weighting": "uniform"}
+    common = {"perception": perception, "augment": AUGMENT, "weighting": "uniform", "policy": {"vision": "cnn"}}
     return {"compare": list(compare), "arms": ARMS | arms, **common}
 
 
@@ -45,6 +45,11 @@ def test_an_arm_may_weigh_its_demonstrations_in_its_own_way():
     config = config_of("masked", "weighed", weighed={"perception": "oracle", **CLEAN, "weighting": "dwsl"})
     assert [c.recipe.weighting for c in contenders_of(config)] == ["uniform", "dwsl"]
     assert [c.recipe.weighting for c in contenders_of(config | {"weighting": "fixed"})] == ["fixed", "dwsl"]
+
+
+def test_an_arm_may_change_its_policy():
+    config = config_of("masked", "tokens", tokens={"perception": "learned", **CLEAN, "policy": {"vision": "tokens"}})
+    assert [c.recipe.policy for c in contenders_of(config)] == [{}, {"vision": "tokens"}]
 
 
 def test_arms_come_in_the_order_of_compare():

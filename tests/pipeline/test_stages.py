@@ -145,6 +145,13 @@ def test_arms_of_several_weightings_share_one_verdict_and_no_folder():
     assert len({stage.directory for stage in stages}) == 4
 
 
+def test_an_arms_own_policy_options_go_over_the_common_ones_and_into_its_folder():
+    same, other = (recipe("arm", "none", policy=options) for options in ({}, {"vision": "tokens"}))
+    (plain,), (changed,) = (chain.stages for one in (same, other) for chain in chains(one))
+    assert changed.options["policy"] == plain.options["policy"] | {"vision": "tokens"}
+    assert plain.directory != changed.directory
+
+
 def test_mask_frames_are_needed_for_a_head_or_for_backgrounds():
     pasting = recipe("augmented", "none", augment=AUGMENT | {"backgrounds": 0.5})
     assert not needs_frames([recipe("unmasked", "none"), recipe("oracle", "oracle")])
