@@ -125,7 +125,7 @@ def shared_of(config: Mapping[str, Any]) -> Shared:
 
 
 def recipes_of(config: Mapping[str, Any]) -> list[Recipe]:
-    """Return the arms of a resolved config; `deployment`, `augment`, `weighting`, `policy` of an arm go over the common ones."""
+    """Return the arms of a resolved config; `deployment`, `augment`, `weighting`, `policy` of an arm go over the common."""
     for name, arm in config["arms"].items():
         if unknown := sorted(set(arm.get("policy") or {}) - set(config["policy"])):
             expected = ", ".join(option for option in config["policy"] if option != "_target_")
