@@ -54,7 +54,7 @@ def ran(tmp_path_factory):
                 stage("policy masked", train_on, root, head=None, demonstrations=4),
                 stage("policy greyscale", train_on, root, head=None, demonstrations=5),
             ],
-            {"policy masked": ("mask head", "head"), "policy greyscale": ("mask head", "head")},
+            {"policy masked": {"head": "mask head"}, "policy greyscale": {"head": "mask head"}},
         ),
         Chain([stage("policy unmasked", train_on, root, head=None, demonstrations=6)]),
     ]
