@@ -22,15 +22,8 @@ from robot.report.spreadsheet import write_cells, write_differences
 from robot.report.statistics import Cell, Difference, EpisodeResult, compare, summarise, write_episodes
 from robot.types import InputError
 
-TRAINED = {
-    "perception",
-    "scenes",
-    "steps",
-    "augment",
-    "deployment",
-    "weighting",
-    "policy",
-}  # what an arm may say of its training
+# What an arm may say of its training,
+TRAINED = {"perception", "scenes", "steps", "augment", "deployment", "weighting", "policy"}
 ACTING = {"policy_of", "faults", "mask_period"}  # and of how it acts
 
 
