@@ -96,12 +96,11 @@ def chain(settings: Mapping[str, Any], *, frames: Path, start: Path | None) -> C
     judging = {**shared, "weighting": weighting}
     identity = judging if weighting["witness_steps"] is None else options  # its witness is a head of these options
     judge = stage("mask discriminator", train_mask_discriminator, weighting["training"]["steps"], judging, identity)
-    feeds = {head.name: {"discriminator": judge.name}}
     if (steps := weighting["witness_steps"]) is None:
-        return Chain([judge, head], feeds)
+        return Chain([judge, head], {head.name: {"discriminator": judge.name}})
     seen = options | {"weighting": {**weighting, "kind": "trusted_only"}, "training": {**training, "steps": steps}}
     witness = stage("mask witness", train_mask_head, steps, seen, seen)
-    feeds[head.name]["start"] = feeds.setdefault(judge.name, {})["witness"] = witness.name
+    feeds = {judge.name: {"witness": witness.name}, head.name: {"discriminator": judge.name, "start": witness.name}}
     return Chain([witness, judge, head], feeds)
 
 

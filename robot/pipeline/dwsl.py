@@ -72,7 +72,8 @@ def judge(
     """Score the chosen episodes of the stores and write `scores/<name>.parquet` into each; return the last one's path.
 
     Resumes; done is done. `masks` and `deployment` say what the discriminator, and the policy of `kind` whose loss it is told,
-    see; the keywords of both must agree on the horizon. `calibrate` makes the scores as sure as the tiers say they may be.
+    see; the keywords of both must agree on the horizon. `calibrate` makes the scores of the binary
+    rule as sure as the tiers say they may be.
     """
     files = [scores_path(root, name) for root in demonstrations]
     if all(file.is_file() for file in files):
@@ -109,6 +110,7 @@ def judge(
         scores[frames] = score(judged, tiers.windows, frames, horizon=discriminator["horizon"], seed=seed)
     rule = {"rule": judged.discriminator.config()["rule"], "eta": judged.discriminator.config()["eta"]}
     trusted = tiers.trusted[tiers.episode]
+    calibrate = calibrate and rule["rule"] == "binary"  # the other rule's scores are no shares of the tiers
     if calibrate:
         scores = calibrated(scores, trusted)
     weights = rule_weights(scores, trusted, **rule)

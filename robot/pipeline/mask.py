@@ -110,7 +110,7 @@ def weighted_frames(
     tiers = make_tiers(frames, trusted_share=weighting["trusted_share"], fault_share=weighting["fault_share"], seed=seed)
     if kind == "trusted_only":
         return trusted_part(tiers), None
-    return tiers.frames, None if discriminator is None else load_verdicts(discriminator, records=len(tiers.frames))
+    return tiers.frames, None if discriminator is None else load_verdicts(discriminator, records=len(tiers.frames), seed=seed)
 
 
 def mask_batches(

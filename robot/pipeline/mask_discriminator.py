@@ -78,12 +78,14 @@ def train_mask_discriminator(
     return save(directory, average.cpu(), kind=kind, config=options, metadata={"seed": seed, "held_out": measured})
 
 
-def load_verdicts(discriminator: Path, *, records: int) -> Tensor:
-    """Return the logits (records,) that a trained discriminator left beside its checkpoint, or refuse those of other frames."""
-    logits = read_tensors(discriminator.parent / VERDICTS)[0]["logits"]
-    if len(logits) != records:
+def load_verdicts(discriminator: Path, *, records: int, seed: int) -> Tensor:
+    """Return the logits (records,) that a trained discriminator left beside its checkpoint, or refuse those of other tiers."""
+    tensors, about = read_tensors(discriminator.parent / VERDICTS)
+    logits = tensors["logits"]
+    if (len(logits), about["seed"]) != (records, seed):
         raise InputError(
-            f"got verdicts on {len(logits)} records beside {discriminator}, expected {records}: train it on these mask frames"
+            f"got verdicts on {len(logits)} records of seed {about['seed']} beside {discriminator}, expected {records} of seed "
+            f"{seed}: train it on these mask frames with that seed"
         )
     return logits
 
