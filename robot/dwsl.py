@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from robot.types import InputError
 
 LOW, HIGH = 0.1, 0.9  # scores are clipped to this: no sample counts for nothing, and no ratio d / (1 - d) exceeds 9
+SMALLEST_LOSS = 1e-6
 RULES = ("binary", "unlabelled")
 
 
@@ -33,6 +34,15 @@ def check_vectors(**vectors: Tensor) -> None:
             f"got {said}, expected vectors [B] of one length: one number per sample, so squeeze what is [B, 1], "
             "which would broadcast to [B, B] and weigh nothing"
         )
+
+
+def told(losses: Tensor) -> Float[Tensor, "b 1"]:
+    """Return what a discriminator is told of a generator's losses (B,): their logarithm, since they spread over decades.
+
+    No gradient goes back to whatever had the losses.
+    """
+    check_vectors(losses=losses)
+    return losses.detach().float().clamp(min=SMALLEST_LOSS).log()[:, None]
 
 
 # --- losses of the discriminator, per sample

@@ -6,7 +6,7 @@ A generator numbers its shards; after a kill it asks `missing` which are still t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -105,6 +105,11 @@ class MaskFrames:
             labels=torch.from_numpy(self.labels[indices]),
             presence=torch.from_numpy(self.presence[indices].astype(np.float32)),
         )
+
+    def batches(self, size: int, *, language: LanguageTokens | Sentences) -> Iterator[MaskBatch]:
+        """Yield all records in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self.batch(np.arange(start, min(start + size, len(self))), language=language)
 
 
 class MaskFrameStore:

@@ -10,11 +10,9 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
 from robot.batch import LANGUAGE_DIM, LanguageTokens, MaskBatch, Sentences
-from robot.dwsl import binary_loss, check_vectors
+from robot.dwsl import binary_loss, check_vectors, told
 from robot.perception.encoders import ImageEncoder, LanguagePool
 from robot.types import InputError, Label
-
-SMALLEST_LOSS = 1e-6  # what is judged is its logarithm
 
 
 @dataclass(frozen=True)
@@ -128,5 +126,4 @@ class MaskDiscriminator(Discriminator):
         _, pooled = self.pool(language.tokens, language.valid)
         coarse = self.encoder(visible_only(frames, masks, fill=self.fill), pooled)[-1].relu()  # b c h/16 w/16
         seen = self.dropout(torch.cat([coarse.mean(dim=(2, 3)), coarse.amax(dim=(2, 3)), pooled], dim=1))
-        told = losses.detach().clamp(min=SMALLEST_LOSS).log()[:, None].to(seen.dtype)  # losses spread over decades
-        return self.judge(torch.cat([seen, told], dim=1))[:, 0].float()
+        return self.judge(torch.cat([seen, told(losses).to(seen.dtype)], dim=1))[:, 0].float()

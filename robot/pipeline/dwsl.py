@@ -93,22 +93,19 @@ def judge(
         episodes=episodes,
         folds=folds,
     )
-    scores = torch.full((len(tiers.windows),), torch.nan)
-    for fold in range(folds):
-        judged = train_fold(
-            tiers,
-            fold=fold,
-            module=make_judge(tiers.windows, kind=kind, policy=policy, discriminator=discriminator, seed=seed + fold),
-            directory=directory / f"fold-{fold}",
-            augment=make_augment(augment, deployment=deployment["name"]),
-            training=training,
-            batch_size=batch_size,
-            seed=seed + fold,
-            log=_shifted(log, by=fold * training["steps"]),
-        )
-        frames = torch.nonzero(tiers.folds[tiers.episode] == fold).squeeze(1)
-        scores[frames] = score(judged, tiers.windows, frames, horizon=discriminator["horizon"], seed=seed)
-    rule = {"rule": judged.discriminator.config()["rule"], "eta": judged.discriminator.config()["eta"]}
+    networks = {"kind": kind, "policy": policy, "discriminator": discriminator}
+    scores = held_out_scores(
+        tiers,
+        networks=networks,
+        directory=directory,
+        augment=make_augment(augment, deployment=deployment["name"]),
+        training=training,
+        batch_size=batch_size,
+        folds=folds,
+        seed=seed,
+        log=log,
+    )
+    rule = {"rule": discriminator.get("rule", "binary"), "eta": discriminator.get("eta", 0.5)}
     trusted = tiers.trusted[tiers.episode]
     calibrate = calibrate and rule["rule"] == "binary"  # the other rule's scores are no shares of the tiers
     if calibrate:
@@ -124,6 +121,37 @@ def judge(
     }
     store_scores(demonstrations, name, scores=scores, weights=weights, episodes=episodes, about=about)
     return files[-1]
+
+
+def held_out_scores(
+    tiers: TierWindows,
+    *,
+    networks: Mapping[str, Any],
+    directory: Path,
+    augment: CompositeAugment,
+    training: Mapping[str, Any],
+    batch_size: int,
+    folds: int,
+    seed: int,
+    log: Log | None,
+) -> Float[Tensor, " f"]:
+    """Return the score of every window, each by networks (the keywords of `make_judge`) that have not seen its episode."""
+    scores = torch.full((len(tiers.windows),), torch.nan)
+    for fold in range(folds):
+        judged = train_fold(
+            tiers,
+            fold=fold,
+            module=make_judge(tiers.windows, seed=seed + fold, **networks),
+            directory=directory / f"fold-{fold}",
+            augment=augment,
+            training=training,
+            batch_size=batch_size,
+            seed=seed + fold,
+            log=_shifted(log, by=fold * training["steps"]),
+        )
+        frames = torch.nonzero(tiers.folds[tiers.episode] == fold).squeeze(1)
+        scores[frames] = score(judged, tiers.windows, frames, horizon=judged.discriminator.horizon, seed=seed)
+    return scores
 
 
 def check_judging(*, policy: Mapping[str, Any], discriminator: Mapping[str, Any], kind: str, folds: int) -> None:

@@ -163,9 +163,8 @@ def predict(head: Head, frames: MaskFrames, *, tokens: LanguageTokens | Sentence
     frames.looks(cameras=head.cameras)  # refuses what has none
     device = head.presence_bias.device
     logits, ious = [], []
-    for start in range(0, len(frames), head.frames_at_once):
-        chosen = np.arange(start, min(start + head.frames_at_once, len(frames)))
-        batch = frames.batch(chosen, language=tokens).to(device)
+    for batch in frames.batches(head.frames_at_once, language=tokens):
+        batch = batch.to(device)
         output = head(batch.frames, batch.language)
         logits.append(output.presence_logits.cpu())
         ious.append(iou(output.logits[:, 0].sigmoid(), mask_from_labels(batch.labels)[:, 0]).cpu())

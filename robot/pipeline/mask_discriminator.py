@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +121,9 @@ def judge_all(
     judge.eval()
     device, words = next(judge.parameters()).device, language.encode(list(frames.goals))
     logits = []
-    for start in range(0, len(frames), judge.frames_at_once):
-        chosen = np.arange(start, min(start + judge.frames_at_once, len(frames)))
-        told = None if losses is None else losses[torch.from_numpy(chosen)]
-        logits.append(judge.verdicts(JudgedRecords(frames.batch(chosen, language=words), told).to(device)).cpu())
+    told = repeat(None) if losses is None else losses.split(judge.frames_at_once)
+    for batch, of_batch in zip(frames.batches(judge.frames_at_once, language=words), told, strict=False):
+        logits.append(judge.verdicts(JudgedRecords(batch, of_batch).to(device)).cpu())
     return torch.cat(logits).clone()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -21,8 +20,7 @@ def witness_losses(head: Head, frames: MaskFrames) -> Float[Tensor, " f"]:
     device, words = head.presence_bias.device, words_for(head).encode(list(frames.goals))
     dtype = pick_dtype("auto", device)
     losses = []
-    for start in range(0, len(frames), head.frames_at_once):
-        chosen = np.arange(start, min(start + head.frames_at_once, len(frames)))
+    for batch in frames.batches(head.frames_at_once, language=words):
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-            losses.append(head.loss(frames.batch(chosen, language=words).to(device)).float().cpu())  # type: ignore[operator]
+            losses.append(head.loss(batch.to(device)).float().cpu())  # type: ignore[operator]
     return torch.cat(losses).clone()

@@ -9,12 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from robot.batch import JudgedWindows, PolicyObservation, TierBatch
-from robot.dwsl import check_rule, check_vectors, discriminator_loss
+from robot.dwsl import check_rule, check_vectors, discriminator_loss, told
 from robot.policy.geometry import PER_CAMERA, mask_geometry
 from robot.policy.normalize import MinMax, Statistics, check_statistics
 from robot.types import ACTION_DIM, PROPRIO_DIM, InputError
 
-SMALLEST_LOSS = 1e-6  # its logarithm is what is judged: losses spread over decades
 SMALLEST_SPREAD = 0.05  # added to deviations: what hardly ever moves would turn sensor noise into evidence
 
 
@@ -86,8 +85,7 @@ class Discriminator(nn.Module):
             raise InputError(
                 f"got chunks of {batch.actions.shape[1]} actions, expected {self.horizon}: draw windows of that horizon"
             )
-        surprise = policy_loss.detach().float().clamp(min=SMALLEST_LOSS).log()[:, None]
-        known = torch.cat([(self._known(windows) - self.center) / self.spread, surprise], dim=-1)
+        known = torch.cat([(self._known(windows) - self.center) / self.spread, told(policy_loss)], dim=-1)
         if self.training:  # so that no window is known by its digits
             known = known + self.noise * torch.randn_like(known)
         return self.judge(known).squeeze(-1)
