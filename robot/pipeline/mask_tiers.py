@@ -26,7 +26,7 @@ class Tiers:
 
 
 def check_weighting(weighting: Mapping[str, Any]) -> None:
-    """Raise InputError for a weighting that does not exist or shares that are none."""
+    """Raise InputError for a weighting that does not exist, shares that are none, or a witness of no steps."""
     kind = weighting["kind"]
     if kind not in KINDS:
         raise InputError(f"got weighting {kind!r}, expected one of {', '.join(KINDS)}; pass mask_weighting=<one of these>")
@@ -34,6 +34,11 @@ def check_weighting(weighting: Mapping[str, Any]) -> None:
         raise InputError(
             f"got trusted_share {weighting['trusted_share']} and fault_share {weighting['fault_share']}, expected a trusted "
             "share between 0 and 1 (both tiers need records) and a fault share in [0, 1]"
+        )
+    steps = weighting["witness_steps"] if kind == "dwsl" else None
+    if steps is not None and not (isinstance(steps, int) and steps >= 1):
+        raise InputError(
+            f"got mask_weighting.witness_steps={steps}, expected a whole number, at least 1, or null for no witness"
         )
 
 

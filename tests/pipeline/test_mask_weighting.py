@@ -132,7 +132,13 @@ def test_a_discriminator_that_would_be_ignored_is_refused(weighting):
 
 
 @pytest.mark.parametrize(
-    ("change", "says"), [({"kind": "guess"}, "expected one of none"), ({"trusted_share": 1.0}, "both tiers")]
+    ("change", "says"),
+    [
+        ({"kind": "guess"}, "expected one of none"),
+        ({"trusted_share": 1.0}, "both tiers"),
+        ({"witness_steps": 0}, "witness_steps=0, expected a whole number"),
+        ({"witness_steps": "many"}, "witness_steps=many, expected a whole number"),
+    ],
 )
 def test_a_weighting_that_cannot_be_is_refused(change, says):
     with pytest.raises(InputError, match=says):
