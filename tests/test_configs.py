@@ -133,10 +133,18 @@ def test_every_weighting_of_masks_can_be_asked_for(name):
     assert composed("train_mask", f"mask_weighting={name}")["mask_weighting"] == group("mask_weighting", name)
 
 
-def test_arms_without_a_mask_head_get_its_time():
-    main, rivals, ablate = composed("train_policy"), composed("train_policy", "experiment=rivals"), composed("ablate")
-    arms = [arm for config in (main, rivals, ablate) for arm in config["arms"].values() if arm.get("perception") == "none"]
-    assert len(arms) == 6 and {arm["steps"] for arm in arms} == {3.0}
+@pytest.mark.parametrize(
+    ("command", "overrides", "times"),
+    [
+        ("train_policy", [], 1.5),
+        ("train_policy", ["experiment=rivals"], 1.5),
+        ("ablate", ["preset=full"], 4.5),
+        ("ablate", ["preset=paper"], 3.0),
+    ],
+)
+def test_arms_without_a_mask_head_get_its_time(command, overrides, times):
+    arms = [arm for arm in composed(command, *overrides)["arms"].values() if arm.get("perception") == "none"]
+    assert arms and {arm["steps"] for arm in arms} == {times}
 
 
 def test_collect_keys_are_what_collection_takes():
@@ -204,7 +212,8 @@ def test_a_preset_leaves_what_the_main_job_trains_as_it_is(preset):
     config, main = composed("ablate", f"preset={preset}"), composed("train_policy")
     same = ("augment", "mask_head", "mask_training", "mask_batch_size", "perception", "seed")
     assert {key: config[key] for key in same} == {key: main[key] for key in same}
-    assert {name: config["arms"][name] for name in main["arms"]} == main["arms"]
+    budget = {"unmasked": main["arms"]["unmasked"] | {"steps": config["maskless_steps"]}}
+    assert {name: config["arms"][name] for name in main["arms"]} == main["arms"] | budget
 
 
 def test_the_paper_preset_is_the_papers_table():
