@@ -109,7 +109,7 @@ def test_data_keys_are_what_collection_takes(name):
 def test_judge_keys_are_what_judging_takes(name, command):
     values = composed(command, f"judge={name}")["judge"]
     shared = {"horizon"}  # of both networks
-    from_the_command = {"demonstrations", "episodes", "directory", "name", "seed", "log"}
+    from_the_command = {"demonstrations", "episodes", "directory", "name", "seed", "log", "announce"}
     assert set(values) - shared == parameters(judge) - from_the_command
     assert set(values["discriminator"]) == parameters(Discriminator) - {"statistics"}
     assert set(values["policy"]) == parameters(POLICIES[values["kind"]]) - {"statistics"}

@@ -25,6 +25,7 @@ from robot.language import LanguageEncoder
 from robot.perception.augment import CompositeAugment
 from robot.pipeline.loading import make_deployment
 from robot.pipeline.policy import load_all, make_augment, make_look
+from robot.pipeline.progress import Announce, silent
 from robot.pipeline.weighting import chosen_episodes
 from robot.policy import POLICIES
 from robot.policy.discriminator import Discriminator, JudgedPolicy
@@ -68,6 +69,7 @@ def judge(
     calibrate: bool,
     seed: int,
     log: Log | None = None,
+    announce: Announce = silent,
 ) -> Path:
     """Score the chosen episodes of the stores and write `scores/<name>.parquet` into each; return the last one's path.
 
@@ -88,6 +90,7 @@ def judge(
             deployment=make_deployment(**deployment),
             size=policy["image_size"],
             language=language,
+            announce=announce,
         ),
         demonstrations,
         episodes=episodes,

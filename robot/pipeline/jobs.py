@@ -23,7 +23,7 @@ POLL_S = 0.5
 
 @dataclass(frozen=True)
 class Stage:
-    """One training: `train(**options, log=...)` returns a checkpoint. `name` is that of its bar, its log and its run."""
+    """One training: `train(**options, log=..., announce=...)` returns a checkpoint. `name` is that of its bar, log and run."""
 
     name: str
     train: Callable[..., Path]
@@ -103,10 +103,10 @@ def _show(news: Any, progress: Progress, tasks: Mapping[str, Any]) -> None:
     deadline = time.monotonic() + POLL_S
     while (left := deadline - time.monotonic()) > 0:
         try:
-            name, step, loss = news.get(timeout=left)
+            name, step, text = news.get(timeout=left)
         except queue.Empty:
             return
-        progress.update(tasks[name], completed=step, text="" if loss is None else f"loss {loss:.4f}")
+        progress.update(tasks[name], completed=step, text=text)
 
 
 def _run_chain(chain: Chain, news: Any) -> tuple[dict[str, Path], dict[str, float]]:
@@ -116,15 +116,16 @@ def _run_chain(chain: Chain, news: Any) -> tuple[dict[str, Path], dict[str, floa
         began = time.monotonic()
         fed = {option: made[earlier] for option, earlier in chain.feeds.get(stage.name, {}).items()}
         options = {**stage.options, **fed}
-        with RunLog(
-            stage.directory, total_steps=stage.steps, name=stage.name, wandb_mode=stage.wandb_mode, progress=False
-        ) as run:
+        with RunLog(stage.directory, name=stage.name, wandb_mode=stage.wandb_mode) as run:
 
             def log(step: int, values: Mapping[str, float], run: RunLog = run, name: str = stage.name) -> None:
                 run(step, values)
-                news.put((name, step, values.get("loss")))
+                news.put((name, step, f"loss {values['loss']:.4f}"))
 
-            made[stage.name] = stage.train(directory=stage.directory, log=log, **options)
-        news.put((stage.name, stage.steps, None))
+            def announce(text: str, name: str = stage.name) -> None:
+                news.put((name, None, text))
+
+            made[stage.name] = stage.train(directory=stage.directory, log=log, announce=announce, **options)
+        news.put((stage.name, stage.steps, ""))
         took[stage.name] = time.monotonic() - began
     return made, took

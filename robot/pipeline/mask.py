@@ -23,6 +23,7 @@ from robot.pipeline.loading import HEADS, load_head, split_kind, words_for
 from robot.pipeline.mask_discriminator import load_verdicts, trusted_part
 from robot.pipeline.mask_shards import split_shards
 from robot.pipeline.mask_tiers import check_weighting, make_tiers
+from robot.pipeline.progress import Announce, silent
 from robot.train.checkpoint import file_digest, read_header, save
 from robot.train.loop import Log, train
 from robot.types import InputError
@@ -40,6 +41,7 @@ def train_mask_head(
     discriminator: Path | None = None,
     start: Path | None = None,
     log: Log | None = None,
+    announce: Announce = silent,
 ) -> Path:
     """Train a head on the shards of `frames`, but the held-out ones; return the checkpoint. Resumes; done is done.
 
@@ -70,6 +72,7 @@ def train_mask_head(
         **training,
     )
     assert isinstance(average, Head)
+    announce("measuring it on held-out frames")
     measured = calibrate_head(average, store.load(shards=held_out), language=language)
     began_with = None if start is None else file_digest(start)
     metadata = {"seed": seed, "held_out": measured, "weighting": dict(weighting or {}), "start_sha256": began_with}

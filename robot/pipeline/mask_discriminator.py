@@ -20,6 +20,7 @@ from robot.pipeline.loading import DISCRIMINATORS, load_head, split_kind, words_
 from robot.pipeline.mask_shards import split_shards
 from robot.pipeline.mask_tiers import Tiers, check_weighting, make_tiers
 from robot.pipeline.mask_witness import witness_losses
+from robot.pipeline.progress import Announce, silent
 from robot.train.checkpoint import read_tensors, save, write_tensors
 from robot.train.device import pick_device
 from robot.train.loop import Log, train
@@ -37,6 +38,7 @@ def train_mask_discriminator(
     seed: int,
     witness: Path | None = None,
     log: Log | None = None,
+    announce: Announce = silent,
 ) -> Path:
     """Train the weighting's discriminator on both tiers of `frames`; return the checkpoint. Resumes; done is done.
 
@@ -61,6 +63,7 @@ def train_mask_discriminator(
         )
     language, told = words_for(judge), None if witness is None else load_head(witness).to(pick_device())
     tiers = make_tiers(store.load(shards=learned), seed=seed, **shares)
+    announce("asking the witness about every label")
     losses = None if told is None else witness_losses(told, tiers.frames)
     average = train(
         judge,
@@ -71,6 +74,7 @@ def train_mask_discriminator(
         **weighting["training"],
     )
     assert isinstance(average, Discriminator)
+    announce("judging every label")
     verdicts = {"logits": judge_all(average, tiers.frames, losses=losses, language=language)}
     tiers = make_tiers(store.load(shards=held_out), seed=seed + 1, **shares)
     losses = None if told is None else witness_losses(told, tiers.frames)

@@ -20,9 +20,11 @@ from robot.perception.backgrounds import OnBackgrounds, PasteBackgrounds
 from robot.perception.mask_head import Head
 from robot.perception.masking import Channel, Deployment, area_resize, compose, mask_from_labels, to_uint8
 from robot.pipeline.loading import load_head, make_deployment, robosuite_action_space, words_for
+from robot.pipeline.progress import Announce, silent
 from robot.pipeline.weighting import chosen_episodes, weigh
 from robot.policy import POLICIES
 from robot.train.checkpoint import save
+from robot.train.device import pick_device, pick_dtype
 from robot.train.loop import Log, train
 from robot.types import Goal, InputError
 
@@ -49,6 +51,7 @@ def train_policy(
     weighting: str = "uniform",
     scores: str | None = None,
     log: Log | None = None,
+    announce: Announce = silent,
 ) -> Path:
     """Train a policy of `kind` on `episodes` demonstrations, in all or of each store; return the checkpoint.
 
@@ -70,6 +73,7 @@ def train_policy(
         deployment=make_deployment(**deployment) if backgrounds is None else Channel(),
         size=policy["image_size"],
         language=language,
+        announce=announce,
     )
     if weighting != "uniform":
         windows = weigh(windows, demonstrations, episodes=episodes, weighting=weighting, scores=scores)
@@ -123,16 +127,18 @@ def _labels_look(frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> T
 
 class _LearnedLook:
     def __init__(self, head: Head, language: LanguageEncoder | RawSentences) -> None:
-        self._head, self._language = head, language
+        self._head, self._language = head.to(pick_device()), language
+        self._dtype = pick_dtype("auto", head.presence_bias.device)
 
     @torch.inference_mode()
     def __call__(self, frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> Tensor:
+        device = self._head.presence_bias.device
         planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
         parts = []
         for chunk in planes.split(self._head.frames_at_once):
-            words = self._language.encode([goal.text] * len(chunk))
-            with torch.autocast("cpu", torch.bfloat16):
-                parts.append(self._head(chunk, words).logits.float().sigmoid())
+            words = self._language.encode([goal.text] * len(chunk)).to(device)
+            with torch.autocast(device.type, self._dtype, enabled=self._dtype != torch.float32):
+                parts.append(self._head(chunk.to(device), words).logits.float().sigmoid().cpu())
         return torch.cat(parts).clone()
 
 
@@ -144,6 +150,7 @@ def load_all(
     deployment: Deployment,
     size: int,
     language: LanguageEncoder,
+    announce: Announce = silent,
 ) -> Windows:
     """Load `episodes` demonstrations (`chosen_episodes`) as windows of composites."""
 
@@ -154,8 +161,11 @@ def load_all(
         seen = to_uint8(compose(flat, probability, deployment=deployment, size=size))
         return seen.view(steps, cameras, *seen.shape[1:]).numpy()
 
+    def progress(done: int, of: int) -> None:
+        announce(f"masking demonstrations {done}/{of}")
+
     parts = [
-        load_windows(EpisodeStore(root), compose=composed, language=language.encode, indices=indices)
+        load_windows(EpisodeStore(root), compose=composed, language=language.encode, indices=indices, progress=progress)
         for root, indices in zip(roots, chosen_episodes(roots, episodes), strict=True)
     ]
     return parts[0] if len(parts) == 1 else _joined(parts, language)

@@ -21,6 +21,11 @@ from rich.progress import (
 )
 
 LINE_EVERY_S = 30.0
+Announce = Callable[[str], None]  # what a training does before and after its steps, for the text of its bar
+
+
+def silent(text: str) -> None:
+    """Tell nobody: what `announce` is where nobody listens."""
 
 
 class Bars(Progress):

@@ -1,4 +1,4 @@
-"""Where training reports to: a JSONL file always, a progress bar for people, Weights & Biases when wanted."""
+"""Where training reports to: a JSONL file always, Weights & Biases when wanted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from robot.types import InputError
 
@@ -27,11 +25,9 @@ class RunLog:
         self,
         directory: Path | str,
         *,
-        total_steps: int,
         name: str = "train",
         wandb_mode: str = "auto",
         config: Mapping[str, Any] | None = None,
-        progress: bool = True,
     ):
         if wandb_mode not in WANDB_MODES:
             raise InputError(f"got wandb_mode {wandb_mode!r}, expected one of {list(WANDB_MODES)}")
@@ -39,24 +35,11 @@ class RunLog:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._jsonl = (self.directory / "log.jsonl").open("a", buffering=1)
         self._wandb = _start_wandb(wandb_mode, directory=self.directory, name=name, config=config)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[values]}"),
-            disable=not progress,
-        )
-        self._task = self._progress.add_task(name, total=total_steps, values="")
 
     def __enter__(self) -> RunLog:
-        self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
         self._jsonl.close()
         if self._wandb is not None:
             self._wandb.finish()
@@ -64,7 +47,6 @@ class RunLog:
     def __call__(self, step: int, values: Mapping[str, float]) -> None:
         """Report values after `step` finished steps."""
         self._jsonl.write(json.dumps({"step": step, "time_unix_s": time.time(), **values}) + "\n")
-        self._progress.update(self._task, completed=step, values=f"loss {values['loss']:.4f}" if "loss" in values else "")
         if self._wandb is not None:
             self._wandb.log(dict(values), step=step)
 

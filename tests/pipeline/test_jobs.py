@@ -14,25 +14,26 @@ from robot.pipeline.progress import Bars
 from robot.types import InputError
 
 
-def train_head(*, directory: Path, log, says: str) -> Path:
+def train_head(*, directory: Path, log, announce, says: str) -> Path:
     for step in (1, 2):
         log(step, {"loss": 1.0 / step})
     (directory / "head").write_text(says)
     return directory / "head"
 
 
-def train_on(*, directory: Path, log, head: Path | None, demonstrations: int) -> Path:
+def train_on(*, directory: Path, log, announce, head: Path | None, demonstrations: int) -> Path:
     seen = "nothing" if head is None else head.read_text()
+    announce("reading")
     log(1, {"loss": 0.5})
     (directory / "policy").write_text(f"{seen}, {demonstrations} demonstrations")
     return directory / "policy"
 
 
-def refuse(*, directory: Path, log) -> Path:
+def refuse(*, directory: Path, log, announce) -> Path:
     raise InputError("got a loss of nan, expected a number; lower the rate")
 
 
-def take_long(*, directory: Path, log) -> Path:
+def take_long(*, directory: Path, log, announce) -> Path:
     (directory / "begun").touch()
     time.sleep(5)
     (directory / "ended").touch()
@@ -75,6 +76,18 @@ def test_every_stage_has_its_checkpoint_its_seconds_and_a_bar_that_is_full(ran):
     assert set(checkpoints) == set(seconds) == set(shown)
     assert all(value > 0 for value in seconds.values())
     assert all(task.completed == task.total == 2 for task in shown.values())
+
+
+def test_a_bar_says_what_a_stage_does_beside_its_steps(tmp_path):
+    heard = []
+
+    class Heard(Bars):
+        def update(self, task_id, **change):
+            heard.append((change["completed"], change["text"]))
+
+    chain = Chain([stage("policy", train_on, tmp_path, head=None, demonstrations=4)])
+    run_chains([chain], workers=1, progress=Heard(hidden=True))
+    assert heard == [(None, "reading"), (1, "loss 0.5000"), (2, "")]
 
 
 def test_every_stage_keeps_a_log(ran):

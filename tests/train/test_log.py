@@ -13,21 +13,21 @@ def rows(folder):
 
 
 def test_every_report_is_a_line_of_json(tmp_path):
-    with RunLog(tmp_path, total_steps=2, wandb_mode="disabled", progress=False) as log:
+    with RunLog(tmp_path, wandb_mode="disabled") as log:
         log(1, {"loss": 0.5})
         log(2, {"loss": 0.25})
     assert [(row["step"], row["loss"]) for row in rows(tmp_path)] == [(1, 0.5), (2, 0.25)]
 
 
 def test_lines_are_on_disk_before_the_log_is_closed(tmp_path):
-    with RunLog(tmp_path, total_steps=1, wandb_mode="disabled", progress=False) as log:
+    with RunLog(tmp_path, wandb_mode="disabled") as log:
         log(1, {"loss": 0.5})
         assert len(rows(tmp_path)) == 1
 
 
 def test_a_second_log_appends(tmp_path):
     for step in (1, 2):
-        with RunLog(tmp_path, total_steps=2, wandb_mode="disabled", progress=False) as log:
+        with RunLog(tmp_path, wandb_mode="disabled") as log:
             log(step, {"loss": 1.0})
     assert [row["step"] for row in rows(tmp_path)] == [1, 2]
 
@@ -53,12 +53,12 @@ def test_auto_follows_the_environment_variable_of_wandb(monkeypatch):
 
 def test_an_unknown_mode_is_refused(tmp_path):
     with pytest.raises(InputError, match="offline"):
-        RunLog(tmp_path, total_steps=1, wandb_mode="shared")
+        RunLog(tmp_path, wandb_mode="shared")
 
 
 def test_disabled_does_not_import_wandb(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)  # importing it would raise
-    with RunLog(tmp_path, total_steps=1, wandb_mode="disabled", progress=False) as log:
+    with RunLog(tmp_path, wandb_mode="disabled") as log:
         log(1, {"loss": 1.0})
     assert '"loss": 1.0' in (tmp_path / "log.jsonl").read_text()
 
@@ -68,6 +68,6 @@ def test_wandb_gets_every_report_and_is_finished(tmp_path, monkeypatch):
     run = SimpleNamespace(log=lambda values, step: calls.append((step, values)), finish=lambda: calls.append("finish"))
     settings = lambda **options: options  # noqa: E731
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **options: run, Settings=settings))
-    with RunLog(tmp_path, total_steps=1, wandb_mode="offline", progress=False) as log:
+    with RunLog(tmp_path, wandb_mode="offline") as log:
         log(1, {"loss": 1.0})
     assert calls == [(1, {"loss": 1.0}), "finish"]
