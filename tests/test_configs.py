@@ -139,7 +139,7 @@ def test_every_weighting_of_masks_can_be_asked_for(name):
         ("train_policy", [], 3.0),
         ("train_policy", ["experiment=rivals"], 3.0),
         ("ablate", ["preset=full"], 8.0),
-        ("ablate", ["preset=paper"], 4.0),
+        ("ablate", ["preset=paper"], 3.0),
     ],
 )
 def test_arms_without_a_mask_head_get_its_time(command, overrides, times):
@@ -220,7 +220,9 @@ def test_the_paper_preset_is_the_papers_table():
     config = composed("ablate", "preset=paper")
     assert set(config["evaluation"]["tasks"]) == set(paper()["tasks"]) and config["training_seeds"] == 3
     place = composed("train_policy", "experiment=place")
-    assert {key: config[key] for key in ("task", "data", "train")} == {key: place[key] for key in ("task", "data", "train")}
+    assert {key: config[key] for key in ("task", "data", "train", "policy")} == {
+        key: place[key] for key in ("task", "data", "train", "policy")
+    }
     assert {(s, a) for s in config["evaluation"]["scenes"] for a in config["compare"]} >= set(map(tuple, paper()["columns"]))
     assert config["evaluation"]["episodes"] == 50
 
