@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from launch.hydra_main import hydra_command
-from robot.command import require_positive, run_directory, write_results
+from robot.command import run_directory, write_results
 from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
 from robot.pipeline.collect import check_mask_scenes
@@ -43,15 +43,13 @@ def check(config: Any, *, shared: Shared) -> None:
     """Refuse what cannot work before anything long starts."""
     require_gl()
     recipes, evaluation = recipes_of(config), config["evaluation"]
-    for scene in {*evaluation["scenes"], *(s for recipe in recipes for s in recipe.scenes)}:
+    for scene in {*evaluation["scenes"], evaluation["headline_scene"], *(s for recipe in recipes for s in recipe.scenes)}:
         check_scene(shared.task, scene)
     if needs_frames(recipes):
         check_head_training(shared)
         if shared.task in TABLETOP:
             check_mask_scenes([shared.task], evaluation["mask_scenes"])
     check_data(shared.data, task=shared.task, weightings=[r.weighting for r in recipes], judging=shared.judging)
-    counts = {f"evaluation.{name}": evaluation[name] for name in ("episodes", "execute")}
-    require_positive(counts | {"data.episodes": config["data"]["episodes"], "workers": shared.workers})
 
 
 def arms_of(config: Any) -> dict[str, Any]:
@@ -122,6 +120,7 @@ def write_page(
     logs: dict[str, Path],
     quality: list[MaskQuality],
     stage_s: dict[str, float],
+    trained_s: dict[str, float],
 ) -> Path:
     """Write report.html."""
     evaluation, arms = config["evaluation"], list(config["arms"])
@@ -136,6 +135,7 @@ def write_page(
         mask_quality=quality,
         config_yaml=(run / "config.yaml").read_text(),
         stage_s=stage_s,
+        trained_s=trained_s,
         seeds=f"training {config['seed']}, data {config['data']['seed']}, evaluation {evaluation['seed']}",
         arm="masked" if "masked" in arms else arms[0],
         headline_scene=evaluation["headline_scene"] if evaluation["headline_scene"] in evaluation["scenes"] else None,
@@ -167,12 +167,16 @@ def main(config: DictConfig) -> None:
     results = [e.result for e in evaluated]
     cells = summarise(results)
     write_episodes(run / "episodes.jsonl", results)
-    stage_s = watch.stage_s | trained_s
     logs = {stage.name: stage.directory / "log.jsonl" for chains in rounds for chain in chains for stage in chain.stages}
-    page = write_page(settings, evaluated, run=run, logs=logs, quality=quality, stage_s=stage_s)
+    page = write_page(settings, evaluated, run=run, logs=logs, quality=quality, stage_s=watch.stage_s, trained_s=trained_s)
     console.print(success_table(cells))
     console.print(f"report: {page}")
-    said = {"cells": [cell_to_json(cell) for cell in cells], "masks": quality, "stage_s": stage_s, "checkpoints": published}
+    said = {
+        "cells": [cell_to_json(cell) for cell in cells],
+        "masks": quality,
+        "stage_s": watch.stage_s | trained_s,
+        "checkpoints": published,
+    }
     write_results(run, said)
 
 

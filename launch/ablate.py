@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from launch.hydra_main import hydra_command
-from robot.command import require_positive, run_directory, write_results
+from robot.command import run_directory, write_results
 from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
 from robot.pipeline.ablation import Contender, arms_of, contenders_of, recipes_to_train, suffix_of, write
@@ -46,12 +46,11 @@ def check(config: Any, contenders: list[Contender], *, shared: Shared, head: Pat
             f"got evaluation.tasks={evaluation['tasks']}, expected tabletop tasks where there are several; leave one"
         )
     for task in evaluation["tasks"]:
-        for scene in evaluation["scenes"]:
+        for scene in (*evaluation["scenes"], evaluation["headline_scene"]):
             check_scene(task, scene)
     if needs_frames(recipes, head=head):
         check_head_training(shared)
     check_data(shared.data, task=shared.task, weightings=[r.weighting for r in recipes], judging=shared.judging)
-    require_positive({name: config[name] for name in ("workers", "training_seeds")})
 
 
 def protocol_of(config: Any) -> Protocol:
@@ -79,16 +78,22 @@ def rounds(
 
 
 def title_of(config: Any) -> str:
-    return f"{config['task']}: {config['compare'][0]} against {', '.join(config['compare'][1:]) or 'nothing'}"
+    first, *others = config["compare"]
+    return f"{config['task']}: {first} against {', '.join(others)}" if others else f"{config['task']}: {first}"
 
 
 def summary_of(config: Any, *, seeds: list[int]) -> str:
     evaluation, demonstrations = config["evaluation"], episodes_per_arm(config["data"])
-    return (
-        f"{len(config['compare'])} arms, {demonstrations} demonstrations each, {len(seeds)} training seed(s), "
-        f"{len(evaluation['tasks'])} task(s), {len(evaluation['scenes'])} scene(s), {evaluation['episodes']} episodes a cell; "
-        "every arm meets the same initial states, and differences are between those pairs."
-    )
+    counts = {
+        "arms": len(config["compare"]),
+        "demonstrations collected for each": demonstrations,
+        "training seeds": len(seeds),
+        "tasks": len(evaluation["tasks"]),
+        "scenes": len(evaluation["scenes"]),
+        "episodes a cell": evaluation["episodes"],
+    }
+    said = "; ".join(f"{name}: {count}" for name, count in counts.items())
+    return f"{said}. Every arm meets the same initial states, and differences are between those pairs. README.md explains arms."
 
 
 @hydra_command("ablate")
@@ -110,7 +115,6 @@ def main(config: DictConfig) -> None:
         where = {"tasks": evaluation["tasks"], "scenes": evaluation["scenes"], "root": shared.root / "cells"}
         cells = cells_of(arms, protocol=protocol, **where)
         results = [r for cell in evaluate_cells(cells, protocol=protocol, workers=shared.workers, progress=tell) for r in cell]
-    stage_s = watch.stage_s | trained_s
     found = write(
         run,
         results,
@@ -120,7 +124,8 @@ def main(config: DictConfig) -> None:
         headline_scene=evaluation["headline_scene"] if evaluation["headline_scene"] in evaluation["scenes"] else None,
         logs={stage.name: stage.directory / "log.jsonl" for chains in planned for chain in chains for stage in chain.stages},
         config_yaml=(run / "config.yaml").read_text(),
-        stage_s=stage_s,
+        stage_s=watch.stage_s,
+        trained_s=trained_s,
         seeds=f"training {', '.join(map(str, seeds))}, data {shared.data['seed']}, evaluation {evaluation['seed']}",
     )
     pooled = [cell for cell in found.cells if cell.task == ALL_TASKS]
@@ -129,7 +134,7 @@ def main(config: DictConfig) -> None:
         console.print(paper_table(found.beside))
     console.print(f"report: {run / 'report.html'}")
     said = {"cells": [cell_to_json(cell) for cell in found.cells], "differences": found.differences, "paper": found.beside}
-    write_results(run, said | {"seeds": seeds, "stage_s": stage_s, "checkpoints": checkpoints})
+    write_results(run, said | {"seeds": seeds, "stage_s": watch.stage_s | trained_s, "checkpoints": checkpoints})
 
 
 if __name__ == "__main__":

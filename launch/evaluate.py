@@ -10,12 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from launch.hydra_main import hydra_command
-from robot.command import require_positive, run_directory, write_results
+from robot.command import run_directory, write_results
 from robot.envs.registry import check_scene
 from robot.envs.render import require_gl
 from robot.envs.tabletop.scene import PLACE_TASKS
 from robot.pipeline.evaluate import Arm, evaluate
-from robot.pipeline.loading import SOURCES, load_policy, policy_metadata, resolve_checkpoint, resolve_head
+from robot.pipeline.loading import SOURCES, load_policy, make_deployment, policy_metadata, resolve_checkpoint, resolve_head
 from robot.pipeline.progress import bar
 from robot.pipeline.report import report
 from robot.report.statistics import cell_to_json, summarise, write_episodes
@@ -31,7 +31,9 @@ def names(value: Any) -> list[str]:
 def arm_of(settings: Any, *, checkpoint: Path) -> Arm:
     """Return the arm that a checkpoint was trained for, or the one that the command asks for; refuse before anything runs."""
     trained = policy_metadata(checkpoint)
-    load_policy(checkpoint, control_dt_s=settings["env"]["control_dt_s"])
+    policy = load_policy(checkpoint, control_dt_s=settings["env"]["control_dt_s"])
+    if settings["execute"] > policy.horizon:
+        raise InputError(f"got execute={settings['execute']}, expected at most the policy's {policy.horizon} actions a chunk")
     perception = settings["perception"]["masks"] if settings.get("perception") else trained["masks"]
     if perception not in SOURCES:
         raise InputError(f"got perception={perception}, expected one of {', '.join(SOURCES)}")
@@ -41,6 +43,7 @@ def arm_of(settings: Any, *, checkpoint: Path) -> Arm:
     deployment = {"name": settings["deployment"]} if settings["deployment"] else trained["deployment"]
     if perception == "none":
         deployment = {"name": "none"}
+    make_deployment(**deployment)  # refuses what is none
     return Arm(
         name=settings["name"] or f"{checkpoint.name} ({perception})",
         policy=checkpoint,
@@ -64,8 +67,9 @@ def stranger(trained: Mapping[str, Any], *, tasks: Sequence[str]) -> str | None:
 def main(config: DictConfig) -> None:
     settings: Any = OmegaConf.to_container(config, resolve=True)
     require_gl()
-    require_positive({name: settings[name] for name in ("episodes", "execute", "mask_period", "workers")})
     tasks, scenes = names(settings["task"]), names(settings["scene"])
+    if not tasks or not scenes:
+        raise InputError(f"got task={tasks} and scene={scenes}, expected at least one of each; pass 'scene=[clean,distract]'")
     for task in tasks:
         for scene in scenes:
             check_scene(task, scene)

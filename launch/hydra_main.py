@@ -33,6 +33,12 @@ QUIET = (
 )
 
 WHOLE_FOR_REAL = ("a number", "a whole number")  # the one change of kind that is none
+POSITIVE = frozenset(  # options that must be above 0, wherever they stand
+    ("batch_size", "checkpoint_every", "control_dt_s", "episodes", "execute", "goals", "image_size", "learning_rate")
+    + ("log_every", "mask_batch_size", "mask_period", "mask_scenes_each", "noise_samples", "scenes_each", "scenes_per_shard")
+    + ("shards", "snapshots", "steps", "training_seeds", "workers")
+)
+NOT_NEGATIVE = frozenset({"ensemble_decay", "keep", "seed", "warmup_steps", "weight_decay"})
 
 
 def hydra_command(config_name: str, *, configs: Path = CONFIGS) -> Callable[[Command], Callable[[], None]]:
@@ -47,6 +53,7 @@ def hydra_command(config_name: str, *, configs: Path = CONFIGS) -> Callable[[Com
         def checked(config: DictConfig) -> None:
             require_values(config)
             require_kinds(config, overrides=HydraConfig.get().overrides.task, config_name=config_name, configs=configs)
+            require_ranges(OmegaConf.to_container(config))
             main(config)
 
         run = hydra.main(version_base=None, config_path=str(configs), config_name=config_name)(checked)
@@ -95,7 +102,25 @@ def require_kinds(config: DictConfig, *, overrides: Sequence[str], config_name: 
     for key in sorted(values - groups):
         was, now = (OmegaConf.select(c, key, throw_on_missing=False) for c in (default, config))
         if (expected := _kind(was)) and now is not None and expected != _kind(now) and (expected, _kind(now)) != WHOLE_FOR_REAL:
-            raise InputError(f"got {key}={now}, expected {expected} such as {key}={was}")
+            example = (
+                f"'{key}=[{','.join(map(str, was))}]'" if expected == "a list" else f"{key}={was}"
+            )  # the shell splits brackets
+            raise InputError(f"got {key}={now}, expected {expected} such as {example}")
+
+
+def require_ranges(config: Any, *, path: str = "") -> None:
+    """Raise InputError for a number of steps, workers, ... that is not above 0, or a seed below 0, anywhere in a config."""
+    for name, value in config.items():
+        here = f"{path}{name}"
+        if isinstance(value, dict):
+            require_ranges(value, path=f"{here}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            if name in POSITIVE and value <= 0:
+                raise InputError(
+                    f"got {here}={value}, expected {'at least 1' if isinstance(value, int) else 'above 0'}; raise it"
+                )
+            if name in NOT_NEGATIVE and value < 0:
+                raise InputError(f"got {here}={value}, expected 0 or above; raise it")
 
 
 def _kind(value: Any) -> str | None:

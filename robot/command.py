@@ -13,6 +13,7 @@ import math
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
@@ -130,11 +131,18 @@ def plain(value: Any) -> Any:
     raise TypeError(f"got a {type(value).__name__} in results, expected numbers, text, lists, mappings, arrays or paths")
 
 
-def require_positive(counts: Mapping[str, int]) -> None:
-    """Raise InputError unless every count, by the name that the user gave it, is at least 1."""
-    for name, value in counts.items():
-        if value < 1:
-            raise InputError(f"got {name}={value}, expected at least 1")
+def require_writable(path: Path) -> None:
+    """Raise InputError unless `path` is a folder that this process can write to, or can be made one."""
+    existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+    if not existing.is_dir():
+        raise InputError(f"got {existing} for a folder, and it is a file; choose another path, such as data.root=data")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"got {path}, expected a folder that can be written to ({error.strerror}); choose another one"
+        ) from error
 
 
 def require_free_space(path: Path, required_bytes: int | float) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from robot import command
-from robot.command import main_guard, require_free_space, require_positive, run_directory, write_results
+from robot.command import main_guard, require_free_space, require_writable, run_directory, write_results
 from robot.types import InputError, MaskStatus
 
 NOON = datetime(2026, 3, 4, 12, 5, 6)
@@ -55,10 +55,13 @@ def test_a_disk_that_nobody_may_write_to_is_bad_input(tmp_path, monkeypatch):
         run_directory("train", root=tmp_path / "runs", now=NOON)
 
 
-def test_counts_below_one_are_refused_by_the_name_that_was_typed():
-    require_positive({"workers": 1})
-    with pytest.raises(InputError, match="got evaluation.episodes=0, expected at least 1"):
-        require_positive({"workers": 2, "evaluation.episodes": 0})
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    require_writable(tmp_path / "not/there/yet")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="it is a file"):
+        require_writable(tmp_path / "file/inside")
+    with pytest.raises(InputError, match="expected a folder that can be written to"):
+        require_writable(Path("/proc/data"))
 
 
 def test_keyboard_interrupt_exits_130():

@@ -25,8 +25,8 @@ def run(tmp_path, monkeypatch):
         @hydra_command("main", configs=tmp_path / "configs")
         def main(config):
             seen.append(config)
-            if config.steps < 0:
-                raise InputError(f"got {config.steps} steps, expected at least 0; pass steps=0 or more")
+            if config.name == "nobody":
+                raise InputError(f"got name {config.name}, expected somebody; pass name=somebody")
 
         monkeypatch.setattr(sys, "argv", ["main", *arguments])
         main()
@@ -74,7 +74,7 @@ def test_missing_value_says_what_to_add(run, capsys):
         ("steps=abc", "got steps=abc, expected a whole number such as steps=3"),
         ("steps=2.5", "got steps=2.5, expected a whole number such as steps=3"),
         ("rate=fast", "got rate=fast, expected a number such as rate=0.5"),
-        ("scenes=messy", "got scenes=messy, expected a list such as scenes=['clean']"),
+        ("scenes=messy", "got scenes=messy, expected a list such as 'scenes=[clean]'"),
     ],
 )
 def test_a_value_of_another_kind_is_refused(run, capsys, override, said):
@@ -93,7 +93,19 @@ def test_broken_override_is_quoted_back(run, capsys):
 
 
 def test_input_error_of_the_command_is_said_once(run, capsys):
-    assert "error: got -1 steps" in refusal(run, capsys, "steps=-1", "data=here")
+    assert "error: got name nobody" in refusal(run, capsys, "name=nobody", "data=here")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("steps=0", "got steps=0, expected at least 1"),
+        ("+arms.masked.steps=-0.5", "got arms.masked.steps=-0.5, expected above 0"),
+        ("+env.seed=-1", "got env.seed=-1, expected 0 or above"),
+    ],
+)
+def test_a_number_out_of_range_is_refused_wherever_it_stands(run, capsys, override, said):
+    assert said in refusal(run, capsys, override, "data=here")
 
 
 def test_quiet_overrides_stand_beside_those_of_the_person():

@@ -140,6 +140,7 @@ def write(
     logs: Mapping[str, Path],
     config_yaml: str,
     stage_s: Mapping[str, float],
+    trained_s: Mapping[str, float] | None = None,
     seeds: str,
 ) -> Findings:
     """Write episodes.jsonl, cells.csv, differences.csv, success.svg and report.html into `run`; return what they say."""
@@ -159,7 +160,7 @@ def write(
         videos=(),
         masks=(),
         config_yaml=config_yaml,
-        provenance=gather(seeds=seeds, stage_s=stage_s, now=datetime.now()),
+        provenance=gather(seeds=seeds, stage_s=stage_s, trained_s=trained_s, now=datetime.now()),
         comparisons=found.differences,
         arm=arm,
         headline_scene=headline_scene,

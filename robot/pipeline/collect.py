@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from robot.command import require_free_space
+from robot.command import require_free_space, require_writable
 from robot.data.mask_frames import MaskFrameStore
 from robot.data.store import EpisodeStore
 from robot.envs.registry import TABLETOP, check_scene
@@ -58,6 +58,7 @@ def collect_demonstrations(
     require_gl()
     identity = {"seed": seed, "image_size": image_size} | ({} if mixture is None else {"quality": quality})
     directory = root / key(f"{task}-{scene}" if mixture is None else f"{task}-{scene}-machine", identity)
+    require_writable(root)
     require_free_space(root, episodes * 60 * 2 * BYTES_PER_FRAME)
     store = EpisodeStore(directory)
     options = {"root": directory, "task": task, "scene": scene, "seed": seed, "image_size": image_size}
@@ -122,6 +123,7 @@ def collect_mask_frames(
         "absent_share": absent_share,
     }
     directory = root / key("mask-frames", options)
+    require_writable(root)
     require_free_space(root, shards * scenes_per_shard * snapshots * 2 * BYTES_PER_FRAME)
     store = MaskFrameStore(directory)
     missing = store.missing(shards)

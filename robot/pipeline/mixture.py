@@ -35,6 +35,11 @@ def check_data(data: Mapping[str, Any], *, task: str, weightings: Sequence[str],
         raise InputError(f"got data.quality.seed={data['seed']}, expected another than data.seed: the scenes would be the same")
     if set(weightings) & set(NEED_SCORES):
         check_judging(**{name: judging[name] for name in ("policy", "discriminator", "kind", "folds")})
+        if min(tiers := tiers_of(data)) < judging["folds"]:
+            raise InputError(
+                f"got {tiers[0]} trusted and {tiers[1]} machine demonstrations for judge.folds={judging['folds']}, expected "
+                "one of each in every fold; raise data.episodes and data.quality.episodes"
+            )
 
 
 def mixture_of(data: Mapping[str, Any]) -> dict[str, Any]:

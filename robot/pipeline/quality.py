@@ -117,7 +117,7 @@ def _auroc(scores: Sequence[float], good: Sequence[bool]) -> float:
 def weight_figure(verdicts: Sequence[Verdict]) -> Figure:
     """Draw the weights of all windows, one histogram per kind."""
     rows = {kind: np.concatenate([v.windows.weights for v in verdicts if v.kind == kind]) for kind in kinds_of(verdicts)}
-    return histograms(rows, title="Weights of windows by kind of demonstration", x="weight (1 is the mean of all)")
+    return histograms(rows, title="Weights of windows, not of episodes, by kind", x="weight (1 is the mean of all)")
 
 
 def show_extremes(run: Path, verdicts: Sequence[Verdict]) -> tuple[Path, Path]:
@@ -137,6 +137,6 @@ def strips(verdicts: Sequence[Verdict]) -> np.ndarray:
         camera = next(iter(episode.images))
         moments = np.linspace(0, len(episode) - 1, MOMENTS).round().astype(int)  # repeats frames of a short one: rows are equal
         row = grid([[fit(episode.images[camera][t], size=TILE) for t in moments]])
-        row = write_on(row, f"{verdict.kind} {verdict.score:.2f}: {episode.goal.text}")
+        row = write_on(row, f"{verdict.kind}, score {verdict.score:.2f}: {episode.goal.text}")
         rows.append([write_on(row, f"{moments[-1] * episode.control_dt_s:.1f} s", corner="right")])
     return grid(rows)

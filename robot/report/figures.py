@@ -23,7 +23,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from robot.report.headline import percent
 from robot.report.statistics import Cell, read_jsonl
-from robot.report.table import arms_of, rows_of
+from robot.report.table import IMPOSSIBLE, arms_of, rows_of
 
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#8c8c8c")  # Okabe-Ito; the page has brighter ones for dark
 CURVE_POINTS = 200  # a line that is drawn from more is noise that hides the trend, and weighs on the page
@@ -59,7 +59,11 @@ class Figure:
 
 
 def success_figure(cells: Sequence[Cell], *, title: str = "Success by condition") -> Figure:
-    """Draw a bar per arm in every condition, with its Wilson interval and its value beside it."""
+    """Draw a bar per arm in every condition, with its Wilson interval and its value beside it.
+
+    Scenes in which nothing can succeed are left out, unless there are no others: a bar of 0 % would look like a failure.
+    """
+    cells = [cell for cell in cells if cell.scene not in IMPOSSIBLE] or cells
     arms, rows = arms_of(cells), rows_of(cells)
     found = {(cell.task, cell.scene, cell.arm): cell for cell in cells}
     several_tasks = len({task for task, _ in rows}) > 1

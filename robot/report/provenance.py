@@ -20,7 +20,8 @@ PACKAGES = ("torch", "mujoco", "robosuite", "gymnasium", "numpy", "transformers"
 
 @dataclass(frozen=True)
 class Provenance:
-    """What somebody needs to run this again. `stage_s` is the wall time of every stage in seconds."""
+    """What somebody needs to run this again. `stage_s` is the wall time of every stage in seconds,
+    `trained_s` that of the trainings inside the stage "train", which ran side by side."""
 
     command: str
     revision: str
@@ -29,9 +30,17 @@ class Provenance:
     when: str
     versions: Mapping[str, str] = field(default_factory=dict)
     stage_s: Mapping[str, float] = field(default_factory=dict)
+    trained_s: Mapping[str, float] = field(default_factory=dict)
 
 
-def gather(*, seeds: str, stage_s: Mapping[str, float], now: datetime, command: Sequence[str] = ()) -> Provenance:
+def gather(
+    *,
+    seeds: str,
+    stage_s: Mapping[str, float],
+    now: datetime,
+    trained_s: Mapping[str, float] | None = None,
+    command: Sequence[str] = (),
+) -> Provenance:
     """Return the provenance of this process; `command` is sys.argv unless told otherwise."""
     return Provenance(
         command=shlex.join(command or ["python", *typed(sys.argv)]),
@@ -41,6 +50,7 @@ def gather(*, seeds: str, stage_s: Mapping[str, float], now: datetime, command: 
         when=now.strftime("%Y-%m-%d %H:%M"),
         versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         stage_s=dict(stage_s),
+        trained_s=dict(trained_s or {}),
     )
 
 
