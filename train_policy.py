@@ -167,7 +167,7 @@ def main(config: DictConfig) -> None:
     results = [e.result for e in evaluated]
     cells = summarise(results)
     write_episodes(run / "episodes.jsonl", results)
-    logs = {stage.name: stage.directory / "log.jsonl" for chains in rounds for chain in chains for stage in chain.stages}
+    logs = {stage.name: stage.directory / "log.jsonl" for chain in rounds[1] for stage in chain.stages}
     page = write_page(settings, evaluated, run=run, logs=logs, quality=quality, stage_s=watch.stage_s, trained_s=trained_s)
     console.print(success_table(cells))
     console.print(f"report: {page}")

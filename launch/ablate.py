@@ -122,7 +122,7 @@ def main(config: DictConfig) -> None:
         summary=summary_of(settings, seeds=seeds),
         arm=settings["compare"][0],
         headline_scene=evaluation["headline_scene"] if evaluation["headline_scene"] in evaluation["scenes"] else None,
-        logs={stage.name: stage.directory / "log.jsonl" for chains in planned for chain in chains for stage in chain.stages},
+        logs={stage.name: stage.directory / "log.jsonl" for chain in planned[1] for stage in chain.stages},
         config_yaml=(run / "config.yaml").read_text(),
         stage_s=watch.stage_s,
         trained_s=trained_s,

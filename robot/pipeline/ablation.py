@@ -145,6 +145,7 @@ def write(
 ) -> Findings:
     """Write episodes.jsonl, cells.csv, differences.csv, success.svg and report.html into `run`; return what they say."""
     found = find(results, arm=arm)
+    arms = list(dict.fromkeys(cell.arm for cell in found.cells))
     figure = success_figure([cell for cell in found.cells if cell.task == found.cells[0].task])
     write_episodes(run / "episodes.jsonl", results)
     write_cells(run / "cells.csv", found.cells)
@@ -155,7 +156,10 @@ def write(
         title=title,
         summary=summary,
         cells=found.cells,
-        figures=[figure, *([learning_curves(logs)] if logs else [])],
+        figures=[
+            figure,
+            *([learning_curves(logs, arms=arms)] if logs else []),
+        ],
         strips=(),
         videos=(),
         masks=(),

@@ -15,6 +15,7 @@ from robot.report.html import Exhibit, MaskQuality, write_report
 from robot.report.pictures import episode_rows, film_strip, overlay, picture_uri
 from robot.report.provenance import gather
 from robot.report.statistics import compare, summarise
+from robot.report.table import arms_of
 from robot.report.video import film, video_uri, write_video
 
 
@@ -40,7 +41,7 @@ def report(
     several = len({r.task for r in results}) > 1
     pooled = summarise(results, pool_tasks=True) if several else cells
     shown = [e for e in evaluated if e.outcome.snapshots]
-    figures = [success_figure(pooled), *([learning_curves(logs)] if logs else [])]
+    figures = [success_figure(pooled), *([learning_curves(logs, arms=arms_of(cells))] if logs else [])]
     return write_report(
         directory / "report.html",
         title=title,

@@ -90,17 +90,21 @@ def success_figure(cells: Sequence[Cell], *, title: str = "Success by condition"
     return Figure(title=title, svg=svg, caption="Bars are success rates, whiskers are 95% Wilson intervals.")
 
 
-def learning_curves(logs: Mapping[str, Path], *, title: str = "Learning curves", x: str = "step") -> Figure:
-    """Draw loss (log scale) and learning rate by step from training logs, one colour per run, names at the lines' ends.
+def learning_curves(
+    logs: Mapping[str, Path], *, arms: Sequence[str] = (), title: str = "Learning curves", x: str = "step"
+) -> Figure:
+    """Draw loss (log scale) and learning rate by step from training logs, one colour per arm, names at the lines' ends.
 
+    "policy NAME" and "policy NAME seed K" have the colour that the arm NAME has among `arms`; what is no arm's, one of its own.
     `logs` maps a run's name to its log.jsonl; runs without one are left out. "validation_loss", where logged, is dashed.
     """
     runs = {name: _by_step(read_jsonl(path), x=x) for name, path in logs.items() if path.exists()}
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(8.6, 4.2), layout="constrained")
         loss, rate = canvas.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        for place, (name, records) in enumerate(runs.items()):
-            color = _color(place)
+        places = {f"policy {arm}": place for place, arm in enumerate(arms)}
+        for name, records in runs.items():
+            color = _color(places.setdefault(name.partition(" seed ")[0], len(places)))
             _curve(loss, records, x=x, y="loss", color=color, label=name)
             _curve(loss, records, x=x, y="validation_loss", color=color, linestyle=(0, (3, 2)))
             _curve(rate, records, x=x, y="learning_rate", color=color)

@@ -184,6 +184,15 @@ def test_learning_curves_name_every_run_that_has_a_log(tmp_path):
     assert "absent" not in svg
 
 
+def test_seeds_of_an_arm_share_its_colour(tmp_path):
+    log = write_log(
+        tmp_path / "log.jsonl", [{"step": step, "loss": 1 / (1 + step), "learning_rate": 1e-3} for step in range(3)]
+    )
+    names = ("mask head", "policy masked seed 0", "policy masked seed 1")
+    svg = learning_curves(dict.fromkeys(names, log), arms=["unmasked", "masked"]).svg
+    assert {f"--arm-{place}" for place in range(6) if f"--arm-{place}" in svg} == {"--arm-1", "--arm-2"}
+
+
 def test_of_a_step_that_was_logged_twice_the_last_line_counts(tmp_path):
     once = [{"step": step, "loss": 1.0 + step, "learning_rate": 1e-3} for step in range(4)]
     before_the_kill = [*once[:2], {"step": 2, "loss": 99.0, "learning_rate": 1.0}]
