@@ -85,7 +85,7 @@ def title_of(config: Any) -> str:
 def summary_of(config: Any, *, seeds: list[int]) -> str:
     evaluation, demonstrations = config["evaluation"], episodes_per_arm(config["data"])
     counts = {
-        "arms": len(config["compare"]),
+        "Arms": len(config["compare"]),
         "demonstrations collected for each": demonstrations,
         "training seeds": len(seeds),
         "tasks": len(evaluation["tasks"]),
