@@ -62,7 +62,7 @@ def one_sentence(out: str, err: str) -> str:
 
 
 def policy_in(folder: Path, *, control_dt_s: float = 0.05, masks: str = "none") -> Path:
-    policy = TransformerPolicy(statistics=STATISTICS, **POLICY)
+    policy = TransformerPolicy(statistics=STATISTICS, **POLICY | {"horizon": 8})
     space = robosuite_action_space(control_dt_s=control_dt_s)
     metadata = {"action_space": space, "masks": masks, "deployment": {"name": "overlay"}, "seed": 0}
     save(folder, policy, kind="transformer", config=policy.config(), metadata=metadata)
@@ -157,8 +157,8 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(name, argum
         ),
         (
             "launch/ablate.py",
-            ["preset=deployments", "+arms.tokens.policy.depht=1"],
-            "got depht for arms.tokens.policy, expected some of cameras",
+            ["preset=deployments", "+arms.masked.policy.depht=1"],
+            "got depht for arms.masked.policy, expected some of cameras",
         ),
         (
             "launch/ablate.py",
@@ -207,6 +207,11 @@ def test_a_policy_without_its_mask_head_is_refused(refusal, tmp_path):
 def test_an_unknown_deployment_is_refused_before_anything_runs(refusal, tmp_path):
     folder = policy_in(tmp_path / "policy", masks="oracle")
     assert "got deployment 'fog'" in refusal("launch/evaluate.py", f"checkpoint={folder}", "deployment=fog")
+
+
+def test_more_steps_than_the_policy_plans_are_refused(refusal, tmp_path):
+    said = refusal("launch/evaluate.py", f"checkpoint={policy_in(tmp_path / 'policy')}", "execute=9")
+    assert "got execute=9, expected at most the policy's 8 actions a chunk" in said
 
 
 @pytest.mark.parametrize("name", MAINS)
