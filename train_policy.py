@@ -28,6 +28,7 @@ from robot.pipeline.training import (
     Shared,
     check_head_training,
     collect,
+    headline_scene_of,
     needs_frames,
     publish,
     recipes_of,
@@ -43,8 +44,9 @@ def check(config: Any, *, shared: Shared) -> None:
     """Refuse what cannot work before anything long starts."""
     require_gl()
     recipes, evaluation = recipes_of(config), config["evaluation"]
-    for scene in {*evaluation["scenes"], evaluation["headline_scene"], *(s for recipe in recipes for s in recipe.scenes)}:
+    for scene in {*evaluation["scenes"], *(s for recipe in recipes for s in recipe.scenes)}:
         check_scene(shared.task, scene)
+    headline_scene_of(evaluation)
     if needs_frames(recipes):
         check_head_training(shared)
         if shared.task in TABLETOP:
@@ -138,7 +140,7 @@ def write_page(
         trained_s=trained_s,
         seeds=f"training {config['seed']}, data {config['data']['seed']}, evaluation {evaluation['seed']}",
         arm="masked" if "masked" in arms else arms[0],
-        headline_scene=evaluation["headline_scene"] if evaluation["headline_scene"] in evaluation["scenes"] else None,
+        headline_scene=headline_scene_of(evaluation),
         look_dt_s=evaluation["execute"] * config["env"]["control_dt_s"],
     )
 

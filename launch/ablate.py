@@ -21,7 +21,7 @@ from robot.pipeline.jobs import Chain, Watch, run_rounds
 from robot.pipeline.loading import resolve_head
 from robot.pipeline.mixture import check_data, episodes_per_arm
 from robot.pipeline.progress import Bars, bar
-from robot.pipeline.training import Shared, check_head_training, collect, needs_frames, rounds_of, shared_of
+from robot.pipeline.training import Shared, check_head_training, collect, headline_scene_of, needs_frames, rounds_of, shared_of
 from robot.report.paper import paper_table
 from robot.report.statistics import ALL_TASKS, cell_to_json
 from robot.report.table import success_table
@@ -46,8 +46,9 @@ def check(config: Any, contenders: list[Contender], *, shared: Shared, head: Pat
             f"got evaluation.tasks={evaluation['tasks']}, expected tabletop tasks where there are several; leave one"
         )
     for task in evaluation["tasks"]:
-        for scene in (*evaluation["scenes"], evaluation["headline_scene"]):
+        for scene in evaluation["scenes"]:
             check_scene(task, scene)
+    headline_scene_of(evaluation)
     if needs_frames(recipes, head=head):
         check_head_training(shared)
     check_data(shared.data, task=shared.task, weightings=[r.weighting for r in recipes], judging=shared.judging)
@@ -121,7 +122,7 @@ def main(config: DictConfig) -> None:
         title=title_of(settings),
         summary=summary_of(settings, seeds=seeds),
         arm=settings["compare"][0],
-        headline_scene=evaluation["headline_scene"] if evaluation["headline_scene"] in evaluation["scenes"] else None,
+        headline_scene=headline_scene_of(evaluation),
         logs={stage.name: stage.directory / "log.jsonl" for chain in planned[1] for stage in chain.stages},
         config_yaml=(run / "config.yaml").read_text(),
         stage_s=watch.stage_s,

@@ -131,9 +131,14 @@ def plain(value: Any) -> Any:
     raise TypeError(f"got a {type(value).__name__} in results, expected numbers, text, lists, mappings, arrays or paths")
 
 
+def _nearest(path: Path) -> Path:
+    """Return `path`, or the nearest of its parents that exists."""
+    return next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+
+
 def require_writable(path: Path) -> None:
     """Raise InputError unless `path` is a folder that this process can write to, or can be made one."""
-    existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+    existing = _nearest(path)
     if not existing.is_dir():
         raise InputError(f"got {existing} for a folder, and it is a file; choose another path, such as data.root=data")
     try:
@@ -147,7 +152,7 @@ def require_writable(path: Path) -> None:
 
 def require_free_space(path: Path, required_bytes: int | float) -> None:
     """Raise InputError unless the disk that holds `path` (which need not exist yet) has `required_bytes` free."""
-    existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+    existing = _nearest(path)
     free_bytes = shutil.disk_usage(existing).free
     if free_bytes < required_bytes:
         raise InputError(

@@ -28,7 +28,7 @@ from robot.pipeline.loading import DISCRIMINATORS, FAULTS, HEADS, SOURCES, make_
 from robot.pipeline.mask_quality import measure_masks
 from robot.pipeline.mask_tiers import check_weighting
 from robot.pipeline.mixture import check_data
-from robot.pipeline.training import recipes_of, shared_of
+from robot.pipeline.training import headline_scene_of, recipes_of, shared_of
 from robot.policy import POLICIES
 from robot.policy.discriminator import Discriminator
 from robot.report.paper import paper
@@ -145,6 +145,11 @@ def test_every_weighting_of_masks_can_be_asked_for(name):
 def test_arms_without_a_mask_head_get_its_time(command, overrides, times):
     arms = [arm for arm in composed(command, *overrides)["arms"].values() if arm.get("perception") == "none"]
     assert arms and {arm["steps"] for arm in arms} == {times}
+
+
+def test_the_default_headline_is_no_obstacle_to_a_task_without_that_scene():
+    evaluation = composed("train_policy", "task=door", "evaluation.scenes=[clean,noise]")["evaluation"]
+    assert headline_scene_of(evaluation) is None and headline_scene_of(evaluation | {"headline_scene": "noise"}) == "noise"
 
 
 def test_collect_keys_are_what_collection_takes():

@@ -162,7 +162,7 @@ def load_all(
         return seen.view(steps, cameras, *seen.shape[1:]).numpy()
 
     def progress(done: int, of: int) -> None:
-        announce(f"masking demonstrations {done}/{of}")
+        announce(f"reading demonstrations {done}/{of}")
 
     parts = [
         load_windows(EpisodeStore(root), compose=composed, language=language.encode, indices=indices, progress=progress)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from robot.envs.registry import check_scene
 from robot.perception.masking import Deployment
 from robot.pipeline.collect import check_mask_scenes, collect_mask_frames, key
 from robot.pipeline.jobs import Chain, Stage
@@ -145,6 +146,14 @@ def recipes_of(config: Mapping[str, Any]) -> list[Recipe]:
         )
         for name, arm in config["arms"].items()
     ]
+
+
+def headline_scene_of(evaluation: Mapping[str, Any]) -> str | None:
+    """Return the scene of a report's headline, None where it is not evaluated; refuse one that does not exist."""
+    scene = evaluation["headline_scene"]
+    if scene is not None:
+        check_scene("pick", scene)  # it may be one that this task does not have
+    return scene if scene in evaluation["scenes"] else None
 
 
 def needs_frames(recipes: Sequence[Recipe], *, head: Path | None = None) -> bool:
