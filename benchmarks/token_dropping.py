@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,15 +28,16 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.timing import describe_machine, percentiles, said_of_load, timed
 from robot.command import main_guard, run_directory, write_results
 from robot.perception.masking import Overlay, compose, mask_from_labels
+from robot.perception.sources import stack_frames
 from robot.policy import DiffusionPolicy
 from robot.policy.tokens import PATCH, kept_patches
 from robot.policy.vision import VisionEncoder
 from robot.train.checkpoint import git_revision
 from robot.types import InputError
 
-LOOK_EVERY = 8  # control steps: an agent looks once per chunk that it executes
 CAMERAS = 2
 GOAL_DIM = 128
 WARM_UP = 3  # looks, by each encoder
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.manual_seed(options.seed)
     load_before = os.getloadavg()[0]
     sizes = default_sizes()
-    looks = random_looks(options, size=sizes["image_size"]) if options.kept else simulated_looks(options, sizes["image_size"])
+    looks = (random_looks if options.kept else simulated_looks)(options, size=sizes["image_size"])
     encoders = {
         name: VisionEncoder(cameras=CAMERAS, goal_dim=GOAL_DIM, vision=name, **sizes).eval() for name in ("tokens", "cnn")
     }
@@ -67,9 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "looks": len(looks),
         "patches": CAMERAS * (sizes["image_size"] // PATCH) ** 2,
         "encoders": measured,
-        "threads": torch.get_num_threads(),
-        "load_average_before": load_before,
-        "load_average_after": os.getloadavg()[0],
+        "machine": describe_machine(load_before=load_before),
         "git_revision": git_revision(),
         "options": vars(options),
     }
@@ -86,24 +84,20 @@ def default_sizes() -> dict[str, int]:
     return {name: config[name] for name in SIZES}
 
 
-def simulated_looks(options: argparse.Namespace, size: int) -> list[Float[Tensor, "n 6 s s"]]:
+def simulated_looks(options: argparse.Namespace, *, size: int) -> list[Float[Tensor, "n 6 s s"]]:
     """Return composites along an expert's episodes, masked by the simulator's truth."""
-    from robot.envs.robosuite import RobosuiteEnv  # here: it imports robosuite, which takes seconds
+    from benchmarks.looks import expert_looks  # here: it imports robosuite, which takes seconds
 
-    env, looks = RobosuiteEnv(task=options.task, scene=options.scene), []
-    for index in track(range(options.episodes), description="looks", console=CONSOLE, transient=True):
-        raw, _ = env.reset(seed=options.seed, options={"episode": index, "scene": options.scene})
-        expert = env.expert(rng=np.random.default_rng([options.seed, index]))
-        done, steps = False, 0
-        while not done:
-            if steps % LOOK_EVERY == 0:
-                labels = torch.from_numpy(np.stack(list(env.label_maps().values())))
-                frames = np.stack(list(env.observe()["images"].values()))
-                looks.append(compose(frames, mask_from_labels(labels), deployment=Overlay(), size=size))
-            done = any(env.advance(np.asarray(expert.act(), dtype=np.float32)[None]))
-            steps += 1
-    env.close()
-    return looks
+    expert = {"task": options.task, "scene": options.scene, "episodes": options.episodes, "seed": options.seed}
+    return [
+        compose(
+            stack_frames(look.observation.frames),
+            mask_from_labels(torch.from_numpy(look.labels)),
+            deployment=Overlay(),
+            size=size,
+        )
+        for look in expert_looks(**expert, console=CONSOLE)
+    ]
 
 
 def random_looks(options: argparse.Namespace, *, size: int) -> list[Float[Tensor, "n 6 s s"]]:
@@ -141,28 +135,19 @@ def compare(encoders: Mapping[str, VisionEncoder], looks: Sequence[Tensor], *, r
     order = [*looks[:WARM_UP], *(look for _ in range(rounds) for look in looks)]
     for look in track(order, description="encoders", console=CONSOLE, transient=True):
         for name, encode in turns.items():
-            seconds[name].append(_timed(encode, look))
+            seconds[name].append(timed(lambda encode=encode, look=look: encode(look)))
     warm = min(WARM_UP, len(looks))
-    return {name: percentiles(1e3 * np.array(took[warm:])) for name, took in seconds.items()}
+    return {name: summarise(1e3 * np.array(took[warm:])) for name, took in seconds.items()}
 
 
-def percentiles(times_ms: Float[np.ndarray, "n 2"]) -> dict[str, float]:
+def summarise(times_ms: Float[np.ndarray, "n 2"]) -> dict[str, float]:
     """Return median and 99th percentile of wall time, and the median of processor time."""
-    p50, p99 = np.percentile(times_ms[:, 0], (50, 99)).tolist()
-    return {"p50_ms": p50, "p99_ms": p99, "cpu_p50_ms": float(np.median(times_ms[:, 1]))}
-
-
-@torch.inference_mode()
-def _timed(encode: Callable[[Tensor], Any], look: Tensor) -> tuple[float, float]:
-    """Return wall and processor seconds."""
-    wall_s, processor_s = time.perf_counter(), time.process_time()
-    encode(look)
-    return time.perf_counter() - wall_s, time.process_time() - processor_s
+    return percentiles(times_ms[:, 0]) | {"cpu_p50_ms": float(np.median(times_ms[:, 1]))}
 
 
 def _print_table(results: Mapping[str, Any]) -> None:
-    load = f"load {results['load_average_before']:.1f} before, {results['load_average_after']:.1f} after"
-    title = f"Encoding two cameras, {results['looks']} looks, {results['threads']} thread(s), {load}"
+    machine = results["machine"]
+    title = f"Encoding two cameras, {results['looks']} looks, {machine['threads']} thread(s), {said_of_load(machine)}"
     table = Table("", "patches", "p50 ms", "p99 ms", "processor ms", title=title)
     patches = results["patches"]
     for name, count in (("all", patches), ("kept", round(patches * results["kept_share"])), ("cnn", None)):

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import control_step
+from benchmarks import control_step, diffusion_policy
+from benchmarks.diffusion_policy import PeerUnet
+from benchmarks.timing import percentiles
 from robot.language import LanguageEncoder
 from robot.policy import TransformerPolicy
 from robot.train.checkpoint import save
+from robot.types import Frame, Goal, Observation
 
 
 class StillClock:
@@ -35,7 +38,20 @@ class SlowAgent:
 
     def plan(self, observation, *, generator):
         self.clock.now_s += (8 + next(self.waits_ms, 0.0)) / 1e3
-        return SimpleNamespace(chunk=SimpleNamespace(actions=np.zeros((16, 7), np.float32)), mask_ms=5.0, policy_ms=3.0)
+        composites = torch.zeros(1, 6, 8, 8)
+        composites[:, 3, :4, :4] = 1  # one of four patches
+        chunk = SimpleNamespace(actions=np.zeros((16, 7), np.float32))
+        return SimpleNamespace(chunk=chunk, composites=composites, mask_ms=5.0, policy_ms=3.0)
+
+
+LOOKS = [
+    Observation(
+        frames=tuple(Frame(camera=name, image=np.full((128, 128, 3), 90, np.uint8)) for name in ("agentview", "wrist")),
+        proprio=np.zeros(10, np.float32),
+        goal=Goal("grab the blue mug"),
+        time_s=0.0,
+    )
+]
 
 
 @pytest.fixture
@@ -44,15 +60,16 @@ def drive(monkeypatch):
         clock = StillClock()
         monkeypatch.setattr(control_step, "time", clock)
         agent = SlowAgent(clock, waits_ms)
-        return control_step.drive(agent, decisions=decisions, execute=execute, seed=0)  # type: ignore[arg-type]
+        return control_step.drive(agent, LOOKS, decisions=decisions, execute=execute, seed=0)  # type: ignore[arg-type]
 
     return run
 
 
 @pytest.fixture
 def small(monkeypatch):
-    """Make the peer small and read no language model."""
-    monkeypatch.setattr(control_step, "PeerUnet", partial(control_step.PeerUnet, widths=(8, 16, 32)))
+    """Make the peer small, read no language model and start no simulator."""
+    monkeypatch.setattr(diffusion_policy, "PeerUnet", partial(PeerUnet, widths=(8, 16, 32)))
+    monkeypatch.setattr(control_step, "looks_of", lambda options: LOOKS)
     monkeypatch.setattr(control_step, "LanguageEncoder", LanguageEncoder.hashed)
 
 
@@ -84,22 +101,28 @@ def test_masks_and_policy_are_reported_apart(drive):
     assert (summary["decision_masks"]["p50_ms"], summary["decision_policy"]["p50_ms"]) == (5, 3)
 
 
+def test_the_share_of_kept_patches_is_told(drive):
+    assert drive(decisions=2, execute=2, waits_ms=[]).kept == pytest.approx([0.25, 0.25])
+
+
 def test_p99_of_0_to_100_is_99():
-    assert control_step.percentiles(np.arange(101.0)) == {"p50_ms": 50, "p99_ms": 99}
+    assert percentiles(np.arange(101.0)) == {"p50_ms": 50, "p99_ms": 99}
 
 
 def test_the_peer_has_the_published_number_of_weights():
     with torch.device("meta"):
-        peer = control_step.PeerUnet()
+        peer = PeerUnet()
     assert round(sum(p.numel() for p in peer.parameters()) / 1e6, 1) == 66.9
 
 
 def test_the_peer_answers_with_a_chunk_of_actions():
-    peer = control_step.PeerUnet(context=5, widths=(8, 16, 32))
+    peer = PeerUnet(context=5, widths=(8, 16, 32))
     assert peer(torch.zeros(2, 16, 7), torch.zeros(2), torch.zeros(2, 5)).shape == (2, 16, 7)
 
 
-@pytest.mark.parametrize("argument", ["--decisions=0", "--threads=0", "--chunks=0", "--execute=0", "--execute=17"])
+@pytest.mark.parametrize(
+    "argument", ["--decisions=0", "--threads=0", "--chunks=0", "--execute=0", "--execute=17", "--episodes=0"]
+)
 def test_bad_numbers_exit_with_2(argument, small, capsys):
     with pytest.raises(SystemExit) as exit:
         control_step.main([argument, "--threads=1"] if "threads" not in argument else [argument])
@@ -112,6 +135,8 @@ def test_the_last_line_is_the_path_of_results_with_its_keys(small, tmp_path, cap
     results = json.loads(Path(capsys.readouterr().out.splitlines()[-1]).read_text())
     assert min(results[key] for key in ("p50_ms", "p99_ms", "decision_p99_ms", "amortised_p50_ms", "ratio")) > 0
     assert list(results["policies"]) == ["diffusion", "transformer"]
+    assert {policy["vision"] for policy in results["policies"].values()} == {"tokens"}
+    assert results["mask_head"]["origin"] == "tabletop"
     assert results["machine"]["load_average_before"] >= 0
 
 

@@ -44,7 +44,7 @@ def test_the_encoder_is_that_of_the_default_policy():
 
 def test_p99_of_0_to_100_is_99():
     times = np.stack([np.arange(101.0), np.full(101, 7.0)], axis=1)
-    assert token_dropping.percentiles(times) == {"p50_ms": 50, "p99_ms": 99, "cpu_p50_ms": 7}
+    assert token_dropping.summarise(times) == {"p50_ms": 50, "p99_ms": 99, "cpu_p50_ms": 7}
 
 
 @pytest.mark.parametrize("argument", ["--episodes=0", "--rounds=0", "--threads=0", "--kept=1.5"])

@@ -88,6 +88,15 @@ def test_mask_weighting_keys_are_what_its_stages_take(name):
         assert set(values["training"]) | {"device", "log_every"} == parameters(train) - FROM_THE_STAGE
 
 
+@pytest.mark.parametrize("name", sorted(POLICIES))
+def test_a_policy_made_without_a_config_is_that_of_its_config(name):
+    values = group("policy", name)
+    defaults = {key: parameter.default for key, parameter in inspect.signature(POLICIES[name]).parameters.items()}
+    assert values == {"_target_": f"robot.policy.{POLICIES[name].__name__}"} | {
+        k: v for k, v in defaults.items() if v is not None
+    }
+
+
 @pytest.mark.parametrize("name", options("mask_training"))
 def test_mask_training_keys_are_parameters_of_the_loop(name):
     left_to_the_loop = {"device", "log_every"}

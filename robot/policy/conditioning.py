@@ -41,7 +41,7 @@ class ObservationEncoder(nn.Module):
         layers: int,
         keypoints: int,
         dim: int,
-        vision: str = "cnn",
+        vision: str,
     ):
         super().__init__()
         self.proprio = MinMax(statistics=statistics, key="proprio")

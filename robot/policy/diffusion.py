@@ -36,14 +36,14 @@ class DiffusionPolicy(nn.Module):
         width: int = 64,
         layers: int = 4,
         keypoints: int = 32,
-        vision: str = "cnn",
+        vision: str = "tokens",
         dim: int = 128,
         depth: int = 4,
         denoiser: str = "transformer",
         prediction: str = "sample",
         train_steps: int = 100,
         sample_steps: int = 10,
-        noise_samples: int = 4,
+        noise_samples: int = 2,
     ):
         arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()

@@ -31,7 +31,7 @@ class FlowPolicy(nn.Module):
         width: int = 64,
         layers: int = 4,
         keypoints: int = 32,
-        vision: str = "cnn",
+        vision: str = "tokens",
         dim: int = 128,
         depth: int = 4,
         denoiser: str = "transformer",

@@ -34,7 +34,7 @@ class TransformerPolicy(nn.Module):
         width: int = 64,
         layers: int = 4,
         keypoints: int = 32,
-        vision: str = "cnn",
+        vision: str = "tokens",
         dim: int = 128,
         depth: int = 4,
         heads: int = 4,

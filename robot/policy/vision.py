@@ -80,7 +80,7 @@ class VisionEncoder(nn.Module):
         layers: int,
         keypoints: int,
         goal_dim: int,
-        vision: str = "cnn",
+        vision: str,
     ):
         super().__init__()
         if vision not in ENCODERS:

@@ -6,7 +6,7 @@ from robot.policy.conditioning import LanguagePool
 from robot.policy.vision import SpatialSoftmax, VisionEncoder
 from robot.types import InputError
 
-OPTIONS = {"cameras": 2, "image_size": 16, "width": 8, "layers": 3, "keypoints": 4, "goal_dim": 12}
+OPTIONS = {"vision": "cnn", "cameras": 2, "image_size": 16, "width": 8, "layers": 3, "keypoints": 4, "goal_dim": 12}
 
 
 def test_spatial_softmax_of_one_bright_corner_is_that_corner():
