@@ -38,9 +38,11 @@ class Plan:
 
 
 class Agent:
-    """Holds still until the goal's object is found (`hold_when_absent`), acts from then on.
+    """Holds still until the goal's object is found, acts from then on.
 
-    What was found once and is seen no longer is behind the hand, not gone: `reset` forgets it for the next episode.
+    An `absent` object is waited for (`hold_when_absent`); at an `uncertain` one the agent looks again, `looks_again` times,
+    then acts on what it has. What was found once and is seen no longer is behind the hand, not gone: `reset` forgets it for
+    the next episode.
     """
 
     def __init__(
@@ -53,14 +55,16 @@ class Agent:
         image_size: int,
         control_dt_s: float,
         hold_when_absent: bool = True,
+        looks_again: int = 2,
     ) -> None:
         self.masks, self.deployment, self.policy, self.language = masks, deployment, policy, language
         self.image_size, self.control_dt_s, self.hold_when_absent = image_size, control_dt_s, hold_when_absent
-        self._found = False
+        self.looks_again = looks_again
+        self._found, self._unsure = False, 0
 
     def reset(self, *, rng: np.random.Generator | None = None) -> None:
         """Begin a new episode, or a new goal; mask sources that are random draw from `rng` from here on."""
-        self._found = False
+        self._found, self._unsure = False, 0
         if rng is not None and isinstance(self.masks, RandomMasks):
             self.masks.reseed(rng)
 
@@ -79,8 +83,7 @@ class Agent:
             language=self.language.encode([observation.goal.text]),
         )
         actions = self.policy.sample(seen, generator)[0].float().numpy()
-        self._found |= mask.status[0] is not MaskStatus.ABSENT
-        if self.hold_when_absent and not self._found:
+        if self._waits(mask.status[0]):
             actions = _hold(actions)
         return Plan(
             chunk=ActionChunk(actions=actions, control_dt_s=self.control_dt_s, time_s=observation.time_s),
@@ -89,6 +92,12 @@ class Agent:
             mask_ms=1e3 * (masked - began),
             policy_ms=1e3 * (perf_counter() - masked),
         )
+
+    def _waits(self, status: MaskStatus) -> bool:
+        """Take note of a look; tell whether it is one to wait at."""
+        self._unsure += status is MaskStatus.UNCERTAIN
+        self._found |= status is MaskStatus.FOUND or self._unsure > self.looks_again
+        return not self._found and (status is MaskStatus.UNCERTAIN or self.hold_when_absent)
 
 
 def _hold(actions: np.ndarray) -> np.ndarray:

@@ -90,14 +90,27 @@ def test_the_agent_holds_still_with_an_open_gripper_when_the_target_is_absent():
     np.testing.assert_array_equal(actions, np.tile(np.array([0, 0, 0, 0, 0, 0, 1], np.float32), (STEPS, 1)))
 
 
-@pytest.mark.parametrize("status", [MaskStatus.FOUND, MaskStatus.UNCERTAIN])
-def test_the_agent_acts_when_the_target_may_be_there(status):
-    assert (make(status=status).plan(observation()).chunk.actions[:, :6] > 0).all()
+def acts(agent: Agent) -> bool:
+    return bool((agent.plan(observation()).chunk.actions[:, :6] > 0).all())
+
+
+def test_the_agent_acts_when_the_target_is_found():
+    assert acts(make(status=MaskStatus.FOUND))
+
+
+def test_the_agent_looks_twice_more_at_what_may_be_the_target_then_acts_for_good():
+    agent = make(status=MaskStatus.UNCERTAIN)
+    assert [acts(agent) for _ in range(4)] == [False, False, True, True]
+    agent.reset()
+    assert not acts(agent)
+
+
+def test_an_agent_told_not_to_look_again_acts_on_what_may_be_the_target():
+    assert acts(make(status=MaskStatus.UNCERTAIN, looks_again=0))
 
 
 def test_an_agent_told_not_to_hold_acts_on_what_it_cannot_see():
-    agent = make(status=MaskStatus.ABSENT, hold_when_absent=False)
-    assert (agent.plan(observation()).chunk.actions[:, :6] > 0).all()
+    assert acts(make(status=MaskStatus.ABSENT, hold_when_absent=False))
 
 
 def test_a_plan_is_a_function_of_the_generator():
