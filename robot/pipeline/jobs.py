@@ -64,7 +64,7 @@ def run_chains(chains: Sequence[Chain], *, workers: int, progress: Progress) -> 
     manager.start(end_with_parent)
     news = manager.Queue()
     stages = {stage.name: stage for chain in chains for stage in chain.stages}
-    tasks = {name: progress.add_task(name, total=stage.steps, text="") for name, stage in stages.items()}
+    tasks = {name: progress.add_task(name, total=stage.steps, start=False, text="waits") for name, stage in stages.items()}
     with ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker) as pool:
         futures = [pool.submit(_run_chain, chain, news) for chain in chains]
         try:
@@ -106,6 +106,7 @@ def _show(news: Any, progress: Progress, tasks: Mapping[str, Any]) -> None:
             name, step, text = news.get(timeout=left)
         except queue.Empty:
             return
+        progress.start_task(tasks[name])  # its time counts from its first news on
         progress.update(tasks[name], completed=step, text=text)
 
 
@@ -125,6 +126,7 @@ def _run_chain(chain: Chain, news: Any) -> tuple[dict[str, Path], dict[str, floa
             def announce(text: str, name: str = stage.name) -> None:
                 news.put((name, None, text))
 
+            announce("")
             made[stage.name] = stage.train(directory=stage.directory, log=log, announce=announce, **options)
         news.put((stage.name, stage.steps, ""))
         took[stage.name] = time.monotonic() - began

@@ -87,7 +87,20 @@ def test_a_bar_says_what_a_stage_does_beside_its_steps(tmp_path):
 
     chain = Chain([stage("policy", train_on, tmp_path, head=None, demonstrations=4)])
     run_chains([chain], workers=1, progress=Heard(hidden=True))
-    assert heard == [(None, "reading"), (1, "loss 0.5000"), (2, "")]
+    assert heard == [(None, ""), (None, "reading"), (1, "loss 0.5000"), (2, "")]
+
+
+def test_the_time_of_a_stage_that_waits_does_not_run(tmp_path):
+    running = []
+
+    class Watched(Bars):
+        def update(self, task_id, **change):
+            running.append([task.started for task in self.tasks])
+            super().update(task_id, **change)
+
+    stages = [stage(name, train_head, tmp_path, says="") for name in ("mask head", "policy")]
+    run_chains([Chain(stages)], workers=1, progress=Watched(hidden=True))
+    assert running == 4 * [[True, False]] + 4 * [[True, True]]  # begins, two steps, done
 
 
 def test_every_stage_keeps_a_log(ran):
