@@ -1,6 +1,6 @@
 """The data flow, as one object: frames and a goal -> masks -> composites -> policy -> a chunk of actions.
 
-Training rollouts, evaluation and the real robot all call this; nothing else knows all the stages.
+Whoever acts calls this; nothing else knows all the stages.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Draw docs/masked.webp, the picture in README.md: one moment in tidier and messier scenes, with the shipped mask head.
 
-    python tools/readme_picture.py [--seed 7000] [--index 3]
+python tools/readme_picture.py [--seed 7000] [--index 3]
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""THE env API, the same for robosuite, plain MuJoCo, replay and every real arm.
+"""THE env API: robosuite is behind it, and a driver of a real arm is to be.
 
 Observation: {"images": {camera: uint8 (H, W, 3) RGB upright}, "proprio": {"ee_position" m (3), "ee_rotation" 6-D, "gripper"
 opening 0..1 (1)}, "goal": {"text"}, "time": {camera and "proprio": monotonic s (1)}}.

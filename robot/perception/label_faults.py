@@ -1,6 +1,6 @@
 """What goes wrong when a machine labels masks, made on purpose: the target's pixels of a label map, moved, grown, lost.
 
-The gripper and the destination stay. Every function returns a new label map (H, W).
+The gripper stays in front. Every function returns a new label map (H, W).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def with_target(label: Labels, target: Bool[np.ndarray, "h w"]) -> Labels:
 
 
 def shifted(label: Labels, other: Labels | None, rng: np.random.Generator) -> Labels:
-    """Move the target by a tenth to a third of the frame in any direction; what leaves the frame is lost."""
+    """Move the target by 10 to 30 % of the frame in any direction; what leaves the frame is lost."""
     del other
     distance, angle = rng.uniform(LEAST_SHIFT, MOST_SHIFT) * len(label), rng.uniform(0, 2 * np.pi)
     down, right = round(distance * np.sin(angle)), round(distance * np.cos(angle))

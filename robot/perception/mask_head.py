@@ -41,7 +41,7 @@ class Head(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("presence_temperature", torch.ones(2))  # set by robot.perception.calibrate
+        self.register_buffer("presence_temperature", torch.ones(2))  # set by robot.pipeline.mask.calibrate_head
         self.register_buffer("presence_bias", torch.zeros(2))
 
     @property
@@ -54,7 +54,7 @@ class Head(nn.Module):
 
 
 class MaskHead(Head):
-    """IVM's mask decoder without its 7B language model: about a million parameters, a few ms a frame on a CPU core."""
+    """IVM's mask decoder without its 7B language model: 1.5 million parameters, a few ms a frame on a CPU core."""
 
     def __init__(
         self,

@@ -155,7 +155,7 @@ def resolve_head(name: str | None) -> Path | None:
 
 
 def policy_metadata(path: Path) -> dict[str, Any]:
-    """Return what a policy's checkpoint says about how it was trained: task, deployment, mask source."""
+    """Return what a policy's checkpoint says about how it was trained: demonstrations, deployment, mask source."""
     return read_header(path).get("metadata", {})
 
 
@@ -174,9 +174,7 @@ def make_source(name: str, *, head: Path | None, language: LanguageEncoder, env:
     if name != "learned":
         raise InputError(f"got perception {name!r}, expected one of {', '.join(SOURCES)}; pass perception=<one of these>")
     if head is None:
-        raise InputError(
-            "got perception learned without a mask head; pass mask_head=<checkpoint> (launch/train_mask.py makes one)"
-        )
+        raise InputError("got perception learned without a mask head; pass head=<checkpoint> (launch/train_mask.py makes one)")
     loaded = load_head(head)
     return LearnedMasks(loaded, words_for(loaded, language), bfloat16=has_bf16(torch.device("cpu")))
 

@@ -109,7 +109,7 @@ def make_look(masks: str, *, head: Path | None, language: LanguageEncoder) -> Lo
     """Return what turns recorded frames into mask probabilities, as the agent's mask source of that name would."""
     if masks == "learned":
         if head is None:
-            raise InputError("got masks learned without a mask head; pass mask_head=<checkpoint> or masks=oracle")
+            raise InputError("got masks learned without a mask head; pass head=<checkpoint> or masks=oracle")
         loaded = load_head(head)
         return _LearnedLook(loaded, words_for(loaded, language))
     if masks == "oracle":

@@ -106,6 +106,6 @@ class VisionEncoder(nn.Module):
         if (images.shape[1], *images.shape[3:]) != expected:
             raise InputError(
                 f"got images of shape {tuple(images.shape)}, expected (batch, {expected[0]}, 6, {expected[1]}, {expected[2]}): "
-                "use the cameras and policy_size that the policy was built for"
+                "use the cameras and image_size that the policy was built for"
             )
         return torch.cat([camera(images[:, i], goal) for i, camera in enumerate(self.cameras)], dim=-1)

@@ -43,28 +43,15 @@ def heat(frame: UInt8[np.ndarray, "h w 3"], probability: Float[np.ndarray, "c h 
     return grey.round().astype(np.uint8)
 
 
-def outline(image: UInt8[np.ndarray, "h w 3"], labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Draw the border of the true target and destination in white, inside the object, one pixel of the label map wide."""
-    drawn = image.copy()
-    for label in (Label.TARGET, Label.DESTINATION):
-        inside = np.pad(labels == label, 1)
-        core = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
-        drawn[inside[1:-1, 1:-1] & ~core] = 255
-    return drawn
-
-
 def overlay(
     frame: UInt8[np.ndarray, "h w 3"],
     probability: Float[np.ndarray, "c h w"],
     composite: Float[np.ndarray, "d h2 w2"],
     *,
-    labels: UInt8[np.ndarray, "h w"] | None = None,
     tile: int = TILE,
 ) -> UInt8[np.ndarray, "h3 w3 3"]:
-    """Show the frame, the mask probabilities on it (the truth outlined, where `labels` tell it) and what the policy sees."""
-    middle = heat(frame, probability)
-    middle = middle if labels is None else outline(middle, labels)
-    tiles = {"camera": frame, "mask": middle, "policy sees": composite_rgb(composite)}
+    """Show the frame, the mask probabilities on it and what the policy sees."""
+    tiles = {"camera": frame, "mask": heat(frame, probability), "policy sees": composite_rgb(composite)}
     return grid([[write_on(fit(image, size=tile), name) for name, image in tiles.items()]])
 
 

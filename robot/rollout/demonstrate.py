@@ -15,7 +15,7 @@ from robot.types import Episode, Goal, Observation
 
 MakeExpert = Callable[[RobosuiteEnv, np.random.Generator], Expert]
 
-# Noise on what is executed, never on what is recorded: demonstrations then show how to come back (DART, Laskey et al. 2017).
+# Noise on what is executed and not on what is recorded: demonstrations then show how to come back (DART, Laskey et al. 2017).
 NOISE_M = 0.004
 BURST_CHANCE, BURST_STEPS, BURST_M = 0.04, 4, 0.02
 TRIES = 5  # other random streams of the expert before a hopeless episode is given up

@@ -40,7 +40,7 @@ def test_film_starts_as_the_identity():
 
 
 def test_images_of_another_size_are_refused():
-    with pytest.raises(InputError, match="policy_size"):
+    with pytest.raises(InputError, match="image_size"):
         VisionEncoder(in_channels=3, **OPTIONS)(torch.rand(1, 2, 6, 32, 32), torch.zeros(1, 12))
 
 

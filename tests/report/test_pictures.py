@@ -17,7 +17,6 @@ from robot.report.pictures import (
     fit,
     grid,
     heat,
-    outline,
     overlay,
     picture_uri,
     spread,
@@ -51,18 +50,6 @@ def test_heat_leaves_improbable_pixels_grey_and_tints_probable_ones_with_the_cha
     shown = heat(flat(100), probability)
     assert np.array_equal(shown[7, 7], [55, 55, 55])  # 0.55 * 100
     assert np.array_equal(shown[0, 0], np.round(0.15 * 55 + 0.85 * np.array(COLORS[Label.TARGET])))
-
-
-def test_the_outline_is_the_border_of_the_object_and_not_its_inside():
-    labels = np.zeros((8, 8), dtype=np.uint8)
-    labels[2:5, 2:5] = Label.TARGET
-    drawn = outline(flat(0), labels)[..., 0] == 255
-    assert drawn.sum() == 8
-    assert not drawn[3, 3]
-
-
-def test_the_gripper_is_not_outlined():
-    assert outline(flat(0), np.full((8, 8), Label.GRIPPER, dtype=np.uint8)).max() == 0
 
 
 def test_an_overlay_is_three_tiles_wide():

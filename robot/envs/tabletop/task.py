@@ -51,7 +51,7 @@ class TabletopTask:
         return {env.root_body(name): label for name, label in named.items() if name is not None}
 
     def others(self, env: TabletopWorld) -> Sequence[str]:
-        """Return the bodies that the goal does not name, those most like the target first."""
+        """Return the bodies that the goal does not name, in the order in which they were placed."""
         named = (self._scene.target, self._scene.destination)
         return [env.root_body(p.body) for p in self._scene.placements if p.body not in named]
 
