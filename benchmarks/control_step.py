@@ -46,7 +46,7 @@ from robot.perception.mask_head import MaskHead
 from robot.perception.masking import Deployment, Overlay
 from robot.perception.sources import LearnedMasks
 from robot.pipeline.loading import load_head, make_deployment, resolve_checkpoint, resolve_head
-from robot.policy import POLICIES
+from robot.policy import POLICIES, SAVED_POLICIES
 from robot.policy.chunking import ChunkExecutor
 from robot.policy.tokens import kept_patches
 from robot.train.checkpoint import git_revision, load, read_header
@@ -135,7 +135,7 @@ def choose_parts(checkpoints: Sequence[str]) -> dict[str, Part]:
 
 def _load(name: str) -> tuple[str, Part]:
     path = resolve_checkpoint(name)
-    module, header = load(path, {"mask_head": MaskHead, **POLICIES}), read_header(path)
+    module, header = load(path, {"mask_head": MaskHead, **SAVED_POLICIES}), read_header(path)
     said = header.get("metadata", {})
     if said.get("masks") == "none":
         raise InputError(f"got {path}, a policy trained without masks, expected one that acts on masked frames; choose another")

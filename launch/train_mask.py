@@ -23,6 +23,7 @@ from robot.pipeline.loading import DISCRIMINATORS, HEADS, check_weights_of, load
 from robot.pipeline.mask import check_start, head_identity, train_mask_head
 from robot.pipeline.mask_discriminator import train_mask_discriminator
 from robot.pipeline.mask_quality import Measured, measure_masks
+from robot.pipeline.mask_shards import shard_numbers
 from robot.pipeline.mask_tiers import check_weighting
 from robot.pipeline.progress import Bars
 from robot.train.checkpoint import read_header
@@ -40,6 +41,7 @@ def main(config: DictConfig) -> None:
     if settings["mask_weighting"]["kind"] == "dwsl":
         check_weights_of(settings["mask_weighting"]["discriminator"], DISCRIMINATORS)
     root, workers, size = Path(settings["data"]["root"]), settings["workers"], settings["image_size"]
+    mask_frames = settings["data"]["mask_frames"]
     with Bars() as progress:
         bar = progress.add_task("collect mask frames", total=None, text="")
         frames = collect_mask_frames(
@@ -47,7 +49,7 @@ def main(config: DictConfig) -> None:
             image_size=size,
             workers=workers,
             progress=lambda done, of: progress.update(bar, completed=done, total=of),
-            **settings["data"]["mask_frames"],
+            **mask_frames | {"shards": shard_numbers(mask_frames["shards"])},
         )
         checkpoints, _ = run_chains([chain(settings, frames=frames.root, start=start)], workers=1, progress=progress)
         bar = progress.add_task("measure masks", total=None, text="")
@@ -77,7 +79,12 @@ def main(config: DictConfig) -> None:
 def chain(settings: Mapping[str, Any], *, frames: Path, start: Path | None) -> Chain:
     """Return the stages: the head; for DWSL its witness first, which it goes on from, then the discriminator."""
     weighting, training = settings["mask_weighting"], settings["mask_training"]
-    shared = {"frames": frames, "batch_size": settings["mask_batch_size"], "seed": settings["seed"]}
+    shared = {
+        "frames": frames,
+        "shards": settings["data"]["mask_frames"]["shards"],
+        "batch_size": settings["mask_batch_size"],
+        "seed": settings["seed"],
+    }
     options = {**shared, "head": settings["mask_head"], "training": training}
     if weighting["kind"] != "none":
         options["weighting"] = weighting

@@ -6,7 +6,7 @@ A generator numbers its shards; after a kill it asks `missing` which are still t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,7 +123,7 @@ class MaskFrameStore:
     def append_shard(self, index: int, records: Sequence[MaskRecord]) -> None:
         """Write one shard; it is there, whole and on the disk, when this returns. Refuses an index that is taken."""
         if index in self.shards():
-            raise InputError(f"got shard {index}, expected one that {self.root} lacks: see `missing(n)`")
+            raise InputError(f"got shard {index}, expected one that {self.root} lacks: see `missing`")
         for record in records:
             _check(record)
         if len({record.image.shape for record in records}) != 1:
@@ -143,9 +143,9 @@ class MaskFrameStore:
         matches = (re.fullmatch(r"shard-(\d+)\.parquet", path.name) for path in self.root.glob("shard-*.parquet"))
         return sorted(int(match[1]) for match in matches if match)
 
-    def missing(self, n: int) -> list[int]:
-        """Return the shards below `n` that are still to be made."""
-        return sorted(set(range(n)) - set(self.shards()))
+    def missing(self, shards: Iterable[int]) -> list[int]:
+        """Return those of the shards that are still to be made."""
+        return sorted(set(shards) - set(self.shards()))
 
     def load(self, *, shards: Sequence[int] | None = None, progress: Callable[[int, int], None] | None = None) -> MaskFrames:
         """Read shards (all by default) into memory as uint8; `progress` hears (shards done, shards in all)."""

@@ -98,7 +98,7 @@ def collect_mask_frames(
     tasks: Sequence[str],
     scenes: Mapping[str, float],
     moments: str,
-    shards: int,
+    shards: Sequence[int],
     seed: int,
     image_size: int,
     scenes_per_shard: int,
@@ -108,7 +108,7 @@ def collect_mask_frames(
     workers: int,
     progress: Progress,
 ) -> MaskFrameStore:
-    """Return the store of mask frames with these options, `shards` shards long."""
+    """Return the store of mask frames with these options, which has at least the `shards` of these numbers."""
     check_mask_scenes(tasks, scenes)
     require_gl()
     options = {
@@ -124,12 +124,12 @@ def collect_mask_frames(
     }
     directory = root / key("mask-frames", options)
     require_writable(root)
-    require_free_space(root, shards * scenes_per_shard * snapshots * 2 * BYTES_PER_FRAME)
     store = MaskFrameStore(directory)
     missing = store.missing(shards)
-    progress(shards - len(missing), shards)
+    require_free_space(root, len(missing) * scenes_per_shard * snapshots * 2 * BYTES_PER_FRAME)
+    progress(len(shards) - len(missing), len(shards))
     for done, _ in enumerate(
         parallel_map(partial(make_mask_frames, root=directory, **options), missing, workers=workers), start=1
     ):
-        progress(shards - len(missing) + done, shards)
+        progress(len(shards) - len(missing) + done, len(shards))
     return store

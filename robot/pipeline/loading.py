@@ -30,7 +30,7 @@ from robot.perception.inpaint import Inpaint
 from robot.perception.mask_head import Head, MaskHead
 from robot.perception.masking import Blur, Channel, Crop, CropBox, Deployment, Greyscale, Overlay, Unmasked
 from robot.perception.sources import CachedMasks, LearnedMasks, MaskSource, NoMask, OracleMasks
-from robot.policy import POLICIES
+from robot.policy import SAVED_POLICIES
 from robot.train.checkpoint import describe_action_space, load, read_header
 from robot.train.device import has_bf16
 from robot.types import InputError
@@ -161,7 +161,7 @@ def policy_metadata(path: Path) -> dict[str, Any]:
 
 def load_policy(path: Path, *, control_dt_s: float) -> nn.Module:
     """Return a policy made for RobosuiteEnv's action space, or refuse."""
-    return load(path, POLICIES, action_space=robosuite_action_space(control_dt_s=control_dt_s))
+    return load(path, SAVED_POLICIES, action_space=robosuite_action_space(control_dt_s=control_dt_s))
 
 
 def make_source(name: str, *, head: Path | None, language: LanguageEncoder, env: RobosuiteEnv | None) -> MaskSource:

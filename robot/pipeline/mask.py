@@ -32,6 +32,7 @@ from robot.types import InputError
 def train_mask_head(
     *,
     frames: Path,
+    shards: int,
     directory: Path,
     head: Mapping[str, Any],
     training: Mapping[str, Any],
@@ -43,7 +44,7 @@ def train_mask_head(
     log: Log | None = None,
     announce: Announce = silent,
 ) -> Path:
-    """Train a head on the shards of `frames`, but the held-out ones; return the checkpoint. Resumes; done is done.
+    """Train a head on `shards` shards of `frames`, but the held-out ones; return the checkpoint. Resumes; done is done.
 
     It begins with the weights of the head `start`, or with random ones.
     Without `weighting` every label is the simulator's. With one, a share of them is a machine's, and some of these are wrong:
@@ -53,8 +54,8 @@ def train_mask_head(
     if file.is_file():
         return file
     store = MaskFrameStore(frames)
-    shards, held_out = split_shards(store)
-    learned, judged = weighted_frames(store.load(shards=shards), weighting, discriminator=discriminator, seed=seed)
+    numbers, held_out = split_shards(shards)
+    learned, judged = weighted_frames(store.load(shards=numbers), weighting, discriminator=discriminator, seed=seed)
     kind, options = split_kind(head, HEADS)
     torch.manual_seed(seed)
     module = HEADS[kind](**options)

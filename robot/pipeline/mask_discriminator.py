@@ -32,6 +32,7 @@ VERDICTS = "verdicts.safetensors"  # beside the checkpoint
 def train_mask_discriminator(
     *,
     frames: Path,
+    shards: int,
     directory: Path,
     weighting: Mapping[str, Any],
     batch_size: int,
@@ -40,7 +41,7 @@ def train_mask_discriminator(
     log: Log | None = None,
     announce: Announce = silent,
 ) -> Path:
-    """Train the weighting's discriminator on both tiers of `frames`; return the checkpoint. Resumes; done is done.
+    """Train the weighting's discriminator on both tiers of `shards` shards of `frames`; return the checkpoint. Resumes.
 
     `witness` is a head that learned from trusted labels only; a discriminator that reads losses is told this one's. The logits
     of all records that heads learn from lie beside the checkpoint (`load_verdicts`).
@@ -50,7 +51,7 @@ def train_mask_discriminator(
         return file
     check_weighting(weighting)
     store = MaskFrameStore(frames)
-    learned, held_out = split_shards(store)
+    learned, held_out = split_shards(shards)
     shares = {name: weighting[name] for name in ("trusted_share", "fault_share")}
     kind, options = split_kind(weighting["discriminator"], DISCRIMINATORS)
     torch.manual_seed(seed)

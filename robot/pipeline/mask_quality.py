@@ -45,12 +45,13 @@ def measure_masks(
     progress: Callable[[int, int], None],
 ) -> list[Measured]:
     """Return the head's quality in every condition over about `scenes_each` scenes with SNAPSHOTS looks each."""
+    shards = range(math.ceil(scenes_each * len(scenes) / SCENES_PER_SHARD))
     store = collect_mask_frames(
         root=root,
         tasks=tasks,
         scenes=dict.fromkeys(scenes, 1.0),
         moments="expert",
-        shards=math.ceil(scenes_each * len(scenes) / SCENES_PER_SHARD),
+        shards=shards,
         seed=seed,
         image_size=image_size,
         scenes_per_shard=SCENES_PER_SHARD,
@@ -60,7 +61,7 @@ def measure_masks(
         workers=workers,
         progress=progress,
     )
-    frames, language = store.load(), words_for(head)
+    frames, language = store.load(shards=shards), words_for(head)
     shown = np.array(frames.scenes)
     parts = {scene: frames.select(np.flatnonzero(shown == scene)) for scene in scenes}
     return [_measure(head, part, scene=scene, language=language) for scene, part in parts.items()]

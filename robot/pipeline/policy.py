@@ -28,7 +28,6 @@ from robot.train.device import pick_device, pick_dtype
 from robot.train.loop import Log, train
 from robot.types import Goal, InputError
 
-PICTURE_SHARDS = 4  # of mask frames: some thousand pictures, enough for backgrounds
 PICTURES_AT_ONCE = 64
 
 
@@ -48,6 +47,7 @@ def train_policy(
     seed: int,
     control_dt_s: float,
     backgrounds: Path | None = None,
+    background_shards: Sequence[int] = (),
     weighting: str = "uniform",
     scores: str | None = None,
     log: Log | None = None,
@@ -56,9 +56,9 @@ def train_policy(
     """Train a policy of `kind` on `episodes` demonstrations, in all or of each store; return the checkpoint.
 
     Resumes; done is done. `masks` says what the policy sees through: the learned head, the oracle's labels, or none.
-    `backgrounds` is a store of mask frames whose pictures a policy without masks sees behind the objects; the demonstrations'
-    labels say what is object. `weighting` (robot.dwsl.WEIGHTINGS) weighs the windows; `scores` names those that `judge` stored
-    beside the demonstrations.
+    `backgrounds` is a store of mask frames: the pictures of its `background_shards` are what a policy without masks sees behind
+    the objects; the demonstrations' labels say what is object. `weighting` (robot.dwsl.WEIGHTINGS) weighs the windows; `scores`
+    names those that `judge` stored beside the demonstrations.
     """
     file = directory / "model.safetensors"
     if file.is_file():
@@ -79,7 +79,7 @@ def train_policy(
         windows = weigh(windows, demonstrations, episodes=episodes, weighting=weighting, scores=scores)
     change: Augment = make_augment(augment, deployment=deployment["name"])
     if backgrounds is not None:
-        pictures = load_pictures(backgrounds, size=policy["image_size"])
+        pictures = load_pictures(backgrounds, shards=background_shards, size=policy["image_size"])
         change = OnBackgrounds(PasteBackgrounds(pictures, share=augment["backgrounds"]), change)
     torch.manual_seed(seed)
     module = POLICIES[kind](statistics=windows.statistics(), **policy)
@@ -201,10 +201,9 @@ def make_augment(options: Mapping[str, Any], *, deployment: str) -> CompositeAug
     return CompositeAugment(jitter=jitter, fill=0.5 if fills else None, **rest)
 
 
-def load_pictures(frames: Path, *, size: int) -> Tensor:
-    """Return the pictures of the first shards of mask frames, uint8 (P, 3, size, size)."""
-    store = MaskFrameStore(frames)
-    images = store.load(shards=store.shards()[:PICTURE_SHARDS]).images
+def load_pictures(frames: Path, *, shards: Sequence[int], size: int) -> Tensor:
+    """Return the pictures of some shards of mask frames, uint8 (P, 3, size, size)."""
+    images = MaskFrameStore(frames).load(shards=shards).images
     parts = torch.from_numpy(images).permute(0, 3, 1, 2).split(PICTURES_AT_ONCE)
     return torch.cat([area_resize(part.float(), size=size).round_().to(torch.uint8) for part in parts])
 

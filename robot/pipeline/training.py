@@ -14,15 +14,16 @@ from robot.pipeline.collect import check_mask_scenes, collect_mask_frames, key
 from robot.pipeline.jobs import Chain, Stage
 from robot.pipeline.loading import HEADS, SOURCES, check_weights_of, make_deployment, resolve_head
 from robot.pipeline.mask import check_start, head_identity, train_mask_head
+from robot.pipeline.mask_shards import shard_numbers, split_shards
 from robot.pipeline.mixture import Stores, arm_demonstrations, collect_scenes, shares_of, weights_of
 from robot.pipeline.policy import make_augment, train_policy
 from robot.pipeline.progress import Bars
-from robot.policy import POLICIES
+from robot.policy import POLICIES, UNSAID
 from robot.train.checkpoint import file_digest, read_header
 from robot.types import InputError
 
 HEAD = "mask head"  # name of the stage
-ADDED_LATER = {"vision": "cnn"}  # options of policies with what they are without saying so: folder names from before stay valid
+PICTURE_SHARDS = 4  # of mask frames: some thousand pictures, enough for backgrounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +175,7 @@ def collect(recipes: Sequence[Recipe], *, shared: Shared, frames_needed: bool) -
             root=shared.root / "mask_frames",
             progress=lambda done, of: progress.update(masks, completed=done, total=of),
             **how,
-            **shared.mask_frames,
+            **{**shared.mask_frames, "shards": shard_numbers(shared.mask_frames["shards"])},
         )
     return stores, frames.root
 
@@ -258,10 +259,11 @@ def policy_stage(
         "batch_size": shared.batch_size,
         "seed": seed,
         "control_dt_s": shared.control_dt_s,
-        **({"backgrounds": frames} if recipe.pastes else {}),
+        **(backgrounds_of(shared, frames=frames) if recipe.pastes else {}),
         **(weights or {}),
     }
-    identity = options | {"policy": {name: value for name, value in policy.items() if ADDED_LATER.get(name) != value}}
+    said = {name: value for name, value in policy.items() if UNSAID.get(name) != value}  # so that older folders are found
+    identity = options | {"policy": said}
     head = head if recipe.perception == "learned" else None
     if isinstance(head, Stage):
         identity |= {"head_options": head_identity(head.options)}
@@ -270,6 +272,12 @@ def policy_stage(
         options["head"] = head
     directory = shared.root / "models" / key(f"{shared.task}-{shared.kind}-{recipe.name}", identity)
     return Stage(f"policy {recipe.name}{suffix}", train_policy, training["steps"], directory, options, shared.wandb)
+
+
+def backgrounds_of(shared: Shared, *, frames: Path | None) -> dict[str, Any]:
+    """Return where the pictures come from that are pasted behind the objects: what heads learn from, a part of it."""
+    learned, _ = split_shards(shared.mask_frames["shards"])
+    return {"backgrounds": frames, "background_shards": learned[:PICTURE_SHARDS]}
 
 
 def check_head_training(shared: Shared) -> None:
@@ -284,6 +292,7 @@ def head_stage(shared: Shared, *, frames: Path | None, seed: int, suffix: str = 
     """Return the training of the mask head."""
     options = {
         "frames": frames,
+        "shards": shared.mask_frames["shards"],
         "head": shared.mask_head,
         "training": shared.mask_training,
         "batch_size": shared.mask_batch_size,

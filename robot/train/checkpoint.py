@@ -51,8 +51,8 @@ def save(
         "versions": _versions(),
     }
     file = _file(path)
-    write_tensors(file, module.state_dict(), header)
     _replace(file.with_suffix(".json"), lambda temporary: temporary.write_text(json.dumps(header, indent=2) + "\n"))
+    write_tensors(file, module.state_dict(), header)  # last: whoever finds it finds all
     return file
 
 

@@ -62,7 +62,7 @@ def test_selected_records_keep_their_picture_and_goal(store):
 
 def test_missing_shards_are_named(store):
     assert store.shards() == [0, 2]
-    assert store.missing(4) == [1, 3]
+    assert store.missing(range(4)) == [1, 3]
 
 
 def test_chosen_shards_are_loaded_with_progress(store):

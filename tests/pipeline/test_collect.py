@@ -162,7 +162,7 @@ def test_a_full_disk_is_noticed_before_anything_is_made(expert, tmp_path, monkey
     with pytest.raises(InputError, match="free some space"):
         collect_demonstrations(root=tmp_path, episodes=2, **PICK)
     with pytest.raises(InputError, match="free some space"):
-        collect_mask_frames(root=tmp_path, shards=2, **MASKS)
+        collect_mask_frames(root=tmp_path, shards=[0, 1], **MASKS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -188,7 +188,7 @@ def test_a_collection_that_cannot_be_is_refused(change, says, expert, tmp_path):
 )
 def test_mask_frames_that_cannot_be_are_refused(change, says, tmp_path):
     with pytest.raises(InputError, match=says):
-        collect_mask_frames(root=tmp_path, **{"shards": 1, **MASKS, **change})
+        collect_mask_frames(root=tmp_path, **{"shards": [0], **MASKS, **change})
 
 
 def test_missing_shards_are_made_and_others_are_left_alone(tmp_path, monkeypatch):
@@ -206,10 +206,10 @@ def test_missing_shards_are_made_and_others_are_left_alone(tmp_path, monkeypatch
         return work
 
     monkeypatch.setattr(collect, "make_mask_frames", make)
-    store = collect_mask_frames(root=tmp_path, shards=3, **MASKS)
+    store = collect_mask_frames(root=tmp_path, shards=range(3), **MASKS)
     (store.root / "shard-00001.parquet").unlink()
-    assert collect_mask_frames(root=tmp_path, shards=4, **MASKS).shards() == [0, 1, 2, 3]
-    assert made == [0, 1, 2, 1, 3]
+    assert collect_mask_frames(root=tmp_path, shards=[0, 1, 2, 30], **MASKS).shards() == [0, 1, 2, 30]
+    assert made == [0, 1, 2, 1, 30]
 
 
 COLLECTING = """

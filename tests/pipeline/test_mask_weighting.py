@@ -109,7 +109,7 @@ def test_uniform_learns_from_faults_too():
 
 
 def test_both_stages_run_and_the_first_reports_auroc_per_domain(frames, tmp_path):
-    shared = {"frames": frames, "weighting": DWSL, "batch_size": 4, "seed": 0}
+    shared = {"frames": frames, "shards": 3, "weighting": DWSL, "batch_size": 4, "seed": 0}
     witness = train_mask_head(
         directory=tmp_path / "witness", head=HEAD, training=TRAINING, **shared | {"weighting": DWSL | {"kind": "trusted_only"}}
     )
@@ -147,7 +147,13 @@ def test_a_weighting_that_cannot_be_is_refused(change, says):
 
 @pytest.mark.parametrize(("kind", "stages"), [("none", 1), ("uniform", 1), ("trusted_only", 1), ("dwsl", 3)])
 def test_dwsl_trains_the_discriminator_before_the_head(kind, stages):
-    settings = {"data": {"root": "data"}, "mask_batch_size": 4, "seed": 0, "wandb": "disabled", "mask_head": HEAD}
+    settings = {
+        "data": {"root": "data", "mask_frames": {"shards": 3}},
+        "mask_batch_size": 4,
+        "seed": 0,
+        "wandb": "disabled",
+        "mask_head": HEAD,
+    }
     settings |= {"mask_training": TRAINING, "mask_weighting": DWSL | {"kind": kind}}
     made = chain(settings, frames=Path("frames"), start=None)
     assert [stage.name for stage in made.stages] == ["mask witness", "mask discriminator", "mask head"][-stages:]

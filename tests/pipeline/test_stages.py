@@ -28,7 +28,7 @@ def shared(**change) -> Shared:
         "policy": POLICY,
         "data": {"episodes": 4, "seed": 0, "quality": None},
         "judging": {"folds": 2, "head": None, "training": {"steps": 5}},
-        "mask_frames": {},
+        "mask_frames": {"shards": 5},
         "training": {"steps": 10},
         "batch_size": 4,
         "mask_head": {"dim": 8},
@@ -163,6 +163,12 @@ def test_only_an_arm_that_pastes_gets_pictures():
     pasting = recipe("augmented", "none", augment=AUGMENT | {"backgrounds": 0.5})
     options = [chain.stages[0].options for chain in chains(recipe("unmasked", "none"), pasting)]
     assert "backgrounds" not in options[0] and options[1]["backgrounds"] == Path("frames")
+    assert options[1]["background_shards"] == [0, 1, 2]
+
+
+def test_heads_of_more_mask_frames_are_other_heads():
+    stages = [head_stage(shared(mask_frames={"shards": n}), frames=Path("frames"), seed=0) for n in (5, 6)]
+    assert stages[0].directory != stages[1].directory
 
 
 def test_a_policy_that_is_none_is_refused():

@@ -14,7 +14,6 @@ from robot.perception.masking import Overlay
 from robot.pipeline import mask, policy
 from robot.pipeline.loading import load_head, load_policy, robosuite_action_space
 from robot.pipeline.mask import train_mask_head
-from robot.pipeline.mask_shards import HELD_OUT_SHARDS
 from robot.pipeline.policy import load_all, make_augment, make_look, train_policy
 from robot.train.checkpoint import file_digest, read_header
 from robot.types import InputError
@@ -57,7 +56,7 @@ def run_policy(root: Path, *, demonstrations: Path, log=None, **change) -> Path:
 
 
 def run_head(root: Path, *, frames: Path, log=None) -> Path:
-    return train_mask_head(frames=frames, directory=root, head=HEAD, training=TRAINING, batch_size=4, seed=0, log=log)
+    return train_mask_head(frames=frames, shards=4, directory=root, head=HEAD, training=TRAINING, batch_size=4, seed=0, log=log)
 
 
 def cut_at(step: int, steps: list[int]):
@@ -124,7 +123,7 @@ def test_a_head_is_calibrated_on_frames_that_it_was_not_trained_on(frames, tmp_p
     load = mask.MaskFrameStore.load
     monkeypatch.setattr(mask.MaskFrameStore, "load", lambda self, *, shards: loaded.append(shards) or load(self, shards=shards))
     file = run_head(tmp_path, frames=frames)
-    assert loaded == [[0, 1], [2, 3]] and HELD_OUT_SHARDS == 2
+    assert loaded == [[0, 1], [30, 31]]
     assert (load_head(file).presence_temperature != 1).any()
     assert 0 <= read_header(file)["metadata"]["held_out"]["mean_iou"] <= 1
 
@@ -168,7 +167,7 @@ def test_what_is_not_masked_trains_without_a_ring():
 
 
 def test_a_policy_on_pasted_backgrounds_acts_without_masks(demonstrations, frames, tmp_path):
-    options = {"masks": "none", "deployment": {"name": "none"}, "backgrounds": frames}
+    options = {"masks": "none", "deployment": {"name": "none"}, "backgrounds": frames, "background_shards": [0, 1]}
     file = run_policy(tmp_path, demonstrations=demonstrations, augment=AUGMENT | {"backgrounds": 0.7}, **options)
     said = read_header(file)["metadata"]
     assert (said["masks"], said["deployment"]) == ("none", {"name": "none"})
@@ -209,7 +208,7 @@ def test_frames_of_one_camera_are_refused_by_a_head_of_two(frames):
 def test_a_head_goes_on_from_another(frames, tmp_path):
     first, still = run_head(tmp_path / "first", frames=frames), TRAINING | {"learning_rate": 0.0}
     second = train_mask_head(
-        frames=frames, directory=tmp_path / "second", head=HEAD, training=still, batch_size=4, seed=9, start=first
+        frames=frames, shards=4, directory=tmp_path / "second", head=HEAD, training=still, batch_size=4, seed=9, start=first
     )
     before, after = weights(first), weights(second)
     learned = [name for name in before if not name.startswith("presence_")]  # what is calibrated is fitted anew

@@ -9,6 +9,7 @@ import numpy as np
 
 from robot.data.mask_frames import MaskFrameStore, MaskRecord
 from robot.data.store import EpisodeStore
+from robot.pipeline.mask_shards import shard_numbers
 from robot.types import QUALITY, Episode, Goal, Label
 
 SIDE = 32
@@ -70,7 +71,7 @@ def write_tiers(root: Path, *, trusted: int = 2, machine: int = 4) -> list[Path]
 
 def write_mask_frames(root: Path, *, shards: int = 4) -> Path:
     store = MaskFrameStore(root)
-    for index in range(shards):
+    for index in shard_numbers(shards):
         store.append_shard(index, [_record(8 * index + k) for k in range(8)])
     return root
 
