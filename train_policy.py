@@ -27,6 +27,7 @@ from robot.pipeline.training import (
     HEAD,
     Shared,
     check_head_training,
+    check_training,
     collect,
     headline_scene_of,
     needs_frames,
@@ -47,6 +48,7 @@ def check(config: Any, *, shared: Shared) -> None:
     for scene in {*evaluation["scenes"], *(s for recipe in recipes for s in recipe.scenes)}:
         check_scene(shared.task, scene)
     headline_scene_of(evaluation)
+    check_training(recipes, shared=shared, evaluation=evaluation)
     if needs_frames(recipes):
         check_head_training(shared)
         if shared.task in TABLETOP:

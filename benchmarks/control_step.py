@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.diffusion_policy import STATISTICS, compare_denoisers, weights
+from benchmarks.diffusion_policy import compare_denoisers, weights
 from benchmarks.looks import expert_looks
 from benchmarks.timing import describe_machine, percentiles, said_of_load
 from robot.agent import Agent
@@ -48,6 +48,7 @@ from robot.perception.sources import LearnedMasks
 from robot.pipeline.loading import load_head, make_deployment, resolve_checkpoint, resolve_head
 from robot.policy import POLICIES, SAVED_POLICIES
 from robot.policy.chunking import ChunkExecutor
+from robot.policy.normalize import UNIT
 from robot.policy.tokens import kept_patches
 from robot.train.checkpoint import git_revision, load, read_header
 from robot.train.device import has_bf16
@@ -129,7 +130,7 @@ def choose_parts(checkpoints: Sequence[str]) -> dict[str, Part]:
         parts["mask_head"] = Part(load_head(resolve_head(DEFAULT_HEAD)), origin=DEFAULT_HEAD)
     for kind in DEFAULT_POLICIES:
         if kind not in parts:
-            parts[kind] = Part(POLICIES[kind](statistics=STATISTICS).eval())
+            parts[kind] = Part(POLICIES[kind](statistics=UNIT).eval())
     return parts
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from benchmarks.timing import percentiles, timed
 from robot.batch import COMPOSITE_CHANNELS, LANGUAGE_DIM, LanguageTokens, PolicyObservation
 from robot.policy import DiffusionPolicy
+from robot.policy.normalize import UNIT
 from robot.types import ACTION_DIM, PROPRIO_DIM
 
 # Diffusion Policy on a real robot: two looks of two cameras, 64 features each, with proprioception; 16 DDIM steps.
@@ -24,10 +25,6 @@ PEER_CONTEXT = 2 * (2 * 64 + PROPRIO_DIM)
 PEER_STEPS = 16
 HORIZON = 16  # actions per chunk, theirs and ours
 WARM_UP = 5  # chunks of each
-STATISTICS = {
-    "action": {"min": [-1.0] * ACTION_DIM, "max": [1.0] * ACTION_DIM},
-    "proprio": {"min": [-1.0] * PROPRIO_DIM, "max": [1.0] * PROPRIO_DIM},
-}
 
 
 class PeerBlock(nn.Module):
@@ -119,7 +116,7 @@ class Known(nn.Module):
 
 def chunk_sampler(denoiser: nn.Module, *, context: int, steps: int, prediction: str) -> Callable[[], Tensor]:
     """Return what draws one chunk of actions with our DDIM sampler and any denoiser, the images encoded already."""
-    policy = DiffusionPolicy(statistics=STATISTICS, sample_steps=steps, prediction=prediction, horizon=HORIZON)
+    policy = DiffusionPolicy(statistics=UNIT, sample_steps=steps, prediction=prediction, horizon=HORIZON)
     policy.encoder, policy.denoiser = Known(context), denoiser  # type: ignore[assignment]
     unseen = PolicyObservation(
         images=torch.zeros(1, 1, COMPOSITE_CHANNELS, 1, 1),
@@ -135,7 +132,7 @@ def compare_denoisers(*, chunks: int, console: Console) -> dict[str, Any]:
 
     They draw in turns, so that both meet the same load; ours then finds cold caches, which is to its disadvantage.
     """
-    peer, default = PeerUnet(), DiffusionPolicy(statistics=STATISTICS, horizon=HORIZON)
+    peer, default = PeerUnet(), DiffusionPolicy(statistics=UNIT, horizon=HORIZON)
     steps = {"peer": PEER_STEPS, "ours": len(default.timesteps)}
     modules = {"peer": peer, "ours": default.denoiser}
     draws = (

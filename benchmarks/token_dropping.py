@@ -33,6 +33,7 @@ from robot.command import main_guard, run_directory, write_results
 from robot.perception.masking import Overlay, compose, mask_from_labels
 from robot.perception.sources import stack_frames
 from robot.policy import DiffusionPolicy
+from robot.policy.normalize import UNIT
 from robot.policy.tokens import PATCH, kept_patches
 from robot.policy.vision import VisionEncoder
 from robot.train.checkpoint import git_revision
@@ -79,8 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def default_sizes() -> dict[str, int]:
     """Return the sizes of the default policy's image encoder."""
-    statistics = {name: {"min": [-1.0] * dim, "max": [1.0] * dim} for name, dim in (("action", 7), ("proprio", 10))}
-    config = DiffusionPolicy(statistics=statistics).config()
+    config = DiffusionPolicy(statistics=UNIT).config()
     return {name: config[name] for name in SIZES}
 
 

@@ -21,7 +21,16 @@ from robot.pipeline.jobs import Chain, Watch, run_rounds
 from robot.pipeline.loading import resolve_head
 from robot.pipeline.mixture import check_data, episodes_per_arm
 from robot.pipeline.progress import Bars, bar
-from robot.pipeline.training import Shared, check_head_training, collect, headline_scene_of, needs_frames, rounds_of, shared_of
+from robot.pipeline.training import (
+    Shared,
+    check_head_training,
+    check_training,
+    collect,
+    headline_scene_of,
+    needs_frames,
+    rounds_of,
+    shared_of,
+)
 from robot.report.paper import paper_table
 from robot.report.statistics import ALL_TASKS, cell_to_json
 from robot.report.table import success_table
@@ -49,6 +58,7 @@ def check(config: Any, contenders: list[Contender], *, shared: Shared, head: Pat
         for scene in evaluation["scenes"]:
             check_scene(task, scene)
     headline_scene_of(evaluation)
+    check_training(recipes, shared=shared, evaluation=evaluation)
     if needs_frames(recipes, head=head):
         check_head_training(shared)
     check_data(shared.data, task=shared.task, weightings=[r.weighting for r in recipes], judging=shared.judging)

@@ -22,6 +22,8 @@ from robot.report.statistics import cell_to_json, summarise, write_episodes
 from robot.report.table import success_table
 from robot.types import InputError
 
+UNASKED = ({"name": "overlay"}, {"name": "none"})  # what the config group `perception` says where nobody says anything else
+
 
 def names(value: Any) -> list[str]:
     """Return a list of names from one name, or several separated by commas."""
@@ -40,6 +42,9 @@ def arm_of(settings: Any, *, checkpoint: Path) -> Arm:
     head = resolve_head(settings["head"]) or checkpoint / "mask_head.safetensors"
     if perception == "learned" and not head.exists():
         raise InputError(f"got no mask head at {head}, expected one; pass head=tabletop, or perception=oracle or none")
+    asked = settings["perception"]["deployment"] if settings.get("perception") else UNASKED[0]
+    if asked not in UNASKED:
+        raise InputError(f"got perception.deployment={asked}, which is for training; here, pass deployment={asked['name']}")
     deployment = {"name": settings["deployment"]} if settings["deployment"] else trained["deployment"]
     if perception == "none":
         deployment = {"name": "none"}

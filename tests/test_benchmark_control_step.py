@@ -16,6 +16,7 @@ from benchmarks.diffusion_policy import PeerUnet
 from benchmarks.timing import percentiles
 from robot.language import LanguageEncoder
 from robot.policy import TransformerPolicy
+from robot.policy.normalize import UNIT
 from robot.train.checkpoint import save
 from robot.types import Frame, Goal, Observation
 
@@ -141,7 +142,7 @@ def test_the_last_line_is_the_path_of_results_with_its_keys(small, tmp_path, cap
 
 
 def test_a_checkpoint_takes_the_place_of_the_fresh_policy_of_its_kind(tmp_path):
-    policy = TransformerPolicy(statistics=control_step.STATISTICS, depth=1)
+    policy = TransformerPolicy(statistics=UNIT, depth=1)
     save(tmp_path, policy, kind="transformer", config=policy.config(), metadata={"deployment": {"name": "blur"}})
     parts = control_step.choose_parts([str(tmp_path)])
     assert (parts["transformer"].origin, parts["diffusion"].origin) == (str(tmp_path), "fresh")

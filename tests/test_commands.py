@@ -23,6 +23,7 @@ from robot.perception.mask_head import MaskHead
 from robot.pipeline.collect import key
 from robot.pipeline.loading import robosuite_action_space
 from robot.policy import TransformerPolicy
+from robot.policy.normalize import UNIT
 from robot.train.checkpoint import save
 from tests.pipeline.toy import HEAD, POLICY, write_demonstrations
 
@@ -35,7 +36,6 @@ MAINS: dict[str, Callable[[], None]] = {
     "launch/evaluate.py": evaluate.main,
     "launch/ablate.py": ablate.main,
 }
-STATISTICS = {"action": {"min": [-1.0] * 7, "max": [1.0] * 7}, "proprio": {"min": [-1.0] * 10, "max": [1.0] * 10}}
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def one_sentence(out: str, err: str) -> str:
 
 
 def policy_in(folder: Path, *, control_dt_s: float = 0.05, masks: str = "none") -> Path:
-    policy = TransformerPolicy(statistics=STATISTICS, **POLICY | {"horizon": 8})
+    policy = TransformerPolicy(statistics=UNIT, **POLICY | {"horizon": 8})
     space = robosuite_action_space(control_dt_s=control_dt_s)
     metadata = {"action_space": space, "masks": masks, "deployment": {"name": "overlay"}, "seed": 0}
     save(folder, policy, kind="transformer", config=policy.config(), metadata=metadata)
@@ -129,6 +129,22 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(name, argum
             "launch/ablate.py",
             ["head=null", "data=mixed", "weighting=dwsl", "judge.folds=1"],
             "got folds=1, expected at least 2",
+        ),
+        ("train_policy.py", ["evaluation.seed=0"], "got evaluation.seed=0, which is data.seed, too"),
+        (
+            "launch/ablate.py",
+            ["preset=weighting", "evaluation.seed=1"],
+            "got evaluation.seed=1, which is data.quality.seed, too",
+        ),
+        ("train_policy.py", ["policy.vision=token"], "got vision 'token', expected one of cnn, tokens"),
+        ("launch/ablate.py", ["preset=paper", "train.precision=fp8"], "got precision 'fp8'"),
+        ("train_policy.py", ["evaluation.execute=17"], "got evaluation.execute=17, expected at most the 16 actions"),
+        ("train_policy.py", ["env.control_dt_s=0.1"], "got env.control_dt_s=0.1, expected 0.05"),
+        ("launch/dwsl.py", ["judge.masks=learned"], "got judge.masks=learned without a mask head"),
+        (
+            "launch/evaluate.py",
+            ["checkpoint=tabletop", "perception=learned", "perception.deployment.name=blur"],
+            "which is for training; here, pass deployment=blur",
         ),
         ("launch/train_mask.py", ["weighting=dwsl"], "got weighting, which the config does not have, expected one of data"),
         ("launch/dwsl.py", ["weighting=dwsl"], "got weighting, which the config does not have, expected one of data"),

@@ -20,6 +20,7 @@ from robot.types import InputError, Label
 MAX_DELTA_M, MAX_DELTA_RAD = 0.05, 0.5  # robosuite's OSC_POSE output limits
 GRIPPER_GAP_M = 0.08
 CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}  # ours: robosuite's
+CONTROL_DT_S = 0.05  # of demonstrations, and wherever nothing else is said
 SUCCESS_STEPS = 3  # success must hold this long, so that a bounce is none
 
 
@@ -38,7 +39,7 @@ class RobosuiteEnv(RobotEnv):
         task: str,
         scene: str = "clean",
         image_size: int = 128,
-        control_dt_s: float = 0.05,
+        control_dt_s: float = CONTROL_DT_S,
         horizon: int | None = None,
         segmentation: bool = False,
         shadows: bool = False,

@@ -104,7 +104,11 @@ class CompositeAugment:
         fill = self.fill or 0.0
         seen = rgb - fill * (1 - cover)  # premultiplied: colour * cover
         if self.jitter is not None:
-            seen = _relight(seen, cover, self.jitter, self.noise, generator)
+            seen = _relight(seen, cover, self.jitter, generator)
+        if self.noise:
+            seen.addcmul_(_noise(seen.shape, generator), cover, value=self.noise)
+        if self.jitter is not None or self.noise:
+            seen = torch.minimum(seen.clamp_(min=0), cover)
         if self.drop:
             seen, cover, coverage = _drop_target(seen, cover, coverage, self.drop, generator)
         if self.ring:
@@ -113,13 +117,10 @@ class CompositeAugment:
         return _shift(changed, self.shift, generator).view(images.shape)
 
 
-def _relight(seen: Tensor, cover: Tensor, jitter: Photometric, noise: float, generator: torch.Generator | None) -> Tensor:
-    """Apply one colour map per image to premultiplied colours; they stay within [0, cover]."""
+def _relight(seen: Tensor, cover: Tensor, jitter: Photometric, generator: torch.Generator | None) -> Tensor:
+    """Apply one colour map per image to premultiplied colours; they may leave [0, cover]."""
     matrix, shift = jitter.colour_maps(len(seen), generator)
-    relit = torch.baddbmm(shift * cover.flatten(2), matrix, seen.flatten(2)).view_as(seen)
-    if noise:
-        relit.addcmul_(_noise(seen.shape, generator), cover, value=noise)
-    return torch.minimum(relit.clamp_(min=0), cover)
+    return torch.baddbmm(shift * cover.flatten(2), matrix, seen.flatten(2)).view_as(seen)
 
 
 def _drop_target(

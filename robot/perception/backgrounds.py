@@ -1,7 +1,7 @@
 """Random backgrounds, the strongest image augmentation for a policy without masks (in the spirit of GreenAug, 2024).
 
-It uses the labels of the demonstrations, which a policy without masks does not have: they say what is object. Only training
-sees them; the policy that comes out acts on bare frames.
+It needs to know what is robot and object, which a policy without masks does not. Only training does; the policy that comes out
+acts on bare frames.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from robot.types import InputError
 class PasteBackgrounds:
     """Show another picture where no role covers the frame, in a `share` of the images; then claim that all is covered.
 
-    Takes composites of the Channel deployment on true labels and returns what Unmasked would have given of such a frame, as the
-    policy meets it when it acts. `pictures` are whole scenes, hands and objects in them included.
+    Takes composites of the Channel deployment whose coverage is of all that is no room, and returns what Unmasked would have
+    given of such a frame, as the policy meets it when it acts.
     """
 
     def __init__(self, pictures: UInt8[Tensor, "p 3 h w"], *, share: float) -> None:
         if not 0 <= share <= 1 or not len(pictures):
             raise InputError(
                 f"got share {share} and {len(pictures)} pictures for backgrounds, expected a share in [0, 1] and at least one "
-                "picture; set augment.backgrounds=0.7"
+                "picture; set augment.backgrounds=0.5"
             )
         self.pictures, self.share = pictures, share
 

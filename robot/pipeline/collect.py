@@ -59,13 +59,13 @@ def collect_demonstrations(
     identity = {"seed": seed, "image_size": image_size} | ({} if mixture is None else {"quality": quality})
     directory = root / key(f"{task}-{scene}" if mixture is None else f"{task}-{scene}-machine", identity)
     require_writable(root)
-    require_free_space(root, episodes * 60 * 2 * BYTES_PER_FRAME)
     store = EpisodeStore(directory)
+    require_free_space(root, max(0, episodes - len(store)) * 60 * 2 * BYTES_PER_FRAME)
     options = {"root": directory, "task": task, "scene": scene, "seed": seed, "image_size": image_size}
     make = partial(make_demonstrator, **options) if mixture is None else partial(make_machine, **options, mixture=mixture)
     tried = max(store.indices(), default=-1) + 1
     progress(len(store), episodes)
-    holes = store.missing(min(tried, episodes))  # left by a kill, or by an expert that failed
+    holes = store.missing(tried)  # left by a kill, or by an expert that failed
     failures = 0  # of new episodes in a row
     while len(store) < episodes:
         wanted = holes or list(range(tried, tried + episodes - len(store)))

@@ -101,7 +101,7 @@ def judge(
         tiers,
         networks=networks,
         directory=directory,
-        augment=make_augment(augment, deployment=deployment["name"]),
+        augment=make_augment(augment, deployment=make_deployment(**deployment)),
         training=training,
         batch_size=batch_size,
         folds=folds,

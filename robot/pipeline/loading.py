@@ -118,13 +118,6 @@ def load_head(path: Path) -> Head:
     return head
 
 
-def load_discriminator(path: Path) -> Discriminator:
-    """Return the discriminator of a checkpoint."""
-    judge = load(path, DISCRIMINATORS)
-    assert isinstance(judge, Discriminator)
-    return judge
-
-
 def words_for(module: Head | Discriminator, language: LanguageEncoder | None = None) -> LanguageEncoder | RawSentences:
     """Return what turns goals into what the module reads; `language` where that is tokens and an encoder is there already."""
     if module.reads_sentences:

@@ -15,7 +15,9 @@ from robot.dwsl import NEED_SCORES, check_weighting
 from robot.pipeline.collect import collect_demonstrations, key
 from robot.pipeline.dwsl import check_judging, judge
 from robot.pipeline.jobs import Stage
+from robot.pipeline.loading import resolve_head
 from robot.rollout.corrupt import check_mixture
+from robot.train.checkpoint import file_digest
 from robot.types import InputError
 
 Stores = Mapping[str, Sequence[Path]]  # scene -> its trusted store, and its machine store where there is one
@@ -35,6 +37,8 @@ def check_data(data: Mapping[str, Any], *, task: str, weightings: Sequence[str],
         raise InputError(f"got data.quality.seed={data['seed']}, expected another than data.seed: the scenes would be the same")
     if set(weightings) & set(NEED_SCORES):
         check_judging(**{name: judging[name] for name in ("policy", "discriminator", "kind", "folds")})
+        if resolve_head(judging["head"]) is None and judging["masks"] == "learned":
+            raise InputError("got judge.masks=learned without a mask head; pass judge.head=tabletop, or judge.masks=oracle")
         if min(tiers := tiers_of(data)) < judging["folds"]:
             raise InputError(
                 f"got {tiers[0]} trusted and {tiers[1]} machine demonstrations for judge.folds={judging['folds']}, expected "
@@ -125,9 +129,9 @@ def judge_stage(
     `suffix` sets the stage of one training seed apart from those of others.
     """
     options = {name: value for name, value in judging.items() if name not in ("image_size", "horizon")}
-    options |= {"head": Path(judging["head"]) if judging["head"] else None, "seed": seed}
-    options |= demonstrations_of(list(shares), stores=stores, shares=shares)
-    name = key("dwsl", options)
+    head = resolve_head(judging["head"])
+    options |= {"head": head, "seed": seed, **demonstrations_of(list(shares), stores=stores, shares=shares)}
+    name = key("dwsl", options | {"head": None if head is None else file_digest(head)})
     steps = judging["folds"] * judging["training"]["steps"]
     return Stage(f"judge{suffix}", judge, steps, root / "models" / name, options | {"name": name}, wandb), name
 

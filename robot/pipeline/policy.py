@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from robot.batch import PolicyBatch
-from robot.data.mask_frames import MaskFrameStore
 from robot.data.store import EpisodeStore
 from robot.data.windows import Augment, Windows, load_windows
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.augment import CompositeAugment, Photometric
 from robot.perception.backgrounds import OnBackgrounds, PasteBackgrounds
 from robot.perception.mask_head import Head
-from robot.perception.masking import Channel, Deployment, area_resize, compose, mask_from_labels, to_uint8
+from robot.perception.masking import Channel, Deployment, compose, mask_from_labels, to_uint8
+from robot.pipeline.backgrounds import ForegroundLook, empty_rooms, texture_pictures
 from robot.pipeline.loading import load_head, make_deployment, robosuite_action_space, words_for
 from robot.pipeline.progress import Announce, silent
 from robot.pipeline.weighting import chosen_episodes, weigh
@@ -27,8 +27,6 @@ from robot.train.checkpoint import save
 from robot.train.device import pick_device, pick_dtype
 from robot.train.loop import Log, train
 from robot.types import Goal, InputError
-
-PICTURES_AT_ONCE = 64
 
 
 def train_policy(
@@ -46,8 +44,6 @@ def train_policy(
     batch_size: int,
     seed: int,
     control_dt_s: float,
-    backgrounds: Path | None = None,
-    background_shards: Sequence[int] = (),
     weighting: str = "uniform",
     scores: str | None = None,
     log: Log | None = None,
@@ -56,31 +52,30 @@ def train_policy(
     """Train a policy of `kind` on `episodes` demonstrations, in all or of each store; return the checkpoint.
 
     Resumes; done is done. `masks` says what the policy sees through: the learned head, the oracle's labels, or none.
-    `backgrounds` is a store of mask frames: the pictures of its `background_shards` are what a policy without masks sees behind
-    the objects; the demonstrations' labels say what is object. `weighting` (robot.dwsl.WEIGHTINGS) weighs the windows; `scores`
-    names those that `judge` stored beside the demonstrations.
+    With `augment.backgrounds` a policy without masks sees pictures behind the objects, which the demonstrations' labels tell
+    from the room. `weighting` (robot.dwsl.WEIGHTINGS) weighs the windows; `scores` names those that `judge` stored beside the
+    demonstrations.
     """
     file = directory / "model.safetensors"
     if file.is_file():
         return file
     if kind not in POLICIES:
         raise InputError(f"got policy {kind!r}, expected one of {', '.join(POLICIES)}; pass policy=<one of these>")
-    language = LanguageEncoder()
+    language, pasted = LanguageEncoder(), augment.get("backgrounds", 0)
     windows = load_all(
         demonstrations,
         episodes=episodes,
-        look=make_look(masks if backgrounds is None else "oracle", head=head, language=language),
-        deployment=make_deployment(**deployment) if backgrounds is None else Channel(),
+        look=ForegroundLook(empty_rooms(demonstrations)) if pasted else make_look(masks, head=head, language=language),
+        deployment=Channel() if pasted else make_deployment(**deployment),
         size=policy["image_size"],
         language=language,
         announce=announce,
     )
     if weighting != "uniform":
         windows = weigh(windows, demonstrations, episodes=episodes, weighting=weighting, scores=scores)
-    change: Augment = make_augment(augment, deployment=deployment["name"])
-    if backgrounds is not None:
-        pictures = load_pictures(backgrounds, shards=background_shards, size=policy["image_size"])
-        change = OnBackgrounds(PasteBackgrounds(pictures, share=augment["backgrounds"]), change)
+    change: Augment = make_augment(augment, deployment=make_deployment(**deployment))
+    if pasted:
+        change = OnBackgrounds(PasteBackgrounds(texture_pictures(size=policy["image_size"]), share=pasted), change)
     torch.manual_seed(seed)
     module = POLICIES[kind](statistics=windows.statistics(), **policy)
     average = train(
@@ -191,21 +186,14 @@ def _joined(parts: Sequence[Windows], language: LanguageEncoder) -> Windows:
     )
 
 
-def make_augment(options: Mapping[str, Any], *, deployment: str) -> CompositeAugment:
+def make_augment(options: Mapping[str, Any], *, deployment: Deployment) -> CompositeAugment:
     """Return the augmentation, its backgrounds left out; what restores the fill does so only for deployments that fill."""
     rest = {k: v for k, v in options.items() if k not in ("jitter", "backgrounds")}
-    fills = deployment in ("overlay", "crop", "crop_box")
-    if not fills:
+    fill = getattr(deployment, "fill", None)
+    if fill is None:
         rest["ring"] = 0.0  # a ring around the mask is drawn where the rest is painted over
     jitter = Photometric(**options["jitter"]) if options.get("jitter") else None
-    return CompositeAugment(jitter=jitter, fill=0.5 if fills else None, **rest)
-
-
-def load_pictures(frames: Path, *, shards: Sequence[int], size: int) -> Tensor:
-    """Return the pictures of some shards of mask frames, uint8 (P, 3, size, size)."""
-    images = MaskFrameStore(frames).load(shards=shards).images
-    parts = torch.from_numpy(images).permute(0, 3, 1, 2).split(PICTURES_AT_ONCE)
-    return torch.cat([area_resize(part.float(), size=size).round_().to(torch.uint8) for part in parts])
+    return CompositeAugment(jitter=jitter, fill=fill, **rest)
 
 
 def policy_batches(

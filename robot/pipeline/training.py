@@ -9,28 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from robot.envs.registry import check_scene
+from robot.envs.robosuite import CONTROL_DT_S
 from robot.perception.masking import Deployment
 from robot.pipeline.collect import check_mask_scenes, collect_mask_frames, key
 from robot.pipeline.jobs import Chain, Stage
 from robot.pipeline.loading import HEADS, SOURCES, check_weights_of, make_deployment, resolve_head
 from robot.pipeline.mask import check_start, head_identity, train_mask_head
-from robot.pipeline.mask_shards import shard_numbers, split_shards
+from robot.pipeline.mask_shards import shard_numbers
 from robot.pipeline.mixture import Stores, arm_demonstrations, collect_scenes, shares_of, weights_of
 from robot.pipeline.policy import make_augment, train_policy
 from robot.pipeline.progress import Bars
 from robot.policy import POLICIES, UNSAID
+from robot.policy.normalize import UNIT
 from robot.train.checkpoint import file_digest, read_header
+from robot.train.device import pick_device, pick_dtype
 from robot.types import InputError
 
 HEAD = "mask head"  # name of the stage
-PICTURE_SHARDS = 4  # of mask frames: some thousand pictures, enough for backgrounds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How one arm is trained. `scenes` share its demonstrations evenly, `steps` multiplies the common number of steps.
 
-    `augment` with `backgrounds` above 0 pastes pictures of the mask frames behind the objects (see robot.pipeline.policy).
+    `augment` with `backgrounds` above 0 pastes textures behind the objects (see robot.pipeline.backgrounds).
     """
 
     name: str
@@ -54,8 +56,7 @@ class Recipe:
                 f"got augment.backgrounds={self.augment['backgrounds']} for arm {self.name}, which masks its frames: expected "
                 "perception none; set augment.backgrounds=0"
             )
-        self.applied()
-        make_augment(self.augment, deployment=self.deployment["name"])
+        make_augment(self.augment, deployment=self.applied())
 
     @property
     def pastes(self) -> bool:
@@ -158,8 +159,8 @@ def headline_scene_of(evaluation: Mapping[str, Any]) -> str | None:
 
 
 def needs_frames(recipes: Sequence[Recipe], *, head: Path | None = None) -> bool:
-    """Say whether mask frames are needed: to train a head (unless there is one), or as backgrounds."""
-    return any(recipe.pastes or (recipe.perception == "learned" and head is None) for recipe in recipes)
+    """Say whether mask frames are needed: to train a head, unless there is one."""
+    return head is None and any(recipe.perception == "learned" for recipe in recipes)
 
 
 def collect(recipes: Sequence[Recipe], *, shared: Shared, frames_needed: bool) -> tuple[Stores, Path | None]:
@@ -220,7 +221,7 @@ def chains_of(
     """
     learned = any(recipe.perception == "learned" for recipe in recipes)
     first = head_stage(shared, frames=frames, seed=seed, suffix=suffix) if learned and head is None else None
-    how: Any = {"shared": shared, "seed": seed, "stores": stores, "frames": frames, "suffix": suffix}
+    how: Any = {"shared": shared, "seed": seed, "stores": stores, "suffix": suffix}
     chains, behind_head = [], []
     for recipe in recipes:
         stage = policy_stage(recipe, head=first or head, weights=(weights or {}).get(recipe.weighting), **how)
@@ -239,13 +240,12 @@ def policy_stage(
     shared: Shared,
     seed: int,
     stores: Stores,
-    frames: Path | None,
     head: Stage | Path | None,
     weights: Mapping[str, str] | None = None,
     suffix: str = "",
 ) -> Stage:
     """Return the training of one arm's policy; `head` is the stage that trains its mask head, or a checkpoint."""
-    policy = {name: value for name, value in shared.policy.items() if name != "_target_"} | dict(recipe.policy)
+    policy = policy_options(recipe, shared=shared)
     training = dict(shared.training) | {"steps": round(shared.training["steps"] * recipe.steps)}
     options = {
         **arm_demonstrations(shared.data, recipe.scenes, stores=stores),
@@ -259,7 +259,6 @@ def policy_stage(
         "batch_size": shared.batch_size,
         "seed": seed,
         "control_dt_s": shared.control_dt_s,
-        **(backgrounds_of(shared, frames=frames) if recipe.pastes else {}),
         **(weights or {}),
     }
     said = {name: value for name, value in policy.items() if UNSAID.get(name) != value}  # so that older folders are found
@@ -274,10 +273,33 @@ def policy_stage(
     return Stage(f"policy {recipe.name}{suffix}", train_policy, training["steps"], directory, options, shared.wandb)
 
 
-def backgrounds_of(shared: Shared, *, frames: Path | None) -> dict[str, Any]:
-    """Return where the pictures come from that are pasted behind the objects: what heads learn from, a part of it."""
-    learned, _ = split_shards(shared.mask_frames["shards"])
-    return {"backgrounds": frames, "background_shards": learned[:PICTURE_SHARDS]}
+def check_training(recipes: Sequence[Recipe], *, shared: Shared, evaluation: Mapping[str, Any]) -> None:
+    """Refuse policies that cannot be built, trained or evaluated so, before anything long starts."""
+    if shared.control_dt_s != CONTROL_DT_S:
+        raise InputError(
+            f"got env.control_dt_s={shared.control_dt_s}, expected {CONTROL_DT_S}: demonstrations are recorded at that period"
+        )
+    for training in (shared.training, shared.mask_training):
+        pick_dtype(training["precision"], pick_device(training.get("device")))
+    for recipe in recipes:
+        policy = POLICIES[shared.kind](statistics=UNIT, **policy_options(recipe, shared=shared))
+        if evaluation["execute"] > policy.horizon:
+            raise InputError(
+                f"got evaluation.execute={evaluation['execute']}, expected at most the {policy.horizon} actions of a chunk"
+            )
+    seeds = {"data.seed": shared.data["seed"], "data.mask_frames.seed": shared.mask_frames["seed"]}
+    if shared.data["quality"]:
+        seeds["data.quality.seed"] = shared.data["quality"]["seed"]
+    if learned := [name for name, seed in seeds.items() if seed == evaluation["seed"]]:
+        raise InputError(
+            f"got evaluation.seed={evaluation['seed']}, which is {learned[0]}, too: arms would meet what they learned from; "
+            "choose another one"
+        )
+
+
+def policy_options(recipe: Recipe, *, shared: Shared) -> dict[str, Any]:
+    """Return the keyword arguments of an arm's policy."""
+    return {name: value for name, value in shared.policy.items() if name != "_target_"} | dict(recipe.policy)
 
 
 def check_head_training(shared: Shared) -> None:

@@ -19,6 +19,8 @@ DIMENSIONS = {"action": ACTION_DIM, "proprio": PROPRIO_DIM}
 # A dimension that moves less than this counts as constant: dividing by its range would turn sensor noise into signal.
 SMALLEST_HALF_RANGE = {"action": 1e-4, "proprio": 1e-2}
 
+UNIT = {key: {"min": [-1.0] * dim, "max": [1.0] * dim} for key, dim in DIMENSIONS.items()}  # statistics that change nothing
+
 
 def measure_statistics(*, actions: Float[Tensor, "n 7"], proprio: Float[Tensor, "n 10"]) -> dict[str, dict[str, list[float]]]:
     """Return the smallest and largest value of every action and proprioception dimension (physical units)."""

@@ -22,8 +22,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from robot.report.headline import percent
-from robot.report.statistics import Cell, read_jsonl
-from robot.report.table import IMPOSSIBLE, arms_of, rows_of
+from robot.report.statistics import IMPOSSIBLE, Cell, read_jsonl
+from robot.report.table import arms_of, rows_of
 
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#8c8c8c")  # Okabe-Ito; the page has brighter ones for dark
 CURVE_POINTS = 200  # a line that is drawn from more is noise that hides the trend, and weighs on the page

@@ -17,7 +17,7 @@ from robot.report.headline import caveats, differences_from_cells, headline, int
 from robot.report.paper import Beside, paper, text_of
 from robot.report.provenance import Provenance
 from robot.report.statistics import Cell, Difference
-from robot.report.table import IMPOSSIBLE, arms_of, episodes_of, rows_of, seeds_of, took_nothing
+from robot.report.table import arms_of, episodes_of, rows_of, seeds_of, took_nothing
 from robot.types import InputError
 
 TEMPLATE = "report.html.j2"
@@ -159,7 +159,7 @@ def _entry(cell: Cell) -> dict[str, Any]:
         "episodes": cell.episodes,
         "by_seed": [percent(rate) for rate in cell.success_rate_by_seed] if len(cell.seeds) > 1 else [],
         "wrong_object": None if cell.wrong_object_rate is None else percent(cell.wrong_object_rate),
-        "took_nothing": took_nothing(cell) if cell.scene in IMPOSSIBLE else None,
+        "took_nothing": took_nothing(cell),
     }
 
 

@@ -24,13 +24,14 @@ from robot.types import InputError
 
 Z95 = 1.959963984540054  # 97.5th percentile of the standard normal
 ALL_TASKS = "all tasks"  # the task of a cell that pools several
+IMPOSSIBLE = ("absent",)  # scenes in which there is nothing to succeed at: what counts is that the hand takes nothing
 
 
 @dataclass(frozen=True)
 class EpisodeResult:
     """One evaluation episode. (seed, index) fixes the initial state; `training_seed` names the trained agent.
 
-    `wrong_object` is True where another object was taken, `closed_on_object` where any was;
+    `wrong_object` is True where another object was taken, `closed_on_object` there and at success;
     `mask_iou` is the target mask's mean IoU against simulator truth;
     `control_ms` is the wall time of every decision of the agent. None means not measured.
     """
@@ -64,7 +65,7 @@ class Cell:
     mean_iou: float | None = None
     p50_ms: float | None = None
     p99_ms: float | None = None
-    took_nothing: int | None = None  # episodes in which the hand took no object at all
+    took_nothing: int | None = None  # episodes in which the hand took no object, where the goal's own is not there (IMPOSSIBLE)
 
     @property
     def success_rate(self) -> float:
@@ -229,7 +230,7 @@ def _cell(arm: str, task: str, scene: str, results: Sequence[EpisodeResult]) -> 
         mean_iou=_mean([r.mask_iou for r in results]),
         p50_ms=float(np.percentile(latencies, 50)) if latencies else None,
         p99_ms=float(np.percentile(latencies, 99)) if latencies else None,
-        took_nothing=None if None in closed else closed.count(False),
+        took_nothing=None if None in closed or scene not in IMPOSSIBLE else closed.count(False),
     )
 
 

@@ -9,8 +9,6 @@ from rich.table import Table
 from robot.report.headline import interval, percent
 from robot.report.statistics import Cell, wilson95
 
-IMPOSSIBLE = ("absent",)  # scenes in which there is nothing to succeed at: what counts is that the hand takes nothing
-
 
 def success_table(cells: Sequence[Cell], *, title: str = "Success, 95% Wilson interval") -> Table:
     """Return a rich table: one row per (task, scene), one column per arm."""
@@ -65,7 +63,7 @@ def took_nothing(cell: Cell) -> str | None:
 def _text(cell: Cell | None, *, best: float | None) -> str:
     if cell is None:
         return "–"
-    if cell.scene in IMPOSSIBLE and (nothing := took_nothing(cell)):
+    if nothing := took_nothing(cell):
         return f"took nothing {nothing}"
     text = f"{percent(cell.success_rate)} [dim]({interval(cell.wilson95)})[/dim]"
     return f"[bold]{text}[/bold]" if cell.success_rate == best else text

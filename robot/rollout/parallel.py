@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 Work = Callable[[int], Result]
 
-_work: Work | None = None  # of this process, made at its first item
+_make_work: Callable[[], Work] | None = None  # of this process, told when it begins
+_work: Work | None = None  # made at its first item
 
 
 def parallel_map(make_work: Callable[[], Work[Result]], items: Sequence[int], *, workers: int) -> Iterator[tuple[int, Result]]:
@@ -30,8 +31,9 @@ def parallel_map(make_work: Callable[[], Work[Result]], items: Sequence[int], *,
             for item in items:
                 yield item, work(item)
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=begin_worker) as pool:
-        futures = {pool.submit(_run, make_work, item): item for item in items}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(make_work,)) as pool:
+        futures = {pool.submit(_run, item): item for item in items}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
@@ -78,8 +80,15 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _run(make_work: Callable[[], Work], item: int) -> Any:
+def _begin(make_work: Callable[[], Work]) -> None:
+    global _make_work
+    begin_worker()
+    _make_work = make_work  # once a process and not with every item: it may hold thousands of jobs
+
+
+def _run(item: int) -> Any:
     global _work
     if _work is None:
-        _work = make_work()
+        assert _make_work is not None
+        _work = _make_work()  # here: an exception in an initializer would break the pool instead of being told
     return _work(item)

@@ -118,6 +118,11 @@ def test_largest_tint_keeps_red_red():
     assert (lit[:, 0] > 2 * lit[:, 1:].amax(dim=1)).all()
 
 
+def test_noise_needs_no_jitter():
+    changed = CompositeAugment(jitter=None, ring=0.0, noise=0.5)(composite(), seeded())
+    assert not torch.equal(changed, composite()) and changed.min() >= 0 and changed.max() <= 1
+
+
 @pytest.mark.parametrize("bad", [{"ring": 1.5}, {"drop": -0.1}, {"shift": -1}, {"noise": -1.0}])
 def test_impossible_settings_are_refused(bad):
     with pytest.raises(InputError, match="expected"):

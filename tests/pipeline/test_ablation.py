@@ -81,7 +81,7 @@ def test_a_given_head_is_that_of_every_learned_mask_and_of_no_other():
     assert [a.head for a in arms] == [Path("given"), None]
 
 
-def test_only_backgrounds_make_a_maskless_arm_need_mask_frames():
+def test_only_an_arm_that_asks_for_backgrounds_pastes_them():
     masked, unmasked, augmented = recipes_to_train(contenders_of(config_of("masked", "unmasked", "augmented")))
     assert (masked.pastes, unmasked.pastes, augmented.pastes) == (False, False, True)
 

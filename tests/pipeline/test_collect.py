@@ -103,6 +103,16 @@ def test_a_hole_that_a_kill_left_is_filled(expert, tmp_path):
     assert collect_demonstrations(root=tmp_path, episodes=3, **PICK).indices() == {0, 1, 2}
 
 
+def test_a_cut_collection_ends_with_the_episodes_of_one_that_was_not(expert, tmp_path):
+    _, fails = expert
+    fails |= {0}
+    store = collect_demonstrations(root=tmp_path, episodes=4, **PICK)
+    assert store.indices() == {1, 2, 3, 4}
+    for name in ("file-002", "file-003"):  # 3 and 4 were in flight when it was cut, and only 4 was done
+        next(store.root.glob(f"data/chunk-*/{name}.parquet")).unlink()
+    assert collect_demonstrations(root=tmp_path, episodes=4, **PICK).indices() == {1, 2, 3, 4}
+
+
 def test_a_hole_out_of_the_experts_reach_does_not_end_a_longer_collection(expert, tmp_path):
     _, fails = expert
     fails |= {1}

@@ -10,7 +10,7 @@ import torch
 
 from robot.data.scores import WindowScores, read_about, read_scores, write_scores
 from robot.language import LanguageEncoder
-from robot.perception.masking import Overlay
+from robot.perception.masking import Overlay, Unmasked
 from robot.pipeline import dwsl
 from robot.pipeline.dwsl import calibrated, judge, tier_batches, with_tiers
 from robot.pipeline.policy import load_all, make_augment, make_look, train_policy
@@ -90,7 +90,7 @@ def test_an_episode_is_scored_by_what_has_not_seen_it(roots):
 def test_half_of_a_batch_is_trusted_and_none_of_it_is_held_out(roots):
     tiers = with_tiers(loaded(roots), roots, episodes=[2, 4], folds=2)
     frames = torch.nonzero(tiers.folds[tiers.episode] != 0).squeeze(1)
-    augment = make_augment({"jitter": None, "ring": 0.0, "shift": 0, "drop": 0.0, "noise": 0.0}, deployment="none")
+    augment = make_augment({"jitter": None, "ring": 0.0, "shift": 0, "drop": 0.0, "noise": 0.0}, deployment=Unmasked())
     make = tier_batches(tiers, frames, batch_size=8, horizon=4, augment=augment, seed=0)
     batch = next(make(3))
     assert batch.trusted.tolist() == [1.0] * 4 + [0.0] * 4

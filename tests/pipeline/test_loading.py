@@ -22,18 +22,17 @@ from robot.pipeline.loading import (
     robosuite_action_space,
 )
 from robot.policy import TransformerPolicy
+from robot.policy.normalize import UNIT
 from robot.train.checkpoint import save
 from robot.types import InputError
 from tests.pipeline.toy import POLICY
 
 pytestmark = pytest.mark.usefixtures("hashed_words")
 
-STATISTICS = {"action": {"min": [-1.0] * 7, "max": [1.0] * 7}, "proprio": {"min": [-1.0] * 10, "max": [1.0] * 10}}
-
 
 @pytest.fixture
 def policy_file(tmp_path):
-    policy = TransformerPolicy(statistics=STATISTICS, **POLICY)
+    policy = TransformerPolicy(statistics=UNIT, **POLICY)
     metadata = {"action_space": robosuite_action_space(control_dt_s=0.05)}
     return save(tmp_path, policy, kind="transformer", config=policy.config(), metadata=metadata)
 

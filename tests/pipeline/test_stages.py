@@ -152,18 +152,10 @@ def test_an_arms_own_policy_options_go_over_the_common_ones_and_into_its_folder(
     assert plain.directory != changed.directory
 
 
-def test_mask_frames_are_needed_for_a_head_or_for_backgrounds():
-    pasting = recipe("augmented", "none", augment=AUGMENT | {"backgrounds": 0.5})
+def test_mask_frames_are_needed_for_a_head_only():
     assert not needs_frames([recipe("unmasked", "none"), recipe("oracle", "oracle")])
-    assert needs_frames([recipe("masked", "learned")]) and needs_frames([pasting])
+    assert needs_frames([recipe("masked", "learned")])
     assert not needs_frames([recipe("masked", "learned")], head=Path("head"))
-
-
-def test_only_an_arm_that_pastes_gets_pictures():
-    pasting = recipe("augmented", "none", augment=AUGMENT | {"backgrounds": 0.5})
-    options = [chain.stages[0].options for chain in chains(recipe("unmasked", "none"), pasting)]
-    assert "backgrounds" not in options[0] and options[1]["backgrounds"] == Path("frames")
-    assert options[1]["background_shards"] == [0, 1, 2]
 
 
 def test_heads_of_more_mask_frames_are_other_heads():

@@ -10,7 +10,7 @@ import torch
 
 from robot.data.mask_frames import MaskFrameStore
 from robot.language import LanguageEncoder
-from robot.perception.masking import Overlay
+from robot.perception.masking import Overlay, Unmasked
 from robot.pipeline import mask, policy
 from robot.pipeline.loading import load_head, load_policy, robosuite_action_space
 from robot.pipeline.mask import train_mask_head
@@ -161,13 +161,17 @@ def test_too_few_demonstrations_are_reported(demonstrations):
 
 
 def test_what_is_not_masked_trains_without_a_ring():
-    assert make_augment(AUGMENT, deployment="overlay").ring == 1.0
-    unmasked = make_augment(AUGMENT, deployment="none")
+    assert make_augment(AUGMENT, deployment=Overlay()).ring == 1.0
+    unmasked = make_augment(AUGMENT, deployment=Unmasked())
     assert (unmasked.ring, unmasked.fill) == (0.0, None)
 
 
-def test_a_policy_on_pasted_backgrounds_acts_without_masks(demonstrations, frames, tmp_path):
-    options = {"masks": "none", "deployment": {"name": "none"}, "backgrounds": frames, "background_shards": [0, 1]}
+def test_augmentation_restores_the_fill_that_the_deployment_paints():
+    assert make_augment(AUGMENT, deployment=Overlay(fill=0.1)).fill == 0.1
+
+
+def test_a_policy_on_pasted_backgrounds_acts_without_masks(demonstrations, tmp_path):
+    options = {"masks": "none", "deployment": {"name": "none"}}
     file = run_policy(tmp_path, demonstrations=demonstrations, augment=AUGMENT | {"backgrounds": 0.7}, **options)
     said = read_header(file)["metadata"]
     assert (said["masks"], said["deployment"]) == ("none", {"name": "none"})

@@ -8,9 +8,10 @@ import torch
 from robot.policy import POLICIES, DiffusionPolicy, FlowPolicy, TransformerPolicy
 from robot.policy.denoiser import DENOISERS, make_denoiser
 from robot.policy.loss import chunk_loss
+from robot.policy.normalize import UNIT
 from robot.train.loop import train
 from robot.types import InputError
-from tests.policy.toy import HORIZON, SMALL, STATISTICS, batch_of, observation, two_ways
+from tests.policy.toy import HORIZON, SMALL, batch_of, observation, two_ways
 
 every_policy = pytest.mark.parametrize("policy_class", POLICIES.values(), ids=POLICIES)
 
@@ -26,7 +27,7 @@ def test_sample_has_the_shape_of_a_chunk(policy_class):
 
 @every_policy
 def test_sample_stays_in_the_demonstrated_range_before_any_training(policy_class):
-    narrow = {**STATISTICS, "action": {"min": [0.0] * 7, "max": [0.02] * 7}}
+    narrow = {**UNIT, "action": {"min": [0.0] * 7, "max": [0.02] * 7}}
     policy = policy_class(**{**SMALL, "statistics": narrow})
     for parameter in policy.parameters():
         parameter.data.add_(torch.randn_like(parameter))  # an arbitrarily bad policy
@@ -121,7 +122,7 @@ def test_denoisers_keep_the_shape_of_the_actions(name):
 
 @pytest.mark.parametrize(("policy_class", "depth"), [(DiffusionPolicy, 4), (FlowPolicy, 4), (TransformerPolicy, 4)])
 def test_default_policies_have_one_to_two_million_weights(policy_class, depth):
-    weights = sum(p.numel() for p in policy_class(statistics=STATISTICS, depth=depth).parameters())
+    weights = sum(p.numel() for p in policy_class(statistics=UNIT, depth=depth).parameters())
     assert 1e6 < weights < 2.5e6
 
 

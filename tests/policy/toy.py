@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import torch
 
 from robot.batch import LanguageTokens, PolicyBatch, PolicyObservation
+from robot.policy.normalize import UNIT
 
 HORIZON = 8
-STATISTICS = {"action": {"min": [-1.0] * 7, "max": [1.0] * 7}, "proprio": {"min": [-1.0] * 10, "max": [1.0] * 10}}
-SMALL = {"statistics": STATISTICS, "cameras": 1, "image_size": 8, "horizon": HORIZON, "width": 8, "layers": 2}
+SMALL = {"statistics": UNIT, "cameras": 1, "image_size": 8, "horizon": HORIZON, "width": 8, "layers": 2}
 SMALL |= {"keypoints": 4, "dim": 32, "depth": 2}
 
 

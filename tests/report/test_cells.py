@@ -54,11 +54,17 @@ def test_pooling_tasks_names_the_pool_only_where_there_are_several():
 
 
 def test_a_hand_that_took_nothing_is_counted_where_somebody_looked():
-    looked = [*episodes("a", "000", closed_on_object=False), *episodes("a", "0", closed_on_object=True)]
-    (cell,) = summarise(looked)
+    looked = [(False, "000"), (True, "0")]
+    results = [e for closed, o in looked for e in episodes("a", o, scene="absent", closed_on_object=closed)]
+    (cell,) = summarise(results)
     assert (cell.took_nothing, cell.took_nothing_rate) == (3, 0.75)
-    (unseen,) = summarise(episodes("a", "000"))
+    (unseen,) = summarise(episodes("a", "000", scene="absent"))
     assert (unseen.took_nothing, unseen.took_nothing_rate) == (None, None)
+
+
+def test_where_the_goals_object_may_be_taken_nobody_claims_that_none_was():
+    (cell,) = summarise(episodes("a", "000", scene="clean", closed_on_object=False))
+    assert cell.took_nothing is None
 
 
 def test_latency_percentiles_are_over_all_steps_of_all_episodes():
