@@ -5,6 +5,7 @@ What is trained already is reused (that of train_policy.py too), and every finis
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from robot.command import run_directory, write_results
 from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
 from robot.pipeline.ablation import Contender, arms_of, contenders_of, recipes_to_train, suffix_of, write
-from robot.pipeline.cells import Protocol, cells_of, evaluate_cells
+from robot.pipeline.cells import CellKey, Protocol, cells_of, evaluate_cells, revision_of
 from robot.pipeline.jobs import Chain, Watch, run_rounds
 from robot.pipeline.loading import resolve_head
 from robot.pipeline.mixture import check_data, episodes_per_arm
@@ -34,6 +35,7 @@ from robot.pipeline.training import (
 from robot.report.paper import paper_table
 from robot.report.statistics import ALL_TASKS, cell_to_json
 from robot.report.table import success_table
+from robot.train.checkpoint import read_header
 from robot.types import InputError
 
 
@@ -107,6 +109,13 @@ def summary_of(config: Any, *, seeds: list[int]) -> str:
     return f"{said}. Every arm meets the same initial states, and differences are between those pairs. README.md explains arms."
 
 
+def made_at(checkpoints: Iterable[Path], cells: Iterable[CellKey]) -> dict[str, list[str]]:
+    """Return the revisions, short, of the code that trained and that evaluated: what is there already is reused."""
+    trained = {read_header(file).get("git_revision", "unknown") for file in checkpoints if file.suffix == ".safetensors"}
+    short = lambda revisions: sorted({revision[:12] for revision in revisions})  # noqa: E731
+    return {"Trained": short(trained), "Evaluated": short(revision_of(cell.file) for cell in cells)}
+
+
 @hydra_command("ablate")
 def main(config: DictConfig) -> None:
     settings: Any = OmegaConf.to_container(config, resolve=True)
@@ -137,6 +146,7 @@ def main(config: DictConfig) -> None:
         config_yaml=(run / "config.yaml").read_text(),
         stage_s=watch.stage_s,
         trained_s=trained_s,
+        made_at=made_at(checkpoints.values(), cells),
         seeds=f"training {', '.join(map(str, seeds))}, data {shared.data['seed']}, evaluation {evaluation['seed']}",
     )
     pooled = [cell for cell in found.cells if cell.task == ALL_TASKS]

@@ -141,6 +141,7 @@ def write(
     config_yaml: str,
     stage_s: Mapping[str, float],
     trained_s: Mapping[str, float] | None = None,
+    made_at: Mapping[str, Sequence[str]] | None = None,
     seeds: str,
 ) -> Findings:
     """Write episodes.jsonl, cells.csv, differences.csv, success.svg and report.html into `run`; return what they say."""
@@ -164,7 +165,7 @@ def write(
         videos=(),
         masks=(),
         config_yaml=config_yaml,
-        provenance=gather(seeds=seeds, stage_s=stage_s, trained_s=trained_s, now=datetime.now()),
+        provenance=gather(seeds=seeds, stage_s=stage_s, trained_s=trained_s, made_at=made_at, now=datetime.now()),
         comparisons=found.differences,
         arm=arm,
         headline_scene=headline_scene,

@@ -18,7 +18,7 @@ from robot.pipeline.collect import key
 from robot.pipeline.evaluate import Arm, run_jobs
 from robot.report.statistics import EpisodeResult, episode_from_json
 from robot.rollout.evaluate import Job
-from robot.train.checkpoint import file_digest
+from robot.train.checkpoint import file_digest, git_revision
 from robot.types import InputError
 
 Progress = Callable[[int, int], None]
@@ -118,7 +118,13 @@ def _run(cells: Sequence[CellKey], *, protocol: Protocol, workers: int) -> Itera
 
 def write_cell(file: Path, episodes: Sequence[EpisodeResult]) -> None:
     """Write a cell's episodes, at once or not at all. Inverse: `read_cell`."""
-    write_bytes(file, json.dumps({"episodes": [asdict(episode) for episode in episodes]}).encode())
+    record = {"episodes": [asdict(episode) for episode in episodes], "git_revision": git_revision()}
+    write_bytes(file, json.dumps(record).encode())
+
+
+def revision_of(file: Path) -> str:
+    """Return the revision of the code that ran a cell's episodes."""
+    return json.loads(file.read_bytes()).get("git_revision", "unknown")
 
 
 def read_cell(file: Path) -> tuple[EpisodeResult, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 from rich.progress import Progress
 
 from robot.rollout.parallel import begin_worker, end_with_parent
+from robot.train.checkpoint import FILE_NAME
 from robot.train.log import RunLog
 
 POLL_S = 0.5
@@ -55,7 +56,7 @@ class Watch:
 
 
 def run_chains(chains: Sequence[Chain], *, workers: int, progress: Progress) -> tuple[dict[str, Path], dict[str, float]]:
-    """Run chains in parallel; return the checkpoint of every stage, and the seconds each took.
+    """Run chains in parallel; return the checkpoint of every stage, and the seconds of each that was not there already.
 
     An exception in a stage is raised here after the others were told to stop; what they had is in their checkpoints.
     """
@@ -114,7 +115,7 @@ def _run_chain(chain: Chain, news: Any) -> tuple[dict[str, Path], dict[str, floa
     made: dict[str, Path] = {}
     took: dict[str, float] = {}
     for stage in chain.stages:
-        began = time.monotonic()
+        began, there = time.monotonic(), (stage.directory / FILE_NAME).is_file()
         fed = {option: made[earlier] for option, earlier in chain.feeds.get(stage.name, {}).items()}
         options = {**stage.options, **fed}
         with RunLog(stage.directory, name=stage.name, wandb_mode=stage.wandb_mode) as run:
@@ -129,5 +130,6 @@ def _run_chain(chain: Chain, news: Any) -> tuple[dict[str, Path], dict[str, floa
             announce("")
             made[stage.name] = stage.train(directory=stage.directory, log=log, announce=announce, **options)
         news.put((stage.name, stage.steps, ""))
-        took[stage.name] = time.monotonic() - began
+        if not there:
+            took[stage.name] = time.monotonic() - began
     return made, took

@@ -21,7 +21,8 @@ PACKAGES = ("torch", "mujoco", "robosuite", "gymnasium", "numpy", "transformers"
 @dataclass(frozen=True)
 class Provenance:
     """What somebody needs to run this again. `stage_s` is the wall time of every stage in seconds,
-    `trained_s` that of the trainings inside the stage "train", which ran side by side."""
+    `trained_s` that of the trainings inside the stage "train", which ran side by side; what was there already took none.
+    `made_at` says which revisions of the code made what was there, by kind of thing."""
 
     command: str
     revision: str
@@ -31,6 +32,7 @@ class Provenance:
     versions: Mapping[str, str] = field(default_factory=dict)
     stage_s: Mapping[str, float] = field(default_factory=dict)
     trained_s: Mapping[str, float] = field(default_factory=dict)
+    made_at: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def gather(
@@ -39,6 +41,7 @@ def gather(
     stage_s: Mapping[str, float],
     now: datetime,
     trained_s: Mapping[str, float] | None = None,
+    made_at: Mapping[str, Sequence[str]] | None = None,
     command: Sequence[str] = (),
 ) -> Provenance:
     """Return the provenance of this process; `command` is sys.argv unless told otherwise."""
@@ -51,6 +54,7 @@ def gather(
         versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         stage_s=dict(stage_s),
         trained_s=dict(trained_s or {}),
+        made_at=dict(made_at or {}),
     )
 
 

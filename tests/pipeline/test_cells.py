@@ -111,6 +111,13 @@ def test_a_torn_temporary_of_a_killed_writer_is_no_cell(arms, simulator, tmp_pat
     assert len(run(cells)[0]) == 3 and not torn.exists()
 
 
+def test_a_cell_says_which_code_ran_it_and_older_ones_do_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "git_revision", lambda: "abc")
+    stage.write_cell(tmp_path / "new.json", [])
+    (tmp_path / "old.json").write_text('{"episodes": []}')
+    assert [stage.revision_of(tmp_path / name) for name in ("new.json", "old.json")] == ["abc", "unknown"]
+
+
 def test_a_new_scene_runs_its_own_cells_only(arms, simulator, tmp_path):
     run(planned(arms, tmp_path, scenes=("clean",)))
     simulator[0].clear()

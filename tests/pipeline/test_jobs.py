@@ -103,6 +103,14 @@ def test_the_time_of_a_stage_that_waits_does_not_run(tmp_path):
     assert running == 4 * [[True, False]] + 4 * [[True, True]]  # begins, two steps, done
 
 
+def test_a_stage_that_was_there_already_took_no_time(tmp_path):
+    made = stage("policy", train_head, tmp_path, says="")
+    made.directory.mkdir()
+    (made.directory / "model.safetensors").touch()
+    _, seconds = run_chains([Chain([made])], workers=1, progress=Bars(hidden=True))
+    assert seconds == {}
+
+
 def test_every_stage_keeps_a_log(ran):
     lines = (ran[0]["mask head"].parent / "log.jsonl").read_text().splitlines()
     assert [(json.loads(line)["step"], json.loads(line)["loss"]) for line in lines] == [(1, 1.0), (2, 0.5)]

@@ -41,6 +41,7 @@ PROVENANCE = Provenance(
     when="2026-01-02 03:04",
     versions={"torch": "2"},
     stage_s={"collect": 61.0, "train": 9.0},
+    made_at={"Evaluated": ["abc123", "def456"]},
 )
 
 
@@ -214,6 +215,10 @@ def test_where_nothing_can_succeed_the_table_shows_who_took_nothing(nothing, sho
     console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(success_table([replace(cell("masked", 0, scene="absent"), took_nothing=nothing)]))
     assert shown in console.export_text()
+
+
+def test_the_page_says_which_code_made_what_was_there(page):
+    assert "<dt>Evaluated at</dt><dd>abc123, def456</dd>" in page()
 
 
 def test_provenance_tells_the_command_as_it_can_be_typed_again():
