@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
-from robosuite.utils.mjcf_utils import xml_path_completion
 from torch import Tensor
 
 from robot.data.store import EpisodeStore
-from robot.envs.tabletop.catalogue import catalogue
+from robot.envs.tabletop.textures import training_textures
 from robot.perception.masking import mask_from_labels
 from robot.report.pictures import spread
 from robot.types import MASK_CHANNELS, Goal, InputError, Label
@@ -31,13 +30,9 @@ STRANGE = 12  # grey levels away from the empty room: nothing here has noise or 
 def texture_pictures(*, size: int, count: int = PICTURES, seed: int = PICTURES_SEED) -> UInt8[Tensor, "p 3 s s"]:
     """Return random crops of the training textures, flipped at random."""
     rng = np.random.default_rng(seed)
-    textures = [Image.open(xml_path_completion(f"textures/{name}.png")).convert("RGB") for name in _names()]
+    textures = [Image.open(file).convert("RGB") for file in training_textures()]
     pictures = [_crop(textures[k], size=size, rng=rng) for k in rng.integers(len(textures), size=count)]
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
-
-
-def _names() -> list[str]:
-    return catalogue()["textures"]["training"]
 
 
 def _crop(texture: Image.Image, *, size: int, rng: np.random.Generator) -> UInt8[np.ndarray, "s s 3"]:
