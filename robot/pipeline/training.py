@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from robot.dwsl import NEED_SCORES
 from robot.envs.registry import check_scene
 from robot.envs.robosuite import CONTROL_DT_S
 from robot.perception.masking import Deployment
@@ -192,7 +193,7 @@ def rounds_of(
     suffix: str = "",
 ) -> tuple[list[Chain], list[Chain]]:
     """Return what must judge the demonstrations first, where a weighting asks for it, and the trainings (`chains_of`)."""
-    shares = shares_of(shared.data, [recipe.scenes for recipe in recipes])
+    shares = shares_of(shared.data, [recipe.scenes for recipe in recipes if recipe.weighting in NEED_SCORES])
     how: Any = {"stores": stores, "root": shared.root, "seed": seed, "wandb": shared.wandb, "suffix": suffix}
     judges: dict[Path, Chain] = {}  # by folder: all that ask share one verdict
     weights = {}

@@ -145,6 +145,12 @@ def test_arms_of_several_weightings_share_one_verdict_and_no_folder():
     assert len({stage.directory for stage in stages}) == 4
 
 
+def test_an_arm_that_asks_for_no_verdict_changes_none():
+    weighed, plain = recipe("dwsl", "none", weighting="dwsl"), recipe("randomised", "none", scenes=("randomised",))
+    (alone,), (beside,) = (rounds(*arms, data=MIXED)[0] for arms in ([weighed], [weighed, plain]))
+    assert alone == beside
+
+
 def test_an_arms_own_policy_options_go_over_the_common_ones_and_into_its_folder():
     same, other = (recipe("arm", "none", policy=options) for options in ({}, {"vision": "tokens"}))
     (plain,), (changed,) = (chain.stages for one in (same, other) for chain in chains(one))
