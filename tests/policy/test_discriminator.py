@@ -10,8 +10,9 @@ import torch
 from robot.batch import JudgedWindows, PolicyObservation, TierBatch
 from robot.policy import TransformerPolicy
 from robot.policy.discriminator import Discriminator, JudgedPolicy
+from robot.policy.normalize import UNIT
 from robot.types import InputError
-from tests.policy.toy import HORIZON, SMALL, STATISTICS, batch_of, observation
+from tests.policy.toy import HORIZON, SMALL, batch_of, observation
 
 SIZE = {"cameras": 1, "horizon": HORIZON, "dim": 16}
 LOSSES = torch.tensor([0.3, 0.1, 0.2])
@@ -19,7 +20,7 @@ LOSSES = torch.tensor([0.3, 0.1, 0.2])
 
 def discriminator(**change) -> Discriminator:
     torch.manual_seed(0)
-    return Discriminator(statistics=STATISTICS, **SIZE | change).eval()
+    return Discriminator(statistics=UNIT, **SIZE | change).eval()
 
 
 def policy() -> TransformerPolicy:
