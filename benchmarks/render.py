@@ -139,7 +139,7 @@ def _our_views(env: Any, renderer: SceneRenderer) -> Callable[[], list[View]]:
 
     def views() -> list[View]:
         drawn = [renderer.render(env.sim.data._data, camera, segmentation=True) for camera in CAMERAS]
-        return [View(rgb=view.rgb, instances=instance_of[view.geom_ids]) for view in drawn]
+        return [View(rgb=np.asarray(view.rgb), instances=instance_of[view.geom_ids]) for view in drawn]
 
     return views
 

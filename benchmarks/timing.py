@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,6 @@ def describe_machine(*, load_before: float) -> dict[str, Any]:
     }
 
 
-def said_of_load(machine: dict[str, Any]) -> str:
+def said_of_load(machine: Mapping[str, Any]) -> str:
     """Say how busy the machine was: "load 0.3 before, 1.1 after"."""
     return f"load {machine['load_average_before']:.1f} before, {machine['load_average_after']:.1f} after"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -136,6 +136,10 @@ def resolve_checkpoint(name: str | Path) -> Path:
     return path
 
 
+@overload
+def resolve_head(name: str) -> Path: ...
+@overload
+def resolve_head(name: str | None) -> Path | None: ...
 def resolve_head(name: str | None) -> Path | None:
     """Return the file of a mask head: a checkpoint, its folder, or the name of weights that are shipped; None stays None."""
     if name is None:
