@@ -22,20 +22,9 @@ from robot.pipeline.loading import load_head
 from robot.pipeline.mask_quality import measure_masks
 from robot.pipeline.mixture import check_data, episodes_per_arm
 from robot.pipeline.progress import Bars, bar
+from robot.pipeline.recipe import Shared, check_head_training, check_training, headline_scene_of, recipes_of, shared_of
 from robot.pipeline.report import report
-from robot.pipeline.training import (
-    HEAD,
-    Shared,
-    check_head_training,
-    check_training,
-    collect,
-    headline_scene_of,
-    needs_frames,
-    publish,
-    recipes_of,
-    rounds_of,
-    shared_of,
-)
+from robot.pipeline.training import HEAD, collect, needs_frames, publish, rounds_of
 from robot.report.html import MaskQuality
 from robot.report.statistics import cell_to_json, summarise, write_episodes
 from robot.report.table import success_table

@@ -22,16 +22,8 @@ from robot.pipeline.jobs import Chain, Watch, run_rounds
 from robot.pipeline.loading import resolve_head
 from robot.pipeline.mixture import check_data, episodes_per_arm
 from robot.pipeline.progress import Bars, bar
-from robot.pipeline.training import (
-    Shared,
-    check_head_training,
-    check_training,
-    collect,
-    headline_scene_of,
-    needs_frames,
-    rounds_of,
-    shared_of,
-)
+from robot.pipeline.recipe import Shared, check_head_training, check_training, headline_scene_of, shared_of
+from robot.pipeline.training import collect, needs_frames, rounds_of
 from robot.report.paper import paper_table
 from robot.report.statistics import ALL_TASKS, cell_to_json
 from robot.report.table import success_table

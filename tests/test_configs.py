@@ -28,7 +28,7 @@ from robot.pipeline.loading import DISCRIMINATORS, FAULTS, HEADS, SOURCES, make_
 from robot.pipeline.mask_quality import measure_masks
 from robot.pipeline.mask_tiers import check_weighting
 from robot.pipeline.mixture import check_data
-from robot.pipeline.training import headline_scene_of, recipes_of, shared_of
+from robot.pipeline.recipe import headline_scene_of, recipes_of, shared_of
 from robot.policy import POLICIES
 from robot.policy.discriminator import Discriminator
 from robot.report.paper import paper

@@ -13,7 +13,8 @@ import numpy as np
 from robot.perception.sources import NoMask
 from robot.pipeline.evaluate import Arm
 from robot.pipeline.loading import make_fault
-from robot.pipeline.training import HEAD, Recipe, recipes_of
+from robot.pipeline.recipe import Recipe, recipes_of
+from robot.pipeline.training import HEAD
 from robot.report.figures import learning_curves, success_figure
 from robot.report.html import write_report
 from robot.report.paper import Beside, beside_paper

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from robot.pipeline.collect import key
-from robot.pipeline.training import Recipe, Shared, chains_of, head_stage, needs_frames, rounds_of
+from robot.pipeline.recipe import Recipe, Shared
+from robot.pipeline.training import chains_of, head_stage, needs_frames, rounds_of
 from robot.types import InputError
 
 AUGMENT = {"jitter": None, "ring": 0.0, "shift": 1, "drop": 0.0, "noise": 0.0}
