@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from robot.report.statistics import ALL_TASKS, Cell, Difference, independent_difference
+
+Row = TypeVar("Row", Cell, Difference)
 
 
 def percent(rate: float) -> str:
@@ -27,9 +30,9 @@ def points(difference: Difference) -> str:
     return f"{_signed(difference.difference)} {unit} ({_signed(low)} to {_signed(high)})"
 
 
-def pooled(differences: Sequence[Difference]) -> list[Difference]:
-    """Return the differences over all tasks together where there are any, else those of the single tasks."""
-    return [d for d in differences if d.task == ALL_TASKS] or list(differences)
+def pooled(rows: Sequence[Row]) -> list[Row]:
+    """Return what is of all tasks together where there is any of it, else what is of the single tasks."""
+    return [row for row in rows if row.task == ALL_TASKS] or list(rows)
 
 
 def differences_from_cells(cells: Sequence[Cell], *, arm: str) -> tuple[Difference, ...]:
@@ -46,7 +49,7 @@ def headline(cells: Sequence[Cell], differences: Sequence[Difference], *, arm: s
         return f"No episodes of “{arm}” in “{scene}”: there is nothing to claim yet."
     rivals = [d for d in differences if d.scene == scene and d.arm == arm]
     if not rivals:
-        return f"In “{scene}”, “{arm}” succeeds in {_rate(ours)}. No other arm was run beside it."
+        return f"In “{scene}”, “{arm}” succeeds in {_rate(pooled(ours))}. No other arm was run beside it."
     rivals = pooled(rivals)
     task = rivals[0].task
     rivals = [d for d in rivals if d.task == task]

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from robot.report.figures import Figure
-from robot.report.headline import caveats, differences_from_cells, headline, interval, percent, points, scoreboard
+from robot.report.headline import caveats, differences_from_cells, headline, interval, percent, points, pooled, scoreboard
 from robot.report.paper import Beside, paper, text_of
 from robot.report.provenance import Provenance
 from robot.report.statistics import Cell, Difference
@@ -92,7 +92,7 @@ def write_report(
         arms=arms_of(cells),
         groups=_groups(cells, differences, arm=arm),
         differences=[_difference(d) for d in differences],
-        episodes=episodes_of(cells),
+        episodes=episodes_of(pooled(cells)),
         seeds=seeds_of(cells),
         latencies=_latencies(cells),
         figure=figures[0] if figures else None,

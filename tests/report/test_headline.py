@@ -3,7 +3,7 @@
 import pytest
 
 from robot.report.headline import caveats, differences_from_cells, headline, percent, points, scoreboard
-from robot.report.statistics import Cell, Difference
+from robot.report.statistics import ALL_TASKS, Cell, Difference
 
 
 def cell(arm, successes, *, episodes=100, scene="distract", task="pick", seeds=(0,)):
@@ -51,6 +51,11 @@ def test_an_arm_alone_claims_no_comparison():
         told([cell("masked", 94)])
         == "In “distract”, “masked” succeeds in 94% of 100 episodes (88–97). No other arm was run beside it."
     )
+
+
+def test_of_several_tasks_the_headline_tells_what_they_come_to():
+    cells = [cell("masked", 188, episodes=200, task=ALL_TASKS), cell("masked", 90, task="a"), cell("masked", 98, task="b")]
+    assert "“masked” succeeds in 94% of 200 episodes (90–97). No" in told(cells)
 
 
 def test_a_scene_without_episodes_claims_nothing():
