@@ -22,7 +22,15 @@ from robot.pipeline.loading import load_head
 from robot.pipeline.mask_quality import measure_masks
 from robot.pipeline.mixture import check_data, episodes_per_arm
 from robot.pipeline.progress import Bars, bar
-from robot.pipeline.recipe import Shared, check_head_training, check_training, headline_scene_of, recipes_of, shared_of
+from robot.pipeline.recipe import (
+    Shared,
+    arm_sections,
+    check_head_training,
+    check_training,
+    headline_scene_of,
+    recipes_of,
+    shared_of,
+)
 from robot.pipeline.report import report
 from robot.pipeline.training import HEAD, collect, needs_frames, publish, rounds_of
 from robot.report.html import MaskQuality
@@ -48,7 +56,7 @@ def check(config: Any, *, shared: Shared) -> None:
 def arms_of(config: Any) -> dict[str, Any]:
     """Return the arms, the masked one seeing through what `perception=` chose; `perception=none` drops its twin."""
     chosen = config["perception"]["masks"]
-    arms = {name: dict(arm) for name, arm in config["arms"].items()}
+    arms = {name: dict(arm) for name, arm in arm_sections(config["arms"]).items()}
     if "masked" in arms and chosen != "learned":
         if chosen == "none":
             del arms["masked"]

@@ -90,6 +90,9 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(name, argum
     [
         ("train_policy.py", ["evaluation.scenes=[clean,foggy]"], "got scene 'foggy', expected one of clean, distract"),
         ("train_policy.py", ["evaluation.mask_scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
+        ("train_policy.py", ["+arms.mine={perception: oracle}"], "without scenes, steps; add them"),
+        ("train_policy.py", ["arms=foo"], "got arms=foo, expected a section with an arm in it"),
+        ("train_policy.py", ["~arms.masked", "~arms.unmasked"], "got arms={}, expected a section with an arm in it"),
         ("train_policy.py", ["arms.masked.scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
         ("train_policy.py", ["task=lift", "evaluation.scenes=[messy]"], "for robosuite's own tasks; choose one of these"),
         ("train_policy.py", ["arms.unmasked.perception=sonar"], "got arms.unmasked.perception=sonar, expected one of learned"),

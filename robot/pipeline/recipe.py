@@ -121,7 +121,7 @@ def shared_of(config: Mapping[str, Any]) -> Shared:
 
 def recipes_of(config: Mapping[str, Any]) -> list[Recipe]:
     """Return the arms of a resolved config; `deployment`, `augment`, `weighting`, `policy` of an arm go over the common."""
-    for name, arm in config["arms"].items():
+    for name, arm in arm_sections(config["arms"]).items():
         if unknown := sorted(set(arm.get("policy") or {}) - set(config["policy"])):
             expected = ", ".join(option for option in config["policy"] if option != "_target_")
             raise InputError(f"got {', '.join(unknown)} for arms.{name}.policy, expected some of {expected}; correct the name")
@@ -140,6 +140,17 @@ def recipes_of(config: Mapping[str, Any]) -> list[Recipe]:
         )
         for name, arm in config["arms"].items()
     ]
+
+
+def arm_sections(arms: Any) -> Mapping[str, Mapping[str, Any]]:
+    """Return the arms, or refuse what are none."""
+    if not isinstance(arms, Mapping) or not arms:
+        raise InputError(f"got arms={arms}, expected a section with an arm in it, arms.<name>={{perception, scenes, steps}}")
+    for name, arm in arms.items():
+        given = set(arm) if isinstance(arm, Mapping) else set()
+        if missing := [key for key in ("perception", "scenes", "steps") if key not in given]:
+            raise InputError(f"got arms.{name}={arm} without {', '.join(missing)}; add them")
+    return arms
 
 
 def headline_scene_of(evaluation: Mapping[str, Any]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from robot.report.statistics import ALL_TASKS, Cell, Difference, independent_difference
+from robot.report.statistics import ALL_TASKS, NO_CONTEST, Cell, Difference, independent_difference
 
 Row = TypeVar("Row", Cell, Difference)
 
@@ -38,7 +38,8 @@ def pooled(rows: Sequence[Row]) -> list[Row]:
 def differences_from_cells(cells: Sequence[Cell], *, arm: str) -> tuple[Difference, ...]:
     """Compare `arm` with every other arm, cell by cell; for callers that kept no episodes to pair."""
     ours = {(cell.task, cell.scene): cell for cell in cells if cell.arm == arm}
-    others = [cell for cell in cells if cell.arm != arm and (cell.task, cell.scene) in ours]
+    contested = [cell for cell in cells if cell.scene not in NO_CONTEST]
+    others = [cell for cell in contested if cell.arm != arm and (cell.task, cell.scene) in ours]
     return tuple(independent_difference(ours[cell.task, cell.scene], cell) for cell in others)
 
 
@@ -49,7 +50,8 @@ def headline(cells: Sequence[Cell], differences: Sequence[Difference], *, arm: s
         return f"No episodes of “{arm}” in “{scene}”: there is nothing to claim yet."
     rivals = [d for d in differences if d.scene == scene and d.arm == arm]
     if not rivals:
-        return f"In “{scene}”, “{arm}” succeeds in {_rate(pooled(ours))}. No other arm was run beside it."
+        why = "There, more success is no better" if scene in NO_CONTEST else "No other arm was run beside it"
+        return f"In “{scene}”, “{arm}” succeeds in {_rate(pooled(ours))}. {why}."
     rivals = pooled(rivals)
     task = rivals[0].task
     rivals = [d for d in rivals if d.task == task]

@@ -24,6 +24,7 @@ from robot.types import InputError
 
 Z95 = 1.959963984540054  # 97.5th percentile of the standard normal
 ALL_TASKS = "all tasks"  # the task of a cell that pools several
+NO_CONTEST = ("absent", "nonsense")  # scenes in which more success is no better: arms are not set against each other there
 IMPOSSIBLE = ("absent",)  # scenes in which there is nothing to succeed at: what counts is that the hand takes nothing
 
 
@@ -189,7 +190,7 @@ def independent_difference(first: Cell, second: Cell) -> Difference:
 
 
 def compare(results: Sequence[EpisodeResult], *, arm: str) -> tuple[Difference, ...]:
-    """Compare `arm` with every other arm in every scene: tasks pooled, then (where there are several) task by task.
+    """Compare `arm` with every other arm in every scene but NO_CONTEST: tasks pooled, then (of several) task by task.
 
     Two arms are compared on the episodes that both ran, or as independent samples where they share none.
     """
@@ -202,7 +203,7 @@ def _compare(results: Sequence[EpisodeResult], *, arm: str) -> Iterator[Differen
     groups = _group(results, lambda r: (r.scene, r.arm))
     for (scene, baseline), theirs in groups.items():
         ours = groups.get((scene, arm))
-        if baseline != arm and ours is not None:
+        if baseline != arm and ours is not None and scene not in NO_CONTEST:
             yield paired_difference(ours, theirs) or independent_difference(*summarise([*ours, *theirs], pool_tasks=True))
 
 

@@ -58,6 +58,12 @@ def test_of_several_tasks_the_headline_tells_what_they_come_to():
     assert "“masked” succeeds in 94% of 200 episodes (90–97). No" in told(cells)
 
 
+def test_where_success_is_no_merit_nobody_wins():
+    cells = [cell("masked", 3, scene="nonsense"), cell("unmasked", 20, scene="nonsense")]
+    assert told(cells, scene="nonsense").endswith("There, more success is no better.")
+    assert scoreboard(differences_from_cells(cells, arm="masked"), arm="masked") == ""
+
+
 def test_a_scene_without_episodes_claims_nothing():
     assert told([cell("masked", 94)], scene="clean") == "No episodes of “masked” in “clean”: there is nothing to claim yet."
 
