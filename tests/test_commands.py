@@ -90,7 +90,11 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(name, argum
     [
         ("train_policy.py", ["evaluation.scenes=[clean,foggy]"], "got scene 'foggy', expected one of clean, distract"),
         ("train_policy.py", ["evaluation.mask_scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
-        ("train_policy.py", ["+arms.mine={perception: oracle}"], "without scenes, steps; add them"),
+        (
+            "train_policy.py",
+            ["+arms.mine={perception: oracle}"],
+            "got no scenes, steps for arm mine, expected how it is trained",
+        ),
         ("train_policy.py", ["arms=foo"], "got arms=foo, expected a section with an arm in it"),
         ("train_policy.py", ["~arms.masked", "~arms.unmasked"], "got arms={}, expected a section with an arm in it"),
         ("train_policy.py", ["arms.masked.scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),

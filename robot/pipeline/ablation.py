@@ -72,8 +72,6 @@ def _contender(name: str, config: Mapping[str, Any]) -> Contender:
     trained = config["arms"][source]
     if source != name and (both := sorted(set(arm) & TRAINED)):
         raise InputError(f"got {', '.join(both)} for arm {name} beside policy_of={source}, expected one of the two; drop one")
-    if missing := sorted({"perception", "scenes", "steps"} - set(trained)):
-        raise InputError(f"got no {', '.join(missing)} for arm {source}, expected how it is trained; see configs/ablate.yaml")
     recipe = recipes_of({**config, "arms": {source: trained}})[0]
     faults = tuple(arm.get("faults") or ())
     if faults and recipe.perception == "none":

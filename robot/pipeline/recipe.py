@@ -148,8 +148,8 @@ def arm_sections(arms: Any) -> Mapping[str, Mapping[str, Any]]:
         raise InputError(f"got arms={arms}, expected a section with an arm in it, arms.<name>={{perception, scenes, steps}}")
     for name, arm in arms.items():
         given = set(arm) if isinstance(arm, Mapping) else set()
-        if missing := [key for key in ("perception", "scenes", "steps") if key not in given]:
-            raise InputError(f"got arms.{name}={arm} without {', '.join(missing)}; add them")
+        if missing := sorted({"perception", "scenes", "steps"} - given):
+            raise InputError(f"got no {', '.join(missing)} for arm {name}, expected how it is trained; see configs/")
     return arms
 
 

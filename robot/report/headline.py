@@ -104,7 +104,7 @@ def caveats(cells: Sequence[Cell], differences: Sequence[Difference]) -> tuple[s
     if len(differences) > 1:
         found.append(
             f"{len(differences)} comparisons at 95%, not corrected for their number: "
-            f"were there no differences, about {0.05 * len(differences):.0f} would still seem to be one."
+            "were there no differences, about one in twenty would still seem to be one."
             if len(differences) >= 10
             else f"{len(differences)} comparisons at 95%, not corrected for their number."
         )

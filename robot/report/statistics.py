@@ -24,8 +24,8 @@ from robot.types import InputError
 
 Z95 = 1.959963984540054  # 97.5th percentile of the standard normal
 ALL_TASKS = "all tasks"  # the task of a cell that pools several
-NO_CONTEST = ("absent", "nonsense")  # scenes in which more success is no better: arms are not set against each other there
 IMPOSSIBLE = ("absent",)  # scenes in which there is nothing to succeed at: what counts is that the hand takes nothing
+NO_CONTEST = (*IMPOSSIBLE, "nonsense")  # scenes in which more success is no better: arms are not set against each other there
 
 
 @dataclass(frozen=True)
