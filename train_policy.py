@@ -11,18 +11,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from launch.hydra_main import hydra_command
-from robot.command import run_directory, write_results
+from launch.command_line import hydra_command
 from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
-from robot.pipeline.collect import check_mask_scenes
-from robot.pipeline.evaluate import Arm, Evaluated, evaluate
-from robot.pipeline.jobs import Watch, run_rounds
-from robot.pipeline.loading import load_head
-from robot.pipeline.mask_quality import measure_masks
-from robot.pipeline.mixture import check_data, episodes_per_arm
-from robot.pipeline.progress import Bars, bar
-from robot.pipeline.recipe import (
+from robot.experiment.collect import check_mask_scenes
+from robot.experiment.evaluate import Arm, Evaluated, evaluate
+from robot.experiment.jobs import Watch, run_rounds
+from robot.experiment.mask_quality import measure_masks
+from robot.experiment.mixture import check_data, episodes_per_arm
+from robot.experiment.recipe import (
     Shared,
     arm_sections,
     check_head_training,
@@ -31,11 +28,14 @@ from robot.pipeline.recipe import (
     recipes_of,
     shared_of,
 )
-from robot.pipeline.report import report
-from robot.pipeline.training import HEAD, collect, needs_frames, publish, rounds_of
+from robot.experiment.report import report
+from robot.experiment.stages import HEAD, collect, needs_frames, publish, rounds_of
+from robot.perception.registry import load_head
 from robot.report.html import MaskQuality
 from robot.report.statistics import cell_to_json, summarise, write_episodes
 from robot.report.table import success_table
+from robot.system.command import run_directory, write_results
+from robot.system.progress import Bars, bar
 
 
 def check(config: Any, *, shared: Shared) -> None:
@@ -50,11 +50,18 @@ def check(config: Any, *, shared: Shared) -> None:
         check_head_training(shared)
         if shared.task in TABLETOP:
             check_mask_scenes([shared.task], evaluation["mask_scenes"])
-    check_data(shared.data, task=shared.task, weightings=[r.weighting for r in recipes], judging=shared.judging)
+    check_data(
+        shared.data,
+        task=shared.task,
+        weightings=[r.weighting for r in recipes],
+        judging=shared.judging,
+    )
 
 
 def arms_of(config: Any) -> dict[str, Any]:
-    """Return the arms, the masked one seeing through what `perception=` chose; `perception=none` drops its twin."""
+    """Return the arms, the masked one seeing through what `perception=` chose; `perception=none`
+    drops its twin.
+    """
     chosen = config["perception"]["masks"]
     arms = {name: dict(arm) for name, arm in arm_sections(config["arms"]).items()}
     if "masked" in arms and chosen != "learned":
@@ -125,19 +132,24 @@ def write_page(
 ) -> Path:
     """Write report.html."""
     evaluation, arms = config["evaluation"], list(config["arms"])
-    policy, demonstrations = config["policy"]["_target_"].rpartition(".")[2], episodes_per_arm(config["data"])
+    policy, demonstrations = (
+        config["policy"]["_target_"].rpartition(".")[2],
+        episodes_per_arm(config["data"]),
+    )
     return report(
         run,
         evaluated,
         title=f"{config['task']}: {' against '.join(arms)}",
-        summary=f"{policy} on {demonstrations} demonstrations per arm; {evaluation['episodes']} episodes per arm and scene, "
+        summary=f"{policy} on {demonstrations} demonstrations per arm; {evaluation['episodes']} "
+        "episodes per arm and scene, "
         "the same initial states for every arm.",
         logs=logs,
         mask_quality=quality,
         config_yaml=(run / "config.yaml").read_text(),
         stage_s=stage_s,
         trained_s=trained_s,
-        seeds=f"training {config['seed']}, data {config['data']['seed']}, evaluation {evaluation['seed']}",
+        seeds=f"training {config['seed']}, data {config['data']['seed']}, evaluation "
+        f"{evaluation['seed']}",
         arm="masked" if "masked" in arms else arms[0],
         headline_scene=headline_scene_of(evaluation),
         look_dt_s=evaluation["execute"] * config["env"]["control_dt_s"],
@@ -156,7 +168,9 @@ def main(config: DictConfig) -> None:
     with watch("collect"):
         stores, frames = collect(recipes, shared=shared, frames_needed=needs_frames(recipes))
     with watch("train"), Bars() as progress:
-        rounds = rounds_of(recipes, shared=shared, seed=settings["seed"], stores=stores, frames=frames)
+        rounds = rounds_of(
+            recipes, shared=shared, seed=settings["seed"], stores=stores, frames=frames
+        )
         checkpoints, trained_s = run_rounds(rounds, workers=shared.workers, progress=progress)
     published, head = publish(checkpoints, run=run), checkpoints.get(HEAD)
     with watch("evaluate"):
@@ -168,8 +182,18 @@ def main(config: DictConfig) -> None:
     results = [e.result for e in evaluated]
     cells = summarise(results)
     write_episodes(run / "episodes.jsonl", results)
-    logs = {stage.name: stage.directory / "log.jsonl" for chain in rounds[1] for stage in chain.stages}
-    page = write_page(settings, evaluated, run=run, logs=logs, quality=quality, stage_s=watch.stage_s, trained_s=trained_s)
+    logs = {
+        stage.name: stage.directory / "log.jsonl" for chain in rounds[1] for stage in chain.stages
+    }
+    page = write_page(
+        settings,
+        evaluated,
+        run=run,
+        logs=logs,
+        quality=quality,
+        stage_s=watch.stage_s,
+        trained_s=trained_s,
+    )
     console.print(success_table(cells))
     console.print(f"report: {page}")
     said = {

@@ -1,21 +1,27 @@
-"""Measure what one control step of the whole agent costs on this machine's CPU, and our denoiser against Diffusion Policy's.
+"""Measure what one control step of the whole agent costs on this machine's CPU, and our denoiser
+against Diffusion Policy's.
 
-    python benchmarks/control_step.py [--decisions 200] [--threads 2] [--execute 8] [--chunks 20] [--checkpoint PATH ...]
+    python benchmarks/control_step.py [--decisions 200] [--threads 2] [--execute 8] [--chunks 20]
+    [--checkpoint PATH ...]
                                       [--task pick] [--scene distract] [--episodes 2]
 
-The agent plans once per `execute` control steps: two 128-px frames -> mask head -> composite -> policy -> a chunk of actions.
-It looks at what a scripted expert saw in some episodes. Three times come out, each with p50 and p99, for every policy:
+The agent plans once per `execute` control steps: two 128-px frames -> mask head -> composite ->
+policy -> a chunk of actions. It looks at what a scripted expert saw in some episodes. Three times
+come out, each with p50 and p99, for every policy:
 
     decision      one plan, nothing shared out: what a step that plans has to wait for
-    amortised     the mean control step of one cycle: (a decision and `execute` answers of the executor) / `execute`
-    control step  every single control step: 1 of `execute` takes a decision, the others only the executor (microseconds).
-                  With 8 steps, its p50 is the executor and its p99 is the 92nd percentile of the steps that plan.
+    amortised     the mean control step of one cycle: (a decision + `execute` answers) / `execute`
+    control step  every single control step: 1 of `execute` takes a decision, the others only the
+    executor (microseconds).
+                  With 8 steps, its p50 is the executor and its p99 is the 92nd percentile of the
+                  steps that plan.
 
-`p50_ms` and `p99_ms` of results.json are the control step's; the others carry their name. `ratio` is the time of one chunk of
-Diffusion Policy's published U-Net (16 DDIM steps) over that of our default denoiser, in turns, encoders of images left out.
-The mask head is the shipped one unless `--checkpoint` names another: how much it keeps is how much a policy with tokens has to
-look at (`kept_share`). Policies are fresh ones of the default configuration: what their weights' values are changes no time.
-The last line on stdout is the path of results.json.
+`p50_ms` and `p99_ms` of results.json are the control step's; the others carry their name. `ratio`
+is the time of one chunk of Diffusion Policy's published U-Net (16 DDIM steps) over that of our
+default denoiser, in turns, encoders of images left out. The mask head is the shipped one unless
+`--checkpoint` names another: how much it keeps is how much a policy with tokens has to look at
+(`kept_share`). Policies are fresh ones of the default configuration: what their weights' values are
+changes no time. The last line on stdout is the path of results.json.
 """
 
 from __future__ import annotations
@@ -39,19 +45,19 @@ from benchmarks.diffusion_policy import compare_denoisers, weights
 from benchmarks.looks import expert_looks
 from benchmarks.timing import describe_machine, percentiles, said_of_load
 from robot.agent import Agent
-from robot.command import main_guard, run_directory, write_results
+from robot.checkpoint import git_revision, load, read_header, resolve_checkpoint
 from robot.envs.registry import check_scene
 from robot.language import LanguageEncoder
-from robot.perception.mask_head import MaskHead
-from robot.perception.masking import Deployment, Overlay
+from robot.perception.compose.masking import Deployment, Overlay
+from robot.perception.head.mask_head import MaskHead
+from robot.perception.registry import load_head, make_deployment, resolve_head
 from robot.perception.sources import LearnedMasks
-from robot.pipeline.loading import load_head, make_deployment, resolve_checkpoint, resolve_head
 from robot.policy import POLICIES, SAVED_POLICIES
 from robot.policy.chunking import ChunkExecutor
 from robot.policy.normalize import UNIT
 from robot.policy.tokens import kept_patches
-from robot.train.checkpoint import git_revision, load, read_header
-from robot.train.device import has_bf16
+from robot.system.command import main_guard, run_directory, write_results
+from robot.system.device import has_bf16
 from robot.types import InputError, Observation
 
 CONTROL_DT_S = 0.05
@@ -97,17 +103,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _print_table(policies, denoisers, machine, execute=options.execute)
     if load_before > 1:
         CONSOLE.print(
-            "The machine was busy before this run: times are too long, p99 most, and so is the ratio, because the longer"
-            " chunk is interrupted more often. Repeat it on a quiet machine; until then, trust the ratio of processor time.",
+            "The machine was busy before this run: times are too long, p99 most, and so is the "
+            "ratio, because the longer"
+            " chunk is interrupted more often. Repeat it on a quiet machine; until then, trust the "
+            "ratio of processor time.",
             style="yellow",
         )
     if options.decisions < ENOUGH:
-        CONSOLE.print(f"{options.decisions} decisions are few for a p99; {ENOUGH} are the default.", style="yellow")
+        CONSOLE.print(
+            f"{options.decisions} decisions are few for a p99; {ENOUGH} are the default.",
+            style="yellow",
+        )
     of = policies["diffusion"]
     results = {
         **of["control_step"],
-        "p50_ms_and_p99_ms_are": f"diffusion policy, over all control steps, of which 1 of {options.execute} decides",
-        **{f"{what}_{key}": value for what in ("amortised", "decision") for key, value in of[what].items()},
+        "p50_ms_and_p99_ms_are": "diffusion policy, over all control steps, of which 1 of "
+        f"{options.execute} decides",
+        **{
+            f"{what}_{key}": value
+            for what in ("amortised", "decision")
+            for key, value in of[what].items()
+        },
         "ratio": denoisers["ratio"],
         "policies": policies,
         "mask_head": {"weights": weights(head.module), "origin": head.origin},
@@ -120,11 +136,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def choose_parts(checkpoints: Sequence[str]) -> dict[str, Part]:
-    """Return the mask head and the policies by kind: the checkpoints given, fresh ones of the default configuration else."""
+    """Return the mask head and the policies by kind: the checkpoints given, fresh ones of the
+    default configuration else.
+    """
     parts: dict[str, Part] = {}
     for kind, part in map(_load, checkpoints):
         if kind in parts:
-            raise InputError(f"got {parts[kind].origin} and {part.origin}, both {kind}, expected one of a kind; leave one out")
+            raise InputError(
+                f"got {parts[kind].origin} and {part.origin}, both {kind}, expected one of a kind; "
+                "leave one out"
+            )
         parts[kind] = part
     if "mask_head" not in parts:
         parts["mask_head"] = Part(load_head(resolve_head(DEFAULT_HEAD)), origin=DEFAULT_HEAD)
@@ -139,24 +160,40 @@ def _load(name: str) -> tuple[str, Part]:
     module, header = load(path, {"mask_head": MaskHead, **SAVED_POLICIES}), read_header(path)
     said = header.get("metadata", {})
     if said.get("masks") == "none":
-        raise InputError(f"got {path}, a policy trained without masks, expected one that acts on masked frames; choose another")
+        raise InputError(
+            f"got {path}, a policy trained without masks, expected one that acts on masked frames; "
+            "choose another"
+        )
     deployment = make_deployment(**said["deployment"]) if "deployment" in said else Overlay()
     return header["kind"], Part(module, origin=str(path), deployment=deployment)
 
 
 def looks_of(options: argparse.Namespace) -> list[Observation]:
     """Return what the agent is shown."""
-    expert = {"task": options.task, "scene": options.scene, "episodes": options.episodes, "seed": options.seed}
+    expert = {
+        "task": options.task,
+        "scene": options.scene,
+        "episodes": options.episodes,
+        "seed": options.seed,
+    }
     return [look.observation for look in expert_looks(**expert, console=CONSOLE)]
 
 
 def measure_policy(
-    part: Part, *, head: Part, looks: Sequence[Observation], options: argparse.Namespace, language: LanguageEncoder
+    part: Part,
+    *,
+    head: Part,
+    looks: Sequence[Observation],
+    options: argparse.Namespace,
+    language: LanguageEncoder,
 ) -> dict[str, Any]:
     """Return what an agent with this policy takes, in milliseconds."""
     policy = part.module
     if options.execute > policy.horizon:
-        raise InputError(f"got --execute {options.execute}, expected at most the {policy.horizon} actions of a chunk; lower it")
+        raise InputError(
+            f"got --execute {options.execute}, expected at most the {policy.horizon} actions of a "
+            "chunk; lower it"
+        )
     agent = Agent(
         masks=LearnedMasks(head.module, language, bfloat16=has_bf16(torch.device("cpu"))),
         deployment=part.deployment,
@@ -165,7 +202,9 @@ def measure_policy(
         image_size=policy.config()["image_size"],
         control_dt_s=CONTROL_DT_S,
     )
-    times = drive(agent, looks, decisions=options.decisions, execute=options.execute, seed=options.seed)
+    times = drive(
+        agent, looks, decisions=options.decisions, execute=options.execute, seed=options.seed
+    )
     return {
         **summarise(times),
         "sample_steps": policy.config().get("sample_steps", 1),
@@ -176,11 +215,20 @@ def measure_policy(
     }
 
 
-def drive(agent: Agent, looks: Sequence[Observation], *, decisions: int, execute: int, seed: int) -> Times:
-    """Run the control loop on `looks`, over and over: ask the agent when the executor needs a chunk, as an episode does."""
+def drive(
+    agent: Agent, looks: Sequence[Observation], *, decisions: int, execute: int, seed: int
+) -> Times:
+    """Run the control loop on `looks`, over and over: ask the agent when the executor needs a
+    chunk, as an episode does.
+    """
     generator, executor = torch.Generator().manual_seed(seed), ChunkExecutor(execute=execute)
     steps_s, plans_ms, kept = [], [], []
-    for step in track(range((WARM_UP + decisions) * execute), description="control steps", console=CONSOLE, transient=True):
+    for step in track(
+        range((WARM_UP + decisions) * execute),
+        description="control steps",
+        console=CONSOLE,
+        transient=True,
+    ):
         look, plan = looks[step // execute % len(looks)], None
         began_s = time.perf_counter()
         if executor.needs_chunk:
@@ -193,11 +241,19 @@ def drive(agent: Agent, looks: Sequence[Observation], *, decisions: int, execute
             kept.append(kept_patches(plan.composites, threshold=0.0).float().mean().item())
     steps = 1e3 * np.array(steps_s).reshape(-1, execute)
     decided, masks, policies = np.array(plans_ms)[WARM_UP:].T
-    return Times(steps=steps[WARM_UP:], decisions=decided, masks=masks, policies=policies, kept=np.array(kept)[WARM_UP:])
+    return Times(
+        steps=steps[WARM_UP:],
+        decisions=decided,
+        masks=masks,
+        policies=policies,
+        kept=np.array(kept)[WARM_UP:],
+    )
 
 
 def summarise(times: Times) -> dict[str, dict[str, float]]:
-    """Return p50 and p99 of everything that a control loop may wait for; see the top of this file for the names."""
+    """Return p50 and p99 of everything that a control loop may wait for; see the top of this file
+    for the names.
+    """
     return {
         "control_step": percentiles(times.steps.ravel()),
         "amortised": percentiles(times.steps.mean(axis=1)),
@@ -208,9 +264,16 @@ def summarise(times: Times) -> dict[str, dict[str, float]]:
 
 
 def _print_table(
-    policies: Mapping[str, Any], denoisers: Mapping[str, Any], machine: Mapping[str, Any], *, execute: int
+    policies: Mapping[str, Any],
+    denoisers: Mapping[str, Any],
+    machine: Mapping[str, Any],
+    *,
+    execute: int,
 ) -> None:
-    of = f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, {said_of_load(machine)}"
+    of = (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, "
+        f"{said_of_load(machine)}"
+    )
     table = Table(title=of)
     for heading in ("", "p50 ms", "p99 ms"):
         table.add_column(heading, justify="right" if heading else "left")
@@ -222,35 +285,62 @@ def _print_table(
         "control_step": f"control step, every one: 1 of {execute} decides",
     }
     for name, result in policies.items():
-        steps = f"DDIM-{result['sample_steps']}" if name == "diffusion" else f"{result['sample_steps']} step(s)"
+        steps = (
+            f"DDIM-{result['sample_steps']}"
+            if name == "diffusion"
+            else f"{result['sample_steps']} step(s)"
+        )
         sees = f"{result['vision']}, {result['kept_share']:.0%} of the patches kept"
-        table.add_row(f"{name}, {steps}, {sees}, {result['weights'] / 1e6:.2f}M weights, {result['origin']}", style="bold")
+        table.add_row(
+            f"{name}, {steps}, {sees}, {result['weights'] / 1e6:.2f}M weights, {result['origin']}",
+            style="bold",
+        )
         for what, label in labels.items():
             table.add_row(label, *(f"{value:.3f}" for value in result[what].values()))
         table.add_section()
-    for name, label in (("peer", "chunk by Diffusion Policy's U-Net"), ("ours", "chunk by our default denoiser")):
+    for name, label in (
+        ("peer", "chunk by Diffusion Policy's U-Net"),
+        ("ours", "chunk by our default denoiser"),
+    ):
         of = denoisers[name]
         size = f"{of['weights'] / 1e6:.1f}M weights, DDIM-{of['steps']}"
         table.add_row(f"{label}, {size}", f"{of['p50_ms']:.1f}", f"{of['p99_ms']:.1f}")
-    others = f"of processor time {denoisers['cpu_ratio']:.1f}x, of one denoising step {denoisers['ratio_per_step']:.1f}x"
+    others = (
+        f"of processor time {denoisers['cpu_ratio']:.1f}x, of one denoising step "
+        f"{denoisers['ratio_per_step']:.1f}x"
+    )
     table.add_row(f"ratio ({others})", f"{denoisers['ratio']:.1f}x")
     Console(width=max(CONSOLE.width, 120)).print(table)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--decisions", type=int, default=ENOUGH, help="decisions to time per policy, after warm-up")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--decisions", type=int, default=ENOUGH, help="decisions to time per policy, after warm-up"
+    )
     parser.add_argument("--execute", type=int, default=8, help="control steps per decision")
     parser.add_argument("--chunks", type=int, default=20, help="chunks to draw with each denoiser")
     parser.add_argument("--threads", type=int, default=2, help="torch's threads")
     parser.add_argument("--task", default="pick", help="of the episodes that the agent looks at")
     parser.add_argument("--scene", default="distract")
     parser.add_argument("--episodes", type=int, default=2, help="of a scripted expert, to look at")
-    parser.add_argument("--checkpoint", nargs="+", default=[], help="policies and a mask head, by path or shipped name")
+    parser.add_argument(
+        "--checkpoint",
+        nargs="+",
+        default=[],
+        help="policies and a mask head, by path or shipped name",
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder under which results are written")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="folder under which results are written"
+    )
     options = parser.parse_args(arguments)
-    counts = {name: getattr(options, name) for name in ("decisions", "execute", "chunks", "threads", "episodes")}
+    counts = {
+        name: getattr(options, name)
+        for name in ("decisions", "execute", "chunks", "threads", "episodes")
+    }
     if low := [f"--{name} {value}" for name, value in counts.items() if value < 1]:
         raise InputError(f"got {', '.join(low)}, expected at least 1; pass a larger number")
     check_scene(options.task, options.scene)

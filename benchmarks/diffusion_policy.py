@@ -1,4 +1,6 @@
-"""The peer: Diffusion Policy's denoiser as published, as it runs on a real robot, and its time beside our default one's."""
+"""The peer: Diffusion Policy's denoiser as published, as it runs on a real robot, and its time
+beside our default one's.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ from robot.policy import DiffusionPolicy
 from robot.policy.normalize import UNIT
 from robot.types import ACTION_DIM, PROPRIO_DIM
 
-# Diffusion Policy on a real robot: two looks of two cameras, 64 features each, with proprioception; 16 DDIM steps.
-# (train_diffusion_unet_real_hybrid_workspace.yaml and eval_real_robot.py; proprioception is as wide as ours here)
+# Diffusion Policy on a real robot: two looks of two cameras, 64 features each, with proprioception;
+# 16 DDIM steps. (train_diffusion_unet_real_hybrid_workspace.yaml and eval_real_robot.py;
+# proprioception is as wide as ours here)
 PEER_CONTEXT = 2 * (2 * 64 + PROPRIO_DIM)
 PEER_STEPS = 16
 HORIZON = 16  # actions per chunk, theirs and ours
@@ -37,17 +40,24 @@ class PeerBlock(nn.Module):
         self.film = nn.Sequential(nn.Mish(), nn.Linear(condition, 2 * outputs))
         self.skip = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
-    def forward(self, x: Float[Tensor, "b i t"], condition: Float[Tensor, "b c"]) -> Float[Tensor, "b o t"]:
+    def forward(
+        self, x: Float[Tensor, "b i t"], condition: Float[Tensor, "b c"]
+    ) -> Float[Tensor, "b o t"]:
         scale, shift = self.film(condition)[..., None].chunk(2, dim=1)
         return self.second(scale * self.first(x) + shift) + self.skip(x)
 
 
 def _convolution(inputs: int, outputs: int, *, kernel: int, groups: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2), nn.GroupNorm(groups, outputs), nn.Mish())
+    return nn.Sequential(
+        nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2),
+        nn.GroupNorm(groups, outputs),
+        nn.Mish(),
+    )
 
 
 class PeerUnet(nn.Module):
-    """The conditional 1-D U-Net of Diffusion Policy (Chi et al. 2023), written anew; called as those of robot.policy.denoiser.
+    """The conditional 1-D U-Net of Diffusion Policy (Chi et al. 2023), written anew; called as
+    those of robot.policy.denoiser.
 
     Ours has one block a level, kernel 3 and SiLU: no configuration makes it this one.
     """
@@ -62,29 +72,45 @@ class PeerUnet(nn.Module):
         step_dim: int = 128,
     ):
         super().__init__()
-        self.frequencies = torch.exp(-math.log(1e4) * torch.arange(step_dim // 2) / (step_dim // 2 - 1))
-        self.step = nn.Sequential(nn.Linear(step_dim, 4 * step_dim), nn.Mish(), nn.Linear(4 * step_dim, step_dim))
+        self.frequencies = torch.exp(
+            -math.log(1e4) * torch.arange(step_dim // 2) / (step_dim // 2 - 1)
+        )
+        self.step = nn.Sequential(
+            nn.Linear(step_dim, 4 * step_dim), nn.Mish(), nn.Linear(4 * step_dim, step_dim)
+        )
         condition = step_dim + context
 
         def pair(inputs: int, outputs: int) -> nn.ModuleList:
             sizes = {"condition": condition, "kernel": kernel, "groups": groups}
-            return nn.ModuleList(PeerBlock(inputs=i, outputs=outputs, **sizes) for i in (inputs, outputs))
+            return nn.ModuleList(
+                PeerBlock(inputs=i, outputs=outputs, **sizes) for i in (inputs, outputs)
+            )
 
-        self.down = nn.ModuleList(pair(i, o) for i, o in zip((ACTION_DIM, *widths), widths, strict=False))
+        self.down = nn.ModuleList(
+            pair(i, o) for i, o in zip((ACTION_DIM, *widths), widths, strict=False)
+        )
         self.shrink = nn.ModuleList(nn.Conv1d(w, w, 3, stride=2, padding=1) for w in widths[:-1])
         self.middle = pair(widths[-1], widths[-1])
         narrower = list(zip(widths[:0:-1], widths[-2::-1], strict=True))  # (1024, 512), (512, 256)
         self.up = nn.ModuleList(pair(2 * wide, narrow) for wide, narrow in narrower)
-        self.grow = nn.ModuleList(nn.ConvTranspose1d(narrow, narrow, 4, stride=2, padding=1) for _, narrow in narrower)
+        self.grow = nn.ModuleList(
+            nn.ConvTranspose1d(narrow, narrow, 4, stride=2, padding=1) for _, narrow in narrower
+        )
         self.last = nn.Sequential(
-            _convolution(widths[0], widths[0], kernel=kernel, groups=groups), nn.Conv1d(widths[0], ACTION_DIM, 1)
+            _convolution(widths[0], widths[0], kernel=kernel, groups=groups),
+            nn.Conv1d(widths[0], ACTION_DIM, 1),
         )
 
     def forward(
-        self, noisy: Float[Tensor, "b t 7"], time: Float[Tensor, " b"], context: Float[Tensor, "b c"]
+        self,
+        noisy: Float[Tensor, "b t 7"],
+        time: Float[Tensor, " b"],
+        context: Float[Tensor, "b c"],
     ) -> Float[Tensor, "b t 7"]:
         angle = 100 * time[:, None] * self.frequencies  # the training step, 0 .. 99
-        condition = torch.cat([self.step(torch.cat([angle.sin(), angle.cos()], dim=-1)), context], dim=-1)
+        condition = torch.cat(
+            [self.step(torch.cat([angle.sin(), angle.cos()], dim=-1)), context], dim=-1
+        )
 
         def through(blocks: Any, x: Tensor) -> Tensor:
             for block in blocks:
@@ -114,40 +140,63 @@ class Known(nn.Module):
         return self.context
 
 
-def chunk_sampler(denoiser: nn.Module, *, context: int, steps: int, prediction: str) -> Callable[[], Tensor]:
-    """Return what draws one chunk of actions with our DDIM sampler and any denoiser, the images encoded already."""
-    policy = DiffusionPolicy(statistics=UNIT, sample_steps=steps, prediction=prediction, horizon=HORIZON)
+def chunk_sampler(
+    denoiser: nn.Module, *, context: int, steps: int, prediction: str
+) -> Callable[[], Tensor]:
+    """Return what draws one chunk of actions with our DDIM sampler and any denoiser, the images
+    encoded already.
+    """
+    policy = DiffusionPolicy(
+        statistics=UNIT, sample_steps=steps, prediction=prediction, horizon=HORIZON
+    )
     policy.encoder, policy.denoiser = Known(context), denoiser  # type: ignore[assignment]
     unseen = PolicyObservation(
         images=torch.zeros(1, 1, COMPOSITE_CHANNELS, 1, 1),
         proprio=torch.zeros(1, PROPRIO_DIM),
-        language=LanguageTokens(tokens=torch.zeros(1, 1, LANGUAGE_DIM), valid=torch.ones(1, 1, dtype=torch.bool)),
+        language=LanguageTokens(
+            tokens=torch.zeros(1, 1, LANGUAGE_DIM), valid=torch.ones(1, 1, dtype=torch.bool)
+        ),
     )
     policy.eval()
     return lambda: policy.sample(unseen)
 
 
 def compare_denoisers(*, chunks: int, console: Console) -> dict[str, Any]:
-    """Return milliseconds per chunk of Diffusion Policy's denoiser and of our default one, and their ratio.
+    """Return milliseconds per chunk of Diffusion Policy's denoiser and of our default one, and
+    their ratio.
 
-    They draw in turns, so that both meet the same load; ours then finds cold caches, which is to its disadvantage.
+    They draw in turns, so that both meet the same load; ours then finds cold caches, which is to
+    its disadvantage.
     """
     peer, default = PeerUnet(), DiffusionPolicy(statistics=UNIT, horizon=HORIZON)
     steps = {"peer": PEER_STEPS, "ours": len(default.timesteps)}
     modules = {"peer": peer, "ours": default.denoiser}
     draws = (
         chunk_sampler(peer, context=PEER_CONTEXT, steps=PEER_STEPS, prediction="epsilon"),
-        chunk_sampler(default.denoiser, context=default.encoder.out_dim, steps=steps["ours"], prediction=default.prediction),
+        chunk_sampler(
+            default.denoiser,
+            context=default.encoder.out_dim,
+            steps=steps["ours"],
+            prediction=default.prediction,
+        ),
     )
-    rounds = track(range(WARM_UP + chunks), description="denoisers", console=console, transient=True)
-    seconds = np.array([[timed(draw) for draw in draws] for _ in rounds])[WARM_UP:]  # (chunks, peer and ours, wall and CPU)
+    rounds = track(
+        range(WARM_UP + chunks), description="denoisers", console=console, transient=True
+    )
+    seconds = np.array([[timed(draw) for draw in draws] for _ in rounds])[
+        WARM_UP:
+    ]  # (chunks, peer and ours, wall and CPU)
     (peer_s, peer_cpu_s), (ours_s, ours_cpu_s) = np.median(seconds, axis=0)
     return {
         "ratio": peer_s / ours_s,
         "cpu_ratio": peer_cpu_s / ours_cpu_s,
         "ratio_per_step": peer_s / steps["peer"] / (ours_s / steps["ours"]),
         **{
-            name: {"weights": weights(modules[name]), "steps": steps[name], **percentiles(1e3 * seconds[:, i, 0])}
+            name: {
+                "weights": weights(modules[name]),
+                "steps": steps[name],
+                **percentiles(1e3 * seconds[:, i, 0]),
+            }
             for i, name in enumerate(modules)
         },
     }

@@ -1,6 +1,8 @@
-"""`python benchmarks/experts.py`: do the scripted experts succeed? The tabletop in clean and distract, the others in clean.
+"""`python benchmarks/experts.py`: do the scripted experts succeed? The tabletop in clean and
+distract, the others in clean.
 
-The experts act under the same disturbance as when they demonstrate; nothing is rendered; a first try counts, no second one.
+The experts act under the same disturbance as when they demonstrate; nothing is rendered; a first
+try counts, no second one.
 """
 
 from __future__ import annotations
@@ -13,12 +15,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from robot.command import main_guard, run_directory, write_results
 from robot.envs.registry import BUILTIN, TASKS
 from robot.envs.robosuite import RobosuiteEnv
 from robot.report.statistics import wilson95
 from robot.rollout.demonstrate import Disturbance
-from robot.rollout.parallel import available_workers, parallel_map
+from robot.system.command import main_guard, run_directory, write_results
+from robot.system.parallel import available_workers, parallel_map
 from robot.types import InputError
 
 
@@ -42,19 +44,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--episodes", type=int, default=200)
     parser.add_argument("--seed", type=int, default=2000)
-    parser.add_argument("--tasks", nargs="+", default=[t for t in TASKS if t not in ("place", "place_any")], choices=TASKS)
+    parser.add_argument(
+        "--tasks",
+        nargs="+",
+        default=[t for t in TASKS if t not in ("place", "place_any")],
+        choices=TASKS,
+    )
     parser.add_argument("--workers", type=int, default=available_workers())
     arguments = parser.parse_args()
     if arguments.episodes < 1:
         raise InputError(f"got --episodes {arguments.episodes}, expected at least 1")
-    table, cells = Table("task", "scene", "success", "95% interval", title=f"Experts, {arguments.episodes} episodes each"), []
+    table, cells = (
+        Table(
+            "task",
+            "scene",
+            "success",
+            "95% interval",
+            title=f"Experts, {arguments.episodes} episodes each",
+        ),
+        [],
+    )
     for task in arguments.tasks:
         for scene in ("clean",) if task in BUILTIN else ("clean", "distract"):
             make = partial(make_trial, task=task, scene=scene, seed=arguments.seed)
             trials = dict(parallel_map(make, range(arguments.episodes), workers=arguments.workers))
             successes = sum(trials.values())
             low, high = wilson95(successes, arguments.episodes)
-            table.add_row(task, scene, f"{successes / arguments.episodes:.1%}", f"{low:.1%} to {high:.1%}")
+            table.add_row(
+                task, scene, f"{successes / arguments.episodes:.1%}", f"{low:.1%} to {high:.1%}"
+            )
             failed = sorted(index for index, success in trials.items() if not success)
             cells.append(
                 {

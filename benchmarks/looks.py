@@ -1,6 +1,8 @@
-"""What an agent sees along a scripted expert's episodes: times are of real masks on real frames, not of noise.
+"""What an agent sees along a scripted expert's episodes: times are of real masks on real frames,
+not of noise.
 
-With token dropping a policy's time depends on how much its mask covers, and with noise that is anything.
+With token dropping a policy's time depends on how much its mask covers, and with noise that is
+anything.
 """
 
 from __future__ import annotations
@@ -27,11 +29,17 @@ class Look:
     labels: UInt8[np.ndarray, "n h w"]
 
 
-def expert_looks(*, task: str, scene: str, episodes: int, seed: int, console: Console) -> list[Look]:
-    """Return every LOOK_EVERY-th control step of an expert's episodes, whether they succeed or not."""
+def expert_looks(
+    *, task: str, scene: str, episodes: int, seed: int, console: Console
+) -> list[Look]:
+    """Return every LOOK_EVERY-th control step of an expert's episodes, whether they
+    succeed or not.
+    """
     env, looks = RobosuiteEnv(task=task), []
     for index in track(range(episodes), description="looks", console=console, transient=True):
-        episode = attempt(env, seed=seed, index=index, scene=scene, rng=np.random.default_rng([seed, index]))
+        episode = attempt(
+            env, seed=seed, index=index, scene=scene, rng=np.random.default_rng([seed, index])
+        )
         looks += [_look(episode, step) for step in range(0, len(episode), LOOK_EVERY)]
     env.close()
     return looks
@@ -39,6 +47,14 @@ def expert_looks(*, task: str, scene: str, episodes: int, seed: int, console: Co
 
 def _look(episode: Episode, step: int) -> Look:
     time_s = step * episode.control_dt_s
-    frames = tuple(Frame(camera=name, image=images[step], time_s=time_s) for name, images in episode.images.items())
-    observation = Observation(frames=frames, proprio=episode.proprio[step], goal=episode.goal, time_s=time_s)
-    return Look(observation=observation, labels=np.stack([labels[step] for labels in episode.labels.values()]))
+    frames = tuple(
+        Frame(camera=name, image=images[step], time_s=time_s)
+        for name, images in episode.images.items()
+    )
+    observation = Observation(
+        frames=frames, proprio=episode.proprio[step], goal=episode.goal, time_s=time_s
+    )
+    return Look(
+        observation=observation,
+        labels=np.stack([labels[step] for labels in episode.labels.values()]),
+    )

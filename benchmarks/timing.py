@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from robot.train.device import has_bf16
+from robot.system.device import has_bf16
 
 
 @torch.inference_mode()
@@ -49,4 +49,7 @@ def describe_machine(*, load_before: float) -> dict[str, Any]:
 
 def said_of_load(machine: Mapping[str, Any]) -> str:
     """Say how busy the machine was: "load 0.3 before, 1.1 after"."""
-    return f"load {machine['load_average_before']:.1f} before, {machine['load_average_after']:.1f} after"
+    return (
+        f"load {machine['load_average_before']:.1f} before, {machine['load_average_after']:.1f} "
+        "after"
+    )

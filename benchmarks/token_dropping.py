@@ -1,15 +1,19 @@
-"""Measure what token dropping saves: the policy's image encoder on all patches against those that the mask keeps, in one run.
+"""Measure what token dropping saves: the policy's image encoder on all patches against those that
+the mask keeps, in one run.
 
-    python benchmarks/token_dropping.py [--task pick] [--scene clean] [--episodes 4] [--rounds 5] [--threads 1] [--kept SHARE]
+    python benchmarks/token_dropping.py [--task pick] [--scene clean] [--episodes 4] [--rounds 5]
+    [--threads 1] [--kept SHARE]
 
-An expert runs some episodes in the simulator; every eighth control step is a look of two cameras, masked by the simulator's
-truth. The encoder (robot.policy.tokens, of the default policy's size) then encodes every look three times in turns: with all
-patches, with those that the mask keeps, and, for comparison, the CNN does. With `--kept` no simulator runs: that share of the
-patches, drawn at random, is kept.
+An expert runs some episodes in the simulator; every eighth control step is a look of two cameras,
+masked by the simulator's truth. The encoder (robot.policy.tokens, of the default policy's size)
+then encodes every look three times in turns: with all patches, with those that the mask keeps, and,
+for comparison, the CNN does. With `--kept` no simulator runs: that share of the patches, drawn at
+random, is kept.
 
-`p50_ms` and `p99_ms` of results.json are one look of two cameras with dropping; `ratio` is the median time with all patches
-over that with the kept ones, `ratio_to_cnn` that of the CNN over it; `cpu_ratio` is of processor time. `kept_share` is the
-share of patches that enter. The last line on stdout is the path of results.json.
+`p50_ms` and `p99_ms` of results.json are one look of two cameras with dropping; `ratio` is the
+median time with all patches over that with the kept ones, `ratio_to_cnn` that of the CNN over it;
+`cpu_ratio` is of processor time. `kept_share` is the share of patches that enter. The last line on
+stdout is the path of results.json.
 """
 
 from __future__ import annotations
@@ -29,21 +33,27 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.timing import describe_machine, percentiles, said_of_load, timed
-from robot.command import main_guard, run_directory, write_results
-from robot.perception.masking import Overlay, compose, mask_from_labels
+from robot.checkpoint import git_revision
+from robot.perception.compose.masking import Overlay, compose, mask_from_labels
 from robot.perception.sources import stack_frames
 from robot.policy import DiffusionPolicy
 from robot.policy.normalize import UNIT
 from robot.policy.tokens import PATCH, kept_patches
 from robot.policy.vision import VisionEncoder
-from robot.train.checkpoint import git_revision
+from robot.system.command import main_guard, run_directory, write_results
 from robot.types import InputError
 
 CAMERAS = 2
 GOAL_DIM = 128
 WARM_UP = 3  # looks, by each encoder
 CONSOLE = Console(stderr=True)
-SIZES = ("in_channels", "image_size", "width", "layers", "keypoints")  # what the encoder shares with the policy
+SIZES = (
+    "in_channels",
+    "image_size",
+    "width",
+    "layers",
+    "keypoints",
+)  # what the encoder shares with the policy
 
 
 @main_guard
@@ -56,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sizes = default_sizes()
     looks = (random_looks if options.kept else simulated_looks)(options, size=sizes["image_size"])
     encoders = {
-        name: VisionEncoder(cameras=CAMERAS, goal_dim=GOAL_DIM, vision=name, **sizes).eval() for name in ("tokens", "cnn")
+        name: VisionEncoder(cameras=CAMERAS, goal_dim=GOAL_DIM, vision=name, **sizes).eval()
+        for name in ("tokens", "cnn")
     }
     measured = compare(encoders, looks, rounds=options.rounds)
     results = {
@@ -74,7 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     _print_table(results)
     if load_before > 1:
-        CONSOLE.print("The machine was busy before this run: trust the ratio of processor time, not that of the wall clock.")
+        CONSOLE.print(
+            "The machine was busy before this run: trust the ratio of processor time, not that of "
+            "the wall clock."
+        )
     write_results(run_directory("bench-token-dropping", root=options.runs), results)
 
 
@@ -88,7 +102,12 @@ def simulated_looks(options: argparse.Namespace, *, size: int) -> list[Float[Ten
     """Return composites along an expert's episodes, masked by the simulator's truth."""
     from benchmarks.looks import expert_looks  # here: it imports robosuite, which takes seconds
 
-    expert = {"task": options.task, "scene": options.scene, "episodes": options.episodes, "seed": options.seed}
+    expert = {
+        "task": options.task,
+        "scene": options.scene,
+        "episodes": options.episodes,
+        "seed": options.seed,
+    }
     return [
         compose(
             stack_frames(look.observation.frames),
@@ -115,7 +134,11 @@ def random_looks(options: argparse.Namespace, *, size: int) -> list[Float[Tensor
 
 def kept_share(looks: Sequence[Tensor]) -> float:
     """Return the share of patches that the masks keep, averaged over looks and cameras."""
-    return torch.stack([kept_patches(look, threshold=0.0).float().mean() for look in looks]).mean().item()
+    return (
+        torch.stack([kept_patches(look, threshold=0.0).float().mean() for look in looks])
+        .mean()
+        .item()
+    )
 
 
 def uncovered(look: Float[Tensor, "n 6 s s"]) -> Float[Tensor, "n 6 s s"]:
@@ -123,7 +146,9 @@ def uncovered(look: Float[Tensor, "n 6 s s"]) -> Float[Tensor, "n 6 s s"]:
     return torch.cat([look[:, :3], torch.ones_like(look[:, 3:])], dim=1)
 
 
-def compare(encoders: Mapping[str, VisionEncoder], looks: Sequence[Tensor], *, rounds: int) -> dict[str, dict[str, float]]:
+def compare(
+    encoders: Mapping[str, VisionEncoder], looks: Sequence[Tensor], *, rounds: int
+) -> dict[str, dict[str, float]]:
     """Return milliseconds per look: in turns, so that all meet the same load."""
     goal = torch.randn(1, GOAL_DIM)
     turns: dict[str, Callable[[Tensor], Any]] = {
@@ -147,38 +172,66 @@ def summarise(times_ms: Float[np.ndarray, "n 2"]) -> dict[str, float]:
 
 def _print_table(results: Mapping[str, Any]) -> None:
     machine = results["machine"]
-    title = f"Encoding two cameras, {results['looks']} looks, {machine['threads']} thread(s), {said_of_load(machine)}"
+    title = (
+        f"Encoding two cameras, {results['looks']} looks, {machine['threads']} thread(s), "
+        f"{said_of_load(machine)}"
+    )
     table = Table("", "patches", "p50 ms", "p99 ms", "processor ms", title=title)
     patches = results["patches"]
-    for name, count in (("all", patches), ("kept", round(patches * results["kept_share"])), ("cnn", None)):
+    for name, count in (
+        ("all", patches),
+        ("kept", round(patches * results["kept_share"])),
+        ("cnn", None),
+    ):
         of = results["encoders"][name]
         texts = (f"{of[key]:.2f}" for key in ("p50_ms", "p99_ms", "cpu_p50_ms"))
-        table.add_row("CNN" if name == "cnn" else f"tokens, {name}", "–" if count is None else str(count), *texts)
+        table.add_row(
+            "CNN" if name == "cnn" else f"tokens, {name}",
+            "–" if count is None else str(count),
+            *texts,
+        )
     table.add_row(
-        "ratio all / kept", f"{results['kept_share']:.1%} kept", f"{results['ratio']:.2f}x", "", f"{results['cpu_ratio']:.2f}x"
+        "ratio all / kept",
+        f"{results['kept_share']:.1%} kept",
+        f"{results['ratio']:.2f}x",
+        "",
+        f"{results['cpu_ratio']:.2f}x",
     )
     Console(width=max(CONSOLE.width, 110)).print(table)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--task", default="pick")
     parser.add_argument("--scene", default="clean")
     parser.add_argument("--episodes", type=int, default=4, help="of the expert, to look at")
-    parser.add_argument("--rounds", type=int, default=5, help="how often every look is encoded by each")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="how often every look is encoded by each"
+    )
     parser.add_argument("--threads", type=int, default=1, help="torch's threads")
     parser.add_argument(
-        "--kept", type=float, default=0.0, help="share of patches that are kept, in place of the simulator's masks"
+        "--kept",
+        type=float,
+        default=0.0,
+        help="share of patches that are kept, in place of the simulator's masks",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder under which results are written")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="folder under which results are written"
+    )
     options = parser.parse_args(arguments)
     if low := [
-        f"--{name} {getattr(options, name)}" for name in ("episodes", "rounds", "threads") if getattr(options, name) < 1
+        f"--{name} {getattr(options, name)}"
+        for name in ("episodes", "rounds", "threads")
+        if getattr(options, name) < 1
     ]:
         raise InputError(f"got {', '.join(low)}, expected at least 1; pass a larger number")
     if not 0 <= options.kept <= 1:
-        raise InputError(f"got --kept {options.kept}, expected a share in [0, 1]; leave it out to measure it")
+        raise InputError(
+            f"got --kept {options.kept}, expected a share in [0, 1]; leave it out to measure it"
+        )
     return options
 
 

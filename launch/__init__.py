@@ -1,1 +1,1 @@
-"""The commands besides train_policy.py, one short file each: `python launch/NAME.py key=value ...`."""
+"""The commands besides train_policy.py, one short file each: `python launch/NAME.py key=value`."""

@@ -1,4 +1,6 @@
-"""`python launch/collect.py task=pick scene=clean episodes=300 workers=2`: demonstrations by the scripted experts."""
+"""`python launch/collect.py task=pick scene=clean episodes=300 workers=2`: demonstrations by the
+scripted experts.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from launch.hydra_main import hydra_command
-from robot.command import run_directory, write_results
-from robot.pipeline.collect import collect_demonstrations
-from robot.pipeline.progress import bar
+from launch.command_line import hydra_command
+from robot.experiment.collect import collect_demonstrations
+from robot.system.command import run_directory, write_results
+from robot.system.progress import bar
 
 
 @hydra_command("collect")
@@ -24,7 +26,10 @@ def main(config: DictConfig) -> None:
             **settings,
         )
     steps = sum(store.summary(index).length for index in store.indices())
-    write_results(run_directory("collect"), {**settings, "store": store.root, "episodes": len(store), "steps": steps})
+    write_results(
+        run_directory("collect"),
+        {**settings, "store": store.root, "episodes": len(store), "steps": steps},
+    )
 
 
 if __name__ == "__main__":

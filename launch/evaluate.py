@@ -1,4 +1,6 @@
-"""`python launch/evaluate.py checkpoint=tabletop scene=distract episodes=50 perception=learned`: any policy, any scene."""
+"""`python launch/evaluate.py checkpoint=tabletop scene=distract episodes=50 perception=learned`:
+any policy, any scene.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +11,25 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from launch.hydra_main import hydra_command
-from robot.command import run_directory, write_results
+from launch.command_line import hydra_command
+from robot.checkpoint import policy_metadata, resolve_checkpoint
 from robot.envs.registry import check_scene
 from robot.envs.render import require_gl
 from robot.envs.tabletop.scene import PLACE_TASKS
-from robot.pipeline.evaluate import Arm, evaluate
-from robot.pipeline.loading import SOURCES, load_policy, make_deployment, policy_metadata, resolve_checkpoint, resolve_head
-from robot.pipeline.progress import bar
-from robot.pipeline.report import report
+from robot.experiment.evaluate import Arm, evaluate
+from robot.experiment.report import report
+from robot.perception.registry import SOURCES, make_deployment, resolve_head
 from robot.report.statistics import cell_to_json, summarise, write_episodes
 from robot.report.table import success_table
+from robot.rollout.agents import load_policy
+from robot.system.command import run_directory, write_results
+from robot.system.progress import bar
 from robot.types import InputError
 
-UNASKED = ({"name": "overlay"}, {"name": "none"})  # what the config group `perception` says where nobody says anything else
+UNASKED = (
+    {"name": "overlay"},
+    {"name": "none"},
+)  # what the config group `perception` says where nobody says anything else
 
 
 def names(value: Any) -> list[str]:
@@ -31,21 +38,34 @@ def names(value: Any) -> list[str]:
 
 
 def arm_of(settings: Any, *, checkpoint: Path) -> Arm:
-    """Return the arm that a checkpoint was trained for, or the one that the command asks for; refuse before anything runs."""
+    """Return the arm that a checkpoint was trained for, or the one that the command asks for;
+    refuse before anything runs.
+    """
     trained = policy_metadata(checkpoint)
     policy = load_policy(checkpoint, control_dt_s=settings["env"]["control_dt_s"])
     if settings["execute"] > policy.horizon:
-        raise InputError(f"got execute={settings['execute']}, expected at most the policy's {policy.horizon} actions a chunk")
+        raise InputError(
+            f"got execute={settings['execute']}, expected at most the policy's {policy.horizon} "
+            "actions a chunk"
+        )
     perception = settings["perception"]["masks"] if settings.get("perception") else trained["masks"]
     if perception not in SOURCES:
         raise InputError(f"got perception={perception}, expected one of {', '.join(SOURCES)}")
     head = resolve_head(settings["head"]) or checkpoint / "mask_head.safetensors"
     if perception == "learned" and not head.exists():
-        raise InputError(f"got no mask head at {head}, expected one; pass head=tabletop, or perception=oracle or none")
+        raise InputError(
+            f"got no mask head at {head}, expected one; pass head=tabletop, or perception=oracle "
+            "or none"
+        )
     asked = settings["perception"]["deployment"] if settings.get("perception") else UNASKED[0]
     if asked not in UNASKED:
-        raise InputError(f"got perception.deployment={asked}, which is for training; here, pass deployment={asked['name']}")
-    deployment = {"name": settings["deployment"]} if settings["deployment"] else trained["deployment"]
+        raise InputError(
+            f"got perception.deployment={asked}, which is for training; here, pass "
+            f"deployment={asked['name']}"
+        )
+    deployment = (
+        {"name": settings["deployment"]} if settings["deployment"] else trained["deployment"]
+    )
     if perception == "none":
         deployment = {"name": "none"}
     make_deployment(**deployment)  # refuses what is none
@@ -61,11 +81,19 @@ def arm_of(settings: Any, *, checkpoint: Path) -> Arm:
 
 
 def stranger(trained: Mapping[str, Any], *, tasks: Sequence[str]) -> str | None:
-    """Say that a policy meets tasks which it did not learn; None where it learned them, or its checkpoint does not say."""
-    learned = {name.partition("-")[0] for name in trained.get("demonstrations", ())}  # <task>-<scene>-<key>
+    """Say that a policy meets tasks which it did not learn; None where it learned them, or its
+    checkpoint does not say.
+    """
+    learned = {
+        name.partition("-")[0] for name in trained.get("demonstrations", ())
+    }  # <task>-<scene>-<key>
     known = learned | set(PLACE_TASKS if "place" in learned else ())
     strange = [task for task in tasks if task not in known]
-    return f"note: this policy learned {', '.join(sorted(learned))}, not {', '.join(strange)}" if learned and strange else None
+    return (
+        f"note: this policy learned {', '.join(sorted(learned))}, not {', '.join(strange)}"
+        if learned and strange
+        else None
+    )
 
 
 @hydra_command("evaluate")
@@ -74,7 +102,10 @@ def main(config: DictConfig) -> None:
     require_gl()
     tasks, scenes = names(settings["task"]), names(settings["scene"])
     if not tasks or not scenes:
-        raise InputError(f"got task={tasks} and scene={scenes}, expected at least one of each; pass 'scene=[clean,distract]'")
+        raise InputError(
+            f"got task={tasks} and scene={scenes}, expected at least one of each; pass "
+            "'scene=[clean,distract]'"
+        )
     for task in tasks:
         for scene in scenes:
             check_scene(task, scene)

@@ -1,4 +1,5 @@
-"""The data flow, as one object: frames and a goal -> masks -> composites -> policy -> a chunk of actions.
+"""The data flow, as one object: frames and a goal -> masks -> composites -> policy -> a chunk of
+actions.
 
 Whoever acts calls this; nothing else knows all the stages.
 """
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from robot.batch import PolicyObservation
 from robot.language import LanguageEncoder
-from robot.perception.masking import Deployment, compose
+from robot.perception.compose.masking import Deployment, compose
 from robot.perception.sources import MaskSource, RandomMasks, stack_frames
 from robot.types import ActionChunk, Mask, MaskStatus, Observation
 
@@ -23,12 +24,16 @@ OPEN_GRIPPER = 1.0
 
 
 class Policy(Protocol):
-    def sample(self, observation: PolicyObservation, generator: torch.Generator | None = None) -> Tensor: ...
+    def sample(
+        self, observation: PolicyObservation, generator: torch.Generator | None = None
+    ) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the agent decided at one observation, and what it saw: for executors, recorders and reports."""
+    """What the agent decided at one observation, and what it saw: for executors, recorders and
+    reports.
+    """
 
     chunk: ActionChunk
     mask: Mask
@@ -40,9 +45,9 @@ class Plan:
 class Agent:
     """Holds still until the goal's object is found, acts from then on.
 
-    An `absent` object is waited for (`hold_when_absent`); at an `uncertain` one the agent looks again, `looks_again` times,
-    then acts on what it has. What was found once and is seen no longer is behind the hand, not gone: `reset` forgets it for
-    the next episode.
+    An `absent` object is waited for (`hold_when_absent`); at an `uncertain` one the agent looks
+    again, `looks_again` times, then acts on what it has. What was found once and is seen no longer
+    is behind the hand, not gone: `reset` forgets it for the next episode.
     """
 
     def __init__(
@@ -57,13 +62,24 @@ class Agent:
         hold_when_absent: bool = True,
         looks_again: int = 2,
     ) -> None:
-        self.masks, self.deployment, self.policy, self.language = masks, deployment, policy, language
-        self.image_size, self.control_dt_s, self.hold_when_absent = image_size, control_dt_s, hold_when_absent
+        self.masks, self.deployment, self.policy, self.language = (
+            masks,
+            deployment,
+            policy,
+            language,
+        )
+        self.image_size, self.control_dt_s, self.hold_when_absent = (
+            image_size,
+            control_dt_s,
+            hold_when_absent,
+        )
         self.looks_again = looks_again
         self._found, self._unsure = False, 0
 
     def reset(self, *, rng: np.random.Generator | None = None) -> None:
-        """Begin a new episode, or a new goal; mask sources that are random draw from `rng` from here on."""
+        """Begin a new episode, or a new goal; mask sources that are random draw from `rng` from
+        here on.
+        """
         self._found, self._unsure = False, 0
         if rng is not None and isinstance(self.masks, RandomMasks):
             self.masks.reseed(rng)
@@ -74,7 +90,10 @@ class Agent:
         began = perf_counter()
         mask = self.masks(observation.frames, observation.goal)
         composites = compose(
-            stack_frames(observation.frames), mask.probability, deployment=self.deployment, size=self.image_size
+            stack_frames(observation.frames),
+            mask.probability,
+            deployment=self.deployment,
+            size=self.image_size,
         )
         masked = perf_counter()
         seen = PolicyObservation(
@@ -86,7 +105,9 @@ class Agent:
         if self._waits(mask.status[0]):
             actions = _hold(actions)
         return Plan(
-            chunk=ActionChunk(actions=actions, control_dt_s=self.control_dt_s, time_s=observation.time_s),
+            chunk=ActionChunk(
+                actions=actions, control_dt_s=self.control_dt_s, time_s=observation.time_s
+            ),
             mask=mask,
             composites=composites,
             mask_ms=1e3 * (masked - began),
@@ -101,7 +122,9 @@ class Agent:
 
 
 def _hold(actions: np.ndarray) -> np.ndarray:
-    """Return a chunk as long as `actions` that stays where it is with the gripper open: nothing to grasp is there."""
+    """Return a chunk as long as `actions` that stays where it is with the gripper open: nothing to
+    grasp is there.
+    """
     still = np.zeros_like(actions)
     still[:, -1] = OPEN_GRIPPER
     return still

@@ -1,4 +1,6 @@
-"""Tensors that cross a package boundary in training and inference. B is the batch, N cameras, L tokens, T the action chunk."""
+"""Tensors that cross a package boundary in training and inference. B is the batch, N cameras, L
+tokens, T the action chunk.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ class Sentences:
 
 @dataclass(frozen=True)
 class MaskBatch(_OnDevice):
-    """One training batch of the mask head. `labels` hold a robot.types.Label per pixel; `presence` is (target, destination)."""
+    """One training batch of the mask head. `labels` hold a robot.types.Label per pixel; `presence`
+    is (target, destination).
+    """
 
     frames: UInt8[Tensor, "b 3 h w"]
     language: LanguageTokens | Sentences
@@ -58,9 +62,11 @@ class MaskBatch(_OnDevice):
 
 @dataclass(frozen=True)
 class PolicyObservation(_OnDevice):
-    """What a policy acts on. `images` are composites in [0, 1]: masked RGB, then target, destination, gripper coverage.
+    """What a policy acts on. `images` are composites in [0, 1]: masked RGB, then target,
+    destination, gripper coverage.
 
-    `proprio` is in physical units; the policy normalises it with the statistics that travel inside its checkpoint.
+    `proprio` is in physical units; the policy normalises it with the statistics that travel inside
+    its checkpoint.
     """
 
     images: Float[Tensor, "b n 6 h w"]
@@ -70,7 +76,9 @@ class PolicyObservation(_OnDevice):
 
 @dataclass(frozen=True)
 class PolicyBatch(_OnDevice):
-    """Observations with the actions (physical units) that followed; `valid` is False on steps past the episode's end."""
+    """Observations with the actions (physical units) that followed; `valid` is False on steps past
+    the episode's end.
+    """
 
     observation: PolicyObservation
     actions: Float[Tensor, "b t 7"]
@@ -79,7 +87,9 @@ class PolicyBatch(_OnDevice):
 
 @dataclass(frozen=True)
 class JudgedWindows(_OnDevice):
-    """What a discriminator of demonstrations judges: windows, and what was seen after the last action of each."""
+    """What a discriminator of demonstrations judges: windows, and what was seen after the last
+    action of each.
+    """
 
     policy: PolicyBatch
     after: PolicyObservation
@@ -87,7 +97,9 @@ class JudgedWindows(_OnDevice):
 
 @dataclass(frozen=True)
 class TierBatch(_OnDevice):
-    """What a discriminator of demonstrations learns from; `trusted` is 1 for trusted samples, 0 for machine ones."""
+    """What a discriminator of demonstrations learns from; `trusted` is 1 for trusted samples, 0 for
+    machine ones.
+    """
 
     windows: JudgedWindows
     trusted: Float[Tensor, " b"]

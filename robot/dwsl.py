@@ -1,11 +1,13 @@
-"""Discriminator-weighted supervised learning, pure: losses that tell trusted data from machine data, and weights that follow.
+"""Discriminator-weighted supervised learning, pure: losses that tell trusted data from machine
+data, and weights that follow.
 
-A discriminator gives every sample a logit; its score s = sigmoid(logit) is how much the sample looks like trusted data. The
-weight of a sample multiplies its own loss. Vectors are (B,), one entry per sample: a (B, 1) weight would broadcast against a
-(B,) loss to (B, B) and weigh nothing, so it is refused.
+A discriminator gives every sample a logit; its score s = sigmoid(logit) is how much the sample
+looks like trusted data. The weight of a sample multiplies its own loss. Vectors are (B,), one entry
+per sample: a (B, 1) weight would broadcast against a (B,) loss to (B, B) and weigh nothing, so it
+is refused.
 
-Sources: Zheng et al. 2024 (arXiv 2405.19783) for the binary rule, Xu et al. 2022 (DWBC, arXiv 2207.10050) for the
-positive-unlabelled one.
+Sources: Zheng et al. 2024 (arXiv 2405.19783) for the binary rule, Xu et al. 2022 (DWBC, arXiv
+2207.10050) for the positive-unlabelled one.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ from torch.nn import functional as F
 
 from robot.types import InputError
 
-LOW, HIGH = 0.1, 0.9  # scores are clipped to this: no sample counts for nothing, and no ratio d / (1 - d) exceeds 9
+LOW, HIGH = (
+    0.1,
+    0.9,
+)  # scores are clipped to this: no sample counts for nothing, and no ratio d / (1 - d) exceeds 9
 SMALLEST_LOSS = 1e-6
 RULES = ("binary", "unlabelled")
 
@@ -28,16 +33,20 @@ RULES = ("binary", "unlabelled")
 def check_vectors(**vectors: Tensor) -> None:
     """Raise InputError unless all are (B,) with the same B > 0."""
     shapes = {name: tuple(vector.shape) for name, vector in vectors.items()}
-    if len(set(shapes.values())) != 1 or any(len(shape) != 1 or shape[0] == 0 for shape in shapes.values()):
+    if len(set(shapes.values())) != 1 or any(
+        len(shape) != 1 or shape[0] == 0 for shape in shapes.values()
+    ):
         said = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
         raise InputError(
-            f"got {said}, expected vectors [B] of one length: one number per sample, so squeeze what is [B, 1], "
+            f"got {said}, expected vectors [B] of one length: one number per sample, so squeeze "
+            "what is [B, 1], "
             "which would broadcast to [B, B] and weigh nothing"
         )
 
 
 def told(losses: Tensor) -> Float[Tensor, "b 1"]:
-    """Return what a discriminator is told of a generator's losses (B,): their logarithm, since they spread over decades.
+    """Return what a discriminator is told of a generator's losses (B,): their logarithm, since they
+    spread over decades.
 
     No gradient goes back to whatever had the losses.
     """
@@ -51,40 +60,65 @@ def told(losses: Tensor) -> Float[Tensor, "b 1"]:
 def binary_loss(
     logits: Tensor, trusted: Tensor, *, trusted_weight: float = 1.0, machine_weight: float = 1.0
 ) -> Float[Tensor, " b"]:
-    """Return -log s for trusted samples and -log(1 - s) for machine samples, each times the weight of its term."""
+    """Return -log s for trusted samples and -log(1 - s) for machine samples, each times the weight
+    of its term.
+    """
     check_vectors(logits=logits, trusted=trusted)
-    return torch.where(trusted > 0.5, trusted_weight * F.softplus(-logits), machine_weight * F.softplus(logits))
+    return torch.where(
+        trusted > 0.5, trusted_weight * F.softplus(-logits), machine_weight * F.softplus(logits)
+    )
 
 
 def unlabelled_loss(
-    logits: Tensor, trusted: Tensor, *, eta: float = 0.5, trusted_weight: float = 1.0, machine_weight: float = 1.0
+    logits: Tensor,
+    trusted: Tensor,
+    *,
+    eta: float = 0.5,
+    trusted_weight: float = 1.0,
+    machine_weight: float = 1.0,
 ) -> Float[Tensor, " b"]:
-    """Return -log d + log(1 - d) for trusted samples, -log(1 - d) / eta for unlabelled ones; d is the clipped score.
+    """Return -log d + log(1 - d) for trusted samples, -log(1 - d) / eta for unlabelled ones; d is
+    the clipped score.
 
-    `eta` is the share of the unlabelled samples that are as good as trusted ones; -log d_e - log(1 - d_o) / eta + log(1 - d_e)
-    is DWBC's loss divided by eta.
+    `eta` is the share of the unlabelled samples that are as good as trusted ones; -log d_e - log(1
+    - d_o) / eta + log(1 - d_e) is DWBC's loss divided by eta.
     """
     check_vectors(logits=logits, trusted=trusted)
     if not 0 < eta <= 1:
-        raise InputError(f"got eta {eta}, expected the share of good samples among the unlabelled, above 0 and at most 1")
+        raise InputError(
+            f"got eta {eta}, expected the share of good samples among the unlabelled, above 0 and "
+            "at most 1"
+        )
     d = clipped(logits.sigmoid())
     positive, unlabelled = torch.log1p(-d) - torch.log(d), -torch.log1p(-d) / eta
     return torch.where(trusted > 0.5, trusted_weight * positive, machine_weight * unlabelled)
 
 
 def discriminator_loss(
-    logits: Tensor, trusted: Tensor, *, rule: str, eta: float, trusted_weight: float, machine_weight: float
+    logits: Tensor,
+    trusted: Tensor,
+    *,
+    rule: str,
+    eta: float,
+    trusted_weight: float,
+    machine_weight: float,
 ) -> Float[Tensor, " b"]:
     """Return the loss of a rule by name."""
     check_rule(rule)
     terms = {"trusted_weight": trusted_weight, "machine_weight": machine_weight}
-    return binary_loss(logits, trusted, **terms) if rule == "binary" else unlabelled_loss(logits, trusted, eta=eta, **terms)
+    return (
+        binary_loss(logits, trusted, **terms)
+        if rule == "binary"
+        else unlabelled_loss(logits, trusted, eta=eta, **terms)
+    )
 
 
 def check_rule(rule: str) -> None:
     """Raise InputError unless there is such a rule."""
     if rule not in RULES:
-        raise InputError(f"got rule {rule!r}, expected one of {', '.join(RULES)}; pass rule=<one of these>")
+        raise InputError(
+            f"got rule {rule!r}, expected one of {', '.join(RULES)}; pass rule=<one of these>"
+        )
 
 
 # --- weights from scores in [0, 1], without gradients
@@ -102,24 +136,32 @@ def binary_weights(scores: Tensor) -> Float[Tensor, " b"]:
 
 
 def unlabelled_weights(scores: Tensor) -> Float[Tensor, " b"]:
-    """Return d / (1 - d) where d >= 0.5, else 0: the density of good samples among the unlabelled, relative to theirs."""
+    """Return d / (1 - d) where d >= 0.5, else 0: the density of good samples among the unlabelled,
+    relative to theirs.
+    """
     d = clipped(scores.detach())
     return torch.where(d >= 0.5, d / (1 - d), 0.0)
 
 
 def trusted_weights(scores: Tensor, *, alpha: float = 7.5, eta: float = 0.5) -> Float[Tensor, " b"]:
-    """Return alpha - eta / (d (1 - d)) - 1, at least 0: DWBC's weight of trusted samples, which falls as d leaves 0.5."""
+    """Return alpha - eta / (d (1 - d)) - 1, at least 0: DWBC's weight of trusted samples, which
+    falls as d leaves 0.5.
+    """
     d = clipped(scores.detach())
     return (alpha - eta / (d * (1 - d)) - 1).clamp(min=0)
 
 
 def rule_weights(scores: Tensor, trusted: Tensor, *, rule: str, eta: float) -> Float[Tensor, " b"]:
-    """Return the weights of a rule, scaled to mean 1: clipped scores (binary), or DWBC's for each of the two tiers."""
+    """Return the weights of a rule, scaled to mean 1: clipped scores (binary), or DWBC's for each
+    of the two tiers.
+    """
     check_rule(rule)
     check_vectors(scores=scores, trusted=trusted)
     if rule == "binary":
         return binary_weights(scores)
-    return normalised(torch.where(trusted > 0.5, trusted_weights(scores, eta=eta), unlabelled_weights(scores)))
+    return normalised(
+        torch.where(trusted > 0.5, trusted_weights(scores, eta=eta), unlabelled_weights(scores))
+    )
 
 
 def normalised(weights: Tensor) -> Float[Tensor, " b"]:
@@ -127,7 +169,10 @@ def normalised(weights: Tensor) -> Float[Tensor, " b"]:
     check_vectors(weights=weights)
     mean = weights.mean()
     if not (bool(torch.isfinite(mean)) and bool((weights >= 0).all()) and float(mean) > 0):
-        raise InputError(f"got weights of mean {float(mean):.3g}, expected finite ones >= 0, not all 0: check the scores")
+        raise InputError(
+            f"got weights of mean {float(mean):.3g}, expected finite ones >= 0, not all 0: check "
+            "the scores"
+        )
     return weights / mean
 
 
@@ -137,12 +182,14 @@ def weighted(per_sample: Tensor, weights: Tensor) -> Float[Tensor, " b"]:
     return per_sample * weights.detach()
 
 
-# --- the ways to weigh demonstrations, for comparison: each maps what is known of N samples to N weights
+# --- the ways to weigh demonstrations, for comparison: each maps what is known of N samples to N
+# weights
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What is known of N episodes or windows: the discriminator's verdict, the tier, and (in simulation) the truth.
+    """What is known of N episodes or windows: the discriminator's verdict, the tier, and (in
+    simulation) the truth.
 
     `scores` and `weights` (mean 1) may be None for weightings that ask no discriminator.
     """
@@ -175,7 +222,9 @@ def hard_filter(judged: Judged, *, threshold: float = 0.5) -> Float[Tensor, " n"
 
 
 def oracle(judged: Judged) -> Float[Tensor, " n"]:
-    """Keep what is clean, drop what is corrupted, as only a simulator knows: the ceiling of all others."""
+    """Keep what is clean, drop what is corrupted, as only a simulator knows: the ceiling of all
+    others.
+    """
     return judged.clean.float()
 
 
@@ -200,4 +249,7 @@ NEED_SCORES = ("hard_filter", "dwsl")
 def check_weighting(name: str) -> None:
     """Raise InputError unless there is such a weighting."""
     if name not in WEIGHTINGS:
-        raise InputError(f"got weighting {name!r}, expected one of {', '.join(WEIGHTINGS)}; pass weighting=<one of these>")
+        raise InputError(
+            f"got weighting {name!r}, expected one of {', '.join(WEIGHTINGS)}; pass weighting=<one "
+            "of these>"
+        )

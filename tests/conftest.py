@@ -1,4 +1,6 @@
-"""What holds for every test: shapes and types of `robot` are checked, nothing reaches the network, torch takes one thread."""
+"""What holds for every test: shapes and types of `robot` are checked, nothing reaches the network,
+torch takes one thread.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from jaxtyping import install_import_hook
 
 from tests import typecheck
 
-install_import_hook("robot", f"{typecheck.__name__}.check")  # jaxtyping shapes and plain hints, checked at every call
+install_import_hook(
+    "robot", f"{typecheck.__name__}.check"
+)  # jaxtyping shapes and plain hints, checked at every call
 torch.set_num_threads(1)
 
 _connect = socket.socket.connect

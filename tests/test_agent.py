@@ -7,7 +7,7 @@ import torch
 
 from robot.agent import Agent
 from robot.language import LanguageEncoder
-from robot.perception.masking import Overlay, Unmasked
+from robot.perception.compose.masking import Overlay, Unmasked
 from robot.types import Frame, Goal, Mask, MaskStatus, Observation
 
 SIDE, SIZE, STEPS = 32, 16, 8
@@ -19,7 +19,12 @@ def observation() -> Observation:
     image = np.zeros((SIDE, SIDE, 3), np.uint8)
     image[..., 1] = 255
     frames = tuple(Frame(camera=camera, image=image, time_s=1.5) for camera in CAMERAS)
-    return Observation(frames=frames, proprio=np.zeros(10, np.float32), goal=Goal("pick up the red cup"), time_s=1.5)
+    return Observation(
+        frames=frames,
+        proprio=np.zeros(10, np.float32),
+        goal=Goal("pick up the red cup"),
+        time_s=1.5,
+    )
 
 
 class Masks:
@@ -45,12 +50,21 @@ class Policy:
     def sample(self, observation, generator=None):
         self.seen = observation
         noise = torch.zeros(()) if generator is None else torch.rand((), generator=generator)
-        return torch.full((1, STEPS, 7), 0.01) * torch.tensor([1, 1, 1, 1, 1, 1, 0.0]) + 1e-3 * noise
+        return (
+            torch.full((1, STEPS, 7), 0.01) * torch.tensor([1, 1, 1, 1, 1, 1, 0.0]) + 1e-3 * noise
+        )
 
 
-def make(policy: Policy | None = None, *, status: MaskStatus = MaskStatus.FOUND, **options) -> Agent:
+def make(
+    policy: Policy | None = None, *, status: MaskStatus = MaskStatus.FOUND, **options
+) -> Agent:
     everything = {"deployment": Overlay(), "image_size": SIZE, "control_dt_s": 0.05} | options
-    return Agent(masks=Masks(status), policy=policy or Policy(), language=LanguageEncoder.hashed(), **everything)
+    return Agent(
+        masks=Masks(status),
+        policy=policy or Policy(),
+        language=LanguageEncoder.hashed(),
+        **everything,
+    )
 
 
 def test_a_plan_has_a_chunk_a_mask_and_a_composite_per_camera():
@@ -74,9 +88,15 @@ def test_what_the_mask_leaves_out_is_grey_and_not_covered():
     composites = make().plan(observation()).composites
     half = SIZE // 2
     kept, hidden = composites[:, :, :half, :half], composites[:, :, half:, half:]
-    torch.testing.assert_close(kept[:, :3], torch.tensor([0.0, 1.0, 0.0])[:, None, None].expand_as(kept[:, :3]))
+    torch.testing.assert_close(
+        kept[:, :3], torch.tensor([0.0, 1.0, 0.0])[:, None, None].expand_as(kept[:, :3])
+    )
     torch.testing.assert_close(hidden[:, :3], torch.full_like(hidden[:, :3], 0.5))
-    assert (kept[:, 3] == 1).all() and (composites[:, 3, half:, half:] == 0).all() and (composites[:, 4:] == 0).all()
+    assert (
+        (kept[:, 3] == 1).all()
+        and (composites[:, 3, half:, half:] == 0).all()
+        and (composites[:, 4:] == 0).all()
+    )
 
 
 def test_an_unmasked_agent_sees_the_whole_frame():
@@ -86,7 +106,9 @@ def test_an_unmasked_agent_sees_the_whole_frame():
 
 def test_the_agent_holds_still_with_an_open_gripper_when_the_target_is_absent():
     actions = make(status=MaskStatus.ABSENT).plan(observation()).chunk.actions
-    np.testing.assert_array_equal(actions, np.tile(np.array([0, 0, 0, 0, 0, 0, 1], np.float32), (STEPS, 1)))
+    np.testing.assert_array_equal(
+        actions, np.tile(np.array([0, 0, 0, 0, 0, 0, 1], np.float32), (STEPS, 1))
+    )
 
 
 def acts(agent: Agent) -> bool:
@@ -113,6 +135,9 @@ def test_an_agent_told_not_to_hold_acts_on_what_it_cannot_see():
 
 
 def test_a_plan_is_a_function_of_the_generator():
-    drawn = [make().plan(observation(), generator=torch.Generator().manual_seed(k)).chunk.actions for k in (1, 1, 2)]
+    drawn = [
+        make().plan(observation(), generator=torch.Generator().manual_seed(k)).chunk.actions
+        for k in (1, 1, 2)
+    ]
     np.testing.assert_array_equal(drawn[0], drawn[1])
     assert not np.array_equal(drawn[0], drawn[2])

@@ -14,10 +14,10 @@ import torch
 from benchmarks import control_step, diffusion_policy
 from benchmarks.diffusion_policy import PeerUnet
 from benchmarks.timing import percentiles
+from robot.checkpoint import save
 from robot.language import LanguageEncoder
 from robot.policy import TransformerPolicy
 from robot.policy.normalize import UNIT
-from robot.train.checkpoint import save
 from robot.types import Frame, Goal, Observation
 
 
@@ -32,7 +32,9 @@ class StillClock:
 
 
 class SlowAgent:
-    """Plans for 5 ms of masks and 3 ms of policy; `waits_ms` are added to its plans, one after the other."""
+    """Plans for 5 ms of masks and 3 ms of policy; `waits_ms` are added to its plans, one after the
+    other.
+    """
 
     def __init__(self, clock: StillClock, waits_ms: list[float]) -> None:
         self.clock, self.waits_ms = clock, iter(waits_ms)
@@ -47,7 +49,10 @@ class SlowAgent:
 
 LOOKS = [
     Observation(
-        frames=tuple(Frame(camera=name, image=np.full((128, 128, 3), 90, np.uint8)) for name in ("agentview", "wrist")),
+        frames=tuple(
+            Frame(camera=name, image=np.full((128, 128, 3), 90, np.uint8))
+            for name in ("agentview", "wrist")
+        ),
         proprio=np.zeros(10, np.float32),
         goal=Goal("grab the blue mug"),
         time_s=0.0,
@@ -79,11 +84,15 @@ def test_a_decision_is_the_time_of_one_plan(drive):
 
 
 def test_only_the_first_control_step_of_a_cycle_waits_for_the_decision(drive):
-    np.testing.assert_allclose(drive(decisions=2, execute=4, waits_ms=[]).steps, [[8, 0, 0, 0]] * 2, atol=1e-9)
+    np.testing.assert_allclose(
+        drive(decisions=2, execute=4, waits_ms=[]).steps, [[8, 0, 0, 0]] * 2, atol=1e-9
+    )
 
 
 def test_decisions_of_the_warm_up_do_not_count(drive):
-    assert drive(decisions=2, execute=4, waits_ms=[1000.0] * control_step.WARM_UP).decisions.max() == pytest.approx(8)
+    assert drive(
+        decisions=2, execute=4, waits_ms=[1000.0] * control_step.WARM_UP
+    ).decisions.max() == pytest.approx(8)
 
 
 def test_the_amortised_step_is_the_mean_of_its_cycle(drive):
@@ -92,9 +101,12 @@ def test_the_amortised_step_is_the_mean_of_its_cycle(drive):
 
 
 def test_p99_of_control_steps_is_over_all_of_them(drive):
-    # 100 decisions of 2 steps: 100 steps of 8 ms and 100 of 0 ms, so that p50 lies between and p99 is a decision.
+    # 100 decisions of 2 steps: 100 steps of 8 ms and 100 of 0 ms, so that p50 lies between and p99
+    # is a decision.
     summary = control_step.summarise(drive(decisions=100, execute=2, waits_ms=[]))
-    assert (summary["control_step"]["p50_ms"], summary["control_step"]["p99_ms"]) == pytest.approx((4, 8))
+    assert (summary["control_step"]["p50_ms"], summary["control_step"]["p99_ms"]) == pytest.approx(
+        (4, 8)
+    )
 
 
 def test_masks_and_policy_are_reported_apart(drive):
@@ -122,7 +134,8 @@ def test_the_peer_answers_with_a_chunk_of_actions():
 
 
 @pytest.mark.parametrize(
-    "argument", ["--decisions=0", "--threads=0", "--chunks=0", "--execute=0", "--execute=17", "--episodes=0"]
+    "argument",
+    ["--decisions=0", "--threads=0", "--chunks=0", "--execute=0", "--execute=17", "--episodes=0"],
 )
 def test_bad_numbers_exit_with_2(argument, small, capsys):
     with pytest.raises(SystemExit) as exit:
@@ -134,7 +147,13 @@ def test_bad_numbers_exit_with_2(argument, small, capsys):
 def test_the_last_line_is_the_path_of_results_with_its_keys(small, tmp_path, capsys):
     control_step.main(["--decisions=2", "--chunks=1", "--threads=1", f"--runs={tmp_path}"])
     results = json.loads(Path(capsys.readouterr().out.splitlines()[-1]).read_text())
-    assert min(results[key] for key in ("p50_ms", "p99_ms", "decision_p99_ms", "amortised_p50_ms", "ratio")) > 0
+    assert (
+        min(
+            results[key]
+            for key in ("p50_ms", "p99_ms", "decision_p99_ms", "amortised_p50_ms", "ratio")
+        )
+        > 0
+    )
     assert list(results["policies"]) == ["diffusion", "transformer"]
     assert {policy["vision"] for policy in results["policies"].values()} == {"tokens"}
     assert results["mask_head"]["origin"] == "tabletop"
@@ -143,7 +162,13 @@ def test_the_last_line_is_the_path_of_results_with_its_keys(small, tmp_path, cap
 
 def test_a_checkpoint_takes_the_place_of_the_fresh_policy_of_its_kind(tmp_path):
     policy = TransformerPolicy(statistics=UNIT, depth=1)
-    save(tmp_path, policy, kind="transformer", config=policy.config(), metadata={"deployment": {"name": "blur"}})
+    save(
+        tmp_path,
+        policy,
+        kind="transformer",
+        config=policy.config(),
+        metadata={"deployment": {"name": "blur"}},
+    )
     parts = control_step.choose_parts([str(tmp_path)])
     assert (parts["transformer"].origin, parts["diffusion"].origin) == (str(tmp_path), "fresh")
     assert type(parts["transformer"].deployment).__name__ == "Blur"

@@ -10,7 +10,9 @@ from robot.types import Label
 
 
 def test_looks_lie_one_chunk_apart_and_show_the_target():
-    looks = expert_looks(task="pick", scene="distract", episodes=1, seed=0, console=Console(quiet=True))
+    looks = expert_looks(
+        task="pick", scene="distract", episodes=1, seed=0, console=Console(quiet=True)
+    )
     times_s = [look.observation.time_s for look in looks]
     np.testing.assert_allclose(np.diff(times_s), LOOK_EVERY * 0.05)
     assert times_s[0] == 0 and len(looks) > 3

@@ -21,7 +21,9 @@ def small(monkeypatch):
 def test_the_last_line_is_the_path_of_results_with_its_keys(small, tmp_path, capsys):
     token_dropping.main(["--kept=0.25", "--rounds=1", "--threads=1", f"--runs={tmp_path}"])
     results = json.loads(Path(capsys.readouterr().out.splitlines()[-1]).read_text())
-    assert min(results[key] for key in ("p50_ms", "p99_ms", "ratio", "cpu_ratio", "ratio_to_cnn")) > 0
+    assert (
+        min(results[key] for key in ("p50_ms", "p99_ms", "ratio", "cpu_ratio", "ratio_to_cnn")) > 0
+    )
     assert 0.1 < results["kept_share"] < 0.4 and results["patches"] == 2 * 16
     assert set(results["encoders"]) == {"all", "kept", "cnn"}
 
@@ -39,7 +41,13 @@ def test_nothing_is_dropped_from_an_uncovered_look():
 
 
 def test_the_encoder_is_that_of_the_default_policy():
-    assert token_dropping.default_sizes() == {"in_channels": 5, "image_size": 64, "width": 64, "layers": 4, "keypoints": 32}
+    assert token_dropping.default_sizes() == {
+        "in_channels": 5,
+        "image_size": 64,
+        "width": 64,
+        "layers": 4,
+        "keypoints": 32,
+    }
 
 
 def test_p99_of_0_to_100_is_99():

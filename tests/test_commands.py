@@ -1,6 +1,8 @@
-"""The commands as a person meets them: bad input is one sentence and exit code 2 (test_main_job.py runs them to the end).
+"""The commands as a person meets them: bad input is one sentence and exit code 2 (test_main_job.py
+runs them to the end).
 
-Refusals run in this process where they can (a command takes seconds to import), and once each as a command of its own.
+Refusals run in this process where they can (a command takes seconds to import), and once each as a
+command of its own.
 """
 
 from __future__ import annotations
@@ -16,22 +18,22 @@ import pytest
 from safetensors import SafetensorError
 
 import train_policy
-from launch import ablate, collect, dwsl, evaluate, train_mask
-from robot import command
+from launch import ablate, collect, evaluate, train_mask
+from robot.checkpoint import save
 from robot.data.store import EpisodeStore
-from robot.perception.mask_head import MaskHead
-from robot.pipeline.collect import key
-from robot.pipeline.loading import robosuite_action_space
+from robot.perception.head.mask_head import MaskHead
 from robot.policy import TransformerPolicy
 from robot.policy.normalize import UNIT
-from robot.train.checkpoint import save
-from tests.pipeline.toy import HEAD, POLICY, write_demonstrations
+from robot.rollout.agents import robosuite_action_space
+from robot.system import command
+from robot.system.cache import key
+from tests.experiment.toy import HEAD, POLICY, write_demonstrations
 
 ROOT = Path(__file__).resolve().parents[1]
 MAINS: dict[str, Callable[[], None]] = {
     "train_policy.py": train_policy.main,
     "launch/collect.py": collect.main,
-    "launch/dwsl.py": dwsl.main,
+    "launch/score_demonstrations.py": score_demonstrations.main,
     "launch/train_mask.py": train_mask.main,
     "launch/evaluate.py": evaluate.main,
     "launch/ablate.py": ablate.main,
@@ -74,12 +76,24 @@ def policy_in(folder: Path, *, control_dt_s: float = 0.05, masks: str = "none") 
     [
         ("train_policy.py", ["task=fold"], "got task 'fold', expected one of pick, place"),
         ("launch/collect.py", ["task=fold"], "got task 'fold', expected one of pick, place"),
-        ("launch/train_mask.py", ["measure.tasks=[fold]"], "got task 'fold' for mask frames, expected one of pick, place"),
-        ("launch/evaluate.py", ["checkpoint=nothing-here"], "got checkpoint 'nothing-here', expected an existing path"),
+        (
+            "launch/train_mask.py",
+            ["measure.tasks=[fold]"],
+            "got task 'fold' for mask frames, expected one of pick, place",
+        ),
+        (
+            "launch/evaluate.py",
+            ["checkpoint=nothing-here"],
+            "got checkpoint 'nothing-here', expected an existing path",
+        ),
     ],
 )
-def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(name, arguments, says, tmp_path):
-    done = subprocess.run([sys.executable, ROOT / name, *arguments], cwd=tmp_path, capture_output=True, text=True)
+def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
+    name, arguments, says, tmp_path
+):
+    done = subprocess.run(
+        [sys.executable, ROOT / name, *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 2
     assert one_sentence(done.stdout, done.stderr).startswith(says)
     assert list(tmp_path.iterdir()) == []
@@ -88,40 +102,116 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(name, argum
 @pytest.mark.parametrize(
     ("name", "arguments", "says"),
     [
-        ("train_policy.py", ["evaluation.scenes=[clean,foggy]"], "got scene 'foggy', expected one of clean, distract"),
-        ("train_policy.py", ["evaluation.mask_scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
+        (
+            "train_policy.py",
+            ["evaluation.scenes=[clean,foggy]"],
+            "got scene 'foggy', expected one of clean, distract",
+        ),
+        (
+            "train_policy.py",
+            ["evaluation.mask_scenes=[foggy]"],
+            "got scene 'foggy', expected one of clean, distract",
+        ),
         (
             "train_policy.py",
             ["+arms.mine={perception: oracle}"],
             "got no scenes, steps for arm mine, expected how it is trained",
         ),
         ("train_policy.py", ["arms=foo"], "got arms=foo, expected a section with an arm in it"),
-        ("train_policy.py", ["~arms.masked", "~arms.unmasked"], "got arms={}, expected a section with an arm in it"),
-        ("train_policy.py", ["arms.masked.scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
-        ("train_policy.py", ["task=lift", "evaluation.scenes=[messy]"], "for robosuite's own tasks; choose one of these"),
-        ("train_policy.py", ["arms.unmasked.perception=sonar"], "got arms.unmasked.perception=sonar, expected one of learned"),
-        ("train_policy.py", ["perception.deployment.name=fog"], "got deployment 'fog', expected one of overlay, blur"),
-        ("train_policy.py", ["+perception.deployment.hue=1"], "got hue for deployment overlay, expected threshold, dilation"),
+        (
+            "train_policy.py",
+            ["~arms.masked", "~arms.unmasked"],
+            "got arms={}, expected a section with an arm in it",
+        ),
+        (
+            "train_policy.py",
+            ["arms.masked.scenes=[foggy]"],
+            "got scene 'foggy', expected one of clean, distract",
+        ),
+        (
+            "train_policy.py",
+            ["task=lift", "evaluation.scenes=[messy]"],
+            "for robosuite's own tasks; choose one of these",
+        ),
+        (
+            "train_policy.py",
+            ["arms.unmasked.perception=sonar"],
+            "got arms.unmasked.perception=sonar, expected one of learned",
+        ),
+        (
+            "train_policy.py",
+            ["perception.deployment.name=fog"],
+            "got deployment 'fog', expected one of overlay, blur",
+        ),
+        (
+            "train_policy.py",
+            ["+perception.deployment.hue=1"],
+            "got hue for deployment overlay, expected threshold, dilation",
+        ),
         ("train_policy.py", ["augment.ring=7"], "got ring 7"),
         ("train_policy.py", ["workers=0"], "got workers=0, expected at least 1"),
         ("train_policy.py", ["policy=oracle"], "got policy=oracle, expected one of diffusion"),
         ("train_policy.py", ["env=warehouse"], "got env=warehouse, expected one of robosuite"),
         ("train_policy.py", ["stepz=1"], "got stepz, which the config does not have"),
-        ("launch/ablate.py", ["preset=huge"], "got preset=huge, expected one of deployments, full, paper, quick, toy"),
-        ("launch/ablate.py", ["compare=[masked,sonar]"], "got arm 'sonar', expected one of masked, unmasked, randomised"),
-        ("launch/ablate.py", ["evaluation.scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
-        ("launch/ablate.py", ["evaluation.tasks=[pick,lift]"], "expected tabletop tasks where there are several"),
+        (
+            "launch/ablate.py",
+            ["preset=huge"],
+            "got preset=huge, expected one of deployments, full, paper, quick, toy",
+        ),
+        (
+            "launch/ablate.py",
+            ["compare=[masked,sonar]"],
+            "got arm 'sonar', expected one of masked, unmasked, randomised",
+        ),
+        (
+            "launch/ablate.py",
+            ["evaluation.scenes=[foggy]"],
+            "got scene 'foggy', expected one of clean, distract",
+        ),
+        (
+            "launch/ablate.py",
+            ["evaluation.tasks=[pick,lift]"],
+            "expected tabletop tasks where there are several",
+        ),
         ("launch/ablate.py", ["evaluation.scenes=[]"], "got no task or no scene to evaluate"),
-        ("launch/ablate.py", ["evaluation.episodes=0"], "got evaluation.episodes=0, expected at least 1"),
+        (
+            "launch/ablate.py",
+            ["evaluation.episodes=0"],
+            "got evaluation.episodes=0, expected at least 1",
+        ),
         ("launch/ablate.py", ["training_seeds=0"], "got training_seeds=0, expected at least 1"),
         ("launch/ablate.py", ["train.steps=0"], "got train.steps=0, expected at least 1"),
         ("launch/ablate.py", ["maskless.steps=-1"], "got maskless.steps=-1, expected at least 1"),
-        ("launch/ablate.py", ["evaluation.headline_scene=foggy"], "got scene 'foggy', expected one of clean, distract"),
-        ("launch/ablate.py", ["perception=oracle"], "got perception=oracle, expected learned: here every arm says"),
-        ("launch/ablate.py", ["head=nothing-here"], "got checkpoint 'nothing-here', expected an existing path"),
-        ("launch/ablate.py", ["perception.deployment.name=fog"], "got deployment 'fog', expected one of overlay, blur"),
-        ("train_policy.py", ["weighting=dwsl"], "got weighting=dwsl where all demonstrations are trusted; add data=mixed"),
-        ("train_policy.py", ["weighting=best"], "got weighting 'best', expected one of uniform, trusted_only"),
+        (
+            "launch/ablate.py",
+            ["evaluation.headline_scene=foggy"],
+            "got scene 'foggy', expected one of clean, distract",
+        ),
+        (
+            "launch/ablate.py",
+            ["perception=oracle"],
+            "got perception=oracle, expected learned: here every arm says",
+        ),
+        (
+            "launch/ablate.py",
+            ["head=nothing-here"],
+            "got checkpoint 'nothing-here', expected an existing path",
+        ),
+        (
+            "launch/ablate.py",
+            ["perception.deployment.name=fog"],
+            "got deployment 'fog', expected one of overlay, blur",
+        ),
+        (
+            "train_policy.py",
+            ["weighting=dwsl"],
+            "got weighting=dwsl where all demonstrations are trusted; add data=mixed",
+        ),
+        (
+            "train_policy.py",
+            ["weighting=best"],
+            "got weighting 'best', expected one of uniform, trusted_only",
+        ),
         (
             "launch/ablate.py",
             ["head=null", "weighting=dwsl"],
@@ -137,42 +227,110 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(name, argum
             ["head=null", "data=mixed", "weighting=dwsl", "judge.folds=1"],
             "got folds=1, expected at least 2",
         ),
-        ("train_policy.py", ["evaluation.seed=0"], "got evaluation.seed=0, which is data.seed, too"),
+        (
+            "train_policy.py",
+            ["evaluation.seed=0"],
+            "got evaluation.seed=0, which is data.seed, too",
+        ),
         (
             "launch/ablate.py",
             ["preset=weighting", "evaluation.seed=1"],
             "got evaluation.seed=1, which is data.quality.seed, too",
         ),
-        ("train_policy.py", ["policy.vision=token"], "got vision 'token', expected one of cnn, tokens"),
+        (
+            "train_policy.py",
+            ["policy.vision=token"],
+            "got vision 'token', expected one of cnn, tokens",
+        ),
         ("launch/ablate.py", ["preset=paper", "train.precision=fp8"], "got precision 'fp8'"),
-        ("train_policy.py", ["evaluation.execute=17"], "got evaluation.execute=17, expected at most the 16 actions"),
+        (
+            "train_policy.py",
+            ["evaluation.execute=17"],
+            "got evaluation.execute=17, expected at most the 16 actions",
+        ),
         ("train_policy.py", ["env.control_dt_s=0.1"], "got env.control_dt_s=0.1, expected 0.05"),
-        ("launch/dwsl.py", ["judge.masks=learned"], "got judge.masks=learned without a mask head"),
+        (
+            "launch/score_demonstrations.py",
+            ["judge.masks=learned"],
+            "got judge.masks=learned without a mask head",
+        ),
         (
             "launch/evaluate.py",
             ["checkpoint=tabletop", "perception=learned", "perception.deployment.name=blur"],
             "which is for training; here, pass deployment=blur",
         ),
-        ("launch/train_mask.py", ["weighting=dwsl"], "got weighting, which the config does not have, expected one of data"),
-        ("launch/dwsl.py", ["weighting=dwsl"], "got weighting, which the config does not have, expected one of data"),
-        ("launch/collect.py", ["quality={corrupted: 1, kinds: {lazy: 1}}"], "got quality.kinds with lazy, expected noisy"),
         (
-            "launch/dwsl.py",
+            "launch/train_mask.py",
+            ["weighting=dwsl"],
+            "got weighting, which the config does not have, expected one of data",
+        ),
+        (
+            "launch/score_demonstrations.py",
+            ["weighting=dwsl"],
+            "got weighting, which the config does not have, expected one of data",
+        ),
+        (
+            "launch/collect.py",
+            ["quality={corrupted: 1, kinds: {lazy: 1}}"],
+            "got quality.kinds with lazy, expected noisy",
+        ),
+        (
+            "launch/score_demonstrations.py",
             ["data=tabletop"],
             "got data without machine demonstrations, expected some to judge; pass data=mixed",
         ),
-        ("launch/dwsl.py", ["data.quality.corrupted=2"], "got quality.corrupted=2, expected a share from 0 to 1"),
-        ("launch/dwsl.py", ["task=lift"], "got quality kind wrong_object for task 'lift'"),
-        ("launch/dwsl.py", ["judge.folds=1"], "got folds=1, expected at least 2"),
-        ("launch/dwsl.py", ["data.episodes=2"], "got 2 trusted and 150 machine demonstrations for judge.folds=3"),
-        ("launch/dwsl.py", ["scene=foggy"], "got scene 'foggy', expected one of clean, distract"),
-        ("launch/collect.py", ["scene=foggy"], "got scene 'foggy', expected one of clean, distract"),
+        (
+            "launch/score_demonstrations.py",
+            ["data.quality.corrupted=2"],
+            "got quality.corrupted=2, expected a share from 0 to 1",
+        ),
+        (
+            "launch/score_demonstrations.py",
+            ["task=lift"],
+            "got quality kind wrong_object for task 'lift'",
+        ),
+        ("launch/score_demonstrations.py", ["judge.folds=1"], "got folds=1, expected at least 2"),
+        (
+            "launch/score_demonstrations.py",
+            ["data.episodes=2"],
+            "got 2 trusted and 150 machine demonstrations for judge.folds=3",
+        ),
+        (
+            "launch/score_demonstrations.py",
+            ["scene=foggy"],
+            "got scene 'foggy', expected one of clean, distract",
+        ),
+        (
+            "launch/collect.py",
+            ["scene=foggy"],
+            "got scene 'foggy', expected one of clean, distract",
+        ),
         ("launch/collect.py", ["episodes=0"], "got episodes=0"),
-        ("launch/train_mask.py", ["measure.scenes=[foggy]"], "got scene 'foggy', expected one of clean, distract"),
-        ("launch/train_mask.py", ["+data.mask_frames.scenes.foggy=1.0"], "got scene 'foggy', expected one of clean"),
-        ("launch/train_mask.py", ["data.mask_frames.tasks=[lift]"], "got task 'lift' for mask frames"),
-        ("launch/train_mask.py", ["mask_head=ivm_sam_llava"], "got no weights of llava-hf/llava-1.5-7b-hf"),
-        ("launch/train_mask.py", ["mask_weighting=dwsl_ivm"], "got no weights of llava-hf/llava-1.5-7b-hf"),
+        (
+            "launch/train_mask.py",
+            ["measure.scenes=[foggy]"],
+            "got scene 'foggy', expected one of clean, distract",
+        ),
+        (
+            "launch/train_mask.py",
+            ["+data.mask_frames.scenes.foggy=1.0"],
+            "got scene 'foggy', expected one of clean",
+        ),
+        (
+            "launch/train_mask.py",
+            ["data.mask_frames.tasks=[lift]"],
+            "got task 'lift' for mask frames",
+        ),
+        (
+            "launch/train_mask.py",
+            ["mask_head=ivm_sam_llava"],
+            "got no weights of llava-hf/llava-1.5-7b-hf",
+        ),
+        (
+            "launch/train_mask.py",
+            ["mask_weighting=dwsl_ivm"],
+            "got no weights of llava-hf/llava-1.5-7b-hf",
+        ),
         (
             "launch/train_mask.py",
             ["head_start=nowhere"],
@@ -188,16 +346,52 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(name, argum
             ["preset=full", "mask_head.dim=32"],
             "expected the same; set head_start=null to train from scratch",
         ),
-        ("launch/ablate.py", ["preset=full", "mask_head=ivm_sam_llava"], "got no weights of llava-hf/llava-1.5-7b-hf"),
-        ("launch/train_mask.py", ["mask_weighting=guess"], "got mask_weighting=guess, expected one of dwsl, dwsl_ivm, none"),
-        ("launch/train_mask.py", ["mask_weighting=dwsl", "mask_weighting.trusted_share=1"], "got trusted_share 1"),
-        ("launch/train_mask.py", ["+mask_head.kind=huge"], "got kind 'huge', expected one of mask_head"),
-        ("train_policy.py", ["mask_head=ivm_sam_llava"], "got no weights of llava-hf/llava-1.5-7b-hf"),
+        (
+            "launch/ablate.py",
+            ["preset=full", "mask_head=ivm_sam_llava"],
+            "got no weights of llava-hf/llava-1.5-7b-hf",
+        ),
+        (
+            "launch/train_mask.py",
+            ["mask_weighting=guess"],
+            "got mask_weighting=guess, expected one of dwsl, dwsl_ivm, none",
+        ),
+        (
+            "launch/train_mask.py",
+            ["mask_weighting=dwsl", "mask_weighting.trusted_share=1"],
+            "got trusted_share 1",
+        ),
+        (
+            "launch/train_mask.py",
+            ["+mask_head.kind=huge"],
+            "got kind 'huge', expected one of mask_head",
+        ),
+        (
+            "train_policy.py",
+            ["mask_head=ivm_sam_llava"],
+            "got no weights of llava-hf/llava-1.5-7b-hf",
+        ),
         ("launch/evaluate.py", [], "no value for checkpoint; add checkpoint=... to the command"),
-        ("launch/evaluate.py", ["checkpoint=.", "task=fold"], "got task 'fold', expected one of pick, place"),
-        ("launch/evaluate.py", ["checkpoint=.", "scene=foggy"], "got scene 'foggy', expected one of clean, distract"),
-        ("launch/evaluate.py", ["checkpoint=."], "got no checkpoint at model.safetensors, expected a .safetensors file"),
-        ("launch/evaluate.py", ["checkpoint=.", "perception=sonar"], "got perception=sonar, expected one of learned"),
+        (
+            "launch/evaluate.py",
+            ["checkpoint=.", "task=fold"],
+            "got task 'fold', expected one of pick, place",
+        ),
+        (
+            "launch/evaluate.py",
+            ["checkpoint=.", "scene=foggy"],
+            "got scene 'foggy', expected one of clean, distract",
+        ),
+        (
+            "launch/evaluate.py",
+            ["checkpoint=."],
+            "got no checkpoint at model.safetensors, expected a .safetensors file",
+        ),
+        (
+            "launch/evaluate.py",
+            ["checkpoint=.", "perception=sonar"],
+            "got perception=sonar, expected one of learned",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(name, arguments, says, refusal):
@@ -207,12 +401,17 @@ def test_bad_input_is_refused_in_one_sentence(name, arguments, says, refusal):
 def test_a_checkpoint_of_another_action_space_is_refused(refusal, tmp_path):
     folder = policy_in(tmp_path / "slow", control_dt_s=0.1)
     said = refusal("launch/evaluate.py", f"checkpoint={folder}")
-    assert "for another action space (control_dt_s 0.1 instead of 0.05): use this robot's own checkpoint" in said
+    assert (
+        "for another action space (control_dt_s 0.1 instead of 0.05): use this robot's own "
+        "checkpoint" in said
+    )
 
 
 def test_a_mask_head_is_no_policy(refusal, tmp_path):
     save(tmp_path / "head", MaskHead(**HEAD), kind="mask_head", config=HEAD)
-    assert "got a checkpoint of kind 'mask_head'" in refusal("launch/evaluate.py", f"checkpoint={tmp_path / 'head'}")
+    assert "got a checkpoint of kind 'mask_head'" in refusal(
+        "launch/evaluate.py", f"checkpoint={tmp_path / 'head'}"
+    )
 
 
 def test_a_damaged_checkpoint_is_refused(refusal, tmp_path):
@@ -229,11 +428,15 @@ def test_a_policy_without_its_mask_head_is_refused(refusal, tmp_path):
 
 def test_an_unknown_deployment_is_refused_before_anything_runs(refusal, tmp_path):
     folder = policy_in(tmp_path / "policy", masks="oracle")
-    assert "got deployment 'fog'" in refusal("launch/evaluate.py", f"checkpoint={folder}", "deployment=fog")
+    assert "got deployment 'fog'" in refusal(
+        "launch/evaluate.py", f"checkpoint={folder}", "deployment=fog"
+    )
 
 
 def test_more_steps_than_the_policy_plans_are_refused(refusal, tmp_path):
-    said = refusal("launch/evaluate.py", f"checkpoint={policy_in(tmp_path / 'policy')}", "execute=9")
+    said = refusal(
+        "launch/evaluate.py", f"checkpoint={policy_in(tmp_path / 'policy')}", "execute=9"
+    )
     assert "got execute=9, expected at most the policy's 8 actions a chunk" in said
 
 
@@ -250,11 +453,24 @@ def test_a_missing_gl_library_is_named_with_its_package(name, refusal, monkeypat
 
 
 @pytest.mark.parametrize(
-    "name", ["train_policy.py", "launch/ablate.py", "launch/collect.py", "launch/dwsl.py", "launch/train_mask.py"]
+    "name",
+    [
+        "train_policy.py",
+        "launch/ablate.py",
+        "launch/collect.py",
+        "launch/score_demonstrations.py",
+        "launch/train_mask.py",
+    ],
 )
-def test_too_small_a_disk_is_noticed_before_anything_is_collected(name, refusal, monkeypatch, tmp_path):
-    monkeypatch.setattr(command.shutil, "disk_usage", lambda path: namedtuple("usage", "free")(free=1000))
-    assert "GB free on the disk of" in refusal(name, f"{'root' if 'collect' in name else 'data.root'}={tmp_path / 'data'}")
+def test_too_small_a_disk_is_noticed_before_anything_is_collected(
+    name, refusal, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(
+        command.shutil, "disk_usage", lambda path: namedtuple("usage", "free")(free=1000)
+    )
+    assert "GB free on the disk of" in refusal(
+        name, f"{'root' if 'collect' in name else 'data.root'}={tmp_path / 'data'}"
+    )
     assert not (tmp_path / "data").exists()
 
 
@@ -264,11 +480,15 @@ def test_a_disk_that_fills_up_while_results_are_written_is_named(refusal, monkey
 
     monkeypatch.setattr(evaluate, "run_directory", full)
     said = refusal("launch/evaluate.py", f"checkpoint={policy_in(tmp_path / 'policy')}")
-    assert said.startswith("the disk is full while writing runs/evaluate; free some space or choose another directory")
+    assert said.startswith(
+        "the disk is full while writing runs/evaluate; free some space or choose another directory"
+    )
 
 
 def demonstrations_in(root: Path) -> EpisodeStore:
-    """Lay toy demonstrations where the commands look for those of pick/clean at 32 pixels, seed 0."""
+    """Lay toy demonstrations where the commands look for those of pick/clean at 32
+    pixels, seed 0.
+    """
     folder = root / "demonstrations" / key("pick-clean", {"seed": 0, "image_size": 32})
     return EpisodeStore(write_demonstrations(folder, episodes=3))
 
@@ -303,9 +523,11 @@ def test_an_episode_that_turns_out_corrupt_in_training_is_named_with_a_remedy(re
 
 def test_a_disk_that_fills_up_under_a_checkpoint_is_named(monkeypatch, tmp_path, capfd):
     def full(*_args, **_options):
-        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+        raise SafetensorError(
+            "Error while serializing: I/O error: No space left on device (os error 28)"
+        )
 
-    monkeypatch.setattr("robot.train.checkpoint.save_file", full)
+    monkeypatch.setattr("robot.checkpoint.save_file", full)
     with pytest.raises(SystemExit) as stopped:
         command.main_guard(policy_in)(tmp_path / "policy")
     assert stopped.value.code == 2
@@ -314,7 +536,15 @@ def test_a_disk_that_fills_up_under_a_checkpoint_is_named(monkeypatch, tmp_path,
 
 def test_a_policy_that_meets_a_task_it_never_learned_is_named():
     trained = {"demonstrations": ["pick-clean-0b7cc52d", "pick-randomised-0b7cc52d"]}
-    assert evaluate.stranger(trained, tasks=["pick", "duck_in_pot"]) == "note: this policy learned pick, not duck_in_pot"
+    assert (
+        evaluate.stranger(trained, tasks=["pick", "duck_in_pot"])
+        == "note: this policy learned pick, not duck_in_pot"
+    )
     assert evaluate.stranger(trained, tasks=["pick"]) is None
-    assert evaluate.stranger({"demonstrations": ["place-clean-7560c3ba"]}, tasks=["place", "duck_in_pot"]) is None
+    assert (
+        evaluate.stranger(
+            {"demonstrations": ["place-clean-7560c3ba"]}, tasks=["place", "duck_in_pot"]
+        )
+        is None
+    )
     assert evaluate.stranger({}, tasks=["lift"]) is None

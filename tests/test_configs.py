@@ -15,24 +15,31 @@ from robot.dwsl import WEIGHTINGS
 from robot.envs.registry import TASKS, check_scene
 from robot.envs.robosuite import RobosuiteEnv
 from robot.envs.tabletop.scene import conditions
-from robot.perception.augment import CompositeAugment, Photometric
-from robot.perception.discriminator import MaskDiscriminator
+from robot.experiment.ablation import contenders_of
+from robot.experiment.collect import check_mask_scenes, collect_demonstrations, collect_mask_frames
+from robot.experiment.evaluate import evaluate
+from robot.experiment.mask_quality import measure_masks
+from robot.experiment.mixture import check_data
+from robot.experiment.recipe import headline_scene_of, recipes_of, shared_of
+from robot.perception.compose.augment import CompositeAugment, Photometric
+from robot.perception.head.label_discriminator import MaskDiscriminator
+from robot.perception.head.mask_head import MaskHead
 from robot.perception.ivm.discriminator import IvmDiscriminator
 from robot.perception.ivm.pretrained import pretrained_discriminator, pretrained_ivm
-from robot.perception.mask_head import MaskHead
-from robot.pipeline.ablation import contenders_of
-from robot.pipeline.collect import check_mask_scenes, collect_demonstrations, collect_mask_frames
-from robot.pipeline.dwsl import judge
-from robot.pipeline.evaluate import evaluate
-from robot.pipeline.loading import DISCRIMINATORS, FAULTS, HEADS, SOURCES, make_deployment, split_kind
-from robot.pipeline.mask_quality import measure_masks
-from robot.pipeline.mask_tiers import check_weighting
-from robot.pipeline.mixture import check_data
-from robot.pipeline.recipe import headline_scene_of, recipes_of, shared_of
+from robot.perception.registry import (
+    DISCRIMINATORS,
+    FAULTS,
+    HEADS,
+    SOURCES,
+    make_deployment,
+    split_kind,
+)
 from robot.policy import POLICIES
-from robot.policy.discriminator import Discriminator
+from robot.policy.demonstration_discriminator import Discriminator
 from robot.report.paper import paper
 from robot.rollout.corrupt import Mixture
+from robot.train.demonstration_discriminator import judge
+from robot.train.label_tiers import check_weighting
 from robot.train.loop import train
 
 FROM_THE_STAGE = {"module", "batches", "generator", "checkpoint_dir", "log"}
@@ -67,7 +74,9 @@ def test_mask_head_keys_build_a_head(name):
         assert set(values) <= parameters(MaskHead)
         MaskHead(**values)
     else:
-        assert set(values) == parameters(pretrained_ivm)  # building it takes weights: tests/perception/ivm
+        assert set(values) == parameters(
+            pretrained_ivm
+        )  # building it takes weights: tests/perception/ivm
 
 
 @pytest.mark.parametrize("name", options("mask_weighting"))
@@ -76,7 +85,9 @@ def test_mask_weighting_keys_are_what_its_stages_take(name):
     check_weighting(values)
     kind = values.pop("kind")
     shares = {"trusted_share", "fault_share"} if kind != "none" else set()
-    assert set(values) == shares | ({"witness_steps", "discriminator", "training"} if kind == "dwsl" else set())
+    assert set(values) == shares | (
+        {"witness_steps", "discriminator", "training"} if kind == "dwsl" else set()
+    )
     if kind == "dwsl":
         kind, options_ = split_kind(values["discriminator"], DISCRIMINATORS)
         builder, built = {
@@ -85,13 +96,18 @@ def test_mask_weighting_keys_are_what_its_stages_take(name):
         }[kind]
         assert set(options_) == parameters(builder)
         assert (values["witness_steps"] is not None) == built.reads_losses
-        assert set(values["training"]) | {"device", "log_every"} == parameters(train) - FROM_THE_STAGE
+        assert (
+            set(values["training"]) | {"device", "log_every"} == parameters(train) - FROM_THE_STAGE
+        )
 
 
 @pytest.mark.parametrize("name", sorted(POLICIES))
 def test_a_policy_made_without_a_config_is_that_of_its_config(name):
     values = group("policy", name)
-    defaults = {key: parameter.default for key, parameter in inspect.signature(POLICIES[name]).parameters.items()}
+    defaults = {
+        key: parameter.default
+        for key, parameter in inspect.signature(POLICIES[name]).parameters.items()
+    }
     assert values == {"_target_": f"robot.policy.{POLICIES[name].__name__}"} | {
         k: v for k, v in defaults.items() if v is not None
     }
@@ -100,7 +116,9 @@ def test_a_policy_made_without_a_config_is_that_of_its_config(name):
 @pytest.mark.parametrize("name", options("mask_training"))
 def test_mask_training_keys_are_parameters_of_the_loop(name):
     left_to_the_loop = {"device", "log_every"}
-    assert set(group("mask_training", name)) | left_to_the_loop == parameters(train) - FROM_THE_STAGE
+    assert (
+        set(group("mask_training", name)) | left_to_the_loop == parameters(train) - FROM_THE_STAGE
+    )
 
 
 @pytest.mark.parametrize("name", options("data"))
@@ -108,7 +126,9 @@ def test_data_keys_are_what_collection_takes(name):
     values = composed("train_policy", f"data={name}")["data"]
     from_the_command = {"root", "image_size", "workers", "progress"}
     assert set(values.pop("mask_frames")) == parameters(collect_mask_frames) - from_the_command
-    assert set(values) == {"root", "episodes", "seed", "quality"} <= parameters(collect_demonstrations)
+    assert (
+        set(values) == {"root", "episodes", "seed", "quality"} <= parameters(collect_demonstrations)
+    )
     if (quality := values["quality"]) is not None:
         assert set(quality) == {"episodes", "seed"} | parameters(Mixture)
 
@@ -118,12 +138,25 @@ def test_data_keys_are_what_collection_takes(name):
 def test_judge_keys_are_what_judging_takes(name, command):
     values = composed(command, f"judge={name}")["judge"]
     shared = {"horizon"}  # of both networks
-    from_the_command = {"demonstrations", "episodes", "directory", "name", "seed", "log", "announce"}
+    from_the_command = {
+        "demonstrations",
+        "episodes",
+        "directory",
+        "name",
+        "seed",
+        "log",
+        "announce",
+    }
     assert set(values) - shared == parameters(judge) - from_the_command
     assert set(values["discriminator"]) == parameters(Discriminator) - {"statistics"}
     assert set(values["policy"]) == parameters(POLICIES[values["kind"]]) - {"statistics"}
     assert set(values["training"]) | {"device", "log_every"} == parameters(train) - FROM_THE_STAGE
-    check_data(composed("train_policy", "data=mixed")["data"], task="pick", weightings=["dwsl"], judging=values)
+    check_data(
+        composed("train_policy", "data=mixed")["data"],
+        task="pick",
+        weightings=["dwsl"],
+        judging=values,
+    )
 
 
 @pytest.mark.parametrize("command", ["train_policy", "ablate"])
@@ -131,7 +164,10 @@ def test_judge_keys_are_what_judging_takes(name, command):
 def test_every_weighting_of_demonstrations_can_be_asked_for(command, weighting):
     """No config group has the key's name: Hydra would look for a file in it."""
     config = composed(command, "data=mixed", f"weighting={weighting}")
-    shared, arms = shared_of(config), {name: config["arms"][name] for name in ("masked", "unmasked")}
+    shared, arms = (
+        shared_of(config),
+        {name: config["arms"][name] for name in ("masked", "unmasked")},
+    )
     weightings = [recipe.weighting for recipe in recipes_of(config | {"arms": arms})]
     assert weightings == [weighting] * 2
     check_data(shared.data, task=shared.task, weightings=weightings, judging=shared.judging)
@@ -139,7 +175,9 @@ def test_every_weighting_of_demonstrations_can_be_asked_for(command, weighting):
 
 @pytest.mark.parametrize("name", options("mask_weighting"))
 def test_every_weighting_of_masks_can_be_asked_for(name):
-    assert composed("train_mask", f"mask_weighting={name}")["mask_weighting"] == group("mask_weighting", name)
+    assert composed("train_mask", f"mask_weighting={name}")["mask_weighting"] == group(
+        "mask_weighting", name
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,13 +190,22 @@ def test_every_weighting_of_masks_can_be_asked_for(name):
     ],
 )
 def test_arms_without_a_mask_head_get_its_time(command, overrides, times):
-    arms = [arm for arm in composed(command, *overrides)["arms"].values() if arm.get("perception") == "none"]
+    arms = [
+        arm
+        for arm in composed(command, *overrides)["arms"].values()
+        if arm.get("perception") == "none"
+    ]
     assert arms and {arm["steps"] for arm in arms} == {times}
 
 
 def test_the_default_headline_is_no_obstacle_to_a_task_without_that_scene():
-    evaluation = composed("train_policy", "task=door", "evaluation.scenes=[clean,noise]")["evaluation"]
-    assert headline_scene_of(evaluation) is None and headline_scene_of(evaluation | {"headline_scene": "noise"}) == "noise"
+    evaluation = composed("train_policy", "task=door", "evaluation.scenes=[clean,noise]")[
+        "evaluation"
+    ]
+    assert (
+        headline_scene_of(evaluation) is None
+        and headline_scene_of(evaluation | {"headline_scene": "noise"}) == "noise"
+    )
 
 
 def test_collect_keys_are_what_collection_takes():
@@ -173,12 +220,17 @@ def test_measure_keys_are_what_measuring_takes():
 def test_evaluation_keys_are_what_evaluating_takes():
     masks_and_report = {"mask_scenes", "mask_scenes_each", "headline_scene"}
     from_the_command = {"arms", "tasks", "env_options", "workers", "progress"}
-    assert set(composed("train_policy")["evaluation"]) - masks_and_report == parameters(evaluate) - from_the_command
+    assert (
+        set(composed("train_policy")["evaluation"]) - masks_and_report
+        == parameters(evaluate) - from_the_command
+    )
 
 
 @pytest.mark.parametrize("name", options("env"))
 def test_env_keys_are_parameters_of_the_env(name):
-    assert {"task"} <= set(composed("train_policy", f"env={name}")["env"]) <= parameters(RobosuiteEnv)
+    assert (
+        {"task"} <= set(composed("train_policy", f"env={name}")["env"]) <= parameters(RobosuiteEnv)
+    )
 
 
 def test_augment_keys_are_what_augmentation_takes():
@@ -199,10 +251,15 @@ def test_every_experiment_trains_and_evaluates_in_scenes_that_exist(experiment):
     config = composed("train_policy", f"experiment={experiment}")
     assert config["task"] in TASKS
     evaluation = config["evaluation"]
-    for scene in (*evaluation["scenes"], *(s for arm in config["arms"].values() for s in arm["scenes"])):
+    for scene in (
+        *evaluation["scenes"],
+        *(s for arm in config["arms"].values() for s in arm["scenes"]),
+    ):
         check_scene(config["task"], scene)
     check_mask_scenes([config["task"]], evaluation["mask_scenes"])
-    check_mask_scenes(config["data"]["mask_frames"]["tasks"], config["data"]["mask_frames"]["scenes"])
+    check_mask_scenes(
+        config["data"]["mask_frames"]["tasks"], config["data"]["mask_frames"]["scenes"]
+    )
     assert evaluation["headline_scene"] in evaluation["scenes"]
     assert all(arm["perception"] in SOURCES and arm["steps"] > 0 for arm in config["arms"].values())
 
@@ -232,12 +289,17 @@ def test_a_preset_leaves_what_the_main_job_trains_as_it_is(preset):
 
 def test_the_paper_preset_is_the_papers_table():
     config = composed("ablate", "preset=paper")
-    assert set(config["evaluation"]["tasks"]) == set(paper()["tasks"]) and config["training_seeds"] == 3
+    assert (
+        set(config["evaluation"]["tasks"]) == set(paper()["tasks"])
+        and config["training_seeds"] == 3
+    )
     place = composed("train_policy", "experiment=place")
     assert {key: config[key] for key in ("task", "data", "train", "policy")} == {
         key: place[key] for key in ("task", "data", "train", "policy")
     }
-    assert {(s, a) for s in config["evaluation"]["scenes"] for a in config["compare"]} >= set(map(tuple, paper()["columns"]))
+    assert {(s, a) for s in config["evaluation"]["scenes"] for a in config["compare"]} >= set(
+        map(tuple, paper()["columns"])
+    )
     assert config["evaluation"]["episodes"] == 50
 
 

@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from robot import dwsl
-from robot.dwsl import Judged, binary_loss, discriminator_loss, rule_weights, unlabelled_loss, weighted
+from robot.dwsl import (
+    Judged,
+    binary_loss,
+    discriminator_loss,
+    rule_weights,
+    unlabelled_loss,
+    weighted,
+)
 from robot.train.loop import weighted_mean
 from robot.types import InputError
 
@@ -27,11 +34,15 @@ def test_the_binary_loss_is_the_negative_log_likelihood_of_the_tier():
 
 def test_the_positive_unlabelled_loss_takes_trusted_samples_out_of_the_unlabelled():
     loss = unlabelled_loss(torch.tensor([LN3, LN3, -LN3]), torch.tensor([1.0, 0.0, 0.0]), eta=0.5)
-    assert loss.tolist() == close([-math.log(3 / 4) + math.log(1 / 4), -2 * math.log(1 / 4), -2 * math.log(3 / 4)])
+    assert loss.tolist() == close(
+        [-math.log(3 / 4) + math.log(1 / 4), -2 * math.log(1 / 4), -2 * math.log(3 / 4)]
+    )
 
 
 def test_the_positive_unlabelled_loss_is_bounded_by_the_clipped_score():
-    assert unlabelled_loss(torch.tensor([50.0]), torch.tensor([1.0])).tolist() == close([-math.log(0.9) + math.log(0.1)])
+    assert unlabelled_loss(torch.tensor([50.0]), torch.tensor([1.0])).tolist() == close(
+        [-math.log(0.9) + math.log(0.1)]
+    )
 
 
 @pytest.mark.parametrize("rule", dwsl.RULES)
@@ -58,9 +69,9 @@ def test_eta_weighs_the_unlabelled_term():
 
 
 def test_binary_weights_are_clipped_scores_of_mean_one():
-    assert rule_weights(torch.tensor([0.05, 0.5, 0.95]), torch.tensor([0, 1, 0]), rule="binary", eta=0.5).tolist() == close(
-        [0.2, 1.0, 1.8]
-    )
+    assert rule_weights(
+        torch.tensor([0.05, 0.5, 0.95]), torch.tensor([0, 1, 0]), rule="binary", eta=0.5
+    ).tolist() == close([0.2, 1.0, 1.8])
 
 
 def test_binary_weights_of_extreme_scores_are_bounded():
@@ -68,16 +79,22 @@ def test_binary_weights_of_extreme_scores_are_bounded():
 
 
 def test_unlabelled_samples_weigh_their_odds_or_nothing():
-    assert dwsl.unlabelled_weights(torch.tensor([0.49, 0.5, 0.75, 0.99])).tolist() == close([0.0, 1.0, 3.0, 9.0])
+    assert dwsl.unlabelled_weights(torch.tensor([0.49, 0.5, 0.75, 0.99])).tolist() == close(
+        [0.0, 1.0, 3.0, 9.0]
+    )
 
 
 def test_trusted_samples_have_a_rule_of_their_own():
-    assert dwsl.trusted_weights(torch.tensor([0.5, 0.75])).tolist() == close([7.5 - 2 - 1, 7.5 - 0.5 / 0.1875 - 1])
+    assert dwsl.trusted_weights(torch.tensor([0.5, 0.75])).tolist() == close(
+        [7.5 - 2 - 1, 7.5 - 0.5 / 0.1875 - 1]
+    )
     assert dwsl.trusted_weights(torch.tensor([0.5]), alpha=2.5).tolist() == close([0.0])
 
 
 def test_the_unlabelled_rule_weighs_each_tier_by_its_own():
-    weights = rule_weights(torch.tensor([0.5, 0.75, 0.2]), torch.tensor([1, 0, 0]), rule="unlabelled", eta=0.5)
+    weights = rule_weights(
+        torch.tensor([0.5, 0.75, 0.2]), torch.tensor([1, 0, 0]), rule="unlabelled", eta=0.5
+    )
     assert weights.tolist() == close([4.5 / 2.5, 3.0 / 2.5, 0.0])
 
 

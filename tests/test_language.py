@@ -32,7 +32,11 @@ def test_similar_sentences_are_closer_than_different_ones(minilm):
 
 def test_embedding_does_not_depend_on_the_rest_of_the_batch(minilm):
     alone = LanguageEncoder().encode(["the red cup"]).tokens
-    together = LanguageEncoder().encode(["the red cup", "put the blue cube on the wide green plate"]).tokens[:1]
+    together = (
+        LanguageEncoder()
+        .encode(["the red cup", "put the blue cube on the wide green plate"])
+        .tokens[:1]
+    )
     torch.testing.assert_close(alone, together, atol=1e-5, rtol=0)
 
 

@@ -1,4 +1,6 @@
-"""The whole main job at toy size through the real code path: one command, then others on what it leaves behind."""
+"""The whole main job at toy size through the real code path: one command, then others on what it
+leaves behind.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +17,28 @@ from pathlib import Path
 import pytest
 
 from launch import collect, evaluate
-from robot.pipeline.loading import load_head, load_policy
+from robot.perception.registry import load_head
+from robot.rollout.agents import load_policy
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def run_toy(folder: Path) -> str:
     """Run the main job at toy size as a person would, in `folder`; return what it printed."""
-    command = [sys.executable, ROOT / "train_policy.py", "env=robosuite", "experiment=toy", "wandb=disabled"]
+    command = [
+        sys.executable,
+        ROOT / "train_policy.py",
+        "env=robosuite",
+        "experiment=toy",
+        "wandb=disabled",
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, f"data.root={folder / 'data'}"], cwd=folder, capture_output=True, text=True, env=environment
+        [*command, f"data.root={folder / 'data'}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
@@ -38,7 +51,9 @@ def run_of(folder: Path, printed: str) -> Path:
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    """Return (folder, run directory, what was printed) of the job, run once however many processes share the tests."""
+    """Return (folder, run directory, what was printed) of the job, run once however many processes
+    share the tests.
+    """
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "main-job"
     folder.mkdir(exist_ok=True)
@@ -61,9 +76,18 @@ def test_it_ends_with_the_path_of_its_results(toy):
 def test_its_results_hold_every_arm_in_every_scene(toy):
     results = json.loads((toy[1] / "results.json").read_text())
     cells = {(cell["arm"], cell["scene"]) for cell in results["cells"]}
-    assert cells == {(arm, scene) for arm in ("masked", "unmasked") for scene in ("clean", "distract")}
+    assert cells == {
+        (arm, scene) for arm in ("masked", "unmasked") for scene in ("clean", "distract")
+    }
     assert [mask["scene"] for mask in results["masks"]] == ["clean", "absent"]
-    assert {"collect", "evaluate", "measure masks", "mask head", "policy masked", "policy unmasked"} <= set(results["stage_s"])
+    assert {
+        "collect",
+        "evaluate",
+        "measure masks",
+        "mask head",
+        "policy masked",
+        "policy unmasked",
+    } <= set(results["stage_s"])
     assert len((toy[1] / "episodes.jsonl").read_text().splitlines()) == 4
 
 
@@ -83,7 +107,9 @@ def test_its_checkpoints_are_complete(toy):
 
 def contents(root: Path) -> dict[str, str]:
     files = (path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
 
 
 def test_a_second_start_reuses_everything_and_finds_the_same(toy):
@@ -97,7 +123,9 @@ def test_a_second_start_reuses_everything_and_finds_the_same(toy):
     assert said[0] == said[1]
 
 
-def results_of(main: Callable[[], None], folder: Path, monkeypatch, capsys, *arguments: str) -> dict:
+def results_of(
+    main: Callable[[], None], folder: Path, monkeypatch, capsys, *arguments: str
+) -> dict:
     """Run a command in this process, in `folder`, and return its results."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["command", *arguments])
@@ -109,7 +137,10 @@ def test_its_checkpoint_is_evaluated_in_any_scene(toy, monkeypatch, capsys):
     folder, run, _ = toy
     how = [f"checkpoint={run / 'masked'}", "scene=[clean,absent]", "episodes=1", "workers=1"]
     results = results_of(evaluate.main, folder, monkeypatch, capsys, *how)
-    assert [(cell["scene"], cell["episodes"]) for cell in results["cells"]] == [("clean", 1), ("absent", 1)]
+    assert [(cell["scene"], cell["episodes"]) for cell in results["cells"]] == [
+        ("clean", 1),
+        ("absent", 1),
+    ]
 
 
 def test_collection_finds_its_demonstrations(toy, monkeypatch, capsys):

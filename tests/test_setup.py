@@ -6,7 +6,9 @@ from tools import setup
 @pytest.fixture
 def without_egl(monkeypatch):
     monkeypatch.setattr(setup.sys, "platform", "linux")
-    monkeypatch.setattr(setup, "SYSTEM_PACKAGES", {"libegl1": lambda: False, "libgl1": lambda: True})
+    monkeypatch.setattr(
+        setup, "SYSTEM_PACKAGES", {"libegl1": lambda: False, "libgl1": lambda: True}
+    )
 
 
 def test_missing_library_tells_a_user_the_command_and_exits_2(without_egl, monkeypatch, capsys):
@@ -15,7 +17,10 @@ def test_missing_library_tells_a_user_the_command_and_exits_2(without_egl, monke
         setup.install_system_packages()
     said = capsys.readouterr().err
     assert stopped.value.code == 2 and said.count("\n") == 1
-    assert "sudo bash -c 'apt-get update && apt-get install -y --no-install-recommends libegl1'" in said
+    assert (
+        "sudo bash -c 'apt-get update && apt-get install -y --no-install-recommends libegl1'"
+        in said
+    )
 
 
 def test_missing_library_is_installed_by_root_with_apt(without_egl, monkeypatch):

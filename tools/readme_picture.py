@@ -1,4 +1,5 @@
-"""Draw docs/masked.webp, the picture in README.md: one moment in tidier and messier scenes, with the shipped mask head.
+"""Draw docs/masked.webp, the picture in README.md: one moment in tidier and messier scenes, with
+the shipped mask head.
 
 python tools/readme_picture.py [--seed 7000] [--index 3]
 """
@@ -12,9 +13,9 @@ import numpy as np
 
 from robot.envs.robosuite import RobosuiteEnv
 from robot.language import LanguageEncoder
-from robot.perception.masking import Overlay, compose
+from robot.perception.compose.masking import Overlay, compose
+from robot.perception.registry import load_head, resolve_head
 from robot.perception.sources import LearnedMasks, stack_frames
-from robot.pipeline.loading import load_head, resolve_head
 from robot.report.pictures import GAP, GAP_GREY, overlay, save_picture, write_on
 from robot.types import Observation
 
@@ -24,19 +25,26 @@ POLICY_SIZE = 64  # pixels
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seed", type=int, default=7000)
     parser.add_argument("--index", type=int, default=3)
     options = parser.parse_args()
     head = resolve_head("tabletop")
     assert head is not None
-    env, masks = RobosuiteEnv(task="pick", samples=4), LearnedMasks(load_head(head), LanguageEncoder())
+    env, masks = (
+        RobosuiteEnv(task="pick", samples=4),
+        LearnedMasks(load_head(head), LanguageEncoder()),
+    )
     rows = []
     for scene in SCENES:
         raw, _ = env.reset(seed=options.seed, options={"episode": options.index, "scene": scene})
         seen = Observation.from_env(raw)
         mask = masks(seen.frames, seen.goal)
-        composite = compose(stack_frames(seen.frames), mask.probability, deployment=Overlay(), size=POLICY_SIZE)
+        composite = compose(
+            stack_frames(seen.frames), mask.probability, deployment=Overlay(), size=POLICY_SIZE
+        )
         row = overlay(seen.frames[0].image, mask.probability[0], composite[0].numpy())
         rows.append(write_on(row, scene, corner="right"))
     gap = np.full((GAP, *rows[0].shape[1:]), GAP_GREY, np.uint8)

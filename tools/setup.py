@@ -1,6 +1,7 @@
 """Make .venv from requirements.lock and see to the system's GL libraries. `make setup` calls it.
 
-Standard library only, because nothing is installed yet when it runs. Exit code 2 with one sentence when a person has to act.
+Standard library only, because nothing is installed yet when it runs. Exit code 2 with one sentence
+when a person has to act.
 """
 
 from __future__ import annotations
@@ -33,12 +34,18 @@ def loads(library: str) -> bool:
 
 
 def has_gl_driver() -> bool:
-    """Tell whether EGL has something to render with: Mesa's drivers, or a vendor's own (NVIDIA's)."""
+    """Tell whether EGL has something to render with: Mesa's drivers, or a vendor's own
+    (NVIDIA's).
+    """
     mesa = any(Path("/usr").glob("lib*/**/dri/*_dri.so"))
-    return mesa or any(Path(root, "glvnd/egl_vendor.d", "10_nvidia.json").exists() for root in ("/usr/share", "/etc"))
+    return mesa or any(
+        Path(root, "glvnd/egl_vendor.d", "10_nvidia.json").exists()
+        for root in ("/usr/share", "/etc")
+    )
 
 
-# Debian package -> does the system have what it brings? EGL and OSMesa for MuJoCo, libGL and glib for OpenCV.
+# Debian package -> does the system have what it brings? EGL and OSMesa for MuJoCo, libGL and glib
+# for OpenCV.
 SYSTEM_PACKAGES: dict[str, Callable[[], bool]] = {
     "libegl1": lambda: loads("libEGL.so.1"),
     "libgl1-mesa-dri": has_gl_driver,
@@ -51,8 +58,14 @@ SYSTEM_PACKAGES: dict[str, Callable[[], bool]] = {
 
 
 def missing_packages() -> list[str]:
-    """Name the Debian packages whose contents the system lacks; other systems than Linux bring their own GL."""
-    return [name for name, present in SYSTEM_PACKAGES.items() if not present()] if sys.platform == "linux" else []
+    """Name the Debian packages whose contents the system lacks; other systems than Linux bring
+    their own GL.
+    """
+    return (
+        [name for name, present in SYSTEM_PACKAGES.items() if not present()]
+        if sys.platform == "linux"
+        else []
+    )
 
 
 def install_system_packages() -> None:
@@ -67,11 +80,16 @@ def install_system_packages() -> None:
         missing = missing_packages()
         if not failed and not missing:
             return
-    stop(f"the system lacks {', '.join(missing)}; run: sudo bash -c '{command}', then the same make command again")
+    stop(
+        f"the system lacks {', '.join(missing)}; run: sudo bash -c '{command}', then the same make "
+        "command again"
+    )
 
 
 def cpu_index_options() -> list[str]:
-    """Point pip at PyTorch's CPU builds where there is no NVIDIA GPU; without an answer pip's own indexes have to do."""
+    """Point pip at PyTorch's CPU builds where there is no NVIDIA GPU; without an answer pip's own
+    indexes have to do.
+    """
     if shutil.which("nvidia-smi"):
         return []
     try:
@@ -87,24 +105,40 @@ def locked(name: str) -> str:
 
 
 def install_environment() -> None:
-    """Create .venv where there is none and install exactly the lock, then this project, editable."""
+    """Create .venv where there is none and install exactly the lock, then this project,
+    editable.
+    """
     if not (VENV / "bin/python").exists():
         print(f"setup: creating {VENV}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
-    print("setup: installing requirements.lock into .venv (a few minutes the first time)", flush=True)
-    # --no-compile: Python compiles the modules that are imported, not the ten times as many that are not.
-    # torch first and with its dependencies: which they are (CUDA or none) depends on the build that this machine takes.
+    print(
+        "setup: installing requirements.lock into .venv (a few minutes the first time)", flush=True
+    )
+    # --no-compile: Python compiles the modules that are imported, not the ten times as many that
+    # are not. torch first and with its dependencies: which they are (CUDA or none) depends on the
+    # build that this machine takes.
     pip(["install", "--no-compile", *cpu_index_options(), "-c", str(LOCK), locked("torch")])
-    # The rest without resolving: the lock is complete, and evdev-binary stands in for evdev, which needs a compiler.
+    # The rest without resolving: the lock is complete, and evdev-binary stands in for evdev, which
+    # needs a compiler.
     pip(["install", "--no-compile", "--no-deps", "-r", str(LOCK)])
     pip(["install", "--no-deps", "--no-build-isolation", "-e", str(REPOSITORY)])
 
 
 def pip(arguments: Sequence[str]) -> None:
     """Run .venv's pip, errors only; pip explains its own failures."""
-    command = [str(VENV / "bin/python"), "-m", "pip", "--disable-pip-version-check", "-qq", *arguments]
+    command = [
+        str(VENV / "bin/python"),
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "-qq",
+        *arguments,
+    ]
     if subprocess.run(command).returncode != 0:
-        stop("pip failed for the reason above; run the same make command again when it is gone (`make clean` starts afresh)")
+        stop(
+            "pip failed for the reason above; run the same make command again when it is gone "
+            "(`make clean` starts afresh)"
+        )
 
 
 def stop(sentence: str) -> None:
@@ -117,8 +151,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage", choices=("system", "environment"))
     if sys.version_info[:2] != (3, 11):
-        stop(f"got Python {sys.version.split()[0]}, expected 3.11; install python3.11 and put it on PATH")
-    {"system": install_system_packages, "environment": install_environment}[parser.parse_args().stage]()
+        stop(
+            f"got Python {sys.version.split()[0]}, expected 3.11; install python3.11 and put it on "
+            "PATH"
+        )
+    {"system": install_system_packages, "environment": install_environment}[
+        parser.parse_args().stage
+    ]()
 
 
 if __name__ == "__main__":

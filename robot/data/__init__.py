@@ -1,1 +1,3 @@
-"""Demonstrations on disk (LeRobot v3, robomimic HDF5), mask-training frames, and training windows in memory."""
+"""Demonstrations on disk (LeRobot v3, robomimic HDF5), mask-training frames, and training windows
+in memory.
+"""

@@ -1,7 +1,8 @@
 """Write files so that a kill at any moment leaves the whole file or nothing.
 
-A file is written under a hidden temporary name in its own directory, flushed to the disk and renamed. The writer holds a lock
-(flock) on the temporary, which the kernel drops when the process dies, however it dies: an unlocked temporary is stale.
+A file is written under a hidden temporary name in its own directory, flushed to the disk and
+renamed. The writer holds a lock (flock) on the temporary, which the kernel drops when the process
+dies, however it dies: an unlocked temporary is stale.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 
 from robot.types import InputError
 
-_SUFFIX = ".tmp"  # does not end in .parquet, so that readers which glob for *.parquet never see a temporary
+# does not end in .parquet, so that readers which glob for *.parquet never see a temporary
+_SUFFIX = ".tmp"
 _NO_SPACE = {
     errno.ENOSPC: "a full disk",
     errno.EDQUOT: "a used-up disk quota",
@@ -26,7 +28,9 @@ _NO_SPACE = {
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to; when the block succeeds it becomes `path`, otherwise nothing is left of it."""
+    """Yield a temporary path to write to; when the block succeeds it becomes `path`, otherwise
+    nothing is left of it.
+    """
     temporary, lock = None, None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +43,8 @@ def replacing(path: Path) -> Iterator[Path]:
         if error.errno not in _NO_SPACE:
             raise
         raise InputError(
-            f"got {_NO_SPACE[error.errno]} while writing {path}, expected room for it; no partial file is left: "
+            f"got {_NO_SPACE[error.errno]} while writing {path}, expected room for it; no partial "
+            "file is left: "
             "free some space (or raise the limit) and run the same command again"
         ) from error
     finally:
@@ -57,7 +62,9 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
 
 
 def remove_stale(directory: Path) -> None:
-    """Remove the temporaries that killed writers left in a directory; those of living writers stay."""
+    """Remove the temporaries that killed writers left in a directory; those of living
+    writers stay.
+    """
     for path in directory.glob(f".*{_SUFFIX}"):
         try:
             descriptor = os.open(path, os.O_RDWR)
@@ -77,7 +84,9 @@ def _create_locked(path: Path) -> tuple[Path, int]:
         temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}"
         descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:  # else `remove_stale` took it between its creation and its lock: again
+        if os.fstat(
+            descriptor
+        ).st_nlink:  # else `remove_stale` took it between its creation and its lock: again
             return temporary, descriptor
         os.close(descriptor)
 

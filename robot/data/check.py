@@ -12,36 +12,71 @@ def check_episode(episode: Episode) -> None:
     """Refuse an episode that could not be read back as it is, or that would poison training."""
     name, steps = f"episode {episode.index}", len(episode)
     if steps == 0 or not episode.images:
-        raise InputError(f"got {name} with {steps} steps and {len(episode.images)} cameras, expected at least 1 of each")
+        raise InputError(
+            f"got {name} with {steps} steps and {len(episode.images)} cameras, expected at least 1 "
+            "of each"
+        )
     if episode.index < 0:
-        raise InputError(f"got episode index {episode.index}, expected 0 or more: number the episodes from 0")
-    for key, values, width in (("proprio", episode.proprio, PROPRIO_DIM), ("actions", episode.actions, ACTION_DIM)):
+        raise InputError(
+            f"got episode index {episode.index}, expected 0 or more: number the episodes from 0"
+        )
+    for key, values, width in (
+        ("proprio", episode.proprio, PROPRIO_DIM),
+        ("actions", episode.actions, ACTION_DIM),
+    ):
         if values.shape != (steps, width) or values.dtype != np.float32:
             raise InputError(
-                f"got {key} {values.dtype} {values.shape} in {name}, expected float32 ({steps}, {width}): "
+                f"got {key} {values.dtype} {values.shape} in {name}, expected float32 ({steps}, "
+                f"{width}): "
                 "record one row per control step"
             )
         if not np.isfinite(values).all():
             step = int(np.argwhere(~np.isfinite(values))[0, 0])
-            raise InputError(f"got a {key} that is not finite at step {step} of {name}, expected numbers: drop the episode")
+            raise InputError(
+                f"got a {key} that is not finite at step {step} of {name}, expected numbers: drop "
+                "the episode"
+            )
     for camera, images in episode.images.items():
-        _check_pixels(images, name=f"images of camera {camera} in {name}", expected=f"({steps}, H, W, 3)", ndim=4, steps=steps)
+        _check_pixels(
+            images,
+            name=f"images of camera {camera} in {name}",
+            expected=f"({steps}, H, W, 3)",
+            ndim=4,
+            steps=steps,
+        )
     for camera, labels in episode.labels.items():
-        _check_pixels(labels, name=f"labels of camera {camera} in {name}", expected=f"({steps}, H, W)", ndim=3, steps=steps)
+        _check_pixels(
+            labels,
+            name=f"labels of camera {camera} in {name}",
+            expected=f"({steps}, H, W)",
+            ndim=3,
+            steps=steps,
+        )
 
 
 def check_same_format(summary: EpisodeSummary, *, reference: EpisodeSummary) -> None:
-    """Refuse an episode whose cameras, image sizes or control period differ from those already stored."""
+    """Refuse an episode whose cameras, image sizes or control period differ from those already
+    stored.
+    """
     for field in ("image_shapes", "label_shapes", "control_dt_s"):
         got, expected = getattr(summary, field), getattr(reference, field)
         if got != expected:
             raise InputError(
-                f"got {field} {got} in episode {summary.index}, expected {expected} as in episode {reference.index}: "
+                f"got {field} {got} in episode {summary.index}, expected {expected} as in episode "
+                f"{reference.index}: "
                 "one dataset has one format, so write to another folder"
             )
 
 
 def _check_pixels(pixels: np.ndarray, *, name: str, expected: str, ndim: int, steps: int) -> None:
-    good = pixels.ndim == ndim and len(pixels) == steps and pixels.dtype == np.uint8 and (ndim == 3 or pixels.shape[-1] == 3)
+    good = (
+        pixels.ndim == ndim
+        and len(pixels) == steps
+        and pixels.dtype == np.uint8
+        and (ndim == 3 or pixels.shape[-1] == 3)
+    )
     if not good:
-        raise InputError(f"got {pixels.dtype} {pixels.shape} for {name}, expected uint8 {expected}: one per control step")
+        raise InputError(
+            f"got {pixels.dtype} {pixels.shape} for {name}, expected uint8 {expected}: one per "
+            "control step"
+        )

@@ -1,6 +1,8 @@
-"""The meta/ folder of a LeRobotDataset v3: info.json, tasks.parquet, episodes/, stats.json; all derived from episode files.
+"""The meta/ folder of a LeRobotDataset v3: info.json, tasks.parquet, episodes/, stats.json; all
+derived from episode files.
 
-Source of the layout: huggingface/lerobot, src/lerobot/datasets (dataset_metadata.py, io_utils.py, utils.py), v3.0.
+Source of the layout: huggingface/lerobot, src/lerobot/datasets (dataset_metadata.py, io_utils.py,
+utils.py), v3.0.
 """
 
 from __future__ import annotations
@@ -23,12 +25,18 @@ EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
 
 
 def data_path(index: int) -> str:
-    """Return the path of an episode's file under the root; sorted paths are sorted indices, which LeRobot relies on."""
-    return DATA_PATH.format(chunk_index=index // FILES_PER_CHUNK, file_index=index % FILES_PER_CHUNK)
+    """Return the path of an episode's file under the root; sorted paths are sorted indices, which
+    LeRobot relies on.
+    """
+    return DATA_PATH.format(
+        chunk_index=index // FILES_PER_CHUNK, file_index=index % FILES_PER_CHUNK
+    )
 
 
 def task_table(summaries: Sequence[EpisodeSummary]) -> list[str]:
-    """Return the distinct goal sentences in order of first appearance: LeRobot's tasks, so that adding episodes moves none."""
+    """Return the distinct goal sentences in order of first appearance: LeRobot's tasks, so that
+    adding episodes moves none.
+    """
     return list(dict.fromkeys(summary.goal.text for summary in summaries))
 
 
@@ -37,7 +45,9 @@ def placed(summaries: Sequence[EpisodeSummary]) -> list[EpisodeSummary]:
     task_index = {text: index for index, text in enumerate(task_table(summaries))}
     result, from_index = [], 0
     for rank, summary in enumerate(summaries):
-        placement = Placement(episode_index=rank, from_index=from_index, task_index=task_index[summary.goal.text])
+        placement = Placement(
+            episode_index=rank, from_index=from_index, task_index=task_index[summary.goal.text]
+        )
         result.append(place(summary, placement))
         from_index += summary.length
     return result
@@ -77,15 +87,24 @@ def _info(summaries: Sequence[EpisodeSummary], *, tasks: Sequence[str]) -> dict:
 
 def _stats(summaries: Sequence[EpisodeSummary]) -> dict:
     return {
-        key: statistics.to_json(statistics.combine(summary.statistics[key] for summary in summaries))
+        key: statistics.to_json(
+            statistics.combine(summary.statistics[key] for summary in summaries)
+        )
         for key in summaries[0].statistics
     }
 
 
 def _tasks(tasks: Sequence[str]) -> pa.Table:
-    """Return the table that pandas reads back as a frame indexed by the sentence, which is how LeRobot keeps tasks."""
+    """Return the table that pandas reads back as a frame indexed by the sentence, which is how
+    LeRobot keeps tasks.
+    """
     shared = {"metadata": None}
-    task_index = {"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64"}
+    task_index = {
+        "name": "task_index",
+        "field_name": "task_index",
+        "pandas_type": "int64",
+        "numpy_type": "int64",
+    }
     task = {"name": "task", "field_name": "task", "pandas_type": "unicode", "numpy_type": "object"}
     pandas = {
         "index_columns": ["task"],
@@ -94,7 +113,12 @@ def _tasks(tasks: Sequence[str]) -> pa.Table:
         "pandas_version": "2.2.0",
         "creator": {"library": "pyarrow", "version": pa.__version__},
     }
-    table = pa.table({"task_index": pa.array(range(len(tasks)), pa.int64()), "task": pa.array(tasks, pa.string())})
+    table = pa.table(
+        {
+            "task_index": pa.array(range(len(tasks)), pa.int64()),
+            "task": pa.array(tasks, pa.string()),
+        }
+    )
     return table.replace_schema_metadata({b"pandas": json.dumps(pandas).encode()})
 
 

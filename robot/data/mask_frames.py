@@ -1,4 +1,5 @@
-"""Frames that train the mask head, on disk in shards: a shard is one Parquet file of PNGs, written atomically.
+"""Frames that train the mask head, on disk in shards: a shard is one Parquet file of PNGs, written
+atomically.
 
 A generator numbers its shards; after a kill it asks `missing` which are still to be made.
 """
@@ -52,8 +53,9 @@ class MaskRecord:
 
 @dataclass(frozen=True)
 class MaskFrames:
-    """F records in memory. Record f shows `images[image_ids[f]]` (goals of one look share it) and is about the sentence
-    `goals[goal_ids[f]]`; `presence` is (target, destination) visible."""
+    """F records in memory. Record f shows `images[image_ids[f]]` (goals of one look share it) and
+    is about the sentence `goals[goal_ids[f]]`; `presence` is (target, destination) visible.
+    """
 
     images: UInt8[np.ndarray, "i h w 3"]
     image_ids: Int[np.ndarray, " f"]
@@ -76,10 +78,13 @@ class MaskFrames:
         return count if all(look == self.cameras[:count] for look in looks) else 1
 
     def looks(self, *, cameras: int) -> Int[np.ndarray, "l cameras"]:
-        """Return the records of every look, or refuse frames that were not seen by as many cameras; 1 camera sees any."""
+        """Return the records of every look, or refuse frames that were not seen by as many cameras;
+        1 camera sees any.
+        """
         if cameras not in (1, self.cameras_per_look):
             raise InputError(
-                f"got mask frames of {sorted(set(self.cameras))} for a head of {cameras} cameras, expected each of them in "
+                f"got mask frames of {sorted(set(self.cameras))} for a head of {cameras} cameras, "
+                "expected each of them in "
                 "every look, side by side; set mask_head.cameras or render the frames again"
             )
         return np.arange(len(self)).reshape(-1, cameras)
@@ -97,10 +102,14 @@ class MaskFrames:
             seeds=self.seeds[indices],
         )
 
-    def batch(self, indices: Int[np.ndarray, " b"], *, language: LanguageTokens | Sentences) -> MaskBatch:
+    def batch(
+        self, indices: Int[np.ndarray, " b"], *, language: LanguageTokens | Sentences
+    ) -> MaskBatch:
         """Return frames as a training batch; row g of `language` holds the words of `goals[g]`."""
         return MaskBatch(
-            frames=torch.from_numpy(self.images[self.image_ids[indices]]).permute(0, 3, 1, 2).contiguous(),
+            frames=torch.from_numpy(self.images[self.image_ids[indices]])
+            .permute(0, 3, 1, 2)
+            .contiguous(),
             language=language[torch.from_numpy(self.goal_ids[indices])],
             labels=torch.from_numpy(self.labels[indices]),
             presence=torch.from_numpy(self.presence[indices].astype(np.float32)),
@@ -121,51 +130,81 @@ class MaskFrameStore:
         remove_stale(self.root)
 
     def append_shard(self, index: int, records: Sequence[MaskRecord]) -> None:
-        """Write one shard; it is there, whole and on the disk, when this returns. Refuses an index that is taken."""
+        """Write one shard; it is there, whole and on the disk, when this returns. Refuses an index
+        that is taken.
+        """
         if index in self.shards():
-            raise InputError(f"got shard {index}, expected one that {self.root} lacks: see `missing`")
+            raise InputError(
+                f"got shard {index}, expected one that {self.root} lacks: see `missing`"
+            )
         for record in records:
             _check(record)
         if len({record.image.shape for record in records}) != 1:
-            raise InputError(f"got {len(records)} records for shard {index}, expected at least one, all of one image size")
+            raise InputError(
+                f"got {len(records)} records for shard {index}, expected at least one, all of one "
+                "image size"
+            )
         first = {}  # by identity: goals of one look hold the same array
         for k, record in enumerate(records):
             first.setdefault(id(record.image), k)
         owner = [first[id(record.image)] for record in records]
         rows = [
-            {**vars(r), "image": png.encode(r.image) if o == k else None, "image_of": o, "label": png.encode(r.label)}
+            {
+                **vars(r),
+                "image": png.encode(r.image) if o == k else None,
+                "image_of": o,
+                "label": png.encode(r.label),
+            }
             for k, (r, o) in enumerate(zip(records, owner, strict=True))
         ]
         write_table(self._path(index), pa.Table.from_pylist(rows, schema=_SCHEMA))
 
     def shards(self) -> list[int]:
         """Return the indices of the stored shards, sorted."""
-        matches = (re.fullmatch(r"shard-(\d+)\.parquet", path.name) for path in self.root.glob("shard-*.parquet"))
+        matches = (
+            re.fullmatch(r"shard-(\d+)\.parquet", path.name)
+            for path in self.root.glob("shard-*.parquet")
+        )
         return sorted(int(match[1]) for match in matches if match)
 
     def missing(self, shards: Iterable[int]) -> list[int]:
         """Return those of the shards that are still to be made."""
         return sorted(set(shards) - set(self.shards()))
 
-    def load(self, *, shards: Sequence[int] | None = None, progress: Callable[[int, int], None] | None = None) -> MaskFrames:
-        """Read shards (all by default) into memory as uint8; `progress` hears (shards done, shards in all)."""
+    def load(
+        self,
+        *,
+        shards: Sequence[int] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> MaskFrames:
+        """Read shards (all by default) into memory as uint8; `progress` hears (shards done, shards
+        in all).
+        """
         chosen = self.shards() if shards is None else list(shards)
         if not chosen:
-            raise InputError(f"got no shards in {self.root}, expected at least one: generate mask frames first")
+            raise InputError(
+                f"got no shards in {self.root}, expected at least one: generate mask frames first"
+            )
         columns, images, image_ids, labels = [], [], [], []
         for done, index in enumerate(chosen, start=1):
-            with explaining(self._path(index), remedy=f"delete it and generate shard {index} again (`missing` will name it)"):
+            with explaining(
+                self._path(index),
+                remedy=f"delete it and generate shard {index} again (`missing` will name it)",
+            ):
                 shard = read_table(self._path(index))
                 offset = sum(map(len, images))
                 images.append(png.decode_all(shard["image"].drop_null().to_pylist()))
                 owners = shard["image_of"].to_numpy()
-                image_ids.append(offset + np.unique(owners, return_inverse=True)[1])  # images lie in the order of their owners
+                image_ids.append(
+                    offset + np.unique(owners, return_inverse=True)[1]
+                )  # images lie in the order of their owners
                 labels.append(png.decode_all(shard["label"].to_pylist()))
                 columns.append(shard.drop_columns(["image", "image_of", "label"]))
             size, expected = images[-1].shape[1:], images[0].shape[1:]
             if size != expected:
                 raise InputError(
-                    f"got images {size} in shard {index}, expected {expected} as in shard {chosen[0]}: "
+                    f"got images {size} in shard {index}, expected {expected} as in shard "
+                    f"{chosen[0]}: "
                     "one folder has one image size, so generate them again into another folder"
                 )
             if progress is not None:
@@ -181,7 +220,9 @@ class MaskFrameStore:
         return self.root / f"shard-{index:05d}.parquet"
 
 
-def _in_memory(columns: pa.Table, *, images: np.ndarray, image_ids: np.ndarray, labels: np.ndarray) -> MaskFrames:
+def _in_memory(
+    columns: pa.Table, *, images: np.ndarray, image_ids: np.ndarray, labels: np.ndarray
+) -> MaskFrames:
     sentences = columns["goal"].to_pylist()
     number = {sentence: index for index, sentence in enumerate(dict.fromkeys(sentences))}
     return MaskFrames(
@@ -201,8 +242,12 @@ def _check(record: MaskRecord) -> None:
     image, label = record.image, record.label
     if image.dtype != np.uint8 or label.dtype != np.uint8 or image.shape != (*label.shape, 3):
         raise InputError(
-            f"got image {image.dtype} {image.shape} with label {label.dtype} {label.shape}, expected uint8 (H, W, 3) "
+            f"got image {image.dtype} {image.shape} with label {label.dtype} {label.shape}, "
+            "expected uint8 (H, W, 3) "
             "and (H, W): render both at one size"
         )
     if label.max() > max(Label):
-        raise InputError(f"got label {label.max()}, expected a value of robot.types.Label, at most {int(max(Label))}")
+        raise InputError(
+            f"got label {label.max()}, expected a value of robot.types.Label, at most "
+            f"{int(max(Label))}"
+        )

@@ -1,4 +1,6 @@
-"""Parquet files as this package writes and reads them: checksummed pages, whole files, errors that say what to do."""
+"""Parquet files as this package writes and reads them: checksummed pages, whole files, errors that
+say what to do.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from robot.types import InputError
 
 
 def write_table(path: Path, table: pa.Table, *, indexed: Sequence[str] = ()) -> None:
-    """Write a table atomically; `indexed` columns get minima and maxima, so that readers can skip files."""
+    """Write a table atomically; `indexed` columns get minima and maxima, so that readers can skip
+    files.
+    """
     sink = pa.BufferOutputStream()
     pq.write_table(
         table,
@@ -28,18 +32,24 @@ def write_table(path: Path, table: pa.Table, *, indexed: Sequence[str] = ()) -> 
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read a whole file and verify its checksums. (`pq.read_table` would take "key=value" in a parent folder for a column.)"""
+    """Read a whole file and verify its checksums. (`pq.read_table` would take "key=value" in a
+    parent folder for a column.)
+    """
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         return file.read()
 
 
 @contextmanager
 def explaining(path: Path, *, remedy: str) -> Iterator[None]:
-    """Turn what a truncated or corrupt file raises into one sentence with its name and what to do."""
+    """Turn what a truncated or corrupt file raises into one sentence with its name and
+    what to do.
+    """
     try:
         yield
     except InputError:
         raise
     except (pa.ArrowException, OSError, LookupError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise InputError(f"got an unreadable file {path} ({reason}), expected a complete Parquet file: {remedy}") from error
+        raise InputError(
+            f"got an unreadable file {path} ({reason}), expected a complete Parquet file: {remedy}"
+        ) from error

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-# Run-length coding after libpng's filters: on rendered 128x128 frames faster than zlib's search at any level (0.7 ms against
-# 0.9 to 2.5 ms) and no larger (24 kB against 27 kB); label maps come to 0.4 kB either way.
+# Run-length coding after libpng's filters: on rendered 128x128 frames faster than zlib's search at
+# any level (0.7 ms against 0.9 to 2.5 ms) and no larger (24 kB against 27 kB); label maps come to
+# 0.4 kB either way.
 _OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 
 
@@ -22,8 +23,12 @@ def encode(image: UInt8[np.ndarray, "h w 3"] | UInt8[np.ndarray, "h w"]) -> byte
 
 
 def decode(content: bytes) -> UInt8[np.ndarray, "h w 3"] | UInt8[np.ndarray, "h w"]:
-    """Decode one PNG to RGB (H, W, 3), or to (H, W) when it has a single channel. Raises ValueError on anything else."""
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
+    """Decode one PNG to RGB (H, W, 3), or to (H, W) when it has a single channel. Raises ValueError
+    on anything else.
+    """
+    pixels = (
+        cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
+    )
     if pixels is None or pixels.dtype != np.uint8:
         raise ValueError("not an 8-bit PNG")
     return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
@@ -34,7 +39,9 @@ def encode_all(images: Sequence[np.ndarray] | np.ndarray) -> list[bytes]:
     return [encode(image) for image in images]
 
 
-def decode_all(contents: Sequence[bytes]) -> UInt8[np.ndarray, "t h w 3"] | UInt8[np.ndarray, "t h w"]:
+def decode_all(
+    contents: Sequence[bytes],
+) -> UInt8[np.ndarray, "t h w 3"] | UInt8[np.ndarray, "t h w"]:
     """Decode T images of one size into one array."""
     first = decode(contents[0])
     images = np.empty((len(contents), *first.shape), np.uint8)

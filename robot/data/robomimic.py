@@ -1,8 +1,9 @@
 """Episodes to robomimic's HDF5 and back: `export_robomimic` and `import_robomimic` are inverses.
 
-Source of the schema: robomimic, docs/datasets/overview (data/demo_i/..., env_args, mask/<filter key>).
-robomimic has no place for labels, goals and regions: labels are written as the observations <camera>_labels, the rest as one
-JSON attribute `episode` of each demo, which robomimic leaves alone.
+Source of the schema: robomimic, docs/datasets/overview (data/demo_i/..., env_args, mask/<filter
+key>). robomimic has no place for labels, goals and regions: labels are written as the observations
+<camera>_labels, the rest as one JSON attribute `episode` of each demo, which robomimic leaves
+alone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from robot.data.parquet import explaining
 from robot.data.store import EpisodeStore
 from robot.types import Episode, InputError
 
-# Columns of proprio under the names that robomimic's robosuite configurations use for the same quantities.
+# Columns of proprio under the names that robomimic's robosuite configurations use for the same
+# quantities.
 PROPRIO_SLICES = {
     "robot0_eef_pos": slice(0, 3),
     "robot0_eef_rot6d": slice(3, 9),
@@ -32,12 +34,21 @@ _IMAGE, _LABELS = "_image", "_labels"
 Progress = Callable[[int, int], None]  # (episodes done, episodes in all)
 
 
-def export_robomimic(store: EpisodeStore, path: Path, *, env_name: str, progress: Progress | None = None) -> None:
-    """Write all episodes of a store to one HDF5 file, atomically; `env_name` is what `gymnasium.make` takes."""
+def export_robomimic(
+    store: EpisodeStore, path: Path, *, env_name: str, progress: Progress | None = None
+) -> None:
+    """Write all episodes of a store to one HDF5 file, atomically; `env_name` is what
+    `gymnasium.make` takes.
+    """
     indices = sorted(store.indices())
     if not indices:
-        raise InputError(f"got no episodes in {store.root}, expected at least one to export: collect some first")
-    with replacing(Path(path)) as temporary, h5py.File(temporary, "w", locking=False) as file:  # `replacing` holds the lock
+        raise InputError(
+            f"got no episodes in {store.root}, expected at least one to export: collect some first"
+        )
+    with (
+        replacing(Path(path)) as temporary,
+        h5py.File(temporary, "w", locking=False) as file,
+    ):  # `replacing` holds the lock
         data, total = file.create_group("data"), 0
         for done, index in enumerate(indices, start=1):
             episode = store.read(index)
@@ -46,12 +57,16 @@ def export_robomimic(store: EpisodeStore, path: Path, *, env_name: str, progress
             if progress is not None:
                 progress(done, len(indices))
         data.attrs["total"] = total
-        data.attrs["env_args"] = json.dumps({"env_name": env_name, "type": ENV_TYPE_GYM, "env_kwargs": {}})
+        data.attrs["env_args"] = json.dumps(
+            {"env_name": env_name, "type": ENV_TYPE_GYM, "env_kwargs": {}}
+        )
         file["mask/train"] = np.array([f"demo_{index}" for index in indices], dtype="S")
 
 
 def import_robomimic(path: Path, store: EpisodeStore, *, progress: Progress | None = None) -> None:
-    """Append to a store all demos of a file that `export_robomimic` wrote, under the indices that they had."""
+    """Append to a store all demos of a file that `export_robomimic` wrote, under the indices that
+    they had.
+    """
     path = Path(path)
     with explaining(path, remedy="export it again"), h5py.File(path, "r") as file:
         names = sorted(_group(file, "data"), key=lambda name: int(name.removeprefix("demo_")))
@@ -69,7 +84,9 @@ def _write_demo(demo: h5py.Group, episode: Episode) -> None:
     demo.attrs["episode"] = summaries.encode(summaries.summarise(episode, statistics={})).decode()
     last = np.arange(steps) == steps - 1
     demo["actions"], demo["dones"] = episode.actions, last.astype(np.int64)
-    demo["states"] = np.zeros((steps, 0))  # "empty for non-robosuite datasets": episodes are not replayed from states
+    demo["states"] = np.zeros(
+        (steps, 0)
+    )  # "empty for non-robosuite datasets": episodes are not replayed from states
     demo["rewards"] = (last & bool(episode.success)).astype(np.float64)
     for key, columns in PROPRIO_SLICES.items():
         demo[f"obs/{key}"] = episode.proprio[:, columns]
@@ -77,18 +94,26 @@ def _write_demo(demo: h5py.Group, episode: Episode) -> None:
         for camera, pixels in arrays.items():
             # One chunk a frame: robomimic's loader reads single frames.
             demo.create_dataset(
-                f"obs/{camera}{suffix}", data=pixels, chunks=(1, *pixels.shape[1:]), compression="gzip", compression_opts=1
+                f"obs/{camera}{suffix}",
+                data=pixels,
+                chunks=(1, *pixels.shape[1:]),
+                compression="gzip",
+                compression_opts=1,
             )
 
 
 def _read_demo(demo: h5py.Group, *, name: str) -> Episode:
     if "episode" not in demo.attrs:
         raise InputError(
-            f"got {name} without the attribute `episode`, expected a file that export_robomimic wrote: the actions of other "
-            "files are in their controller's units; replay them in their env and record the episodes with launch/collect"
+            f"got {name} without the attribute `episode`, expected a file that export_robomimic "
+            "wrote: the actions of other "
+            "files are in their controller's units; replay them in their env and record the "
+            "episodes with launch/collect"
         )
     about = summaries.decode(str(demo.attrs["episode"]).encode())
-    fields = {key: getattr(about, key) for key in Episode.__dataclass_fields__ if hasattr(about, key)}
+    fields = {
+        key: getattr(about, key) for key in Episode.__dataclass_fields__ if hasattr(about, key)
+    }
     return Episode(
         **fields,
         images={camera: _array(demo, f"obs/{camera}{_IMAGE}") for camera in about.image_shapes},

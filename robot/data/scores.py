@@ -1,8 +1,10 @@
-"""A discriminator's verdict on every window of a dataset, in the dataset's folder: `scores/<name>.parquet`.
+"""A discriminator's verdict on every window of a dataset, in the dataset's folder:
+`scores/<name>.parquet`.
 
-One row per frame, that of the window which starts there: `episode` (the index in the store), `frame`, `score` (probability of
-being trusted), `weight` (mean 1 over all windows that were judged together). The footer's `robot.scores` says in JSON what
-judged. The episodes' own files stay as they are: several verdicts lie side by side, and a folder without one is read as before.
+One row per frame, that of the window which starts there: `episode` (the index in the store),
+`frame`, `score` (probability of being trusted), `weight` (mean 1 over all windows that were judged
+together). The footer's `robot.scores` says in JSON what judged. The episodes' own files stay as
+they are: several verdicts lie side by side, and a folder without one is read as before.
 """
 
 from __future__ import annotations
@@ -37,10 +39,16 @@ def scores_path(root: Path, name: str) -> Path:
     return Path(root) / "scores" / f"{name}.parquet"
 
 
-def write_scores(root: Path, name: str, episodes: Mapping[int, WindowScores], *, about: Mapping[str, Any]) -> Path:
-    """Write a verdict atomically; an older one of that name is replaced. `read_scores` is the inverse."""
+def write_scores(
+    root: Path, name: str, episodes: Mapping[int, WindowScores], *, about: Mapping[str, Any]
+) -> Path:
+    """Write a verdict atomically; an older one of that name is replaced. `read_scores` is the
+    inverse.
+    """
     if not episodes:
-        raise InputError(f"got no scores to write for {root}, expected those of at least one episode")
+        raise InputError(
+            f"got no scores to write for {root}, expected those of at least one episode"
+        )
     episodes = dict(sorted(episodes.items()))
     lengths = [len(verdict.scores) for verdict in episodes.values()]
     columns = {
@@ -61,7 +69,10 @@ def read_scores(root: Path, name: str) -> dict[int, WindowScores]:
     with explaining(path, remedy="delete it and judge the demonstrations again"):
         table = read_table(path)
         column = {field: table[field].to_numpy() for field in ("episode", "score", "weight")}
-        split = lambda field: np.split(column[field].astype(np.float32), starts[1:])  # noqa: E731
+
+        def split(field):
+            return np.split(column[field].astype(np.float32), starts[1:])
+
         indices, starts = np.unique(column["episode"], return_index=True)
         return {
             int(index): WindowScores(scores=score, weights=weight)
@@ -81,6 +92,7 @@ def _existing(root: Path, name: str) -> Path:
     if not path.is_file():
         known = sorted(other.stem for other in path.parent.glob("*.parquet"))
         raise InputError(
-            f"got scores {name!r}, expected one of {', '.join(known) or 'none'} in {path.parent}; judge them first"
+            f"got scores {name!r}, expected one of {', '.join(known) or 'none'} in {path.parent}; "
+            "judge them first"
         )
     return path

@@ -1,8 +1,8 @@
 """Demonstrations on disk as a LeRobotDataset v3 that survives a kill at any moment.
 
-One Parquet file per episode, complete in itself: its footer holds all that meta/ is built from. Workers write different
-indices of one folder at the same time; `finalize` then makes the folder a dataset that LeRobot loads, and may run again
-whenever episodes were added.
+One Parquet file per episode, complete in itself: its footer holds all that meta/ is built from.
+Workers write different indices of one folder at the same time; `finalize` then makes the folder a
+dataset that LeRobot loads, and may run again whenever episodes were added.
 """
 
 from __future__ import annotations
@@ -34,22 +34,33 @@ class EpisodeStore:
         """Open a folder, existing or not, and remove what killed writers left in it."""
         self.root = Path(root)
         self._reference: EpisodeSummary | None = None
-        for directory in (*self.root.glob("data/chunk-*"), self.root / "meta", self.root / "meta/episodes/chunk-000"):
+        for directory in (
+            *self.root.glob("data/chunk-*"),
+            self.root / "meta",
+            self.root / "meta/episodes/chunk-000",
+        ):
             remove_stale(directory)
 
     def append(self, episode: Episode) -> None:
-        """Write one episode; it is there, whole and on the disk, when this returns. Refuses an index that is taken."""
+        """Write one episode; it is there, whole and on the disk, when this returns. Refuses an
+        index that is taken.
+        """
         check_episode(episode)
         path = self._path(episode.index)
         if path.exists():
-            raise InputError(f"got episode index {episode.index}, expected one that {self.root} lacks: see `missing(n)`")
+            raise InputError(
+                f"got episode index {episode.index}, expected one that {self.root} lacks: see "
+                "`missing(n)`"
+            )
         table = episode_to_table(episode)
         self._check_format(read_summary(table.schema.metadata))
         write_table(path, table, indexed=_INDEXED)
 
     def indices(self) -> set[int]:
         """Return the indices of the stored episodes."""
-        matches = (re.fullmatch(r".*chunk-(\d+)/file-(\d+)\.parquet", str(path)) for path in self._files())
+        matches = (
+            re.fullmatch(r".*chunk-(\d+)/file-(\d+)\.parquet", str(path)) for path in self._files()
+        )
         return {int(match[1]) * FILES_PER_CHUNK + int(match[2]) for match in matches if match}
 
     def missing(self, n: int) -> list[int]:
@@ -73,20 +84,31 @@ class EpisodeStore:
     def set_weights(self, weights: Mapping[int, float]) -> None:
         """Give episodes their demonstration weights, atomically; those not named keep theirs."""
         unknown = sorted(set(weights) - self.indices())
-        bad = [index for index, weight in weights.items() if not (math.isfinite(weight) and weight >= 0)]
+        bad = [
+            index
+            for index, weight in weights.items()
+            if not (math.isfinite(weight) and weight >= 0)
+        ]
         if unknown or bad:
             raise InputError(
-                f"got weights for unknown episodes {unknown[:5]} and not finite or negative ones for {bad[:5]}, expected "
+                f"got weights for unknown episodes {unknown[:5]} and not finite or negative ones "
+                f"for {bad[:5]}, expected "
                 f"finite weights >= 0 of the {len(self)} episodes in {self.root}"
             )
         merged = self._weights() | {int(index): float(weight) for index, weight in weights.items()}
-        write_json(self._weights_path, {str(index): weight for index, weight in sorted(merged.items())})
+        write_json(
+            self._weights_path, {str(index): weight for index, weight in sorted(merged.items())}
+        )
 
     def finalize(self) -> None:
-        """Make the folder a complete LeRobotDataset v3: frame and task numbers in the episode files, then meta/."""
+        """Make the folder a complete LeRobotDataset v3: frame and task numbers in the episode
+        files, then meta/.
+        """
         found = [self.summary(index) for index in sorted(self.indices())]
         if not found:
-            raise InputError(f"got no episodes in {self.root}, expected at least one: collect before finalizing")
+            raise InputError(
+                f"got no episodes in {self.root}, expected at least one: collect before finalizing"
+            )
         for summary in found[1:]:
             check_same_format(summary, reference=found[0])
         summaries = placed(found)
@@ -124,8 +146,15 @@ class EpisodeStore:
         path = self._path(index)
         if not path.exists():
             stored = sorted(self.indices())
-            known = f"{len(stored)} episodes from {stored[0]} to {stored[-1]}" if stored else "no episodes"
-            raise InputError(f"got episode index {index}, expected one of those in {self.root}, which has {known}")
+            known = (
+                f"{len(stored)} episodes from {stored[0]} to {stored[-1]}"
+                if stored
+                else "no episodes"
+            )
+            raise InputError(
+                f"got episode index {index}, expected one of those in {self.root}, which has "
+                f"{known}"
+            )
         return path
 
     def _remedy(self, index: int) -> str:
@@ -139,4 +168,7 @@ class EpisodeStore:
         if not self._weights_path.exists():
             return {}
         with explaining(self._weights_path, remedy="delete it and compute the weights again"):
-            return {int(index): float(weight) for index, weight in json.loads(self._weights_path.read_text()).items()}
+            return {
+                int(index): float(weight)
+                for index, weight in json.loads(self._weights_path.read_text()).items()
+            }

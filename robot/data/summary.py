@@ -1,4 +1,6 @@
-"""What an episode file says in its footer: all of an Episode but its arrays, and its place in the dataset."""
+"""What an episode file says in its footer: all of an Episode but its arrays, and its place in the
+dataset.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,10 @@ def encode(summary: EpisodeSummary) -> bytes:
     """Return the summary as JSON. `decode` is the inverse."""
     content = {
         **vars(summary),
-        "goal": {"text": summary.goal.text, "regions": [_encode_region(region) for region in summary.goal.regions]},
+        "goal": {
+            "text": summary.goal.text,
+            "regions": [_encode_region(region) for region in summary.goal.regions],
+        },
         "statistics": {key: statistics.to_json(value) for key, value in summary.statistics.items()},
         "placement": None if summary.placement is None else vars(summary.placement),
     }
@@ -80,7 +85,9 @@ def decode(content: bytes) -> EpisodeSummary:
     fields = json.loads(content)
     regions = tuple(_decode_region(region) for region in fields["goal"]["regions"])
     fields["goal"] = Goal(text=fields["goal"]["text"], regions=regions)
-    fields["statistics"] = {key: statistics.from_json(value) for key, value in fields["statistics"].items()}
+    fields["statistics"] = {
+        key: statistics.from_json(value) for key, value in fields["statistics"].items()
+    }
     fields["placement"] = None if fields["placement"] is None else Placement(**fields["placement"])
     for shapes in ("image_shapes", "label_shapes"):
         fields[shapes] = {camera: tuple(shape) for camera, shape in fields[shapes].items()}
@@ -93,10 +100,18 @@ def place(summary: EpisodeSummary, placement: Placement) -> EpisodeSummary:
 
 
 def _encode_region(region: Region) -> dict:
-    mask = None if region.mask is None else base64.b64encode(png.encode(region.mask.astype(np.uint8))).decode()
+    mask = (
+        None
+        if region.mask is None
+        else base64.b64encode(png.encode(region.mask.astype(np.uint8))).decode()
+    )
     return {"camera": region.camera, "box": list(region.box), "mask": mask}
 
 
 def _decode_region(content: dict) -> Region:
-    mask = None if content["mask"] is None else png.decode(base64.b64decode(content["mask"])).astype(bool)
+    mask = (
+        None
+        if content["mask"] is None
+        else png.decode(base64.b64decode(content["mask"])).astype(bool)
+    )
     return Region(camera=content["camera"], box=tuple(content["box"]), mask=mask)

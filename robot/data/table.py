@@ -1,6 +1,7 @@
 """Episode to Arrow table and back, with the columns and types that LeRobotDataset v3 reads.
 
-Source of the layout: huggingface/lerobot, src/lerobot/datasets (feature_utils.py, io_utils.py, dataset_metadata.py).
+Source of the layout: huggingface/lerobot, src/lerobot/datasets (feature_utils.py, io_utils.py,
+dataset_metadata.py).
 """
 
 from __future__ import annotations
@@ -16,13 +17,22 @@ from robot.data.statistics import Statistics, of_images, of_vectors
 from robot.data.summary import EpisodeSummary, Placement, decode, encode, place, summarise
 from robot.types import ACTION_DIM, PROPRIO_DIM, Episode
 
-STATE, ACTION, IMAGES, LABELS = "observation.state", "action", "observation.images.", "observation.masks."
+STATE, ACTION, IMAGES, LABELS = (
+    "observation.state",
+    "action",
+    "observation.images.",
+    "observation.masks.",
+)
 STATE_NAMES = [
     *("ee_position_x", "ee_position_y", "ee_position_z"),
     *(f"ee_rotation_{i}" for i in range(6)),
     "gripper_opening",
 ]
-ACTION_NAMES = [*("delta_x", "delta_y", "delta_z"), *("delta_rx", "delta_ry", "delta_rz"), "gripper_target"]
+ACTION_NAMES = [
+    *("delta_x", "delta_y", "delta_z"),
+    *("delta_rx", "delta_ry", "delta_rz"),
+    "gripper_target",
+]
 _PNG_STRUCT = pa.struct({"bytes": pa.binary(), "path": pa.string()})  # storage of datasets.Image
 _SUMMARY = b"robot.episode"
 _UNPLACED = Placement(episode_index=0, from_index=0, task_index=0)
@@ -30,8 +40,17 @@ _UNPLACED = Placement(episode_index=0, from_index=0, task_index=0)
 
 def features(summary: EpisodeSummary) -> dict[str, dict]:
     """Return LeRobot's feature dictionary (meta/info.json) for episodes like this one."""
-    scalar = lambda dtype: {"dtype": dtype, "shape": [1], "names": None}  # noqa: E731
-    image = lambda shape: {"dtype": "image", "shape": list(shape), "names": ["height", "width", "channels"]}  # noqa: E731
+
+    def scalar(dtype):
+        return {"dtype": dtype, "shape": [1], "names": None}
+
+    def image(shape):
+        return {
+            "dtype": "image",
+            "shape": list(shape),
+            "names": ["height", "width", "channels"],
+        }
+
     return {
         STATE: {"dtype": "float32", "shape": [PROPRIO_DIM], "names": STATE_NAMES},
         ACTION: {"dtype": "float32", "shape": [ACTION_DIM], "names": ACTION_NAMES},
@@ -48,7 +67,9 @@ def features(summary: EpisodeSummary) -> dict[str, dict]:
 
 
 def episode_to_table(episode: Episode) -> pa.Table:
-    """Return the table of one episode, its summary in the schema metadata. `table_to_episode` is the inverse."""
+    """Return the table of one episode, its summary in the schema metadata. `table_to_episode` is
+    the inverse.
+    """
     summary = summarise(episode, statistics=_statistics(episode))
     steps = np.arange(len(episode))
     is_last = steps == len(episode) - 1
@@ -68,7 +89,9 @@ def episode_to_table(episode: Episode) -> pa.Table:
 
 
 def table_to_episode(table: pa.Table) -> Episode:
-    """Invert `episode_to_table`. Raises KeyError, TypeError or ValueError when the table is not one of an episode."""
+    """Invert `episode_to_table`. Raises KeyError, TypeError or ValueError when the table is not one
+    of an episode.
+    """
     summary = read_summary(table.schema.metadata)
     return Episode(
         task=summary.task,
@@ -94,14 +117,20 @@ def read_summary(metadata: Mapping[bytes, bytes] | None) -> EpisodeSummary:
 
 
 def place_table(table: pa.Table, placement: Placement) -> pa.Table:
-    """Return the table with the columns that depend on the other episodes set; the images are not decoded."""
+    """Return the table with the columns that depend on the other episodes set; the images are not
+    decoded.
+    """
     for name, column in _placement_columns(length=len(table), placement=placement).items():
         table = table.set_column(table.schema.get_field_index(name), name, column)
-    return table.replace_schema_metadata(_metadata(place(read_summary(table.schema.metadata), placement)))
+    return table.replace_schema_metadata(
+        _metadata(place(read_summary(table.schema.metadata), placement))
+    )
 
 
 def _placement_columns(*, length: int, placement: Placement) -> dict[str, pa.Array]:
-    constant = lambda value: pa.array(np.full(length, value, np.int64))  # noqa: E731
+    def constant(value):
+        return pa.array(np.full(length, value, np.int64))
+
     return {
         "episode_index": constant(placement.episode_index),
         "index": pa.array(placement.from_index + np.arange(length)),
@@ -110,16 +139,25 @@ def _placement_columns(*, length: int, placement: Placement) -> dict[str, pa.Arr
 
 
 def _metadata(summary: EpisodeSummary) -> dict[bytes, bytes]:
-    """Return the summary, and the feature types in Hugging Face's own spelling so that `load_dataset` shows pictures."""
+    """Return the summary, and the feature types in Hugging Face's own spelling so that
+    `load_dataset` shows pictures.
+    """
     types = {name: _hugging_face_type(feature) for name, feature in features(summary).items()}
-    return {_SUMMARY: encode(summary), b"huggingface": json.dumps({"info": {"features": types}}).encode()}
+    return {
+        _SUMMARY: encode(summary),
+        b"huggingface": json.dumps({"info": {"features": types}}).encode(),
+    }
 
 
 def _hugging_face_type(feature: Mapping) -> dict:
     if feature["dtype"] == "image":
         return {"_type": "Image"}
     value = {"dtype": feature["dtype"], "_type": "Value"}
-    return value if feature["shape"] == [1] else {"feature": value, "length": feature["shape"][0], "_type": "Sequence"}
+    return (
+        value
+        if feature["shape"] == [1]
+        else {"feature": value, "length": feature["shape"][0], "_type": "Sequence"}
+    )
 
 
 def _statistics(episode: Episode) -> dict[str, Statistics]:
@@ -132,7 +170,9 @@ def _statistics(episode: Episode) -> dict[str, Statistics]:
 
 
 def _vectors(matrix: np.ndarray) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(matrix, np.float32).ravel()), matrix.shape[1])
+    return pa.FixedSizeListArray.from_arrays(
+        pa.array(np.ascontiguousarray(matrix, np.float32).ravel()), matrix.shape[1]
+    )
 
 
 def _matrix(table: pa.Table, name: str) -> np.ndarray:
@@ -143,7 +183,11 @@ def _matrix(table: pa.Table, name: str) -> np.ndarray:
 def _pngs(images: np.ndarray) -> pa.Array:
     contents = png.encode_all(images)
     return pa.array(
-        [{"bytes": content, "path": f"frame-{step:06d}.png"} for step, content in enumerate(contents)], type=_PNG_STRUCT
+        [
+            {"bytes": content, "path": f"frame-{step:06d}.png"}
+            for step, content in enumerate(contents)
+        ],
+        type=_PNG_STRUCT,
     )
 
 

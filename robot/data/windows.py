@@ -1,4 +1,6 @@
-"""Training windows at memory speed: every frame of the demonstrations as uint8 in one tensor, batches by indexing."""
+"""Training windows at memory speed: every frame of the demonstrations as uint8 in one tensor,
+batches by indexing.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,12 @@ from robot.types import ACTION_DIM, PROPRIO_DIM, Episode, Goal, InputError
 
 PAST_END = -1  # a step after the episode's last frame, in the indices of a window
 
-# (frames (T, N, H, W, 3), labels (T, N, H, W) or None where the episode has none, goal) -> composites (T, N, 6, h, w)
-Compose = Callable[[UInt8[np.ndarray, "t n h w 3"], UInt8[np.ndarray, "t n h w"] | None, Goal], UInt8[np.ndarray, "t n 6 h w"]]
+# (frames (T, N, H, W, 3), labels (T, N, H, W) or None where the episode has none, goal) ->
+# composites (T, N, 6, h, w)
+Compose = Callable[
+    [UInt8[np.ndarray, "t n h w 3"], UInt8[np.ndarray, "t n h w"] | None, Goal],
+    UInt8[np.ndarray, "t n 6 h w"],
+]
 Encode = Callable[[list[str]], LanguageTokens]
 Progress = Callable[[int, int], None]  # (episodes done, episodes in all)
 Augment = Callable[[Float[Tensor, "b n 6 h w"], Generator], Float[Tensor, "b n 6 h w"]]
@@ -28,10 +34,10 @@ Augment = Callable[[Float[Tensor, "b n 6 h w"], Generator], Float[Tensor, "b n 6
 class Windows:
     """F frames of E episodes laid end to end, N cameras, G goals.
 
-    Composites are uint8 (masked RGB, then target, destination and gripper coverage), proprio and actions physical. Episode e
-    holds the frames [starts[e], starts[e] + lengths[e]); `weights` are the episodes' demonstration weights, and
-    `frame_weights`, where there are any, those of the windows that start at each frame, beside them. What has weight 0 is never
-    drawn.
+    Composites are uint8 (masked RGB, then target, destination and gripper coverage), proprio and
+    actions physical. Episode e holds the frames [starts[e], starts[e] + lengths[e]); `weights` are
+    the episodes' demonstration weights, and `frame_weights`, where there are any, those of the
+    windows that start at each frame, beside them. What has weight 0 is never drawn.
     """
 
     composites: UInt8[Tensor, "f n 6 h w"]
@@ -53,24 +59,37 @@ class Windows:
         frames, total = len(self.composites), int(self.lengths.sum())
         if not frames == len(self.proprio) == len(self.actions) == len(self.goal_ids) == total:
             raise InputError(
-                f"got {frames} composites, {len(self.proprio)} proprio rows, {len(self.actions)} actions, {len(self.goal_ids)} "
-                f"goal ids and episodes of {total} frames in all, expected the same number of each: concatenate them per frame"
+                f"got {frames} composites, {len(self.proprio)} proprio rows, {len(self.actions)} "
+                f"actions, {len(self.goal_ids)} "
+                f"goal ids and episodes of {total} frames in all, expected the same number of "
+                "each: concatenate them per frame"
             )
         if self.frame_weights is not None and len(self.frame_weights) != frames:
-            raise InputError(f"got {len(self.frame_weights)} frame weights, expected {frames}: one per frame")
+            raise InputError(
+                f"got {len(self.frame_weights)} frame weights, expected {frames}: one per frame"
+            )
         episode = torch.repeat_interleave(torch.arange(len(self.lengths)), self.lengths)
         object.__setattr__(self, "_episode", episode)
         object.__setattr__(self, "_last", (self.starts + self.lengths - 1)[episode])
-        object.__setattr__(self, "_drawable", torch.nonzero(self._weights_of(torch.arange(frames)) > 0).squeeze(1))
+        object.__setattr__(
+            self, "_drawable", torch.nonzero(self._weights_of(torch.arange(frames)) > 0).squeeze(1)
+        )
         if not len(self._drawable):
-            raise InputError(f"got {len(self.weights)} episodes, none of weight > 0, expected at least one to train on")
+            raise InputError(
+                f"got {len(self.weights)} episodes, none of weight > 0, expected at least one to "
+                "train on"
+            )
 
     def __len__(self) -> int:
         return len(self.composites)
 
     def sample(self, batch_size: int, generator: Generator, horizon: int) -> Int[Tensor, "b t"]:
-        """Draw windows uniformly over frames: the frames of `horizon` steps, PAST_END beyond the episode's last."""
-        drawn = torch.randint(len(self._drawable), (batch_size,), generator=generator, device=generator.device)
+        """Draw windows uniformly over frames: the frames of `horizon` steps, PAST_END beyond the
+        episode's last.
+        """
+        drawn = torch.randint(
+            len(self._drawable), (batch_size,), generator=generator, device=generator.device
+        )
         return self.windows_from(self._drawable[drawn.cpu()], horizon)
 
     def windows_from(self, first: Int[Tensor, " b"], horizon: int) -> Int[Tensor, "b t"]:
@@ -78,27 +97,43 @@ class Windows:
         steps = first[:, None] + torch.arange(horizon)
         return torch.where(steps <= self._last[first, None], steps, PAST_END)
 
-    def batch(self, indices: Int[Tensor, "b t"], *, device: torch.device | str = "cpu") -> PolicyBatch:
-        """Return the windows as a batch: what was seen at the first step, and the actions of all steps.
+    def batch(
+        self, indices: Int[Tensor, "b t"], *, device: torch.device | str = "cpu"
+    ) -> PolicyBatch:
+        """Return the windows as a batch: what was seen at the first step, and the actions of all
+        steps.
 
-        Steps past the end hold still: a zero delta with the episode's last gripper target, `valid` False. Images cross to
-        `device` as uint8, a quarter of the bytes, and become floats in [0, 1] there.
+        Steps past the end hold still: a zero delta with the episode's last gripper target, `valid`
+        False. Images cross to `device` as uint8, a quarter of the bytes, and become floats in [0,
+        1] there.
         """
         first, valid = indices[:, 0], indices != PAST_END
         hold = torch.zeros_like(self.actions[first])
         hold[:, -1] = self.actions[self._last[first], -1]
         actions = torch.where(valid[..., None], self.actions[indices.clamp(min=0)], hold[:, None])
         return PolicyBatch(
-            observation=self._observation(first, device=device), actions=actions.to(device), valid=valid.to(device)
+            observation=self._observation(first, device=device),
+            actions=actions.to(device),
+            valid=valid.to(device),
         )
 
-    def after(self, indices: Int[Tensor, "b t"], *, device: torch.device | str = "cpu") -> PolicyObservation:
-        """Return what was seen after the last step of each window: the episode's last frame where it ends sooner."""
+    def after(
+        self, indices: Int[Tensor, "b t"], *, device: torch.device | str = "cpu"
+    ) -> PolicyObservation:
+        """Return what was seen after the last step of each window: the episode's last frame where
+        it ends sooner.
+        """
         first = indices[:, 0]
-        return self._observation(torch.minimum(first + indices.shape[1], self._last[first]), device=device)
+        return self._observation(
+            torch.minimum(first + indices.shape[1], self._last[first]), device=device
+        )
 
-    def _observation(self, frames: Int[Tensor, " b"], *, device: torch.device | str) -> PolicyObservation:
-        images = self.composites.index_select(0, frames).to(device)  # whole rows: faster than [frames]
+    def _observation(
+        self, frames: Int[Tensor, " b"], *, device: torch.device | str
+    ) -> PolicyObservation:
+        images = self.composites.index_select(0, frames).to(
+            device
+        )  # whole rows: faster than [frames]
         return PolicyObservation(
             images=images.to(torch.float32).div_(255),
             proprio=self.proprio[frames].to(device),
@@ -122,14 +157,21 @@ class Windows:
         augment: Augment | None = None,
         device: torch.device | str = "cpu",
     ) -> Iterator[tuple[PolicyBatch, Float[Tensor, " b"]]]:
-        """Draw (batch, demonstration weights) forever; `augment` acts on the float composites, on `device`."""
+        """Draw (batch, demonstration weights) forever; `augment` acts on the float composites, on
+        `device`.
+        """
         while True:
             indices = self.sample(batch_size, generator, horizon)
             batch = self.augmented(indices, augment, generator, device=device)
             yield batch, self.sample_weights(indices).to(device)
 
     def augmented(
-        self, indices: Int[Tensor, "b t"], augment: Augment | None, generator: Generator, *, device: torch.device | str = "cpu"
+        self,
+        indices: Int[Tensor, "b t"],
+        augment: Augment | None,
+        generator: Generator,
+        *,
+        device: torch.device | str = "cpu",
     ) -> PolicyBatch:
         """Return `batch(indices)` with its composites augmented."""
         batch = self.batch(indices, device=device)
@@ -164,18 +206,24 @@ def load_windows(
     cameras: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> Windows:
-    """Load episodes (all, or those of `indices`), one at a time: the raw frames of one episode are all that is ever in memory.
+    """Load episodes (all, or those of `indices`), one at a time: the raw frames of one episode are
+    all that is ever in memory.
 
     `cameras` names the order of the camera axis; it is that of the recordings when left out.
     """
     chosen = sorted(store.indices()) if indices is None else list(indices)
     if not chosen:
-        raise InputError(f"got no episodes to load from {store.root}, expected at least one: collect some first")
+        raise InputError(
+            f"got no episodes to load from {store.root}, expected at least one: collect some first"
+        )
     summaries = [store.summary(index) for index in chosen]
     cameras = tuple(summaries[0].image_shapes) if cameras is None else tuple(cameras)
     lengths = torch.tensor([summary.length for summary in summaries])
     starts = lengths.cumsum(0) - lengths
-    goals = {text: number for number, text in enumerate(dict.fromkeys(summary.goal.text for summary in summaries))}
+    goals = {
+        text: number
+        for number, text in enumerate(dict.fromkeys(summary.goal.text for summary in summaries))
+    }
     frames = int(lengths.sum())
     proprio, actions = torch.empty(frames, PROPRIO_DIM), torch.empty(frames, ACTION_DIM)
     composites = None
@@ -186,7 +234,10 @@ def load_windows(
             composites = torch.empty((frames, *composed.shape[1:]), dtype=torch.uint8)
         rows = slice(start, start + len(episode))
         composites[rows] = composed
-        proprio[rows], actions[rows] = torch.from_numpy(episode.proprio), torch.from_numpy(episode.actions)
+        proprio[rows], actions[rows] = (
+            torch.from_numpy(episode.proprio),
+            torch.from_numpy(episode.actions),
+        )
         if progress is not None:
             progress(done, len(chosen))
     assert composites is not None
@@ -194,7 +245,9 @@ def load_windows(
         composites=composites,
         proprio=proprio,
         actions=actions,
-        goal_ids=torch.tensor([goals[summary.goal.text] for summary in summaries]).repeat_interleave(lengths),
+        goal_ids=torch.tensor(
+            [goals[summary.goal.text] for summary in summaries]
+        ).repeat_interleave(lengths),
         starts=starts,
         lengths=lengths,
         weights=torch.tensor([summary.weight for summary in summaries]),
@@ -206,9 +259,12 @@ def _camera_axis(episode: Episode, cameras: Sequence[str]) -> tuple[np.ndarray, 
     shapes = {camera: images.shape[1:] for camera, images in episode.images.items()}
     if not set(cameras) <= set(shapes) or len({shapes[camera] for camera in cameras}) != 1:
         raise InputError(
-            f"got images {shapes} in episode {episode.index}, expected cameras {list(cameras)} of one size: "
+            f"got images {shapes} in episode {episode.index}, expected cameras {list(cameras)} of "
+            "one size: "
             "name the cameras to load, or collect at one image size"
         )
     frames = np.stack([episode.images[camera] for camera in cameras], axis=1)
     labelled = all(camera in episode.labels for camera in cameras)
-    return frames, np.stack([episode.labels[camera] for camera in cameras], axis=1) if labelled else None
+    return frames, np.stack(
+        [episode.labels[camera] for camera in cameras], axis=1
+    ) if labelled else None

@@ -1,4 +1,5 @@
-"""Every environment, registered with Gymnasium: `import robot.envs`, then `gymnasium.make("robot/pick-v0")`.
+"""Every environment, registered with Gymnasium: `import robot.envs`, then
+`gymnasium.make("robot/pick-v0")`.
 
 Importing costs next to nothing: robosuite is loaded when an environment is made.
 """
@@ -11,7 +12,8 @@ import gymnasium
 
 from robot.envs.registry import TASKS
 
-# robosuite warns of optional packages at every import, in every process; a filter outlives the level that it then sets.
+# robosuite warns of optional packages at every import, in every process; a filter outlives the
+# level that it then sets.
 logging.getLogger("robosuite_logs").addFilter(lambda record: record.levelno >= logging.ERROR)
 
 
@@ -22,4 +24,8 @@ def gym_id(task: str) -> str:
 
 for _task in TASKS:
     if gym_id(_task) not in gymnasium.registry:  # a module reloaded registers nothing twice
-        gymnasium.register(id=gym_id(_task), entry_point="robot.envs.robosuite:RobosuiteEnv", kwargs={"task": _task})
+        gymnasium.register(
+            id=gym_id(_task),
+            entry_point="robot.envs.robosuite:RobosuiteEnv",
+            kwargs={"task": _task},
+        )

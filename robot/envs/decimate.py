@@ -1,7 +1,9 @@
-"""Replace the visual meshes of a MuJoCo model by lighter ones, physics untouched, so that robosuite scenes render fast.
+"""Replace the visual meshes of a MuJoCo model by lighter ones, physics untouched, so that robosuite
+scenes render fast.
 
-Garland and Heckbert's quadric simplification (fast-simplification) runs once per mesh; the result is cached on disk. Normals
-and texture coordinates are carried over from the original surface, corner by corner, so that shading and textures stay.
+Garland and Heckbert's quadric simplification (fast-simplification) runs once per mesh; the result
+is cached on disk. Normals and texture coordinates are carried over from the original surface,
+corner by corner, so that shading and textures stay.
 """
 
 # mujoco is a C extension without type stubs.
@@ -30,16 +32,23 @@ ALGORITHM = b"3"  # part of the cache key: raise it when the output changes
 SUFFIX = "_decimated"  # of the copy of a mesh that also collides
 SURFACE_SAMPLES = 20_000
 CANDIDATES = 24  # original faces tried per corner of the simplified mesh
-PULL = 1 / 3  # corners look that far inside their face, so that flat faces with corners on rounded edges keep flat shading
+PULL = (
+    1 / 3
+    # corners look that far inside their face, so that flat faces with corners on rounded edges keep
+    # flat shading
+)
 NORMAL_PENALTY = 0.05  # of the mesh's size, for an original face at a right angle
 SLIVER_AREA = 1e-12  # relative to the square of the mesh's size
-# (aggressiveness, enough): gentle passes first, a harsher one only while there are over `enough` times the faces asked for.
+# (aggressiveness, enough): gentle passes first, a harsher one only while there are over `enough`
+# times the faces asked for.
 PASSES = ((2.0, 1.0),) * 8 + ((3.0, 1.5), (4.0, 10.0))
 
 
 @dataclass(frozen=True)
 class Surface:
-    """Triangles with normals and texture coordinates per corner, in the coordinates of the mesh file."""
+    """Triangles with normals and texture coordinates per corner, in the coordinates of the mesh
+    file.
+    """
 
     vertices: Float64[np.ndarray, "v 3"]
     faces: Int64[np.ndarray, "f 3"]
@@ -47,31 +56,46 @@ class Surface:
     texcoords: Float64[np.ndarray, "f 3 2"] | None = None
 
 
-def accelerate(env_class: Any, *, faces: int = 400, edit_xml: Callable[[str], str] | None = None) -> Any:
-    """Return a subclass of a robosuite environment that compiles decimated visual meshes: `accelerate(Lift)(robots="Panda")`.
+def accelerate(
+    env_class: Any, *, faces: int = 400, edit_xml: Callable[[str], str] | None = None
+) -> Any:
+    """Return a subclass of a robosuite environment that compiles decimated visual meshes:
+    `accelerate(Lift)(robots="Panda")`.
 
-    `edit_xml` changes the model XML first (adds textures, cameras). `env.model` keeps the original; `env.sim.model` is light.
+    `edit_xml` changes the model XML first (adds textures, cameras). `env.model` keeps the original;
+    `env.sim.model` is light.
     """
 
-    def edit_model_xml(self: Any, xml_str: str) -> str:  # robosuite's own hook, called just before every compilation
+    def edit_model_xml(
+        self: Any, xml_str: str
+    ) -> str:  # robosuite's own hook, called just before every compilation
         xml = super(fast, self).edit_model_xml(xml_str)
         return decimate_meshes(edit_xml(xml) if edit_xml else xml, faces=faces)
 
     # A name of its own: robosuite registers classes by name, and "Lift" must stay robosuite's.
-    fast = type(env_class)(f"Fast{env_class.__name__}", (env_class,), {"edit_model_xml": edit_model_xml})
+    fast = type(env_class)(
+        f"Fast{env_class.__name__}", (env_class,), {"edit_model_xml": edit_model_xml}
+    )
     return fast
 
 
 def decimate_meshes(xml: str, *, faces: int = 400, cache_dir: Path | None = None) -> str:
-    """Return the model XML with visual meshes of more than `faces` faces replaced by cached lighter OBJ files.
+    """Return the model XML with visual meshes of more than `faces` faces replaced by cached lighter
+    OBJ files.
 
-    Left alone: collision meshes, and meshes whose shape decides the inertia of a body. A mesh that is both seen and touched
-    is copied, and only what is seen uses the copy. Raises InputError for a mesh path that is not absolute.
+    Left alone: collision meshes, and meshes whose shape decides the inertia of a body. A mesh that
+    is both seen and touched is copied, and only what is seen uses the copy. Raises InputError for a
+    mesh path that is not absolute.
     """
     root = ET.fromstring(xml)
-    cache = cache_dir or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "robot" / "meshes"
+    cache = (
+        cache_dir
+        or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "robot" / "meshes"
+    )
     visual, physical = _mesh_geoms(root)
-    textured = {material.get("name") for material in root.iter("material") if material.get("texture")}
+    textured = {
+        material.get("name") for material in root.iter("material") if material.get("texture")
+    }
     for asset in root.findall("asset"):
         for mesh in asset.findall("mesh"):
             file, name = mesh.get("file"), mesh.get("name") or Path(mesh.get("file", "")).stem
@@ -80,7 +104,8 @@ def decimate_meshes(xml: str, *, faces: int = 400, cache_dir: Path | None = None
                 continue
             if not Path(file).is_file() or not Path(file).is_absolute():
                 raise InputError(
-                    f"got the mesh path '{file}', expected an existing absolute path; resolve paths in the XML first."
+                    f"got the mesh path '{file}', expected an existing absolute path; resolve "
+                    "paths in the XML first."
                 )
             keep_seams = any(geom.get("material") in textured for geom in geoms)
             light = _cached(Path(file), faces=faces, keep_seams=keep_seams, cache_dir=cache)
@@ -91,19 +116,27 @@ def decimate_meshes(xml: str, *, faces: int = 400, cache_dir: Path | None = None
                 for geom in geoms:
                     geom.set("mesh", name + SUFFIX)
             mesh.set("file", str(light))
-            mesh.set("inertia", "shell")  # flat or open leftovers have no volume, which the compiler would refuse
+            mesh.set(
+                "inertia", "shell"
+            )  # flat or open leftovers have no volume, which the compiler would refuse
     return ET.tostring(root, encoding="unicode")
 
 
 def _mesh_geoms(root: ET.Element) -> tuple[dict[str, list[ET.Element]], set[str]]:
-    """Return the geoms that are only seen, by mesh name, and the names of meshes that physics needs."""
+    """Return the geoms that are only seen, by mesh name, and the names of meshes that physics
+    needs.
+    """
     visual: dict[str, list[ET.Element]] = {}
     physical: set[str] = set()
     for body, geom in _geoms_of(root):
         name = geom.get("mesh")
         if name is None:
             continue
-        seen_only = geom.get("type") == "mesh" and geom.get("contype") == "0" and geom.get("conaffinity") == "0"
+        seen_only = (
+            geom.get("type") == "mesh"
+            and geom.get("contype") == "0"
+            and geom.get("conaffinity") == "0"
+        )
         if seen_only and not _adds_inertia(root, body, geom):
             visual.setdefault(name, []).append(geom)
         else:
@@ -119,31 +152,43 @@ def _geoms_of(root: ET.Element) -> Iterator[tuple[ET.Element, ET.Element]]:
 
 
 def _adds_inertia(root: ET.Element, body: ET.Element, geom: ET.Element) -> bool:
-    """Whether the compiler takes this geom into account for its body's inertia (MuJoCo XML reference, `compiler`)."""
+    """Whether the compiler takes this geom into account for its body's inertia (MuJoCo XML
+    reference, `compiler`).
+    """
     settings: dict[str, str] = {}
     for compiler in root.findall("compiler"):
         settings.update(compiler.attrib)
     lowest, highest = (int(value) for value in settings.get("inertiagrouprange", "0 5").split())
     from_geoms = settings.get("inertiafromgeom", "auto")
-    needed = from_geoms == "true" or (from_geoms == "auto" and body.find("inertial") is None and body.tag == "body")
+    needed = from_geoms == "true" or (
+        from_geoms == "auto" and body.find("inertial") is None and body.tag == "body"
+    )
     return needed and lowest <= int(geom.get("group", "0")) <= highest
 
 
 def _cached(file: Path, *, faces: int, keep_seams: bool, cache_dir: Path) -> Path | None:
-    """Return the light version of a mesh file, made on first use; None when the mesh is light already."""
-    key = hashlib.blake2b(file.read_bytes() + b"|%d|%d|" % (faces, keep_seams) + ALGORITHM, digest_size=16).hexdigest()
+    """Return the light version of a mesh file, made on first use; None when the mesh is light
+    already.
+    """
+    key = hashlib.blake2b(
+        file.read_bytes() + b"|%d|%d|" % (faces, keep_seams) + ALGORITHM, digest_size=16
+    ).hexdigest()
     light, as_is = cache_dir / f"{file.stem}-{key}.obj", cache_dir / f"{file.stem}-{key}.as-is"
     if not light.exists() and not as_is.exists():
         original = _read(file)
         if len(original.faces) <= faces:
             _write_atomically(as_is, "")
         else:
-            _write_atomically(light, _to_obj(_simplify(original, faces=faces, keep_seams=keep_seams)))
+            _write_atomically(
+                light, _to_obj(_simplify(original, faces=faces, keep_seams=keep_seams))
+            )
     return light if light.exists() else None
 
 
 def _write_atomically(path: Path, text: str) -> None:
-    """Write under a temporary name and rename: processes that race write the same bytes, and readers never see half a file."""
+    """Write under a temporary name and rename: processes that race write the same bytes, and
+    readers never see half a file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
     with os.fdopen(handle, "w") as file:
@@ -152,18 +197,30 @@ def _write_atomically(path: Path, text: str) -> None:
 
 
 def _read(file: Path) -> Surface:
-    """Read any mesh format that MuJoCo reads, by compiling it, and undo its move to the mesh's inertial frame."""
+    """Read any mesh format that MuJoCo reads, by compiling it, and undo its move to the mesh's
+    inertial frame.
+    """
     model = mujoco.MjModel.from_xml_string(
         f'<mujoco><asset><mesh name="m" file="{file}" inertia="shell"/></asset>'
-        '<worldbody><geom type="mesh" mesh="m" contype="0" conaffinity="0"/></worldbody></mujoco>'  # no hull: it may be flat
+        # no hull: it may be flat
+        '<worldbody><geom type="mesh" mesh="m" contype="0" conaffinity="0"/></worldbody></mujoco>'
     )
     rotation = np.empty(9)
     mujoco.mju_quat2Mat(rotation, model.mesh_quat[0])
     rotation = rotation.reshape(3, 3)
     vertices = model.mesh_vert.astype(np.float64) @ rotation.T + model.mesh_pos[0]
     normals = (model.mesh_normal.astype(np.float64) @ rotation.T)[model.mesh_facenormal]
-    texcoords = model.mesh_texcoord.astype(np.float64)[model.mesh_facetexcoord] if model.mesh_texcoordnum[0] else None
-    return Surface(vertices=vertices, faces=model.mesh_face.astype(np.int64), normals=normals, texcoords=texcoords)
+    texcoords = (
+        model.mesh_texcoord.astype(np.float64)[model.mesh_facetexcoord]
+        if model.mesh_texcoordnum[0]
+        else None
+    )
+    return Surface(
+        vertices=vertices,
+        faces=model.mesh_face.astype(np.int64),
+        normals=normals,
+        texcoords=texcoords,
+    )
 
 
 def _simplify(original: Surface, *, faces: int, keep_seams: bool) -> Surface:
@@ -177,16 +234,25 @@ def _simplify(original: Surface, *, faces: int, keep_seams: bool) -> Surface:
     if keep_seams and original.texcoords is not None:
         keys = np.concatenate([corners, original.texcoords.reshape(-1, 2)], axis=1)
     _, first, index = np.unique(np.round(keys, 7), axis=0, return_index=True, return_inverse=True)
-    # Files often repeat a vertex in every face, which leaves no edge to collapse: weld. Errors are absolute: unit size.
+    # Files often repeat a vertex in every face, which leaves no edge to collapse: weld. Errors are
+    # absolute: unit size.
     size, triangles = _size(original.vertices), index.reshape(-1, 3).astype(np.int32)
     vertices = corners[first] / size
     for aggressiveness, enough in PASSES:
         if len(triangles) > enough * faces:
             simpler = fast_simplification.simplify(
-                vertices, triangles, target_count=faces, agg=aggressiveness, preserve_border=keep_seams
+                vertices,
+                triangles,
+                target_count=faces,
+                agg=aggressiveness,
+                preserve_border=keep_seams,
             )
             vertices, triangles = simpler[0], simpler[1].astype(np.int32)
-    light = Surface(vertices=vertices * size, faces=triangles.astype(np.int64), normals=np.zeros((len(triangles), 3, 3)))
+    light = Surface(
+        vertices=vertices * size,
+        faces=triangles.astype(np.int64),
+        normals=np.zeros((len(triangles), 3, 3)),
+    )
     return _carry_over(original, _without_slivers(light))
 
 
@@ -197,13 +263,23 @@ def _size(vertices: np.ndarray) -> float:
 
 def _without_slivers(surface: Surface) -> Surface:
     """Drop triangles without an area: they have no normal and no barycentric coordinates."""
-    keep = trimesh.triangles.area(surface.vertices[surface.faces]) > SLIVER_AREA * _size(surface.vertices) ** 2
+    keep = (
+        trimesh.triangles.area(surface.vertices[surface.faces])
+        > SLIVER_AREA * _size(surface.vertices) ** 2
+    )
     texcoords = None if surface.texcoords is None else surface.texcoords[keep]
-    return Surface(vertices=surface.vertices, faces=surface.faces[keep], normals=surface.normals[keep], texcoords=texcoords)
+    return Surface(
+        vertices=surface.vertices,
+        faces=surface.faces[keep],
+        normals=surface.normals[keep],
+        texcoords=texcoords,
+    )
 
 
 def _carry_over(original: Surface, light: Surface) -> Surface:
-    """Give every corner the normal and texture coordinate of the original surface's nearest point that faces the same way."""
+    """Give every corner the normal and texture coordinate of the original surface's nearest point
+    that faces the same way.
+    """
     triangles, old = light.vertices[light.faces], original.vertices[original.faces]
     corners = ((1 - PULL) * triangles + PULL * triangles.mean(axis=1, keepdims=True)).reshape(-1, 3)
     candidates = _nearby_faces(original, corners)  # (C, K)
@@ -217,15 +293,23 @@ def _carry_over(original: Surface, light: Surface) -> Surface:
 
     rows = np.arange(len(corners))
     face = candidates[rows, best]
-    weights = trimesh.triangles.points_to_barycentric(old[face], nearest.reshape(*candidates.shape, 3)[rows, best])
+    weights = trimesh.triangles.points_to_barycentric(
+        old[face], nearest.reshape(*candidates.shape, 3)[rows, best]
+    )
     weights = np.clip(weights, 0, 1)[..., None]
     normals = (original.normals[face] * weights).sum(axis=1).reshape(-1, 3, 3)
-    uv = None if original.texcoords is None else (original.texcoords[face] * weights).sum(axis=1).reshape(-1, 3, 2)
+    uv = (
+        None
+        if original.texcoords is None
+        else (original.texcoords[face] * weights).sum(axis=1).reshape(-1, 3, 2)
+    )
     return Surface(vertices=light.vertices, faces=light.faces, normals=normals, texcoords=uv)
 
 
 def _nearby_faces(surface: Surface, points: np.ndarray) -> np.ndarray:
-    """Return the faces (P, CANDIDATES) that own the samples of the surface nearest to every point."""
+    """Return the faces (P, CANDIDATES) that own the samples of the surface nearest to
+    every point.
+    """
     triangles, faces = surface.vertices[surface.faces], np.arange(len(surface.faces))
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
     drawn = trimesh.sample.sample_surface(mesh, SURFACE_SAMPLES, seed=0)
@@ -246,6 +330,14 @@ def _to_obj(surface: Surface) -> str:
     if surface.texcoords is not None:
         lines += [f"vt {u:.6f} {1 - v:.6f}" for u, v in surface.texcoords.reshape(-1, 2)]
     for i, face in enumerate(surface.faces + 1):
-        corners = [f"/{c}" if surface.texcoords is not None else "/" for c in range(3 * i + 1, 3 * i + 4)]
-        lines.append("f " + " ".join(f"{v}{vt}/{3 * i + k + 1}" for k, (v, vt) in enumerate(zip(face, corners, strict=True))))
+        corners = [
+            f"/{c}" if surface.texcoords is not None else "/" for c in range(3 * i + 1, 3 * i + 4)
+        ]
+        lines.append(
+            "f "
+            + " ".join(
+                f"{v}{vt}/{3 * i + k + 1}"
+                for k, (v, vt) in enumerate(zip(face, corners, strict=True))
+            )
+        )
     return "\n".join(lines) + "\n"

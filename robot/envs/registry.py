@@ -37,7 +37,9 @@ def check_scene(task: str, scene: str) -> None:
     from robot.envs.tabletop.scene import condition
 
     if task not in TASKS:
-        raise InputError(f"got task {task!r}, expected one of {', '.join(TASKS)}; choose one of these")
+        raise InputError(
+            f"got task {task!r}, expected one of {', '.join(TASKS)}; choose one of these"
+        )
     if task in BUILTIN:
         supported_condition(scene)
     else:

@@ -1,4 +1,6 @@
-"""Any robosuite task behind the env API: physical actions, fast upright frames, ground truth on demand."""
+"""Any robosuite task behind the env API: physical actions, fast upright frames, ground truth on
+demand.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,9 @@ SUCCESS_STEPS = 3  # success must hold this long, so that a bounce is none
 class RobosuiteEnv(RobotEnv):
     """A robosuite task with the Panda and OSC_POSE.
 
-    The initial state is a function of (task, scene, seed, episode index). `reset(seed=s)` starts at episode 0 of seed `s`;
-    every later reset moves one episode on, `options={"episode": k, "scene": name}` says otherwise.
+    The initial state is a function of (task, scene, seed, episode index). `reset(seed=s)` starts at
+    episode 0 of seed `s`; every later reset moves one episode on, `options={"episode": k, "scene":
+    name}` says otherwise.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
@@ -48,9 +51,21 @@ class RobosuiteEnv(RobotEnv):
         render_mode: str | None = "rgb_array",
     ) -> None:
         if image_size < 16 or image_size > 1024:
-            raise InputError(f"got image_size={image_size}, expected 16 to 1024 pixels; pass for example image_size=128")
-        self.task, self.scene, self.image_size, self.control_dt_s = make_task(task), scene, image_size, control_dt_s
-        self.cameras, self.render_mode, self.segmentation = tuple(CAMERAS), render_mode, segmentation
+            raise InputError(
+                f"got image_size={image_size}, expected 16 to 1024 pixels; pass for example "
+                "image_size=128"
+            )
+        self.task, self.scene, self.image_size, self.control_dt_s = (
+            make_task(task),
+            scene,
+            image_size,
+            control_dt_s,
+        )
+        self.cameras, self.render_mode, self.segmentation = (
+            tuple(CAMERAS),
+            render_mode,
+            segmentation,
+        )
         self._horizon = horizon
         self.horizon = horizon or self.task.horizon
         self.action_space = action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
@@ -67,20 +82,27 @@ class RobosuiteEnv(RobotEnv):
             hard_reset=False,
             initialization_noise=None,
         )
-        self._renderer = SceneRenderer(self.model, height=image_size, width=image_size, shadows=shadows, samples=samples)
+        self._renderer = SceneRenderer(
+            self.model, height=image_size, width=image_size, shadows=shadows, samples=samples
+        )
         self._site = self.sim.robots[0].eef_site_id["right"]
         self._base = self.model.body("robot0_base").id
-        self._fingers = [self.model.joint(f"gripper0_right_finger_joint{k}").qposadr[0] for k in (1, 2)]
+        self._fingers = [
+            self.model.joint(f"gripper0_right_finger_joint{k}").qposadr[0] for k in (1, 2)
+        ]
         self._body_names = [self.model.body(b).name for b in range(self.model.nbody)]
         self._seed, self._episode = 0, -1
 
     def switch_task(self, name: str) -> None:
-        """Go on with another task in the same world, from the next reset on; the tabletop tasks share one."""
+        """Go on with another task in the same world, from the next reset on; the tabletop tasks
+        share one.
+        """
         if name == self.task.name:
             return
         if not {name, self.task.name} <= set(TABLETOP):
             raise InputError(
-                f"got task {name!r} in the world of {self.task.name!r}, expected another tabletop task; make a new env"
+                f"got task {name!r} in the world of {self.task.name!r}, expected another tabletop "
+                "task; make a new env"
             )
         self.task = make_task(name)
         self.horizon = self._horizon or self.task.horizon
@@ -113,8 +135,12 @@ class RobosuiteEnv(RobotEnv):
     def step(self, action: np.ndarray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         return self.execute(np.asarray(action)[None])
 
-    def execute(self, actions: Float32[np.ndarray, "t 7"]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """Execute actions one control step after the other and look only after the last; stop at success or the horizon."""
+    def execute(
+        self, actions: Float32[np.ndarray, "t 7"]
+    ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Execute actions one control step after the other and look only after the last; stop at
+        success or the horizon.
+        """
         success, truncated = self.advance(actions)
         return self.observe(), float(success), success, truncated, self._info(success=success)
 
@@ -145,14 +171,20 @@ class RobosuiteEnv(RobotEnv):
         """Return a robot.types.Label per pixel for every camera."""
         return {name: self._labels_of_geoms[self._geom_ids(name)] for name in self.cameras}
 
-    def label_maps_for(self, roles: Sequence[Mapping[str, Label]]) -> list[dict[str, UInt8[np.ndarray, "h w"]]]:
-        """Return what `label_maps` would be for other goals, given as roles of bodies: one render for all of them."""
+    def label_maps_for(
+        self, roles: Sequence[Mapping[str, Label]]
+    ) -> list[dict[str, UInt8[np.ndarray, "h w"]]]:
+        """Return what `label_maps` would be for other goals, given as roles of bodies: one render
+        for all of them.
+        """
         ids = {name: self._geom_ids(name) for name in self.cameras}
         tables = [self._geom_labels(r) for r in roles]
         return [{name: table[i] for name, i in ids.items()} for table in tables]
 
     def other_object_maps(self) -> dict[str, UInt8[np.ndarray, "h w"]]:
-        """Return label maps in which an object that the goal does not name is the target; without one, nothing is."""
+        """Return label maps in which an object that the goal does not name is the target; without
+        one, nothing is.
+        """
         others = self.task.others(self.sim)
         return self.label_maps_for([dict.fromkeys(others[:1], Label.TARGET)])[0]
 
@@ -167,15 +199,27 @@ class RobosuiteEnv(RobotEnv):
         assert depth is not None
         return depth
 
-    def camera_matrices(self, camera: str) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "4 4"]]:
-        """Return the intrinsics K [px] and T_world_camera [m] (OpenCV axes: x right, y down, z forward)."""
+    def camera_matrices(
+        self, camera: str
+    ) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "4 4"]]:
+        """Return the intrinsics K [px] and T_world_camera [m] (OpenCV axes: x right, y down, z
+        forward).
+        """
         name = CAMERAS[camera]
-        return camera_intrinsics(self.model, name, self.image_size, self.image_size), camera_pose(self.model, self.data, name)
+        return camera_intrinsics(self.model, name, self.image_size, self.image_size), camera_pose(
+            self.model, self.data, name
+        )
 
     def object_states(self) -> dict[str, Float[np.ndarray, " 7"]]:
         """Return position [m] and quaternion (w, x, y, z) in the world frame of every free body."""
-        free = [j for j in range(self.model.njnt) if self.model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE]
-        address = {self.model.body(self.model.jnt_bodyid[j]).name: self.model.jnt_qposadr[j] for j in free}
+        free = [
+            j
+            for j in range(self.model.njnt)
+            if self.model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE
+        ]
+        address = {
+            self.model.body(self.model.jnt_bodyid[j]).name: self.model.jnt_qposadr[j] for j in free
+        }
         return {name: self.data.qpos[a : a + 7].copy() for name, a in address.items()}
 
     def expert(self, *, rng: np.random.Generator) -> Expert:
@@ -183,21 +227,31 @@ class RobosuiteEnv(RobotEnv):
         return self.task.expert(self.sim, rng=rng)
 
     def wrong_expert(self, *, rng: np.random.Generator) -> Expert | None:
-        """Return a scripted expert that takes what the goal does not name; None where there is nothing else to take."""
+        """Return a scripted expert that takes what the goal does not name; None where there is
+        nothing else to take.
+        """
         return self.task.wrong_expert(self.sim, rng=rng)
 
     # --- inside
 
     def to_robosuite(self, action: np.ndarray) -> np.ndarray:
-        """Scale a physical action to OSC_POSE's -1..1 and robosuite's gripper sign (-1 open, +1 close)."""
+        """Scale a physical action to OSC_POSE's -1..1 and robosuite's gripper sign (-1 open, +1
+        close).
+        """
         low, high = self.action_space.low, self.action_space.high  # type: ignore[attr-defined]
         if action.shape != (7,) or not np.isfinite(action).all():
-            raise InputError(f"got action {action}, expected 7 finite numbers; check the policy's output")
+            raise InputError(
+                f"got action {action}, expected 7 finite numbers; check the policy's output"
+            )
         clipped = np.clip(action, low, high)
-        return np.concatenate([clipped[:3] / MAX_DELTA_M, clipped[3:6] / MAX_DELTA_RAD, [1.0 - 2.0 * clipped[6]]])
+        return np.concatenate(
+            [clipped[:3] / MAX_DELTA_M, clipped[3:6] / MAX_DELTA_RAD, [1.0 - 2.0 * clipped[6]]]
+        )
 
     def observe(self) -> dict[str, Any]:
-        """Return what the env API shows now; `execute` has just done so, a changed look needs it again."""
+        """Return what the env API shows now; `execute` has just done so, a changed look needs it
+        again.
+        """
         now = np.array([self.data.time])
         return {
             "images": {name: self._frame(name) for name in self.cameras},
@@ -235,13 +289,19 @@ class RobosuiteEnv(RobotEnv):
         return info
 
     def _geom_ids(self, camera: str) -> np.ndarray:
-        ids = self._renderer.render(self.data, CAMERAS[camera], rgb=False, segmentation=True).geom_ids
+        ids = self._renderer.render(
+            self.data, CAMERAS[camera], rgb=False, segmentation=True
+        ).geom_ids
         assert ids is not None
         return ids
 
     def _geom_labels(self, roles: Mapping[str, Label]) -> UInt8[np.ndarray, " g"]:
-        """Return the Label of every geom; the last entry is for pixels that show nothing (geom id -1)."""
-        of_body = np.array([self._label(body, roles) for body in range(self.model.nbody)], dtype=np.uint8)
+        """Return the Label of every geom; the last entry is for pixels that show nothing (geom id
+        -1).
+        """
+        of_body = np.array(
+            [self._label(body, roles) for body in range(self.model.nbody)], dtype=np.uint8
+        )
         return np.append(of_body[self.model.geom_bodyid], np.uint8(Label.BACKGROUND))
 
     def _label(self, body: int, roles: Mapping[str, Label]) -> int:

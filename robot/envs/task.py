@@ -9,18 +9,23 @@ import numpy as np
 
 from robot.types import Label
 
-Wrap = Callable[[type], type]  # what the renderer does to a robosuite class, so that it compiles light meshes
+Wrap = Callable[
+    [type], type
+]  # what the renderer does to a robosuite class, so that it compiles light meshes
 
 
 class Expert(Protocol):
     """A scripted policy from privileged state. A fresh one is made for every episode."""
 
     def act(self) -> np.ndarray:
-        """Return the next physical action (7,): delta position m, delta rotation vector rad, gripper target 0..1 (1 open)."""
+        """Return the next physical action (7,): delta position m, delta rotation vector rad,
+        gripper target 0..1 (1 open).
+        """
         ...
 
     def astray(self) -> Iterator[np.ndarray]:
-        """Yield actions that lead off course, before `act` takes over: none in most episodes, and in some tasks never.
+        """Yield actions that lead off course, before `act` takes over: none in most episodes, and
+        in some tasks never.
 
         A demonstration that begins there shows how to come back from where a policy may end up.
         """
@@ -28,17 +33,23 @@ class Expert(Protocol):
 
 
 class RobosuiteTask(Protocol):
-    """One task on a live robosuite environment `env` (the raw object that `robosuite.make` returns)."""
+    """One task on a live robosuite environment `env` (the raw object that `robosuite.make`
+    returns).
+    """
 
     name: str
     horizon: int  # control steps
 
     def make(self, *, wrap: Wrap, **options: Any) -> Any:
-        """Build the raw robosuite environment, renderers off; `options` are the robosuite keywords shared by every task."""
+        """Build the raw robosuite environment, renderers off; `options` are the robosuite keywords
+        shared by every task.
+        """
         ...
 
     def begin(self, env: Any, *, scene: str, seed: int, index: int) -> str:
-        """Reset `env` to the initial state of (scene, seed, index), which depends on nothing else; return the goal's words."""
+        """Reset `env` to the initial state of (scene, seed, index), which depends on nothing else;
+        return the goal's words.
+        """
         ...
 
     def degrade(self, image: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
@@ -46,7 +57,9 @@ class RobosuiteTask(Protocol):
         ...
 
     def roles(self, env: Any) -> Mapping[str, Label]:
-        """Map body names to TARGET or DESTINATION for the current goal (their geoms and child bodies are included)."""
+        """Map body names to TARGET or DESTINATION for the current goal (their geoms and child
+        bodies are included).
+        """
         ...
 
     def others(self, env: Any) -> Sequence[str]:
@@ -62,5 +75,7 @@ class RobosuiteTask(Protocol):
     def expert(self, env: Any, *, rng: np.random.Generator) -> Expert: ...
 
     def wrong_expert(self, env: Any, *, rng: np.random.Generator) -> Expert | None:
-        """Return an expert that takes an object which the goal does not name; None where there is none to take."""
+        """Return an expert that takes an object which the goal does not name; None where there is
+        none to take.
+        """
         ...

@@ -1,7 +1,9 @@
-"""Mask sources that go wrong on purpose: each wraps another source, and what a policy does then is what is measured.
+"""Mask sources that go wrong on purpose: each wraps another source, and what a policy does then is
+what is measured.
 
-A fault is silent: it changes the masks and leaves presence, predicted IoU and status as the source said them, because a fault
-that announces itself only makes the agent wait. Randomness comes from the generator that is passed in.
+A fault is silent: it changes the masks and leaves presence, predicted IoU and status as the source
+said them, because a fault that announces itself only makes the agent wait. Randomness comes from
+the generator that is passed in.
 """
 
 from __future__ import annotations
@@ -23,11 +25,16 @@ LabelMaps = Callable[[], Mapping[str, UInt8[np.ndarray, "h w"]]]
 
 
 class FaultyMasks:
-    """What all faults share: the source they wrap, the chance `share` per call that they strike, and the generator."""
+    """What all faults share: the source they wrap, the chance `share` per call that they strike,
+    and the generator.
+    """
 
     def __init__(self, source: MaskSource, *, rng: np.random.Generator, share: float = 1.0) -> None:
         if not 0 <= share <= 1:
-            raise InputError(f"got share {share} for a mask fault, expected a probability in [0, 1]; pass share=0.3")
+            raise InputError(
+                f"got share {share} for a mask fault, expected a probability in [0, 1]; pass "
+                "share=0.3"
+            )
         self.source, self.rng, self.share = source, rng, share
 
     def __call__(self, frames: Sequence[Frame], goal: Goal) -> Mask:
@@ -42,7 +49,9 @@ class FaultyMasks:
         if isinstance(self.source, RandomMasks):
             self.source.reseed(rng)
 
-    def broken(self, probability: Float32[np.ndarray, "n 3 h w"], frames: Sequence[Frame]) -> Float32[np.ndarray, "n 3 h w"]:
+    def broken(
+        self, probability: Float32[np.ndarray, "n 3 h w"], frames: Sequence[Frame]
+    ) -> Float32[np.ndarray, "n 3 h w"]:
         """Return what the masks become where the fault strikes; the input is not changed."""
         raise NotImplementedError
 
@@ -56,9 +65,13 @@ class DroppedMasks(FaultyMasks):
 
 
 class ShiftedMasks(FaultyMasks):
-    """Move all masks by `pixels` in one direction, drawn per call; what comes in over the border is empty."""
+    """Move all masks by `pixels` in one direction, drawn per call; what comes in over the border is
+    empty.
+    """
 
-    def __init__(self, source: MaskSource, *, rng: np.random.Generator, share: float = 1.0, pixels: int = 6) -> None:
+    def __init__(
+        self, source: MaskSource, *, rng: np.random.Generator, share: float = 1.0, pixels: int = 6
+    ) -> None:
         super().__init__(source, rng=rng, share=share)
         self.pixels = _at_least_one(pixels, "pixels")
 
@@ -72,38 +85,52 @@ class ShiftedMasks(FaultyMasks):
 class DilatedMasks(FaultyMasks):
     """Widen all masks by `pixels` on every side: what surrounds the objects leaks in."""
 
-    def __init__(self, source: MaskSource, *, rng: np.random.Generator, share: float = 1.0, pixels: int = 4) -> None:
+    def __init__(
+        self, source: MaskSource, *, rng: np.random.Generator, share: float = 1.0, pixels: int = 4
+    ) -> None:
         super().__init__(source, rng=rng, share=share)
         self.pixels = _at_least_one(pixels, "pixels")
 
     def broken(self, probability: np.ndarray, frames: Sequence[Frame]) -> np.ndarray:
         del frames
         window = 2 * self.pixels + 1
-        return F.max_pool2d(torch.from_numpy(probability), window, stride=1, padding=self.pixels).numpy()
+        return F.max_pool2d(
+            torch.from_numpy(probability), window, stride=1, padding=self.pixels
+        ).numpy()
 
 
 class WrongObjectMasks(FaultyMasks):
-    """Show another object as the target: `labels` returns label maps in which that object is the TARGET."""
+    """Show another object as the target: `labels` returns label maps in which that object is the
+    TARGET.
+    """
 
-    def __init__(self, source: MaskSource, *, rng: np.random.Generator, labels: LabelMaps, share: float = 1.0) -> None:
+    def __init__(
+        self, source: MaskSource, *, rng: np.random.Generator, labels: LabelMaps, share: float = 1.0
+    ) -> None:
         super().__init__(source, rng=rng, share=share)
         self.labels = labels
 
     def broken(self, probability: np.ndarray, frames: Sequence[Frame]) -> np.ndarray:
         maps = self.labels()
         if missing := [frame.camera for frame in frames if frame.camera not in maps]:
-            raise InputError(f"got label maps of {sorted(maps)}, expected also {missing}, render segmentation for every camera")
+            raise InputError(
+                f"got label maps of {sorted(maps)}, expected also {missing}, render segmentation "
+                "for every camera"
+            )
         wrong = np.stack([maps[frame.camera] == Label.TARGET for frame in frames])
         return _with_target(probability, wrong)
 
 
 class StaleMasks(FaultyMasks):
-    """Answer with the masks of `calls` calls ago, and their age; the first calls of an episode get its first masks.
+    """Answer with the masks of `calls` calls ago, and their age; the first calls of an episode get
+    its first masks.
 
     A new goal, a new set of cameras or a clock that went back (a new episode) starts again.
     """
 
-    def __init__(self, source: MaskSource, *, rng: np.random.Generator, share: float = 1.0, calls: int = 2) -> None:
+    def __init__(
+        self, source: MaskSource, *, rng: np.random.Generator, share: float = 1.0, calls: int = 2
+    ) -> None:
         super().__init__(source, rng=rng, share=share)
         self.calls = _at_least_one(calls, "calls")
         self._past: deque[tuple[float, Mask]] = deque(maxlen=calls + 1)
@@ -118,11 +145,19 @@ class StaleMasks(FaultyMasks):
         mask = self.source(frames, goal)
         self._past.append((time_s, mask))
         then_s, then = self._past[0]
-        return replace(then, age_s=then.age_s + time_s - then_s) if self.rng.random() < self.share else mask
+        return (
+            replace(then, age_s=then.age_s + time_s - then_s)
+            if self.rng.random() < self.share
+            else mask
+        )
 
 
-def shifted(masks: Float32[np.ndarray, "n c h w"], *, down: int, right: int) -> Float32[np.ndarray, "n c h w"]:
-    """Move pictures by whole pixels, zero where nothing came from. Inverse up to the border: the same with opposite signs."""
+def shifted(
+    masks: Float32[np.ndarray, "n c h w"], *, down: int, right: int
+) -> Float32[np.ndarray, "n c h w"]:
+    """Move pictures by whole pixels, zero where nothing came from. Inverse up to the border: the
+    same with opposite signs.
+    """
     moved = np.zeros_like(masks)
     height, width = masks.shape[-2:]
     to_rows, from_rows = _overlap(down, height)
@@ -146,5 +181,8 @@ def _with_target(probability: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def _at_least_one(value: int, name: str) -> int:
     if value < 1:
-        raise InputError(f"got {name} {value} for a mask fault, expected at least 1; leave the fault out to have none")
+        raise InputError(
+            f"got {name} {value} for a mask fault, expected at least 1; leave the fault out to "
+            "have none"
+        )
     return value

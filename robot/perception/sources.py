@@ -1,6 +1,8 @@
-"""Mask sources: `source(frames, goal) -> Mask`, one call for all cameras. Learned, oracle, cached, none.
+"""Mask sources: `source(frames, goal) -> Mask`, one call for all cameras. Learned, oracle, cached,
+none.
 
-`Mask.status` holds one entry per frame, all equal: a target that any camera sees is present for all of them.
+`Mask.status` holds one entry per frame, all equal: a target that any camera sees is present for all
+of them.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ import torch
 from jaxtyping import UInt8
 
 from robot.language import LanguageEncoder, RawSentences
-from robot.perception.mask_head import Head
-from robot.perception.masking import mask_from_labels
-from robot.perception.presence import ABSENT_BELOW, FOUND_ABOVE, status_of
+from robot.perception.compose.masking import mask_from_labels
+from robot.perception.head.mask_head import Head
+from robot.perception.head.presence import ABSENT_BELOW, FOUND_ABOVE, status_of
 from robot.types import Frame, Goal, InputError, Mask, MaskStatus
 
 
@@ -26,7 +28,9 @@ class MaskSource(Protocol):
 
 @runtime_checkable
 class RandomMasks(Protocol):
-    """A mask source that draws: it takes a generator at the start of every episode, so that the episode can be repeated."""
+    """A mask source that draws: it takes a generator at the start of every episode, so that the
+    episode can be repeated.
+    """
 
     def __call__(self, frames: Sequence[Frame], goal: Goal) -> Mask: ...
 
@@ -37,7 +41,10 @@ def stack_frames(frames: Sequence[Frame]) -> UInt8[np.ndarray, "n h w 3"]:
     """Stack the cameras' images into one batch."""
     shapes = {frame.camera: frame.image.shape for frame in frames}
     if len(set(shapes.values())) != 1:
-        raise InputError(f"got images of sizes {shapes}, expected at least one frame and one size, resize them to one size")
+        raise InputError(
+            f"got images of sizes {shapes}, expected at least one frame and one size, resize them "
+            "to one size"
+        )
     return np.stack([frame.image for frame in frames])
 
 
@@ -58,7 +65,8 @@ class LearnedMasks:
     ) -> None:
         if not 0 <= absent_below < found_above <= 1:
             raise InputError(
-                f"got found_above {found_above} and absent_below {absent_below}, expected 0 <= absent_below < found_above <= 1"
+                f"got found_above {found_above} and absent_below {absent_below}, expected 0 <= "
+                "absent_below < found_above <= 1"
             )
         self.head, self.language, self.bfloat16 = head.eval(), language, bfloat16
         self.found_above, self.absent_below = found_above, absent_below
@@ -71,7 +79,11 @@ class LearnedMasks:
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
             output = self.head(images, language)
         presence = self.head.presence_probability(output.presence_logits)
-        status = status_of(presence[:, 0].max().item(), found_above=self.found_above, absent_below=self.absent_below)
+        status = status_of(
+            presence[:, 0].max().item(),
+            found_above=self.found_above,
+            absent_below=self.absent_below,
+        )
         return Mask(
             probability=output.logits.sigmoid().cpu().numpy(),
             presence=presence.cpu().numpy(),
@@ -81,7 +93,9 @@ class LearnedMasks:
 
 
 class OracleMasks:
-    """Read the simulator's label maps, {camera: uint8 (H, W)}: what a perfect mask head would say."""
+    """Read the simulator's label maps, {camera: uint8 (H, W)}: what a perfect mask head
+    would say.
+    """
 
     def __init__(self, labels: Callable[[], Mapping[str, UInt8[np.ndarray, "h w"]]]) -> None:
         self.labels = labels
@@ -90,8 +104,13 @@ class OracleMasks:
         del goal  # the simulator already knows what the goal refers to
         maps = self.labels()
         if missing := [frame.camera for frame in frames if frame.camera not in maps]:
-            raise InputError(f"got label maps of {sorted(maps)}, expected also {missing}, render segmentation for every camera")
-        masks = mask_from_labels(torch.from_numpy(np.stack([maps[frame.camera] for frame in frames])))
+            raise InputError(
+                f"got label maps of {sorted(maps)}, expected also {missing}, render segmentation "
+                "for every camera"
+            )
+        masks = mask_from_labels(
+            torch.from_numpy(np.stack([maps[frame.camera] for frame in frames]))
+        )
         presence = masks[:, :2].amax(dim=(2, 3)).numpy()
         status = MaskStatus.FOUND if presence[:, 0].any() else MaskStatus.ABSENT
         return Mask(
@@ -110,7 +129,9 @@ class CachedMasks:
 
     def __init__(self, source: MaskSource, period: int) -> None:
         if period < 1:
-            raise InputError(f"got period {period}, expected at least 1, use 1 for a fresh mask at every call")
+            raise InputError(
+                f"got period {period}, expected at least 1, use 1 for a fresh mask at every call"
+            )
         self.source, self.period = source, period
         self._mask: Mask | None = None
         self._key: tuple = ()
@@ -121,7 +142,12 @@ class CachedMasks:
         time_s = min(frame.time_s for frame in frames)
         stale = self._calls >= self.period or key != self._key or time_s < self._time_s
         if self._mask is None or stale:
-            self._mask, self._key, self._time_s, self._calls = self.source(frames, goal), key, time_s, 0
+            self._mask, self._key, self._time_s, self._calls = (
+                self.source(frames, goal),
+                key,
+                time_s,
+                0,
+            )
         self._calls += 1
         return replace(self._mask, age_s=self._mask.age_s + time_s - self._time_s)
 

@@ -1,4 +1,6 @@
-"""Behaviour cloning on masked composites: diffusion, flow matching and chunk regression, one signature."""
+"""Behaviour cloning on masked composites: diffusion, flow matching and chunk regression, one
+signature.
+"""
 
 from functools import partial
 
@@ -7,7 +9,18 @@ from robot.policy.flow import FlowPolicy
 from robot.policy.transformer import TransformerPolicy
 
 POLICIES = {"diffusion": DiffusionPolicy, "flow": FlowPolicy, "transformer": TransformerPolicy}
-UNSAID = {"vision": "cnn"}  # options that older checkpoints do not name, with what all policies were then
-SAVED_POLICIES = {kind: partial(policy, **UNSAID) for kind, policy in POLICIES.items()}  # what checkpoints are rebuilt with
+UNSAID = {
+    "vision": "cnn"
+}  # options that older checkpoints do not name, with what all policies were then
+SAVED_POLICIES = {
+    kind: partial(policy, **UNSAID) for kind, policy in POLICIES.items()
+}  # what checkpoints are rebuilt with
 
-__all__ = ["POLICIES", "SAVED_POLICIES", "UNSAID", "DiffusionPolicy", "FlowPolicy", "TransformerPolicy"]
+__all__ = [
+    "POLICIES",
+    "SAVED_POLICIES",
+    "UNSAID",
+    "DiffusionPolicy",
+    "FlowPolicy",
+    "TransformerPolicy",
+]

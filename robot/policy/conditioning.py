@@ -13,7 +13,9 @@ from robot.types import PROPRIO_DIM
 
 
 class LanguagePool(nn.Module):
-    """Pool token embeddings into one goal vector; each of `heads` learns which tokens its share of the vector comes from."""
+    """Pool token embeddings into one goal vector; each of `heads` learns which tokens its share of
+    the vector comes from.
+    """
 
     def __init__(self, *, dim: int, heads: int = 4):
         super().__init__()
@@ -22,13 +24,19 @@ class LanguagePool(nn.Module):
 
     def forward(self, language: LanguageTokens) -> Float[Tensor, "b d"]:
         score = self.score(language.tokens).float()  # (b, l, heads)
-        score = score.masked_fill(~language.valid[..., None], torch.finfo(score.dtype).min)  # finite: an empty goal is no NaN
-        value = self.value(language.tokens).unflatten(-1, (score.shape[-1], -1))  # (b, l, heads, d / heads)
+        score = score.masked_fill(
+            ~language.valid[..., None], torch.finfo(score.dtype).min
+        )  # finite: an empty goal is no NaN
+        value = self.value(language.tokens).unflatten(
+            -1, (score.shape[-1], -1)
+        )  # (b, l, heads, d / heads)
         return torch.einsum("blh,blhd->bhd", score.softmax(1), value.float()).flatten(1)
 
 
 class ObservationEncoder(nn.Module):
-    """Encode an observation (physical units) into one context vector (b, out_dim), once for all denoising steps."""
+    """Encode an observation (physical units) into one context vector (b, out_dim), once for all
+    denoising steps.
+    """
 
     def __init__(
         self,

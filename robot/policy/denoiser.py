@@ -1,4 +1,6 @@
-"""Denoisers: (noisy actions, diffusion time, context) -> prediction of the same shape. Small: 1 to 2 million weights."""
+"""Denoisers: (noisy actions, diffusion time, context) -> prediction of the same shape. Small: 1 to
+2 million weights.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,11 @@ class TimeEmbedding(nn.Module):
 
     def __init__(self, *, dim: int):
         super().__init__()
-        self.register_buffer("frequencies", 1000.0 * torch.exp(torch.linspace(0, -math.log(1e4), dim // 2)), persistent=False)
+        self.register_buffer(
+            "frequencies",
+            1000.0 * torch.exp(torch.linspace(0, -math.log(1e4), dim // 2)),
+            persistent=False,
+        )
         self.mlp = nn.Sequential(nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, dim))
 
     def forward(self, time: Float[Tensor, " b"]) -> Float[Tensor, "b d"]:
@@ -28,7 +34,9 @@ class TimeEmbedding(nn.Module):
 
 
 class AdaptiveBlock(nn.Module):
-    """Pre-norm transformer block whose norms are scaled, shifted and gated by the condition (DiT, Peebles and Xie 2023)."""
+    """Pre-norm transformer block whose norms are scaled, shifted and gated by the condition (DiT,
+    Peebles and Xie 2023).
+    """
 
     def __init__(self, *, dim: int, heads: int):
         super().__init__()
@@ -37,14 +45,19 @@ class AdaptiveBlock(nn.Module):
         self.merge = nn.Linear(dim, dim)
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.SiLU(), nn.Linear(4 * dim, dim))
 
-    def forward(self, x: Float[Tensor, "b t d"], modulation: Float[Tensor, "6 b 1 d"]) -> Float[Tensor, "b t d"]:
+    def forward(
+        self, x: Float[Tensor, "b t d"], modulation: Float[Tensor, "6 b 1 d"]
+    ) -> Float[Tensor, "b t d"]:
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation.unbind(0)
         x = torch.addcmul(x, gate_a, self.attend(modulate(x, shift_a, scale_a)))
         return torch.addcmul(x, gate_m, self.mlp(modulate(x, shift_m, scale_m)))
 
     def attend(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # each (b, heads, t, d')
-        # Written out: on a CPU the fused kernel's bf16 backward pass is seven times slower for sequences as short as a chunk.
+        q, k, v = (
+            self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        )  # each (b, heads, t, d')
+        # Written out: on a CPU the fused kernel's bf16 backward pass is seven times slower for
+        # sequences as short as a chunk.
         attention = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1).to(v.dtype)
         return self.merge((attention @ v).transpose(1, 2).flatten(2))
 
@@ -55,12 +68,16 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 
 
 class AdaptiveTransformer(nn.Module):
-    """Blocks and output layer over one token per action, all modulated by one condition vector (b, dim)."""
+    """Blocks and output layer over one token per action, all modulated by one condition vector (b,
+    dim).
+    """
 
     def __init__(self, *, dim: int, depth: int, heads: int):
         super().__init__()
         if dim % heads:
-            raise InputError(f"got dim {dim} and {heads} heads, expected a dim that the number of heads divides")
+            raise InputError(
+                f"got dim {dim} and {heads} heads, expected a dim that the number of heads divides"
+            )
         self.blocks = nn.ModuleList(AdaptiveBlock(dim=dim, heads=heads) for _ in range(depth))
         self.modulation = nn.Linear(dim, (6 * depth + 2) * dim)  # of all layers in one product
         self.head = nn.Linear(dim, ACTION_DIM)
@@ -68,8 +85,12 @@ class AdaptiveTransformer(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Float[Tensor, "b t d"], condition: Float[Tensor, "b d"]) -> Float[Tensor, "b t 7"]:
-        modulation = self.modulation(F.silu(condition)).unflatten(-1, (-1, 1, x.shape[-1])).transpose(0, 1)  # (.., b, 1, d)
+    def forward(
+        self, x: Float[Tensor, "b t d"], condition: Float[Tensor, "b d"]
+    ) -> Float[Tensor, "b t 7"]:
+        modulation = (
+            self.modulation(F.silu(condition)).unflatten(-1, (-1, 1, x.shape[-1])).transpose(0, 1)
+        )  # (.., b, 1, d)
         for i, block in enumerate(self.blocks):
             x = block(x, modulation[6 * i : 6 * i + 6])
         return self.head(modulate(x, modulation[-2], modulation[-1]))
@@ -87,22 +108,37 @@ class TransformerDenoiser(nn.Module):
         self.transformer = AdaptiveTransformer(dim=dim, depth=depth, heads=heads)
 
     def forward(
-        self, noisy: Float[Tensor, "b t 7"], time: Float[Tensor, " b"], context: Float[Tensor, "b c"]
+        self,
+        noisy: Float[Tensor, "b t 7"],
+        time: Float[Tensor, " b"],
+        context: Float[Tensor, "b c"],
     ) -> Float[Tensor, "b t 7"]:
-        return self.transformer(self.embed(noisy) + self.position, self.time(time) + self.context(context))
+        return self.transformer(
+            self.embed(noisy) + self.position, self.time(time) + self.context(context)
+        )
 
 
 class ConditionedBlock(nn.Module):
-    """Two temporal convolutions with FiLM between them and a skip connection (Diffusion Policy, Chi et al. 2023)."""
+    """Two temporal convolutions with FiLM between them and a skip connection (Diffusion Policy, Chi
+    et al. 2023).
+    """
 
     def __init__(self, *, in_channels: int, channels: int, condition_dim: int):
         super().__init__()
-        self.first = nn.Sequential(nn.Conv1d(in_channels, channels, 3, padding=1), nn.GroupNorm(8, channels), nn.SiLU())
+        self.first = nn.Sequential(
+            nn.Conv1d(in_channels, channels, 3, padding=1), nn.GroupNorm(8, channels), nn.SiLU()
+        )
         self.film = nn.Linear(condition_dim, 2 * channels)
-        self.second = nn.Sequential(nn.Conv1d(channels, channels, 3, padding=1), nn.GroupNorm(8, channels), nn.SiLU())
-        self.skip = nn.Conv1d(in_channels, channels, 1) if in_channels != channels else nn.Identity()
+        self.second = nn.Sequential(
+            nn.Conv1d(channels, channels, 3, padding=1), nn.GroupNorm(8, channels), nn.SiLU()
+        )
+        self.skip = (
+            nn.Conv1d(in_channels, channels, 1) if in_channels != channels else nn.Identity()
+        )
 
-    def forward(self, x: Float[Tensor, "b i t"], condition: Float[Tensor, "b c"]) -> Float[Tensor, "b o t"]:
+    def forward(
+        self, x: Float[Tensor, "b i t"], condition: Float[Tensor, "b c"]
+    ) -> Float[Tensor, "b o t"]:
         scale, shift = self.film(condition)[..., None].chunk(2, dim=1)
         return self.second(torch.addcmul(shift, self.first(x), 1 + scale)) + self.skip(x)
 
@@ -113,20 +149,33 @@ class UnetDenoiser(nn.Module):
     def __init__(self, *, context_dim: int, horizon: int, dim: int, depth: int):
         super().__init__()
         if horizon % 2 ** (depth - 1):
-            raise InputError(f"got horizon {horizon} for {depth} U-Net levels, expected a multiple of {2 ** (depth - 1)}")
+            raise InputError(
+                f"got horizon {horizon} for {depth} U-Net levels, expected a multiple of "
+                f"{2 ** (depth - 1)}"
+            )
         widths = [dim * 2**i for i in range(depth)]
         self.time = TimeEmbedding(dim=dim)
         condition_dim = dim + context_dim
-        block = lambda i, o: ConditionedBlock(in_channels=i, channels=o, condition_dim=condition_dim)  # noqa: E731
-        self.down = nn.ModuleList(block(i, o) for i, o in zip([ACTION_DIM, *widths], widths, strict=False))
+
+        def block(i, o):
+            return ConditionedBlock(in_channels=i, channels=o, condition_dim=condition_dim)
+
+        self.down = nn.ModuleList(
+            block(i, o) for i, o in zip([ACTION_DIM, *widths], widths, strict=False)
+        )
         self.shrink = nn.ModuleList(nn.Conv1d(w, w, 3, stride=2, padding=1) for w in widths[:-1])
         self.middle = block(widths[-1], widths[-1])
-        self.grow = nn.ModuleList(nn.ConvTranspose1d(w, w // 2, 4, stride=2, padding=1) for w in reversed(widths[1:]))
+        self.grow = nn.ModuleList(
+            nn.ConvTranspose1d(w, w // 2, 4, stride=2, padding=1) for w in reversed(widths[1:])
+        )
         self.up = nn.ModuleList(block(2 * w, w) for w in reversed(widths[:-1]))
         self.head = nn.Conv1d(dim, ACTION_DIM, 1)
 
     def forward(
-        self, noisy: Float[Tensor, "b t 7"], time: Float[Tensor, " b"], context: Float[Tensor, "b c"]
+        self,
+        noisy: Float[Tensor, "b t 7"],
+        time: Float[Tensor, " b"],
+        context: Float[Tensor, "b c"],
     ) -> Float[Tensor, "b t 7"]:
         condition = F.silu(torch.cat([self.time(time), context], dim=-1))
         x = self.down[0](noisy.transpose(1, 2), condition)
@@ -144,7 +193,9 @@ DENOISERS = {"transformer": TransformerDenoiser, "unet": UnetDenoiser}
 
 
 def make_denoiser(name: str, *, context_dim: int, horizon: int, dim: int, depth: int) -> nn.Module:
-    """Build a denoiser by name: "transformer" (depth counts blocks) or "unet" (depth counts levels)."""
+    """Build a denoiser by name: "transformer" (depth counts blocks) or "unet" (depth counts
+    levels).
+    """
     if name not in DENOISERS:
         raise InputError(f"got denoiser {name!r}, expected one of {sorted(DENOISERS)}")
     return DENOISERS[name](context_dim=context_dim, horizon=horizon, dim=dim, depth=depth)

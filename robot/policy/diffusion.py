@@ -1,4 +1,6 @@
-"""Diffusion policy: denoise a chunk of actions, given masked composites, proprioception and a goal."""
+"""Diffusion policy: denoise a chunk of actions, given masked composites, proprioception
+and a goal.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,11 @@ from robot.types import ACTION_DIM, InputError
 
 
 class DiffusionPolicy(nn.Module):
-    """DDPM training, DDIM sampling, min-max actions clipped to the demonstrated range at every step.
+    """DDPM training, DDIM sampling, min-max actions clipped to the demonstrated range at every
+    step.
 
-    `noise_samples` noise levels are trained per observation, because encoding the images costs more than denoising.
+    `noise_samples` noise levels are trained per observation, because encoding the images costs more
+    than denoising.
     """
 
     alpha_bars: Tensor
@@ -45,12 +49,19 @@ class DiffusionPolicy(nn.Module):
         sample_steps: int = 10,
         noise_samples: int = 2,
     ):
-        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        arguments = {
+            name: value for name, value in locals().items() if name not in ("self", "__class__")
+        }
         super().__init__()
         if prediction not in schedule.PREDICTIONS:
-            raise InputError(f"got prediction {prediction!r}, expected one of {list(schedule.PREDICTIONS)}")
+            raise InputError(
+                f"got prediction {prediction!r}, expected one of {list(schedule.PREDICTIONS)}"
+            )
         if not 1 <= sample_steps <= train_steps:
-            raise InputError(f"got {sample_steps} sample_steps of {train_steps} train_steps, expected 1 to {train_steps}")
+            raise InputError(
+                f"got {sample_steps} sample_steps of {train_steps} train_steps, expected 1 to "
+                f"{train_steps}"
+            )
         checked = check_statistics(statistics)
         self._config = arguments | {"statistics": checked}
         self.horizon, self.prediction, self.noise_samples = horizon, prediction, noise_samples
@@ -66,29 +77,51 @@ class DiffusionPolicy(nn.Module):
             vision=vision,
         )
         self.actions = MinMax(statistics=checked, key="action")
-        self.denoiser = make_denoiser(denoiser, context_dim=self.encoder.out_dim, horizon=horizon, dim=dim, depth=depth)
-        self.register_buffer("alpha_bars", schedule.alpha_bars(schedule.squared_cosine_betas(train_steps)), persistent=False)
+        self.denoiser = make_denoiser(
+            denoiser, context_dim=self.encoder.out_dim, horizon=horizon, dim=dim, depth=depth
+        )
+        self.register_buffer(
+            "alpha_bars",
+            schedule.alpha_bars(schedule.squared_cosine_betas(train_steps)),
+            persistent=False,
+        )
         self.timesteps = schedule.ddim_timesteps(train_steps, sample_steps).tolist()
 
     def config(self) -> dict[str, Any]:
         """Return the keyword arguments that rebuild this policy, statistics included."""
         return dict(self._config)
 
-    def loss(self, batch: PolicyBatch, generator: torch.Generator | None = None) -> Float[Tensor, " b"]:
-        """Return the denoising error per sample, averaged over `noise_samples` random noise levels."""
+    def loss(
+        self, batch: PolicyBatch, generator: torch.Generator | None = None
+    ) -> Float[Tensor, " b"]:
+        """Return the denoising error per sample, averaged over `noise_samples` random
+        noise levels.
+        """
         context = self.encoder(batch.observation).repeat_interleave(self.noise_samples, dim=0)
-        clean = self.actions.normalize(batch.actions).repeat_interleave(self.noise_samples, dim=0)  # (b k, t, 7)
+        clean = self.actions.normalize(batch.actions).repeat_interleave(
+            self.noise_samples, dim=0
+        )  # (b k, t, 7)
         noise = schedule.gaussian(tuple(clean.shape), device=clean.device, generator=generator)
         step = self._random_steps(len(clean), generator)
         alpha_bar = self.alpha_bars[step][:, None, None]
-        predicted = self.denoiser(schedule.add_noise(clean, noise, alpha_bar), self._time(step), context)
+        predicted = self.denoiser(
+            schedule.add_noise(clean, noise, alpha_bar), self._time(step), context
+        )
         target = schedule.prediction_target(clean, noise, alpha_bar, self.prediction)
         valid = batch.valid.repeat_interleave(self.noise_samples, dim=0)
-        return chunk_loss((predicted.float() - target).square(), valid).unflatten(0, (-1, self.noise_samples)).mean(-1)
+        return (
+            chunk_loss((predicted.float() - target).square(), valid)
+            .unflatten(0, (-1, self.noise_samples))
+            .mean(-1)
+        )
 
     @torch.no_grad()
-    def sample(self, observation: PolicyObservation, generator: torch.Generator | None = None) -> Float[Tensor, "b t 7"]:
-        """Draw one chunk of actions per observation, in physical units and inside the demonstrated range."""
+    def sample(
+        self, observation: PolicyObservation, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "b t 7"]:
+        """Draw one chunk of actions per observation, in physical units and inside the demonstrated
+        range.
+        """
         context = self.encoder(observation)
         batch, device = len(context), context.device
         x = schedule.gaussian((batch, self.horizon, ACTION_DIM), device=device, generator=generator)
@@ -96,7 +129,9 @@ class DiffusionPolicy(nn.Module):
         for i, step in enumerate(self.timesteps):
             time = self._time(torch.full((batch,), step, device=device))
             predicted = self.denoiser(x, time, context).float()
-            clean = schedule.clean_from_prediction(predicted, x, levels[i], self.prediction).clamp(-1, 1)
+            clean = schedule.clean_from_prediction(predicted, x, levels[i], self.prediction).clamp(
+                -1, 1
+            )
             x = schedule.ddim_step(x, clean, alpha_bar=levels[i], alpha_bar_next=levels[i + 1])
         return self.actions.unnormalize(x)
 
@@ -105,4 +140,6 @@ class DiffusionPolicy(nn.Module):
 
     def _random_steps(self, count: int, generator: torch.Generator | None) -> Tensor:
         source = generator.device if generator is not None else self.alpha_bars.device
-        return torch.randint(len(self.alpha_bars), (count,), generator=generator, device=source).to(self.alpha_bars.device)
+        return torch.randint(len(self.alpha_bars), (count,), generator=generator, device=source).to(
+            self.alpha_bars.device
+        )

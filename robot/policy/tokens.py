@@ -1,8 +1,10 @@
-"""Composites to features by a transformer over patches: a patch that the mask rejects never enters it.
+"""Composites to features by a transformer over patches: a patch that the mask rejects never enters
+it.
 
-The CNN computes on grey fill as long as on objects; here masking makes the policy faster, because at inference (a batch of one)
-the sequence is as long as the mask is large. In a batch, sequences are padded to the longest, and padding is no key of any
-attention. As the vision transformer (Dosovitskiy et al. 2021), its patches dropped by relevance instead of by chance.
+The CNN computes on grey fill as long as on objects; here masking makes the policy faster, because
+at inference (a batch of one) the sequence is as long as the mask is large. In a batch, sequences
+are padded to the longest, and padding is no key of any attention. As the vision transformer
+(Dosovitskiy et al. 2021), its patches dropped by relevance instead of by chance.
 """
 
 from __future__ import annotations
@@ -27,26 +29,45 @@ class TokenBlock(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
         self.qkv = nn.Linear(width, 3 * width)
         self.merge = nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)
+        )
 
-    def forward(self, x: Float[Tensor, "b t d"], valid: Bool[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
+    def forward(
+        self, x: Float[Tensor, "b t d"], valid: Bool[Tensor, "b t"]
+    ) -> Float[Tensor, "b t d"]:
         x = x + self.attend(self.norms[0](x), valid)
         return x + self.mlp(self.norms[1](x))
 
-    def attend(self, x: Float[Tensor, "b t d"], valid: Bool[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # each (b, heads, t, d')
-        ban = torch.zeros(valid.shape, dtype=q.dtype, device=q.device).masked_fill(~valid, -torch.inf)[:, None, None]
+    def attend(
+        self, x: Float[Tensor, "b t d"], valid: Bool[Tensor, "b t"]
+    ) -> Float[Tensor, "b t d"]:
+        q, k, v = (
+            self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        )  # each (b, heads, t, d')
+        ban = torch.zeros(valid.shape, dtype=q.dtype, device=q.device).masked_fill(
+            ~valid, -torch.inf
+        )[:, None, None]
         ban = ban.expand(-1, self.heads, q.shape[2], -1).flatten(0, 1)
-        # One product that scales and masks; a CPU's fused kernel takes more than twice the time in the bf16 backward pass.
-        score = torch.baddbmm(ban, q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2), alpha=q.shape[-1] ** -0.5)
-        return self.merge((score.softmax(-1).to(v.dtype).unflatten(0, (-1, self.heads)) @ v).transpose(1, 2).flatten(2))
+        # One product that scales and masks; a CPU's fused kernel takes more than twice the time in
+        # the bf16 backward pass.
+        score = torch.baddbmm(
+            ban, q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2), alpha=q.shape[-1] ** -0.5
+        )
+        return self.merge(
+            (score.softmax(-1).to(v.dtype).unflatten(0, (-1, self.heads)) @ v)
+            .transpose(1, 2)
+            .flatten(2)
+        )
 
 
 class TokenEncoder(nn.Module):
-    """Encode one camera from the patches whose mean coverage is above `threshold`, to `2 * keypoints + width` features.
+    """Encode one camera from the patches whose mean coverage is above `threshold`, to `2 *
+    keypoints + width` features.
 
-    As CameraEncoder gives them: expected image coordinates in [-1, 1] of learned keypoints (over the kept patches), and one
-    vector, here that of the goal's token, which has seen them all. The coordinates are zero where no patch is kept.
+    As CameraEncoder gives them: expected image coordinates in [-1, 1] of learned keypoints (over
+    the kept patches), and one vector, here that of the goal's token, which has seen them all. The
+    coordinates are zero where no patch is kept.
     """
 
     grid: Tensor
@@ -66,7 +87,8 @@ class TokenEncoder(nn.Module):
         super().__init__()
         if image_size % PATCH or width % heads or not 0 <= threshold < 1:
             raise InputError(
-                f"got image_size {image_size}, width {width} and threshold {threshold}, expected a multiple of {PATCH}, "
+                f"got image_size {image_size}, width {width} and threshold {threshold}, expected a "
+                f"multiple of {PATCH}, "
                 f"a multiple of {heads} and a coverage in [0, 1): use 64, 64 and 0"
             )
         side = image_size // PATCH
@@ -79,13 +101,23 @@ class TokenEncoder(nn.Module):
         self.score = nn.Linear(width, keypoints)
         axis = torch.linspace(-1.0, 1.0, side)
         y, x = torch.meshgrid(axis, axis, indexing="ij")
-        self.register_buffer("grid", torch.stack([x.flatten(), y.flatten()], dim=-1), persistent=False)
+        self.register_buffer(
+            "grid", torch.stack([x.flatten(), y.flatten()], dim=-1), persistent=False
+        )
         self.out_dim = 2 * keypoints + width
 
-    def forward(self, image: Float[Tensor, "b 6 h w"], goal: Float[Tensor, "b g"]) -> Float[Tensor, "b f"]:
+    def forward(
+        self, image: Float[Tensor, "b 6 h w"], goal: Float[Tensor, "b g"]
+    ) -> Float[Tensor, "b f"]:
         places, valid = kept_places(kept_patches(image, threshold=self.threshold))
-        patches = F.pixel_unshuffle(2 * image[:, : self.in_channels] - 1, PATCH).flatten(2).transpose(1, 2)  # (b, p, 16 c)
-        chosen = patches.gather(1, places[..., None].expand(-1, -1, patches.shape[-1]))  # before any weight is applied
+        patches = (
+            F.pixel_unshuffle(2 * image[:, : self.in_channels] - 1, PATCH)
+            .flatten(2)
+            .transpose(1, 2)
+        )  # (b, p, 16 c)
+        chosen = patches.gather(
+            1, places[..., None].expand(-1, -1, patches.shape[-1])
+        )  # before any weight is applied
         return self.encode(chosen, places, valid, goal)
 
     def encode(
@@ -95,25 +127,38 @@ class TokenEncoder(nn.Module):
         valid: Bool[Tensor, "b t"],
         goal: Float[Tensor, "b g"],
     ) -> Float[Tensor, "b f"]:
-        """Encode patches (their values) that lie at `places` of the row-major grid; those not `valid` are padding."""
-        x = torch.cat([self.goal(goal)[:, None], self.embed(patches) + self.position[places]], dim=1)
+        """Encode patches (their values) that lie at `places` of the row-major grid; those not
+        `valid` are padding.
+        """
+        x = torch.cat(
+            [self.goal(goal)[:, None], self.embed(patches) + self.position[places]], dim=1
+        )
         seen = F.pad(valid, (1, 0), value=True)  # the goal's token is always there
         for block in self.blocks:
             x = block(x, seen)
         x = self.norm(x)
-        score = self.score(x[:, 1:]).float().masked_fill(~valid[..., None], torch.finfo(torch.float32).min)  # (b, t, k)
-        points = torch.einsum("btk,btc->bkc", score.softmax(1), self.grid[places] * valid[..., None])
+        score = (
+            self.score(x[:, 1:])
+            .float()
+            .masked_fill(~valid[..., None], torch.finfo(torch.float32).min)
+        )  # (b, t, k)
+        points = torch.einsum(
+            "btk,btc->bkc", score.softmax(1), self.grid[places] * valid[..., None]
+        )
         return torch.cat([points.flatten(1), x[:, 0].float()], dim=-1)
 
 
 def kept_patches(image: Float[Tensor, "b 6 h w"], *, threshold: float) -> Bool[Tensor, "b p"]:
-    """Say which patches of a composite the mask keeps: those whose mean coverage, over all roles, is above `threshold`."""
+    """Say which patches of a composite the mask keeps: those whose mean coverage, over all roles,
+    is above `threshold`.
+    """
     covered = image[:, COVERAGE:].sum(dim=1, keepdim=True).clamp(max=1)
     return F.avg_pool2d(covered, PATCH).flatten(1) > threshold
 
 
 def kept_places(kept: Bool[Tensor, "b p"]) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
-    """Return the places of the kept patches, in order, padded to the batch's largest count; and which of them are no padding.
+    """Return the places of the kept patches, in order, padded to the batch's largest count; and
+    which of them are no padding.
 
     There is one place at least, so that a batch in which nothing is kept has a shape.
     """

@@ -1,4 +1,6 @@
-"""Chunk regression: a transformer that answers with all actions at once (ACT, Zhao et al. 2023, without its latent)."""
+"""Chunk regression: a transformer that answers with all actions at once (ACT, Zhao et al. 2023,
+without its latent).
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ from robot.policy.normalize import MinMax, Statistics, check_statistics
 class TransformerPolicy(nn.Module):
     """One learned query per action, modulated by the observation.
 
-    The L1 error has the median as its optimum: where demonstrations disagree about the gripper, the answer is what most of them
-    did, open or closed, and not the dithering average between the two.
+    The L1 error has the median as its optimum: where demonstrations disagree about the gripper, the
+    answer is what most of them did, open or closed, and not the dithering average between the two.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class TransformerPolicy(nn.Module):
         depth: int = 4,
         heads: int = 4,
     ):
-        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        arguments = {
+            name: value for name, value in locals().items() if name not in ("self", "__class__")
+        }
         super().__init__()
         checked = check_statistics(statistics)
         self._config = arguments | {"statistics": checked}
@@ -64,13 +68,22 @@ class TransformerPolicy(nn.Module):
         """Return the keyword arguments that rebuild this policy, statistics included."""
         return dict(self._config)
 
-    def loss(self, batch: PolicyBatch, generator: torch.Generator | None = None) -> Float[Tensor, " b"]:
-        """Return the L1 error of the normalised chunk per sample; nothing random is drawn from `generator`."""
+    def loss(
+        self, batch: PolicyBatch, generator: torch.Generator | None = None
+    ) -> Float[Tensor, " b"]:
+        """Return the L1 error of the normalised chunk per sample; nothing random is drawn from
+        `generator`.
+        """
         predicted = self._predict(batch.observation)
-        return chunk_loss(F.l1_loss(predicted, self.actions.normalize(batch.actions), reduction="none"), batch.valid)
+        return chunk_loss(
+            F.l1_loss(predicted, self.actions.normalize(batch.actions), reduction="none"),
+            batch.valid,
+        )
 
     @torch.no_grad()
-    def sample(self, observation: PolicyObservation, generator: torch.Generator | None = None) -> Float[Tensor, "b t 7"]:
+    def sample(
+        self, observation: PolicyObservation, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "b t 7"]:
         """Return the chunk in physical units, inside the demonstrated range."""
         return self.actions.unnormalize(self._predict(observation).clamp(-1, 1))
 

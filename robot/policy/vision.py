@@ -1,7 +1,9 @@
-"""Composites to features: one small encoder per camera, told by language what to look for. The CNN is here.
+"""Composites to features: one small encoder per camera, told by language what to look for. The CNN
+is here.
 
-PixelUnshuffle(4) first, then 3x3 convolutions on a quarter of the resolution: on a CPU this trains three times faster than
-strided stems at full resolution, and there is no normalisation layer to pay for.
+PixelUnshuffle(4) first, then 3x3 convolutions on a quarter of the resolution: on a CPU this trains
+three times faster than strided stems at full resolution, and there is no normalisation layer to pay
+for.
 """
 
 from __future__ import annotations
@@ -27,31 +29,54 @@ class SpatialSoftmax(nn.Module):
         self.project = nn.Conv2d(channels, keypoints, 1)
         axis = torch.linspace(-1.0, 1.0, size)
         y, x = torch.meshgrid(axis, axis, indexing="ij")
-        self.register_buffer("grid", torch.stack([x.flatten(), y.flatten()], dim=-1), persistent=False)
+        self.register_buffer(
+            "grid", torch.stack([x.flatten(), y.flatten()], dim=-1), persistent=False
+        )
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k2"]:
-        attention = self.project(features).flatten(2).float().softmax(-1)  # (b, k, h*w), in float32: positions need the digits
+        attention = (
+            self.project(features).flatten(2).float().softmax(-1)
+        )  # (b, k, h*w), in float32: positions need the digits
         return (attention @ self.grid).flatten(1)
 
 
 class CameraEncoder(nn.Module):
-    """Encode one camera: a composite (b, 6, h, w) in [0, 1] and a goal vector to `2 * keypoints + width` features."""
+    """Encode one camera: a composite (b, 6, h, w) in [0, 1] and a goal vector to `2 * keypoints +
+    width` features.
+    """
 
-    def __init__(self, *, in_channels: int, image_size: int, width: int, layers: int, keypoints: int, goal_dim: int):
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        image_size: int,
+        width: int,
+        layers: int,
+        keypoints: int,
+        goal_dim: int,
+    ):
         super().__init__()
         if image_size % PATCH:
-            raise InputError(f"got image_size {image_size}, expected a multiple of {PATCH}: use 64 or 96")
+            raise InputError(
+                f"got image_size {image_size}, expected a multiple of {PATCH}: use 64 or 96"
+            )
         self.in_channels = in_channels
         self.stem = nn.Conv2d(in_channels * PATCH**2, width, 3, padding=1)
-        self.convolutions = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(layers - 1))
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(width, width, 3, padding=1) for _ in range(layers - 1)
+        )
         self.film = nn.Linear(goal_dim, 2 * width * (layers - 1))
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
-        self.keypoints = SpatialSoftmax(channels=width, keypoints=keypoints, size=image_size // PATCH)
+        self.keypoints = SpatialSoftmax(
+            channels=width, keypoints=keypoints, size=image_size // PATCH
+        )
         self.out_dim = 2 * keypoints + width
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, image: Float[Tensor, "b 6 h w"], goal: Float[Tensor, "b g"]) -> Float[Tensor, "b f"]:
+    def forward(
+        self, image: Float[Tensor, "b 6 h w"], goal: Float[Tensor, "b g"]
+    ) -> Float[Tensor, "b f"]:
         x = F.pixel_unshuffle(2 * image[:, : self.in_channels] - 1, PATCH).contiguous(
             memory_format=torch.channels_last
         )  # (b, 16 c, h/4, w/4)
@@ -60,15 +85,20 @@ class CameraEncoder(nn.Module):
         for i, convolution in enumerate(self.convolutions):
             scale, shift = film[2 * i], film[2 * i + 1]
             x = x + (convolution(x) * (1 + scale) + shift).relu()
-        # avg_pool2d and not mean: its gradient stays channels_last, and with it all the gradients upstream.
-        return torch.cat([self.keypoints(x), F.avg_pool2d(x, x.shape[-1]).flatten(1).float()], dim=-1)
+        # avg_pool2d and not mean: its gradient stays channels_last, and with it all the gradients
+        # upstream.
+        return torch.cat(
+            [self.keypoints(x), F.avg_pool2d(x, x.shape[-1]).flatten(1).float()], dim=-1
+        )
 
 
 ENCODERS = {"cnn": CameraEncoder, "tokens": TokenEncoder}
 
 
 class VisionEncoder(nn.Module):
-    """One encoder per camera, their features side by side: "cnn", or "tokens", which computes on what the mask keeps only."""
+    """One encoder per camera, their features side by side: "cnn", or "tokens", which computes on
+    what the mask keeps only.
+    """
 
     def __init__(
         self,
@@ -84,9 +114,15 @@ class VisionEncoder(nn.Module):
     ):
         super().__init__()
         if vision not in ENCODERS:
-            raise InputError(f"got vision {vision!r}, expected one of {', '.join(ENCODERS)}; pass policy.vision=<one of these>")
+            raise InputError(
+                f"got vision {vision!r}, expected one of {', '.join(ENCODERS)}; pass "
+                "policy.vision=<one of these>"
+            )
         if not 1 <= in_channels <= 6:
-            raise InputError(f"got in_channels {in_channels}, expected 3 (RGB), 5 (+ target, destination) or 6 (+ gripper)")
+            raise InputError(
+                f"got in_channels {in_channels}, expected 3 (RGB), 5 (+ target, destination) or 6 "
+                "(+ gripper)"
+            )
         self.image_size = image_size
         self.cameras = nn.ModuleList(
             ENCODERS[vision](
@@ -101,11 +137,16 @@ class VisionEncoder(nn.Module):
         )
         self.out_dim = cameras * (2 * keypoints + width)
 
-    def forward(self, images: Float[Tensor, "b n 6 h w"], goal: Float[Tensor, "b g"]) -> Float[Tensor, "b f"]:
+    def forward(
+        self, images: Float[Tensor, "b n 6 h w"], goal: Float[Tensor, "b g"]
+    ) -> Float[Tensor, "b f"]:
         expected = (len(self.cameras), self.image_size, self.image_size)
         if (images.shape[1], *images.shape[3:]) != expected:
             raise InputError(
-                f"got images of shape {tuple(images.shape)}, expected (batch, {expected[0]}, 6, {expected[1]}, {expected[2]}): "
+                f"got images of shape {tuple(images.shape)}, expected (batch, {expected[0]}, 6, "
+                f"{expected[1]}, {expected[2]}): "
                 "use the cameras and image_size that the policy was built for"
             )
-        return torch.cat([camera(images[:, i], goal) for i, camera in enumerate(self.cameras)], dim=-1)
+        return torch.cat(
+            [camera(images[:, i], goal) for i, camera in enumerate(self.cameras)], dim=-1
+        )

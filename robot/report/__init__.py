@@ -1,1 +1,3 @@
-"""Evaluation statistics and the report: what the numbers are, how sure they are, and a page that shows both."""
+"""Evaluation statistics and the report: what the numbers are, how sure they are, and a page that
+shows both.
+"""

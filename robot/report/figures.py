@@ -1,7 +1,9 @@
-"""Figures as SVG text that lives inside the page, so that colours follow the reader's light or dark mode.
+"""Figures as SVG text that lives inside the page, so that colours follow the reader's light or dark
+mode.
 
-Matplotlib draws with sentinel colours; `_inline` turns them into CSS: `currentColor` for ink, `var(--arm-N)` for the arms. The
-palette is Okabe & Ito's (2008), which stays apart under the common colour blindnesses; labels never rely on colour alone.
+Matplotlib draws with sentinel colours; `_inline` turns them into CSS: `currentColor` for ink,
+`var(--arm-N)` for the arms. The palette is Okabe & Ito's (2008), which stays apart under the common
+colour blindnesses; labels never rely on colour alone.
 """
 
 from __future__ import annotations
@@ -25,8 +27,17 @@ from robot.report.headline import percent
 from robot.report.statistics import IMPOSSIBLE, Cell, read_jsonl
 from robot.report.table import arms_of, rows_of
 
-PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#8c8c8c")  # Okabe-Ito; the page has brighter ones for dark
-CURVE_POINTS = 200  # a line that is drawn from more is noise that hides the trend, and weighs on the page
+PALETTE = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#cc79a7",
+    "#d55e00",
+    "#8c8c8c",
+)  # Okabe-Ito; the page has brighter ones for dark
+CURVE_POINTS = (
+    200  # a line that is drawn from more is noise that hides the trend, and weighs on the page
+)
 INK = "#010203"  # sentinel: becomes currentColor
 STYLE: Any = {
     "svg.fonttype": "none",  # real text: selectable, and read aloud
@@ -51,7 +62,9 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class Figure:
-    """One picture with its words; `svg` is an <svg> element without scripts or outside references."""
+    """One picture with its words; `svg` is an <svg> element without scripts or outside
+    references.
+    """
 
     title: str
     svg: str
@@ -61,7 +74,8 @@ class Figure:
 def success_figure(cells: Sequence[Cell], *, title: str = "Success by condition") -> Figure:
     """Draw a bar per arm in every condition, with its Wilson interval and its value beside it.
 
-    Scenes in which nothing can succeed are left out, unless there are no others: a bar of 0 % would look like a failure.
+    Scenes in which nothing can succeed are left out, unless there are no others: a bar of 0 % would
+    look like a failure.
     """
     cells = [cell for cell in cells if cell.scene not in IMPOSSIBLE] or cells
     arms, rows = arms_of(cells), rows_of(cells)
@@ -69,7 +83,10 @@ def success_figure(cells: Sequence[Cell], *, title: str = "Success by condition"
     several_tasks = len({task for task, _ in rows}) > 1
     pitch = len(arms) + 0.9  # bars of one condition, and the gap below them
     with matplotlib.rc_context(STYLE):
-        canvas = Canvas(figsize=(8.6, 0.6 + 0.3 * math.ceil(len(arms) / 3) + 0.2 * pitch * len(rows)), layout="constrained")
+        canvas = Canvas(
+            figsize=(8.6, 0.6 + 0.3 * math.ceil(len(arms) / 3) + 0.2 * pitch * len(rows)),
+            layout="constrained",
+        )
         axes = canvas.subplots()
         for row, (task, scene) in enumerate(rows):
             for place, arm in enumerate(arms):
@@ -77,7 +94,9 @@ def success_figure(cells: Sequence[Cell], *, title: str = "Success by condition"
                 if cell is not None:
                     _bar(axes, cell, y=row * pitch + place, color=_color(place))
         centres = [row * pitch + (len(arms) - 1) / 2 for row in range(len(rows))]
-        axes.set_yticks(centres, [f"{task} · {scene}" if several_tasks else scene for task, scene in rows])
+        axes.set_yticks(
+            centres, [f"{task} · {scene}" if several_tasks else scene for task, scene in rows]
+        )
         axes.set(xlim=(0, 1.07), ylim=((len(rows) - 1) * pitch + len(arms) - 0.3, -0.7))
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0%", "25%", "50%", "75%", "100%"])
         axes.tick_params(length=0)
@@ -85,18 +104,32 @@ def success_figure(cells: Sequence[Cell], *, title: str = "Success by condition"
         axes.grid(axis="x", color=INK, alpha=0.12, linewidth=0.6)
         axes.set_axisbelow(True)
         patches = [Patch(color=_color(place), label=arm) for place, arm in enumerate(arms)]
-        canvas.legend(handles=patches, loc="outside upper left", ncols=min(3, len(arms)), frameon=False, handlelength=0.9)
+        canvas.legend(
+            handles=patches,
+            loc="outside upper left",
+            ncols=min(3, len(arms)),
+            frameon=False,
+            handlelength=0.9,
+        )
         svg = _inline(canvas, label=f"{title}: {_spoken(cells)}")
-    return Figure(title=title, svg=svg, caption="Bars are success rates, whiskers are 95% Wilson intervals.")
+    return Figure(
+        title=title, svg=svg, caption="Bars are success rates, whiskers are 95% Wilson intervals."
+    )
 
 
 def learning_curves(
-    logs: Mapping[str, Path], *, arms: Sequence[str] = (), title: str = "Learning curves", x: str = "step"
+    logs: Mapping[str, Path],
+    *,
+    arms: Sequence[str] = (),
+    title: str = "Learning curves",
+    x: str = "step",
 ) -> Figure:
-    """Draw loss (log scale) and learning rate by step from training logs, one colour per arm, names at the lines' ends.
+    """Draw loss (log scale) and learning rate by step from training logs, one colour per arm, names
+    at the lines' ends.
 
-    "policy NAME" and "policy NAME seed K" have the colour that the arm NAME has among `arms`; what is no arm's, one of its own.
-    `logs` maps a run's name to its log.jsonl; runs without one are left out. "validation_loss", where logged, is dashed.
+    "policy NAME" and "policy NAME seed K" have the colour that the arm NAME has among `arms`; what
+    is no arm's, one of its own. `logs` maps a run's name to its log.jsonl; runs without one are
+    left out. "validation_loss", where logged, is dashed.
     """
     runs = {name: _by_step(read_jsonl(path), x=x) for name, path in logs.items() if path.exists()}
     with matplotlib.rc_context(STYLE):
@@ -120,28 +153,41 @@ def learning_curves(
         canvas.align_ylabels()
         svg = _inline(canvas, label=f"{title}: {', '.join(runs)}")
     return Figure(
-        title=title, svg=svg, caption="Training loss on a log scale (validation dashed, where logged) and learning rate."
+        title=title,
+        svg=svg,
+        caption="Training loss on a log scale (validation dashed, where logged) and learning rate.",
     )
 
 
 def histograms(rows: Mapping[str, np.ndarray], *, title: str, x: str, bins: int = 30) -> Figure:
-    """Draw one histogram per row over the same bins, as shares of its row, with the row's mean and count beside it."""
+    """Draw one histogram per row over the same bins, as shares of its row, with the row's mean and
+    count beside it.
+    """
     edges = np.linspace(0.0, max(float(values.max()) for values in rows.values()) or 1.0, bins + 1)
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(8.6, 0.7 + 0.75 * len(rows)), layout="constrained")
         every = canvas.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (name, values) in zip(every, rows.items(), strict=True):
-            axes.hist(values, bins=edges, weights=np.full(len(values), 1 / len(values)), color=_color(0))
+            axes.hist(
+                values, bins=edges, weights=np.full(len(values), 1 / len(values)), color=_color(0)
+            )
             axes.set_ylabel(name, rotation=0, ha="right", va="center")
             axes.set_yticks([])
             axes.axvline(float(values.mean()), color=INK, linewidth=1.0)
             axes.text(
-                1.01, 0.5, f"mean {values.mean():.2f}\nn {len(values)}", transform=axes.transAxes, va="center", fontsize=9.5
+                1.01,
+                0.5,
+                f"mean {values.mean():.2f}\nn {len(values)}",
+                transform=axes.transAxes,
+                va="center",
+                fontsize=9.5,
             )
         every[-1].set_xlabel(x)
         said = "; ".join(f"{name} mean {values.mean():.2f}" for name, values in rows.items())
         svg = _inline(canvas, label=f"{title}: {said}")
-    return Figure(title=title, svg=svg, caption="Each row's bars add up to one; the line is its mean.")
+    return Figure(
+        title=title, svg=svg, caption="Each row's bars add up to one; the line is its mean."
+    )
 
 
 def _color(place: int) -> str:
@@ -154,11 +200,19 @@ def _bar(axes: Axes, cell: Cell, *, y: float, color: str) -> None:
     axes.plot([low, high], [y, y], color=INK, linewidth=1.0, solid_capstyle="butt")
     for end in (low, high):
         axes.plot([end, end], [y - 0.2, y + 0.2], color=INK, linewidth=1.0)
-    axes.text(max(high, cell.success_rate) + 0.012, y, percent(cell.success_rate), va="center", fontsize=9.5)
+    axes.text(
+        max(high, cell.success_rate) + 0.012,
+        y,
+        percent(cell.success_rate),
+        va="center",
+        fontsize=9.5,
+    )
 
 
 def _by_step(records: Sequence[Mapping[str, Any]], *, x: str) -> list[Mapping[str, Any]]:
-    """Merge the lines of a step, in step order: after a resume steps are logged again, and the last line counts."""
+    """Merge the lines of a step, in step order: after a resume steps are logged again, and the last
+    line counts.
+    """
     merged: dict[float, dict[str, Any]] = {}
     for record in records:
         if x in record:
@@ -166,12 +220,24 @@ def _by_step(records: Sequence[Mapping[str, Any]], *, x: str) -> list[Mapping[st
     return [merged[step] for step in sorted(merged)]
 
 
-def _curve(axes: Axes, records: Sequence[Mapping[str, Any]], *, x: str, y: str, color: str, **style: Any) -> None:
-    """Draw one quantity, averaged over runs of neighbouring lines where there are more than CURVE_POINTS."""
-    found = np.array([(record[x], record[y]) for record in records if record.get(y) is not None], dtype=np.float64)
+def _curve(
+    axes: Axes, records: Sequence[Mapping[str, Any]], *, x: str, y: str, color: str, **style: Any
+) -> None:
+    """Draw one quantity, averaged over runs of neighbouring lines where there are more than
+    CURVE_POINTS.
+    """
+    found = np.array(
+        [(record[x], record[y]) for record in records if record.get(y) is not None],
+        dtype=np.float64,
+    )
     if len(found):
         bins = np.array_split(found, min(len(found), CURVE_POINTS))
-        axes.plot(*np.array([points.mean(axis=0) for points in bins]).T, color=color, linewidth=1.6, **style)
+        axes.plot(
+            *np.array([points.mean(axis=0) for points in bins]).T,
+            color=color,
+            linewidth=1.6,
+            **style,
+        )
 
 
 def _name_lines(axes: Axes) -> None:
@@ -182,28 +248,44 @@ def _name_lines(axes: Axes) -> None:
     height = -1.0
     for end, line in sorted(zip(ends, lines, strict=True), key=lambda pair: pair[0]):
         height = max(end, height + 0.075)
-        style: Any = {"transform": axes.transAxes, "va": "center", "fontsize": 9.5, "color": line.get_color()}
+        style: Any = {
+            "transform": axes.transAxes,
+            "va": "center",
+            "fontsize": 9.5,
+            "color": line.get_color(),
+        }
         axes.text(1.015, height, str(line.get_label()), **style)
 
 
 def _spoken(cells: Sequence[Cell]) -> str:
-    return "; ".join(f"{cell.arm}, {cell.task}, {cell.scene} {percent(cell.success_rate)}" for cell in cells)
+    return "; ".join(
+        f"{cell.arm}, {cell.task}, {cell.scene} {percent(cell.success_rate)}" for cell in cells
+    )
 
 
 def _inline(canvas: Canvas, *, label: str) -> str:
-    """Return the canvas as one <svg> element: no XML prologue, no metadata, sizes and colours left to the page."""
+    """Return the canvas as one <svg> element: no XML prologue, no metadata, sizes and colours left
+    to the page.
+    """
     buffer = io.StringIO()
     canvas.savefig(
-        buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        buffer,
+        format="svg",
+        transparent=True,
+        metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
     )
     svg = buffer.getvalue()
     svg = re.sub(r"<(metadata|style).*?</\1>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)  # the family is the page's
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # ids must be unique in the page that holds several figures
+    svg = re.sub(
+        r'<g id="[^"]*"', "<g", svg
+    )  # ids must be unique in the page that holds several figures
     svg = re.sub(r"\n\s*", "\n", svg)
     svg = svg.replace(INK, "currentColor")
     for place, color in enumerate(PALETTE):
         svg = svg.replace(color, f"var(--arm-{place}, {color})")
-    spoken = label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    spoken = (
+        label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    )
     return svg.replace("<svg", f'<svg role="img" aria-label="{spoken}"', 1).strip()

@@ -1,4 +1,6 @@
-"""What the numbers say, in sentences generated from them: also when they say that the arm under test does not win."""
+"""What the numbers say, in sentences generated from them: also when they say that the arm under
+test does not win.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ Row = TypeVar("Row", Cell, Difference)
 
 
 def percent(rate: float) -> str:
-    """Write a rate as a whole percentage, never rounding a failure up to 100% nor a success down to 0%."""
+    """Write a rate as a whole percentage, never rounding a failure up to 100% nor a success down to
+    0%.
+    """
     rounded = round(100 * rate)
     if rounded == 100 and rate < 1 or rounded == 0 and rate > 0:
         return f"{100 * rate:.1f}%"
@@ -31,26 +35,38 @@ def points(difference: Difference) -> str:
 
 
 def pooled(rows: Sequence[Row]) -> list[Row]:
-    """Return what is of all tasks together where there is any of it, else what is of the single tasks."""
+    """Return what is of all tasks together where there is any of it, else what is of the single
+    tasks.
+    """
     return [row for row in rows if row.task == ALL_TASKS] or list(rows)
 
 
 def differences_from_cells(cells: Sequence[Cell], *, arm: str) -> tuple[Difference, ...]:
-    """Compare `arm` with every other arm, cell by cell; for callers that kept no episodes to pair."""
+    """Compare `arm` with every other arm, cell by cell; for callers that kept no episodes
+    to pair.
+    """
     ours = {(cell.task, cell.scene): cell for cell in cells if cell.arm == arm}
     contested = [cell for cell in cells if cell.scene not in NO_CONTEST]
     others = [cell for cell in contested if cell.arm != arm and (cell.task, cell.scene) in ours]
     return tuple(independent_difference(ours[cell.task, cell.scene], cell) for cell in others)
 
 
-def headline(cells: Sequence[Cell], differences: Sequence[Difference], *, arm: str, scene: str) -> str:
-    """Say how `arm` did in `scene`, against the strongest other arm there: a win is claimed over that one only."""
+def headline(
+    cells: Sequence[Cell], differences: Sequence[Difference], *, arm: str, scene: str
+) -> str:
+    """Say how `arm` did in `scene`, against the strongest other arm there: a win is claimed over
+    that one only.
+    """
     ours = [cell for cell in cells if cell.arm == arm and cell.scene == scene]
     if not ours:
         return f"No episodes of “{arm}” in “{scene}”: there is nothing to claim yet."
     rivals = [d for d in differences if d.scene == scene and d.arm == arm]
     if not rivals:
-        why = "There, more success is no better" if scene in NO_CONTEST else "No other arm was run beside it"
+        why = (
+            "There, more success is no better"
+            if scene in NO_CONTEST
+            else "No other arm was run beside it"
+        )
         return f"In “{scene}”, “{arm}” succeeds in {_rate(pooled(ours))}. {why}."
     rivals = pooled(rivals)
     task = rivals[0].task
@@ -60,17 +76,25 @@ def headline(cells: Sequence[Cell], differences: Sequence[Difference], *, arm: s
     where = f"{scene}” on “{task}" if one_of_many else scene
     told = {1: "beats", 0: "cannot be told apart from", -1: "loses to"}[rival.verdict]
     whom = "the strongest other arm" if len(rivals) > 1 else f"“{rival.baseline}”"
-    theirs = f"{percent(rival.baseline_rate)} for “{rival.baseline}”" if len(rivals) > 1 else percent(rival.baseline_rate)
+    theirs = (
+        f"{percent(rival.baseline_rate)} for “{rival.baseline}”"
+        if len(rivals) > 1
+        else percent(rival.baseline_rate)
+    )
     rates = f"{percent(rival.arm_rate)} against {theirs}, {points(rival)} over {_episodes(rival)}"
     return f"In “{where}”, “{arm}” {told} {whom}: {rates}."
 
 
 def scoreboard(differences: Sequence[Difference], *, arm: str) -> str:
-    """Count over all scenes where `arm` beats, ties or loses to the strongest other arm, and name the losses."""
+    """Count over all scenes where `arm` beats, ties or loses to the strongest other arm, and name
+    the losses.
+    """
     strongest: dict[tuple[str, str], Difference] = {}
     for d in pooled([d for d in differences if d.arm == arm]):
         held = strongest.get((d.task, d.scene))
-        strongest[d.task, d.scene] = d if held is None or d.baseline_rate > held.baseline_rate else held
+        strongest[d.task, d.scene] = (
+            d if held is None or d.baseline_rate > held.baseline_rate else held
+        )
     if not strongest:
         return ""
     several_tasks = len({task for task, _ in strongest}) > 1
@@ -78,7 +102,9 @@ def scoreboard(differences: Sequence[Difference], *, arm: str) -> str:
     for (task, scene), d in strongest.items():
         names[d.verdict].append(f"{task} · {scene}" if several_tasks else scene)
     verdicts = {1: "better in", 0: "not distinguishable in", -1: "worse in"}
-    told = [f"{verdicts[v]} {len(found)} ({', '.join(found)})" for v, found in names.items() if found]
+    told = [
+        f"{verdicts[v]} {len(found)} ({', '.join(found)})" for v, found in names.items() if found
+    ]
     where = f"each of {len(strongest)} conditions" if len(strongest) > 1 else "the one condition"
     return f"Against the strongest other arm in {where}, “{arm}” is {'; '.join(told)}."
 
@@ -89,17 +115,20 @@ def caveats(cells: Sequence[Cell], differences: Sequence[Difference]) -> tuple[s
     few_seeds = sorted({cell.arm for cell in cells if len(cell.seeds) == 1})
     if few_seeds:
         found.append(
-            f"Trained once only: {', '.join(few_seeds)}. The intervals cover the luck of the episodes, not that of training."
+            f"Trained once only: {', '.join(few_seeds)}. The intervals cover the luck of the "
+            "episodes, not that of training."
         )
     if any(len(cell.seeds) > 1 for cell in cells):
         found.append(
-            "Training seeds are pooled as if their episodes were independent; the rates by seed show how far they spread."
+            "Training seeds are pooled as if their episodes were independent; the rates by seed "
+            "show how far they spread."
         )
     smallest = min((cell.episodes for cell in cells), default=0)
     if 0 < smallest < 100:
         low, high = max((cell.wilson95 for cell in cells), key=lambda bounds: bounds[1] - bounds[0])
         found.append(
-            f"The smallest cell has {smallest} episodes; the widest interval spans {round(100 * (high - low))} points."
+            f"The smallest cell has {smallest} episodes; the widest interval spans "
+            f"{round(100 * (high - low))} points."
         )
     if len(differences) > 1:
         found.append(
@@ -119,8 +148,14 @@ def _signed(rate: float) -> str:
 
 
 def _rate(cells: Sequence[Cell]) -> str:
-    told = [f"{percent(cell.success_rate)} of {cell.episodes} episodes ({interval(cell.wilson95)})" for cell in cells]
-    return "; ".join(f"{text} on {cell.task}" if len(cells) > 1 else text for text, cell in zip(told, cells, strict=True))
+    told = [
+        f"{percent(cell.success_rate)} of {cell.episodes} episodes ({interval(cell.wilson95)})"
+        for cell in cells
+    ]
+    return "; ".join(
+        f"{text} on {cell.task}" if len(cells) > 1 else text
+        for text, cell in zip(told, cells, strict=True)
+    )
 
 
 def _episodes(difference: Difference) -> str:

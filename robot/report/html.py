@@ -1,6 +1,7 @@
 """The report: one HTML file that needs nothing beside it, and says what the numbers say.
 
-Everything from outside is escaped; the page's own policy (CSP) forbids loading anything, so that it stays self-contained.
+Everything from outside is escaped; the page's own policy (CSP) forbids loading anything, so that it
+stays self-contained.
 """
 
 from __future__ import annotations
@@ -13,7 +14,16 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from robot.report.figures import Figure
-from robot.report.headline import caveats, differences_from_cells, headline, interval, percent, points, pooled, scoreboard
+from robot.report.headline import (
+    caveats,
+    differences_from_cells,
+    headline,
+    interval,
+    percent,
+    points,
+    pooled,
+    scoreboard,
+)
 from robot.report.paper import Beside, paper, text_of
 from robot.report.provenance import Provenance
 from robot.report.statistics import Cell, Difference
@@ -25,7 +35,9 @@ TEMPLATE = "report.html.j2"
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One picture or video of one condition: `uri` is a data URI; `success` is None where there is nothing to succeed at."""
+    """One picture or video of one condition: `uri` is a data URI; `success` is None where there is
+    nothing to succeed at.
+    """
 
     scene: str
     uri: str
@@ -38,8 +50,8 @@ class Exhibit:
 class MaskQuality:
     """The mask head in one condition, on held-out scenes; rates in [0, 1], None means not measured.
 
-    `absent_recognised` is the share of frames without the target that say so; `false_alarms` the share of frames with it that
-    say it is absent.
+    `absent_recognised` is the share of frames without the target that say so; `false_alarms` the
+    share of frames with it that say it is absent.
     """
 
     scene: str
@@ -71,15 +83,18 @@ def write_report(
     """Write report.html and return its path.
 
     Args:
-        summary: what was run and why, in the caller's words; the sentences with numbers are made here, from `cells`.
-        figures: the first is shown with the success table, the others under "Learning".
-        comparisons: from `statistics.compare`; without them cells are compared as independent.
-        arm: the arm under test; the first of `cells` unless told.
-        headline_scene: the condition of the headline, to be fixed before the results are seen; the first unless told.
+        summary: what was run and why, in the caller's words; the sentences with numbers are made
+        here, from `cells`. figures: the first is shown with the success table, the others under
+        "Learning". comparisons: from `statistics.compare`; without them cells are compared as
+        independent. arm: the arm under test; the first of `cells` unless told. headline_scene: the
+        condition of the headline, to be fixed before the results are seen; the first unless told.
         beside: from `paper.beside_paper`; the published numbers beside ours.
     """
     if not cells:
-        raise InputError("got no evaluation cells, expected at least one; evaluate some episodes before writing the report")
+        raise InputError(
+            "got no evaluation cells, expected at least one; evaluate some episodes before writing "
+            "the report"
+        )
     arm = arm or cells[0].arm
     scene = headline_scene or cells[0].scene
     differences = tuple(comparisons) or differences_from_cells(cells, arm=arm)
@@ -97,7 +112,10 @@ def write_report(
         latencies=_latencies(cells),
         figure=figures[0] if figures else None,
         curves=figures[1:],
-        paper=[(task, [text_of(row) for row in beside if row.task == task]) for task in dict.fromkeys(r.task for r in beside)],
+        paper=[
+            (task, [text_of(row) for row in beside if row.task == task])
+            for task in dict.fromkeys(r.task for r in beside)
+        ],
         paper_columns=[f"{scene}, {name}" for scene, name in paper()["columns"]],
         mask_quality=mask_quality,
         masks=_by_scene(masks),
@@ -131,7 +149,9 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def _groups(cells: Sequence[Cell], differences: Sequence[Difference], *, arm: str) -> list[dict[str, Any]]:
+def _groups(
+    cells: Sequence[Cell], differences: Sequence[Difference], *, arm: str
+) -> list[dict[str, Any]]:
     """Return the success table: one group per task, one row per scene, one entry per arm."""
     found = {(cell.task, cell.scene, cell.arm): cell for cell in cells}
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -157,7 +177,9 @@ def _entry(cell: Cell) -> dict[str, Any]:
         "width": f"{100 * (high - low):.1f}",
         "at": f"{100 * cell.success_rate:.1f}",
         "episodes": cell.episodes,
-        "by_seed": [percent(rate) for rate in cell.success_rate_by_seed] if len(cell.seeds) > 1 else [],
+        "by_seed": [percent(rate) for rate in cell.success_rate_by_seed]
+        if len(cell.seeds) > 1
+        else [],
         "wrong_object": None if cell.wrong_object_rate is None else percent(cell.wrong_object_rate),
         "took_nothing": took_nothing(cell),
     }
@@ -167,14 +189,22 @@ def _difference(d: Difference) -> dict[str, Any]:
     p = "–" if d.p_value is None else "< 0.0001" if d.p_value < 0.0001 else f"{d.p_value:.4f}"
     rates = {"ours": percent(d.arm_rate), "theirs": percent(d.baseline_rate)}
     names = {"scene": d.scene, "task": d.task, "arm": d.arm, "baseline": d.baseline}
-    return names | rates | {"points": points(d), "p": p, "verdict": d.verdict, "episodes": d.episodes}
+    return (
+        names | rates | {"points": points(d), "p": p, "verdict": d.verdict, "episodes": d.episodes}
+    )
 
 
 def _latencies(cells: Sequence[Cell]) -> list[dict[str, str]]:
-    """Return per arm the slowest cell's percentiles: a controller is as good as its worst condition."""
+    """Return per arm the slowest cell's percentiles: a controller is as good as its worst
+    condition.
+    """
     rows = []
     for arm in arms_of(cells):
-        timed = [(cell.p50_ms, cell.p99_ms) for cell in cells if cell.arm == arm and cell.p50_ms is not None]
+        timed = [
+            (cell.p50_ms, cell.p99_ms)
+            for cell in cells
+            if cell.arm == arm and cell.p50_ms is not None
+        ]
         if timed:
             p50, p99 = (max(column) for column in zip(*timed, strict=True))
             rows.append({"arm": arm, "p50": f"{p50:.1f}", "p99": f"{p99:.1f}"})
@@ -189,7 +219,11 @@ def _by_scene(exhibits: Iterable[Exhibit]) -> Mapping[str, list[Exhibit]]:
 
 
 def _conditions(videos: Sequence[Exhibit], strips: Sequence[Exhibit]) -> list[dict[str, Any]]:
-    """Return one entry per condition with its videos and film strips, in the order of first appearance."""
+    """Return one entry per condition with its videos and film strips, in the order of first
+    appearance.
+    """
     filmed, stripped = _by_scene(videos), _by_scene(strips)
     scenes = dict.fromkeys([*filmed, *stripped])
-    return [{"scene": s, "videos": filmed.get(s, []), "strips": stripped.get(s, [])} for s in scenes]
+    return [
+        {"scene": s, "videos": filmed.get(s, []), "strips": stripped.get(s, [])} for s in scenes
+    ]

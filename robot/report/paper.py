@@ -1,4 +1,6 @@
-"""Our numbers beside those of the IVM paper's robot table. Theirs are of a real WidowX, ours of a simulated Panda."""
+"""Our numbers beside those of the IVM paper's robot table. Theirs are of a real WidowX, ours of a
+simulated Panda.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ AVERAGE = "average"
 
 @dataclass(frozen=True)
 class Beside:
-    """One number of the paper and ours; `ours` is None where the cell was not run. Rates are in [0, 1]."""
+    """One number of the paper and ours; `ours` is None where the cell was not run. Rates are in [0,
+    1].
+    """
 
     task: str
     scene: str
@@ -39,9 +43,12 @@ def paper() -> dict[str, Any]:
 def beside_paper(cells: Sequence[Cell]) -> tuple[Beside, ...]:
     """Return the paper's table with our cells beside it; empty where we ran none of its tasks.
 
-    Our average pools the episodes of those of the four tasks that were run; its interval treats them as one sample.
+    Our average pools the episodes of those of the four tasks that were run; its interval treats
+    them as one sample.
     """
-    found = {(cell.task, cell.scene, cell.arm): cell for cell in cells if cell.task in paper()["tasks"]}
+    found = {
+        (cell.task, cell.scene, cell.arm): cell for cell in cells if cell.task in paper()["tasks"]
+    }
     if not found:
         return ()
     rows = [
@@ -50,7 +57,13 @@ def beside_paper(cells: Sequence[Cell]) -> tuple[Beside, ...]:
         for (scene, arm), rate in zip(paper()["columns"], rates, strict=True)
     ]
     averages = [
-        _beside(AVERAGE, scene, arm, rate, [cell for (_, s, a), cell in found.items() if (s, a) == (scene, arm)])
+        _beside(
+            AVERAGE,
+            scene,
+            arm,
+            rate,
+            [cell for (_, s, a), cell in found.items() if (s, a) == (scene, arm)],
+        )
         for (scene, arm), rate in zip(paper()["columns"], paper()["average"], strict=True)
     ]
     return (*rows, *averages)
@@ -58,16 +71,21 @@ def beside_paper(cells: Sequence[Cell]) -> tuple[Beside, ...]:
 
 def _beside(task: str, scene: str, arm: str, theirs: float, cells: Sequence[Cell]) -> Beside:
     episodes, successes = sum(c.episodes for c in cells), sum(c.successes for c in cells)
-    rate, bounds = (successes / episodes, wilson95(successes, episodes)) if episodes else (None, None)
+    rate, bounds = (
+        (successes / episodes, wilson95(successes, episodes)) if episodes else (None, None)
+    )
     return Beside(task, scene, arm, theirs, rate, bounds, episodes)
 
 
 def paper_table(rows: Sequence[Beside]) -> Table:
-    """Return the table for people at a terminal: "paper / ours (interval)" per task, scene and arm."""
+    """Return the table for people at a terminal: "paper / ours (interval)" per task,
+    scene and arm.
+    """
     table = Table(
         title="The IVM paper's robot table: theirs / ours (95% Wilson interval)",
         title_justify="left",
-        caption=f"Theirs: real WidowX, {paper()['episodes']} episodes a cell, read from bars. Ours: simulated Panda.",
+        caption=f"Theirs: real WidowX, {paper()['episodes']} episodes a cell, read from bars. "
+        "Ours: simulated Panda.",
     )
     table.add_column("task")
     for scene, arm in paper()["columns"]:

@@ -1,4 +1,5 @@
-"""Pictures of what the agent sees: mask overlays, film strips, and the frames of a video. All are uint8 RGB arrays.
+"""Pictures of what the agent sees: mask overlays, film strips, and the frames of a video. All are
+uint8 RGB arrays.
 
 Camera frames are small (128 px); `fit` enlarges them so that a person can read them.
 """
@@ -19,11 +20,17 @@ from robot.types import MASK_CHANNELS, InputError, Label
 TILE = 256  # pixels; a 64- or 128-px frame fits a whole number of times
 GAP = 4  # pixels between tiles
 GAP_GREY = 22  # apart from the mid-grey that masked pixels are filled with
-COLORS = {Label.TARGET: (230, 159, 0), Label.DESTINATION: (86, 180, 233), Label.GRIPPER: (0, 158, 115)}  # Okabe-Ito
+COLORS = {
+    Label.TARGET: (230, 159, 0),
+    Label.DESTINATION: (86, 180, 233),
+    Label.GRIPPER: (0, 158, 115),
+}  # Okabe-Ito
 
 
 def fit(image: UInt8[np.ndarray, "h w 3"], *, size: int = TILE) -> UInt8[np.ndarray, "size size 3"]:
-    """Enlarge a square frame to `size` pixels: exact pixels where the factor is whole, Lanczos elsewhere."""
+    """Enlarge a square frame to `size` pixels: exact pixels where the factor is whole, Lanczos
+    elsewhere.
+    """
     whole = size % image.shape[0] == 0 and size % image.shape[1] == 0
     kernel = Image.Resampling.NEAREST if whole else Image.Resampling.LANCZOS
     return np.asarray(Image.fromarray(image).resize((size, size), kernel))
@@ -34,8 +41,12 @@ def composite_rgb(composite: Float[np.ndarray, "c h w"]) -> UInt8[np.ndarray, "h
     return (np.clip(composite[:3], 0.0, 1.0).transpose(1, 2, 0) * 255.0).round().astype(np.uint8)
 
 
-def heat(frame: UInt8[np.ndarray, "h w 3"], probability: Float[np.ndarray, "c h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Tint a dimmed grey frame with each mask channel's colour, as strongly as the channel is probable."""
+def heat(
+    frame: UInt8[np.ndarray, "h w 3"], probability: Float[np.ndarray, "c h w"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Tint a dimmed grey frame with each mask channel's colour, as strongly as the channel is
+    probable.
+    """
     grey = frame.mean(axis=-1, keepdims=True).repeat(3, axis=-1) * 0.55
     for channel, amount in zip(MASK_CHANNELS, np.clip(probability, 0.0, 1.0), strict=True):
         alpha = 0.85 * amount[..., None]
@@ -51,47 +62,77 @@ def overlay(
     tile: int = TILE,
 ) -> UInt8[np.ndarray, "h3 w3 3"]:
     """Show the frame, the mask probabilities on it and what the policy sees."""
-    tiles = {"camera": frame, "mask": heat(frame, probability), "policy sees": composite_rgb(composite)}
+    tiles = {
+        "camera": frame,
+        "mask": heat(frame, probability),
+        "policy sees": composite_rgb(composite),
+    }
     return grid([[write_on(fit(image, size=tile), name) for name, image in tiles.items()]])
 
 
 def episode_rows(
-    images: Sequence[Mapping[str, UInt8[np.ndarray, "h w 3"]]], composites: Sequence[Float[np.ndarray, "n c h2 w2"]]
+    images: Sequence[Mapping[str, UInt8[np.ndarray, "h w 3"]]],
+    composites: Sequence[Float[np.ndarray, "n c h2 w2"]],
 ) -> dict[str, list[UInt8[np.ndarray, "_ _ 3"]]]:
-    """Turn what was kept at every moment into one row per view: the cameras, then what the policy sees of each."""
+    """Turn what was kept at every moment into one row per view: the cameras, then what the policy
+    sees of each.
+    """
     cameras = list(images[0]) if len(images) else []
     seen = {camera: [moment[camera] for moment in images] for camera in cameras}
     acted_on = {
-        f"policy: {camera}": [composite_rgb(moment[place]) for moment in composites] for place, camera in enumerate(cameras)
+        f"policy: {camera}": [composite_rgb(moment[place]) for moment in composites]
+        for place, camera in enumerate(cameras)
     }
     return seen | acted_on
 
 
 def film_strip(
-    rows: Mapping[str, Sequence[UInt8[np.ndarray, "_ _ 3"]]], *, frames: int = 6, dt_s: float = 0.05, tile: int = 192
+    rows: Mapping[str, Sequence[UInt8[np.ndarray, "_ _ 3"]]],
+    *,
+    frames: int = 6,
+    dt_s: float = 0.05,
+    tile: int = 192,
 ) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Show `frames` moments of an episode, first and last among them: one named row per view, the time on the first row."""
+    """Show `frames` moments of an episode, first and last among them: one named row per view, the
+    time on the first row.
+    """
     lengths = {len(images) for images in rows.values()}
     if len(lengths) != 1 or 0 in lengths:
-        raise InputError(f"got rows of {sorted(lengths)} frames, expected rows of one length above 0; pass one episode's views")
+        raise InputError(
+            f"got rows of {sorted(lengths)} frames, expected rows of one length above 0; pass one "
+            "episode's views"
+        )
     moments = spread(lengths.pop(), count=frames)
     strip = [[fit(images[t], size=tile) for t in moments] for images in rows.values()]
     for name, row in zip(rows, strip, strict=True):
         row[0] = write_on(row[0], name)
-    strip[0] = [write_on(image, f"{t * dt_s:.1f} s", corner="right") for image, t in zip(strip[0], moments, strict=True)]
+    strip[0] = [
+        write_on(image, f"{t * dt_s:.1f} s", corner="right")
+        for image, t in zip(strip[0], moments, strict=True)
+    ]
     return grid(strip)
 
 
 def spread(length: int, *, count: int) -> tuple[int, ...]:
-    """Return up to `count` evenly spaced indices of a sequence, the first and the last among them."""
-    return tuple(dict.fromkeys(np.linspace(0, length - 1, min(count, length)).round().astype(int).tolist()))
+    """Return up to `count` evenly spaced indices of a sequence, the first and the last
+    among them.
+    """
+    return tuple(
+        dict.fromkeys(np.linspace(0, length - 1, min(count, length)).round().astype(int).tolist())
+    )
 
 
-def grid(rows: Sequence[Sequence[UInt8[np.ndarray, "h w 3"]]], *, gap: int = GAP) -> UInt8[np.ndarray, "h2 w2 3"]:
+def grid(
+    rows: Sequence[Sequence[UInt8[np.ndarray, "h w 3"]]], *, gap: int = GAP
+) -> UInt8[np.ndarray, "h2 w2 3"]:
     """Tile images of one size, `gap` grey pixels apart."""
     height, width = rows[0][0].shape[:2]
     columns = max(len(row) for row in rows)
-    canvas = np.full((len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3), GAP_GREY, dtype=np.uint8)
+    canvas = np.full(
+        (len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3),
+        GAP_GREY,
+        dtype=np.uint8,
+    )
     for y, row in enumerate(rows):
         for x, image in enumerate(row):
             top, left = y * (height + gap), x * (width + gap)
@@ -99,7 +140,9 @@ def grid(rows: Sequence[Sequence[UInt8[np.ndarray, "h w 3"]]], *, gap: int = GAP
     return canvas
 
 
-def write_on(image: UInt8[np.ndarray, "h w 3"], text: str, *, corner: str = "left") -> UInt8[np.ndarray, "h w 3"]:
+def write_on(
+    image: UInt8[np.ndarray, "h w 3"], text: str, *, corner: str = "left"
+) -> UInt8[np.ndarray, "h w 3"]:
     """Write a short text on a dark plate in the upper left or upper right corner."""
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture, "RGBA")

@@ -21,8 +21,10 @@ PACKAGES = ("torch", "mujoco", "robosuite", "gymnasium", "numpy", "transformers"
 @dataclass(frozen=True)
 class Provenance:
     """What somebody needs to run this again. `stage_s` is the wall time of every stage in seconds,
-    `trained_s` that of the trainings inside the stage "train", which ran side by side; what was there already took none.
-    `made_at` says which revisions of the code made what was there, by kind of thing."""
+    `trained_s` that of the trainings inside the stage "train", which ran side by side; what was
+    there already took none. `made_at` says which revisions of the code made what was there, by kind
+    of thing.
+    """
 
     command: str
     revision: str
@@ -51,7 +53,8 @@ def gather(
         machine=machine(),
         seeds=seeds,
         when=now.strftime("%Y-%m-%d %H:%M"),
-        versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        versions={"python": platform.python_version()}
+        | {name: _version(name) for name in PACKAGES},
         stage_s=dict(stage_s),
         trained_s=dict(trained_s or {}),
         made_at=dict(made_at or {}),
@@ -64,7 +67,9 @@ def typed(arguments: Sequence[str]) -> list[str]:
 
 
 def git_revision(folder: Path) -> str:
-    """Return the short commit, with "+ local changes" where tracked files differ from it, or "not a git checkout"."""
+    """Return the short commit, with "+ local changes" where tracked files differ from it, or "not a
+    git checkout".
+    """
     try:
         commit = _git(folder, "rev-parse", "--short=12", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
@@ -76,7 +81,11 @@ def git_revision(folder: Path) -> str:
 def machine() -> str:
     """Name the processor, the cores this process may use, the memory and the GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parts = [_processor(), f"{cores} cores", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"]
+    parts = [
+        _processor(),
+        f"{cores} cores",
+        f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
+    ]
     parts.append(torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU")
     return ", ".join([*parts, platform.platform(terse=True)])
 
@@ -96,4 +105,6 @@ def _version(package: str) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()

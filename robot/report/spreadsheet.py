@@ -12,12 +12,16 @@ from robot.report.statistics import Cell, Difference
 
 
 def write_cells(path: Path, cells: Sequence[Cell]) -> Path:
-    """Write one row per cell: what was run, its rates in [0, 1] with the Wilson interval, times in milliseconds."""
+    """Write one row per cell: what was run, its rates in [0, 1] with the Wilson interval, times in
+    milliseconds.
+    """
     return _write(path, [_cell(cell) for cell in cells])
 
 
 def write_differences(path: Path, differences: Sequence[Difference]) -> Path:
-    """Write one row per comparison: rates and their difference in [-1, 1] with its interval, and McNemar's p."""
+    """Write one row per comparison: rates and their difference in [-1, 1] with its interval, and
+    McNemar's p.
+    """
     return _write(path, [_difference(difference) for difference in differences])
 
 

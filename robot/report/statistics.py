@@ -1,11 +1,15 @@
 """Success rates with their uncertainty: episodes -> cells -> differences between arms.
 
-An arm is one way to train and run an agent ("masked", "unmasked"); a cell is one arm on one task in one scene. Intervals are
-95% and in closed form, so the same episodes always give the same report:
-- one rate: Wilson's score interval (Wilson 1927), which stays inside [0, 1] and keeps a width at 0% and 100%;
-- the difference of two rates: Newcombe's square-and-add interval, method 10, for independent and for paired episodes
-  (Newcombe 1998, Statistics in Medicine 17:873-890 and 17:2635-2650), with McNemar's exact test where episodes are paired.
-All of them cover the luck of the episodes, not of training: `Cell.success_rate_by_seed` shows that one.
+An arm is one way to train and run an agent ("masked", "unmasked"); a cell is one arm on one task in
+one scene. Intervals are 95% and in closed form, so the same episodes always give the same report:
+- one rate: Wilson's score interval (Wilson 1927), which stays inside [0, 1] and keeps a width at 0%
+  and 100%;
+- the difference of two rates: Newcombe's square-and-add interval, method 10, for independent and
+  for paired episodes
+  (Newcombe 1998, Statistics in Medicine 17:873-890 and 17:2635-2650), with McNemar's exact test
+  where episodes are paired.
+All of them cover the luck of the episodes, not of training: `Cell.success_rate_by_seed` shows that
+one.
 """
 
 from __future__ import annotations
@@ -24,13 +28,19 @@ from robot.types import InputError
 
 Z95 = 1.959963984540054  # 97.5th percentile of the standard normal
 ALL_TASKS = "all tasks"  # the task of a cell that pools several
-IMPOSSIBLE = ("absent",)  # scenes in which there is nothing to succeed at: what counts is that the hand takes nothing
-NO_CONTEST = (*IMPOSSIBLE, "nonsense")  # scenes in which more success is no better: arms are not set against each other there
+IMPOSSIBLE = (
+    "absent",
+)  # scenes in which there is nothing to succeed at: what counts is that the hand takes nothing
+NO_CONTEST = (
+    *IMPOSSIBLE,
+    "nonsense",
+)  # scenes in which more success is no better: arms are not set against each other there
 
 
 @dataclass(frozen=True)
 class EpisodeResult:
-    """One evaluation episode. (seed, index) fixes the initial state; `training_seed` names the trained agent.
+    """One evaluation episode. (seed, index) fixes the initial state; `training_seed` names the
+    trained agent.
 
     `wrong_object` is True where another object was taken, `closed_on_object` there and at success;
     `mask_iou` is the target mask's mean IoU against simulator truth;
@@ -53,7 +63,9 @@ class EpisodeResult:
 
 @dataclass(frozen=True)
 class Cell:
-    """Episodes of one arm on one task in one scene, pooled over training seeds; rates are in [0, 1]."""
+    """Episodes of one arm on one task in one scene, pooled over training seeds; rates are in [0,
+    1].
+    """
 
     arm: str
     task: str
@@ -66,7 +78,10 @@ class Cell:
     mean_iou: float | None = None
     p50_ms: float | None = None
     p99_ms: float | None = None
-    took_nothing: int | None = None  # episodes in which the hand took no object, where the goal's own is not there (IMPOSSIBLE)
+    took_nothing: int | None = (
+        # episodes in which the hand took no object, where the goal's own is not there (IMPOSSIBLE)
+        None
+    )
 
     @property
     def success_rate(self) -> float:
@@ -85,7 +100,8 @@ class Cell:
 class Difference:
     """Success of `arm` minus success of `baseline`, in [-1, 1], with its 95% interval.
 
-    `p_value` is McNemar's exact two-sided test, None where the two arms did not run the same episodes.
+    `p_value` is McNemar's exact two-sided test, None where the two arms did not run the same
+    episodes.
     """
 
     arm: str
@@ -107,10 +123,13 @@ class Difference:
 
 
 def wilson95(successes: int, episodes: int) -> tuple[float, float]:
-    """Return the 95% Wilson score interval of a success rate; (0, 1) where there are no episodes."""
+    """Return the 95% Wilson score interval of a success rate; (0, 1) where there are no
+    episodes.
+    """
     if not 0 <= successes <= episodes:
         raise InputError(
-            f"got {successes} successes in {episodes} episodes, expected 0 <= successes <= episodes; check the counts"
+            f"got {successes} successes in {episodes} episodes, expected 0 <= successes <= "
+            "episodes; check the counts"
         )
     if episodes == 0:
         return 0.0, 1.0
@@ -129,28 +148,47 @@ def mcnemar_p(only_first: int, only_second: int) -> float:
 
 
 def _square_and_add(
-    first: float, first95: tuple[float, float], second: float, second95: tuple[float, float], *, correlation: float
+    first: float,
+    first95: tuple[float, float],
+    second: float,
+    second95: tuple[float, float],
+    *,
+    correlation: float,
 ) -> tuple[float, float]:
     """Return Newcombe's interval of first - second from the interval of each rate."""
     below = (first - first95[0], second95[1] - second)
     above = (second - second95[0], first95[1] - first)
-    low, high = (math.sqrt(max(0.0, a * a - 2 * correlation * a * b + b * b)) for a, b in (below, above))
+    low, high = (
+        math.sqrt(max(0.0, a * a - 2 * correlation * a * b + b * b)) for a, b in (below, above)
+    )
     return first - second - low, first - second + high
 
 
-def paired_interval95(*, both: int, only_first: int, only_second: int, neither: int) -> tuple[float, float]:
-    """Return the 95% interval of the difference of two paired rates, from the 2 x 2 table of pairs (Newcombe's method 10)."""
+def paired_interval95(
+    *, both: int, only_first: int, only_second: int, neither: int
+) -> tuple[float, float]:
+    """Return the 95% interval of the difference of two paired rates, from the 2 x 2 table of pairs
+    (Newcombe's method 10).
+    """
     n = both + only_first + only_second + neither
     first, second = both + only_first, both + only_second
     margins = first * (n - first) * second * (n - second)
     agreement = both * neither - only_first * only_second
-    corrected = max(0.0, agreement - n / 2) if agreement > 0 else agreement  # Newcombe's continuity correction
+    corrected = (
+        max(0.0, agreement - n / 2) if agreement > 0 else agreement
+    )  # Newcombe's continuity correction
     correlation = corrected / math.sqrt(margins) if margins else 0.0
-    return _square_and_add(first / n, wilson95(first, n), second / n, wilson95(second, n), correlation=correlation)
+    return _square_and_add(
+        first / n, wilson95(first, n), second / n, wilson95(second, n), correlation=correlation
+    )
 
 
-def paired_difference(first: Sequence[EpisodeResult], second: Sequence[EpisodeResult]) -> Difference | None:
-    """Compare two arms on the episodes that both ran (same task, scene, training seed, seed and index); None without any."""
+def paired_difference(
+    first: Sequence[EpisodeResult], second: Sequence[EpisodeResult]
+) -> Difference | None:
+    """Compare two arms on the episodes that both ran (same task, scene, training seed, seed and
+    index); None without any.
+    """
     outcomes = [{_pair_key(r): r.success for r in results} for results in (first, second)]
     shared = outcomes[0].keys() & outcomes[1].keys()
     if not shared:
@@ -168,7 +206,9 @@ def paired_difference(first: Sequence[EpisodeResult], second: Sequence[EpisodeRe
         arm_rate=(both + only_first) / n,
         baseline_rate=(both + only_second) / n,
         difference=(only_first - only_second) / n,
-        interval95=paired_interval95(both=both, only_first=only_first, only_second=only_second, neither=neither),
+        interval95=paired_interval95(
+            both=both, only_first=only_first, only_second=only_second, neither=neither
+        ),
         p_value=mcnemar_p(only_first, only_second),
     )
 
@@ -190,12 +230,18 @@ def independent_difference(first: Cell, second: Cell) -> Difference:
 
 
 def compare(results: Sequence[EpisodeResult], *, arm: str) -> tuple[Difference, ...]:
-    """Compare `arm` with every other arm in every scene but NO_CONTEST: tasks pooled, then (of several) task by task.
+    """Compare `arm` with every other arm in every scene but NO_CONTEST: tasks pooled, then (of
+    several) task by task.
 
-    Two arms are compared on the episodes that both ran, or as independent samples where they share none.
+    Two arms are compared on the episodes that both ran, or as independent samples where they share
+    none.
     """
     tasks = dict.fromkeys(r.task for r in results)
-    subsets = [results, *([r for r in results if r.task == task] for task in tasks)] if len(tasks) > 1 else [results]
+    subsets = (
+        [results, *([r for r in results if r.task == task] for task in tasks)]
+        if len(tasks) > 1
+        else [results]
+    )
     return tuple(difference for subset in subsets for difference in _compare(subset, arm=arm))
 
 
@@ -204,11 +250,15 @@ def _compare(results: Sequence[EpisodeResult], *, arm: str) -> Iterator[Differen
     for (scene, baseline), theirs in groups.items():
         ours = groups.get((scene, arm))
         if baseline != arm and ours is not None and scene not in NO_CONTEST:
-            yield paired_difference(ours, theirs) or independent_difference(*summarise([*ours, *theirs], pool_tasks=True))
+            yield paired_difference(ours, theirs) or independent_difference(
+                *summarise([*ours, *theirs], pool_tasks=True)
+            )
 
 
 def summarise(results: Iterable[EpisodeResult], *, pool_tasks: bool = False) -> tuple[Cell, ...]:
-    """Return one cell per (arm, task, scene) in the order of first appearance; `pool_tasks` makes it one per (arm, scene)."""
+    """Return one cell per (arm, task, scene) in the order of first appearance; `pool_tasks` makes
+    it one per (arm, scene).
+    """
     results = tuple(results)
     pooled = pool_tasks and len({r.task for r in results}) > 1
     groups = _group(results, lambda r: (r.arm, ALL_TASKS if pooled else r.task, r.scene))
@@ -226,7 +276,9 @@ def _cell(arm: str, task: str, scene: str, results: Sequence[EpisodeResult]) -> 
         episodes=len(results),
         successes=sum(r.success for r in results),
         seeds=tuple(by_seed),
-        success_rate_by_seed=tuple(sum(r.success for r in group) / len(group) for group in by_seed.values()),
+        success_rate_by_seed=tuple(
+            sum(r.success for r in group) / len(group) for group in by_seed.values()
+        ),
         wrong_object_rate=_mean([r.wrong_object for r in results]),
         mean_iou=_mean([r.mask_iou for r in results]),
         p50_ms=float(np.percentile(latencies, 50)) if latencies else None,
@@ -256,7 +308,9 @@ def write_episodes(path: Path, results: Iterable[EpisodeResult]) -> None:
 
 
 def read_episodes(path: Path) -> tuple[EpisodeResult, ...]:
-    """Invert `write_episodes`; a line torn by a kill is an episode that was in flight, and is left out."""
+    """Invert `write_episodes`; a line torn by a kill is an episode that was in flight, and is left
+    out.
+    """
     return tuple(episode_from_json(record) for record in read_jsonl(path))
 
 
@@ -266,7 +320,9 @@ def episode_from_json(record: Mapping[str, Any]) -> EpisodeResult:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Return the objects of a JSON-lines file. A kill tears a line and what is appended later joins it: it is left out."""
+    """Return the objects of a JSON-lines file. A kill tears a line and what is appended later joins
+    it: it is left out.
+    """
     records = []
     for line in path.read_text().splitlines():
         with contextlib.suppress(json.JSONDecodeError):
@@ -276,14 +332,21 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 def _from_json(kind: type, record: Mapping[str, Any]) -> Any:
     values = {f.name: record[f.name] for f in fields(kind) if f.name in record}
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    return kind(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+    )
 
 
 def _pair_key(result: EpisodeResult) -> tuple[str, str, int, int, int]:
     return result.task, result.scene, result.training_seed, result.seed, result.index
 
 
-def _group(results: Iterable[EpisodeResult], key: Callable[[EpisodeResult], Any]) -> dict[Any, list[EpisodeResult]]:
+def _group(
+    results: Iterable[EpisodeResult], key: Callable[[EpisodeResult], Any]
+) -> dict[Any, list[EpisodeResult]]:
     groups: dict[Any, list[EpisodeResult]] = {}
     for result in results:
         groups.setdefault(key(result), []).append(result)

@@ -1,4 +1,6 @@
-"""The success table for people at a terminal: scenes down, arms across, each rate with its interval."""
+"""The success table for people at a terminal: scenes down, arms across, each rate with its
+interval.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,23 @@ def success_table(cells: Sequence[Cell], *, title: str = "Success, 95% Wilson in
     """Return a rich table: one row per (task, scene), one column per arm."""
     arms, rows = arms_of(cells), rows_of(cells)
     found = {(cell.task, cell.scene, cell.arm): cell for cell in cells}
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", caption=_caption(cells))
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        caption=_caption(cells),
+    )
     table.add_column("task")
     table.add_column("scene")
     for arm in arms:
         table.add_column(arm, justify="right")
     previous = None
     for task, scene in rows:
-        best = max((found[task, scene, arm].success_rate for arm in arms if (task, scene, arm) in found), default=None)
+        best = max(
+            (found[task, scene, arm].success_rate for arm in arms if (task, scene, arm) in found),
+            default=None,
+        )
         texts = [_text(found.get((task, scene, arm)), best=best) for arm in arms]
         if previous not in (None, task):
             table.add_section()
@@ -38,11 +49,18 @@ def arms_of(cells: Sequence[Cell]) -> tuple[str, ...]:
 def rows_of(cells: Sequence[Cell]) -> tuple[tuple[str, str], ...]:
     """Return the (task, scene) pairs, tasks together, both in the order of first appearance."""
     tasks = list(dict.fromkeys(cell.task for cell in cells))
-    return tuple(sorted(dict.fromkeys((cell.task, cell.scene) for cell in cells), key=lambda row: tasks.index(row[0])))
+    return tuple(
+        sorted(
+            dict.fromkeys((cell.task, cell.scene) for cell in cells),
+            key=lambda row: tasks.index(row[0]),
+        )
+    )
 
 
 def episodes_of(cells: Sequence[Cell]) -> str:
-    """Say how many episodes a cell has: "1 episode", "100 episodes", or "50–100 episodes" where they differ."""
+    """Say how many episodes a cell has: "1 episode", "100 episodes", or "50–100 episodes" where
+    they differ.
+    """
     counts = sorted({cell.episodes for cell in cells}) or [0]
     number = "–".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     return f"{number} episode{'' if number == '1' else 's'}"
@@ -50,14 +68,22 @@ def episodes_of(cells: Sequence[Cell]) -> str:
 
 def seeds_of(cells: Sequence[Cell]) -> str:
     """List the training seeds over all cells."""
-    return ", ".join(str(seed) for seed in sorted({seed for cell in cells for seed in cell.seeds})) or "none"
+    return (
+        ", ".join(str(seed) for seed in sorted({seed for cell in cells for seed in cell.seeds}))
+        or "none"
+    )
 
 
 def took_nothing(cell: Cell) -> str | None:
-    """Write the share of episodes in which the hand took no object, with its interval; None where nobody looked."""
+    """Write the share of episodes in which the hand took no object, with its interval; None where
+    nobody looked.
+    """
     if cell.took_nothing is None or cell.took_nothing_rate is None:
         return None
-    return f"{percent(cell.took_nothing_rate)} ({interval(wilson95(cell.took_nothing, cell.episodes))})"
+    return (
+        f"{percent(cell.took_nothing_rate)} "
+        f"({interval(wilson95(cell.took_nothing, cell.episodes))})"
+    )
 
 
 def _text(cell: Cell | None, *, best: float | None) -> str:

@@ -16,10 +16,17 @@ from jaxtyping import UInt8
 from robot.report.pictures import fit, grid
 from robot.types import InputError
 
-# H.264 plays everywhere; VP9 in MP4 plays in every browser since 2021 and stands in where ffmpeg was built without x264.
+# H.264 plays everywhere; VP9 in MP4 plays in every browser since 2021 and stands in where ffmpeg
+# was built without x264.
 CODECS = {
     "libx264": {"crf": "23", "preset": "veryfast", "tune": "animation", "threads": "1"},
-    "libvpx-vp9": {"crf": "34", "b:v": "0", "deadline": "realtime", "cpu-used": "8", "threads": "1"},
+    "libvpx-vp9": {
+        "crf": "34",
+        "b:v": "0",
+        "deadline": "realtime",
+        "cpu-used": "8",
+        "threads": "1",
+    },
 }
 
 
@@ -32,35 +39,47 @@ def available_codec() -> str:
             continue
         return name
     raise InputError(
-        f"got a PyAV without any of {', '.join(CODECS)}, expected one of them; install PyAV's wheel: pip install av"
+        f"got a PyAV without any of {', '.join(CODECS)}, expected one of them; install PyAV's "
+        "wheel: pip install av"
     )
 
 
 def film(
     rows: Mapping[str, Sequence[UInt8[np.ndarray, "_ _ 3"]]], *, columns: int, tile: int = 256
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """Yield the frames of a video from `pictures.episode_rows`: at every moment all views, `columns` beside each other."""
+    """Yield the frames of a video from `pictures.episode_rows`: at every moment all views,
+    `columns` beside each other.
+    """
     for moment in zip(*rows.values(), strict=True):
         tiles = [fit(image, size=tile) for image in moment]
         yield grid([tiles[start : start + columns] for start in range(0, len(tiles), columns)])
 
 
 def write_video(path: Path, frames: Iterable[UInt8[np.ndarray, "h w 3"]], *, fps: float) -> Path:
-    """Encode RGB frames of one size as MP4 (yuv420p, index first) and return the path; odd sizes lose a row or column."""
+    """Encode RGB frames of one size as MP4 (yuv420p, index first) and return the path; odd sizes
+    lose a row or column.
+    """
     frames = iter(frames)
     first = next(frames, None)
     if first is None:
-        raise InputError(f"got no frames for {path}, expected at least one; check that the episode was recorded")
+        raise InputError(
+            f"got no frames for {path}, expected at least one; check that the episode was recorded"
+        )
     codec = available_codec()
     with av.open(str(path), mode="w", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1000), options=CODECS[codec])
+        stream = container.add_stream(
+            codec, rate=Fraction(fps).limit_denominator(1000), options=CODECS[codec]
+        )
         assert isinstance(stream, VideoStream)
-        stream.height, stream.width = (side - side % 2 for side in first.shape[:2])  # yuv420p halves both axes
+        stream.height, stream.width = (
+            side - side % 2 for side in first.shape[:2]
+        )  # yuv420p halves both axes
         stream.pix_fmt = "yuv420p"
         for image in (first, *frames):
             if image.shape != first.shape:
                 raise InputError(
-                    f"got a frame of {image.shape} after {first.shape} in {path}, expected one size; resize before"
+                    f"got a frame of {image.shape} after {first.shape} in {path}, expected one "
+                    "size; resize before"
                 )
             picture = np.ascontiguousarray(image[: stream.height, : stream.width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))

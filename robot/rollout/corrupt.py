@@ -1,8 +1,10 @@
-"""Machine demonstrations, a known share of them spoilt in known ways: what a filter of demonstrations has to find.
+"""Machine demonstrations, a known share of them spoilt in known ways: what a filter of
+demonstrations has to find.
 
-Every kind is the task's own expert with one fault. The faults are in what is recorded, not only in what is executed: noise,
-an early end, the wrong object, a stall, a hand that never closes. All else (start, disturbance, camera) is as in trusted
-demonstrations, so that nothing but the fault tells them apart.
+Every kind is the task's own expert with one fault. The faults are in what is recorded, not only in
+what is executed: noise, an early end, the wrong object, a stall, a hand that never closes. All else
+(start, disturbance, camera) is as in trusted demonstrations, so that nothing but the fault tells
+them apart.
 """
 
 from __future__ import annotations
@@ -23,7 +25,12 @@ from robot.types import CLEAN, QUALITY, Episode, InputError
 
 KINDS = ("noisy", "early_stop", "wrong_object", "stall", "failure")
 
-NOISE_M, DRIFT_M, DRIFT_KEPT, NOISE_RAD = 0.015, 0.008, 0.9, 0.05  # of a noisy demonstrator, per control step
+NOISE_M, DRIFT_M, DRIFT_KEPT, NOISE_RAD = (
+    0.015,
+    0.008,
+    0.9,
+    0.05,
+)  # of a noisy demonstrator, per control step
 STOPPED_AT = (0.3, 0.7)  # share of a good demonstration that one with an early stop keeps
 STALL_FROM, STALL_STEPS = (4, 20), (20, 45)
 HELD_STEPS = (3, 12)  # for how long the wrong object is held before the recording ends
@@ -32,21 +39,31 @@ PATIENCE_STEPS = (50, 100)  # of a demonstrator whose hand does not close
 
 @dataclass(frozen=True)
 class Mixture:
-    """What machine demonstrations are made of: the share of corrupted ones, and the shares of `kinds` among those."""
+    """What machine demonstrations are made of: the share of corrupted ones, and the shares of
+    `kinds` among those.
+    """
 
     corrupted: float
     kinds: Mapping[str, float]
 
     def __post_init__(self) -> None:
         if not 0 <= self.corrupted <= 1:
-            raise InputError(f"got quality.corrupted={self.corrupted}, expected a share from 0 to 1")
+            raise InputError(
+                f"got quality.corrupted={self.corrupted}, expected a share from 0 to 1"
+            )
         if unknown := sorted(set(self.kinds) - set(KINDS)):
-            raise InputError(f"got quality.kinds with {', '.join(unknown)}, expected {', '.join(KINDS)}")
+            raise InputError(
+                f"got quality.kinds with {', '.join(unknown)}, expected {', '.join(KINDS)}"
+            )
         if min(self.kinds.values(), default=0) < 0 or not sum(self.kinds.values()) > 0:
-            raise InputError(f"got quality.kinds={dict(self.kinds)}, expected shares >= 0 that are not all 0")
+            raise InputError(
+                f"got quality.kinds={dict(self.kinds)}, expected shares >= 0 that are not all 0"
+            )
 
     def kind_of(self, *, seed: int, index: int) -> str:
-        """Return what episode (seed, index) is: CLEAN or a kind of corruption; nothing else enters."""
+        """Return what episode (seed, index) is: CLEAN or a kind of corruption; nothing
+        else enters.
+        """
         rng = np.random.default_rng([seed, index, 11])
         if rng.random() >= self.corrupted:
             return CLEAN
@@ -55,32 +72,56 @@ class Mixture:
 
 
 def check_mixture(task: str, quality: Mapping) -> Mixture:
-    """Return the mixture, or raise InputError where it is none or the task cannot show one of its kinds."""
+    """Return the mixture, or raise InputError where it is none or the task cannot show one of its
+    kinds.
+    """
     mixture = Mixture(**quality)
     if task in BUILTIN and mixture.kinds.get("wrong_object", 0) > 0:
-        raise InputError(f"got quality kind wrong_object for task {task!r}, which has no other object; set its share to 0")
+        raise InputError(
+            f"got quality kind wrong_object for task {task!r}, which has no other object; set its "
+            "share to 0"
+        )
     return mixture
 
 
-def machine_demonstration(env: RobosuiteEnv, *, seed: int, index: int, scene: str, mixture: Mixture) -> Episode | None:
-    """Return episode (seed, index) as a machine left it, its quality in `extra`; None when it cannot be shown in this scene."""
+def machine_demonstration(
+    env: RobosuiteEnv, *, seed: int, index: int, scene: str, mixture: Mixture
+) -> Episode | None:
+    """Return episode (seed, index) as a machine left it, its quality in `extra`; None when it
+    cannot be shown in this scene.
+    """
     kind = mixture.kind_of(seed=seed, index=index)
     if kind == CLEAN:
         episode = demonstrate(env, seed=seed, index=index, scene=scene)
     elif kind == "early_stop":
         whole = demonstrate(env, seed=seed, index=index, scene=scene)
         share = np.random.default_rng([seed, index, 13]).uniform(*STOPPED_AT)
-        episode = None if whole is None else shortened(whole, steps=max(1, round(share * len(whole))))
+        episode = (
+            None if whole is None else shortened(whole, steps=max(1, round(share * len(whole))))
+        )
     else:
         episode = _spoilt(env, kind, seed=seed, index=index, scene=scene)
-    return None if episode is None else replace(episode, tier="machine", extra={**episode.extra, QUALITY: kind})
+    return (
+        None
+        if episode is None
+        else replace(episode, tier="machine", extra={**episode.extra, QUALITY: kind})
+    )
 
 
 def shortened(episode: Episode, *, steps: int) -> Episode:
     """Return the first `steps` steps of an episode: whoever recorded it gave up."""
-    first = lambda views: {name: values[:steps] for name, values in views.items()}  # noqa: E731
+
+    def first(views):
+        return {name: values[:steps] for name, values in views.items()}
+
     parts = {"images": first(episode.images), "labels": first(episode.labels)}
-    return replace(episode, **parts, proprio=episode.proprio[:steps], actions=episode.actions[:steps], success=False)
+    return replace(
+        episode,
+        **parts,
+        proprio=episode.proprio[:steps],
+        actions=episode.actions[:steps],
+        success=False,
+    )
 
 
 def _spoilt(env: RobosuiteEnv, kind: str, *, seed: int, index: int, scene: str) -> Episode | None:
@@ -112,7 +153,9 @@ class NothingElseError(Exception):
 
 @dataclass(frozen=True)
 class Fault:
-    """Who acts, what ends the recording besides success and horizon, and whether the recording shows the fault."""
+    """Who acts, what ends the recording besides success and horizon, and whether the recording
+    shows the fault.
+    """
 
     make_expert: MakeExpert
     until: Callable[[Mapping], bool] = lambda info: False
@@ -131,7 +174,9 @@ class _Spoiling:
 
 
 class NoisyExpert(_Spoiling):
-    """Trembles and drifts: white noise on position and rotation, and a slow wander of the position."""
+    """Trembles and drifts: white noise on position and rotation, and a slow wander of the
+    position.
+    """
 
     def __init__(self, expert: Expert, rng: np.random.Generator) -> None:
         super().__init__(expert, rng)
@@ -142,7 +187,10 @@ class NoisyExpert(_Spoiling):
         self._drift = DRIFT_KEPT * self._drift + self._rng.normal(0.0, DRIFT_M, 3)
         moved = action[:3] + self._drift + self._rng.normal(0.0, NOISE_M, 3)
         turned = action[3:6] + self._rng.normal(0.0, NOISE_RAD, 3)
-        within = [np.clip(moved, -MAX_DELTA_M, MAX_DELTA_M), np.clip(turned, -MAX_DELTA_RAD, MAX_DELTA_RAD)]
+        within = [
+            np.clip(moved, -MAX_DELTA_M, MAX_DELTA_M),
+            np.clip(turned, -MAX_DELTA_RAD, MAX_DELTA_RAD),
+        ]
         return np.concatenate([*within, action[6:]]).astype(np.float32)
 
 
@@ -192,13 +240,20 @@ def _noisy(rng: np.random.Generator) -> Fault:
 
 def _stall(rng: np.random.Generator) -> Fault:
     start, steps = int(rng.integers(*STALL_FROM)), int(rng.integers(*STALL_STEPS))
-    make = lambda env, rng: StallingExpert(env.expert(rng=rng), rng, start=start, steps=steps)  # noqa: E731
+
+    def make(env, rng):
+        return StallingExpert(env.expert(rng=rng), rng, start=start, steps=steps)
+
     return Fault(make, shown=lambda episode: len(episode) >= start + steps)
 
 
 def _failure(rng: np.random.Generator) -> Fault:
-    make = lambda env, rng: OpenHandedExpert(env.expert(rng=rng), rng)  # noqa: E731
-    return Fault(make, limit=int(rng.integers(*PATIENCE_STEPS)), shown=lambda episode: not episode.success)
+    def make(env, rng):
+        return OpenHandedExpert(env.expert(rng=rng), rng)
+
+    return Fault(
+        make, limit=int(rng.integers(*PATIENCE_STEPS)), shown=lambda episode: not episode.success
+    )
 
 
 def _wrong_object(rng: np.random.Generator) -> Fault:
@@ -221,13 +276,21 @@ FAULTS: dict[str, Callable[[np.random.Generator], Fault]] = {
 }
 
 
-def make_machine(*, root: Path, task: str, scene: str, seed: int, image_size: int, mixture: Mixture) -> Callable[[int], int]:
-    """Return work for `parallel_map`: record machine episode `index` into the store at `root`, return its length in steps."""
+def make_machine(
+    *, root: Path, task: str, scene: str, seed: int, image_size: int, mixture: Mixture
+) -> Callable[[int], int]:
+    """Return work for `parallel_map`: record machine episode `index` into the store at `root`,
+    return its length in steps.
+    """
     env = RobosuiteEnv(task=task, image_size=image_size)
-    return partial(_record, env=env, store=EpisodeStore(root), scene=scene, seed=seed, mixture=mixture)
+    return partial(
+        _record, env=env, store=EpisodeStore(root), scene=scene, seed=seed, mixture=mixture
+    )
 
 
-def _record(index: int, *, env: RobosuiteEnv, store: EpisodeStore, scene: str, seed: int, mixture: Mixture) -> int:
+def _record(
+    index: int, *, env: RobosuiteEnv, store: EpisodeStore, scene: str, seed: int, mixture: Mixture
+) -> int:
     episode = machine_demonstration(env, seed=seed, index=index, scene=scene, mixture=mixture)
     if episode is None:
         return 0

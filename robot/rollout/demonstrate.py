@@ -1,4 +1,6 @@
-"""A scripted expert in an env, recorded as an Episode: what a person with a teleoperation device would leave behind."""
+"""A scripted expert in an env, recorded as an Episode: what a person with a teleoperation device
+would leave behind.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,25 @@ from robot.types import Episode, Goal, Observation
 
 MakeExpert = Callable[[RobosuiteEnv, np.random.Generator], Expert]
 
-# Noise on what is executed and not on what is recorded: demonstrations then show how to come back (DART, Laskey et al. 2017).
+# Noise on what is executed and not on what is recorded: demonstrations then show how to come back
+# (DART, Laskey et al. 2017).
 NOISE_M = 0.004
 BURST_CHANCE, BURST_STEPS, BURST_M = 0.04, 4, 0.02
 TRIES = 5  # other random streams of the expert before a hopeless episode is given up
 
 
 def demonstrate(env: RobosuiteEnv, *, seed: int, index: int, scene: str) -> Episode | None:
-    """Return a successful demonstration of episode (seed, index), or None when the expert failed TRIES times."""
+    """Return a successful demonstration of episode (seed, index), or None when the expert failed
+    TRIES times.
+    """
     for number in range(TRIES):
-        episode = attempt(env, seed=seed, index=index, scene=scene, rng=np.random.default_rng([seed, index, 7, number]))
+        episode = attempt(
+            env,
+            seed=seed,
+            index=index,
+            scene=scene,
+            rng=np.random.default_rng([seed, index, 7, number]),
+        )
         if episode.success:
             return episode
     return None
@@ -43,7 +54,8 @@ def attempt(
 ) -> Episode:
     """Record one try, a success or not.
 
-    `make_expert` says who acts (the task's expert unless told); success, the horizon, `until(info)` and `limit` steps end it.
+    `make_expert` says who acts (the task's expert unless told); success, the horizon, `until(info)`
+    and `limit` steps end it.
     """
     observation, info = env.reset(seed=seed, options={"episode": index, "scene": scene})
     expert = env.expert(rng=rng) if make_expert is None else make_expert(env, rng)
@@ -74,7 +86,9 @@ def attempt(
 
 
 class Disturbance:
-    """Pushes executed actions off course: a little at every step, and for a few steps now and then."""
+    """Pushes executed actions off course: a little at every step, and for a few steps now
+    and then.
+    """
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng, self._burst, self._left = rng, np.zeros(3), 0
@@ -87,8 +101,12 @@ class Disturbance:
         return np.concatenate([action[:3] + push, action[3:]]).astype(np.float32)
 
 
-def make_demonstrator(*, root: Path, task: str, scene: str, seed: int, image_size: int) -> Callable[[int], int]:
-    """Return work for `parallel_map`: record episode `index` into the store at `root`, return its length in steps."""
+def make_demonstrator(
+    *, root: Path, task: str, scene: str, seed: int, image_size: int
+) -> Callable[[int], int]:
+    """Return work for `parallel_map`: record episode `index` into the store at `root`, return its
+    length in steps.
+    """
     env = RobosuiteEnv(task=task, image_size=image_size)
     store = EpisodeStore(root)
     return partial(_record, env=env, store=store, scene=scene, seed=seed)

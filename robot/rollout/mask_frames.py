@@ -1,8 +1,10 @@
-"""Frames that teach the mask head words, and frames that measure it: several goals for every picture.
+"""Frames that teach the mask head words, and frames that measure it: several goals for every
+picture.
 
-`staged` looks are moments posed without physics, each with a scene of its own: many objects, places and poses for little time.
-`expert` looks come from an expert at work in one scene: what an episode shows, to measure on. Besides the scene's own goal a
-look is labelled for others, some of which name an object that is not there.
+`staged` looks are moments posed without physics, each with a scene of its own: many objects, places
+and poses for little time. `expert` looks come from an expert at work in one scene: what an episode
+shows, to measure on. Besides the scene's own goal a look is labelled for others, some of which name
+an object that is not there.
 """
 
 from __future__ import annotations
@@ -41,15 +43,25 @@ def make_mask_frames(
     goals: int,
     absent_share: float,
 ) -> Callable[[int], int]:
-    """Return work for `parallel_map`: make shard `index` of the store at `root`, return its number of records.
+    """Return work for `parallel_map`: make shard `index` of the store at `root`, return its number
+    of records.
 
-    `scenes` are conditions with their shares; every record's scene is a function of (seed, shard, position in it). `moments`
-    says whether its `snapshots` looks are staged or taken from an expert's episode.
+    `scenes` are conditions with their shares; every record's scene is a function of (seed, shard,
+    position in it). `moments` says whether its `snapshots` looks are staged or taken from an
+    expert's episode.
     """
     if moments not in MOMENTS:
-        raise InputError(f"got moments {moments!r}, expected one of {', '.join(MOMENTS)}; pass moments=<one of these>")
+        raise InputError(
+            f"got moments {moments!r}, expected one of {', '.join(MOMENTS)}; pass moments=<one of "
+            "these>"
+        )
     envs: dict[str, RobosuiteEnv] = {}
-    options = {"moments": moments, "snapshots": snapshots, "goals": goals, "absent_share": absent_share}
+    options = {
+        "moments": moments,
+        "snapshots": snapshots,
+        "goals": goals,
+        "absent_share": absent_share,
+    }
     return partial(
         _shard,
         envs=envs,
@@ -89,7 +101,9 @@ def _shard(
 
 
 def scene_of(k: int, shares: Mapping[str, float]) -> str:
-    """Return the condition of scene number `k`: any run of numbers holds the conditions in their shares, almost exactly."""
+    """Return the condition of scene number `k`: any run of numbers holds the conditions in their
+    shares, almost exactly.
+    """
     upto = np.cumsum(list(shares.values())) / sum(shares.values())
     return list(shares)[int(np.searchsorted(upto, k * GOLDEN_RATIO % 1.0, side="right"))]
 
@@ -109,9 +123,13 @@ def _records_of_scene(
     task, world = env.task, env.sim
     assert isinstance(task, TabletopTask) and isinstance(world, TabletopWorld)
     if moments == "staged":
-        states = _staged(task, world, scene=scene, seed=seed, episode=episode, snapshots=snapshots, rng=rng)
+        states = _staged(
+            task, world, scene=scene, seed=seed, episode=episode, snapshots=snapshots, rng=rng
+        )
     else:
-        states = _at_work(env, task, world, scene=scene, seed=seed, episode=episode, snapshots=snapshots, rng=rng)
+        states = _at_work(
+            env, task, world, scene=scene, seed=seed, episode=episode, snapshots=snapshots, rng=rng
+        )
     for shown in states:
         others = [other_goal(shown, absent_share=absent_share, rng=rng) for _ in range(goals - 1)]
         named = [(shown.goal, shown.target, shown.destination), *others]
@@ -119,11 +137,20 @@ def _records_of_scene(
 
 
 def _staged(
-    task: TabletopTask, world: TabletopWorld, *, scene: str, seed: int, episode: int, snapshots: int, rng: np.random.Generator
+    task: TabletopTask,
+    world: TabletopWorld,
+    *,
+    scene: str,
+    seed: int,
+    episode: int,
+    snapshots: int,
+    rng: np.random.Generator,
 ) -> Iterator[Scene]:
     """Pose moments; every one has a scene of its own."""
     for k in range(snapshots):
-        task.scene = sample_scene(task=task.name, scene=scene, seed=seed, index=episode * snapshots + k)
+        task.scene = sample_scene(
+            task=task.name, scene=scene, seed=seed, index=episode * snapshots + k
+        )
         stage(world, scene=task.scene, rng=rng)
         yield task.scene
 
@@ -139,7 +166,9 @@ def _at_work(
     snapshots: int,
     rng: np.random.Generator,
 ) -> Iterator[Scene]:
-    """Stop an expert's episode at random moments; a randomised scene looks different at every one."""
+    """Stop an expert's episode at random moments; a randomised scene looks different at
+    every one.
+    """
     env.reset(seed=seed, options={"episode": episode, "scene": scene})
     assert task.scene is not None
     expert, disturbance = env.expert(rng=rng), Disturbance(rng)
@@ -164,7 +193,9 @@ def _look(
 ) -> Iterator[MaskRecord]:
     """Yield a record for every camera and goal from one look at the current state."""
     images = env.observe()["images"]
-    roles = [_roles(world, target=target, destination=destination) for _, target, destination in named]
+    roles = [
+        _roles(world, target=target, destination=destination) for _, target, destination in named
+    ]
     for (goal, _, _), maps in zip(named, env.label_maps_for(roles), strict=True):
         for camera in env.cameras:
             label = maps[camera]
@@ -180,6 +211,8 @@ def _look(
             )
 
 
-def _roles(world: TabletopWorld, *, target: str | None, destination: str | None) -> dict[str, Label]:
+def _roles(
+    world: TabletopWorld, *, target: str | None, destination: str | None
+) -> dict[str, Label]:
     named = {target: Label.TARGET, destination: Label.DESTINATION}
     return {world.root_body(body): label for body, label in named.items() if body is not None}

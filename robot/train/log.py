@@ -18,7 +18,8 @@ WANDB_MODES = ("auto", "online", "offline", "disabled")
 class RunLog:
     """Pass it to `train(log=...)`: a callable `(step, values)`, to be used as a context manager.
 
-    After a resume, steps since the last checkpoint are reported again: the last line of a step in log.jsonl counts.
+    After a resume, steps since the last checkpoint are reported again: the last line of a step in
+    log.jsonl counts.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class RunLog:
 
 
 def resolve_mode(mode: str) -> str:
-    """Return "online" for "auto" when a Weights & Biases key is there, "offline" when none is; other modes as they are."""
+    """Return "online" for "auto" when a Weights & Biases key is there, "offline" when none is;
+    other modes as they are.
+    """
     if mode != "auto":
         return mode
     return os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
@@ -67,7 +70,9 @@ def _has_key() -> bool:
         return False
 
 
-def _start_wandb(mode: str, *, directory: Path, name: str, config: Mapping[str, Any] | None) -> Any | None:
+def _start_wandb(
+    mode: str, *, directory: Path, name: str, config: Mapping[str, Any] | None
+) -> Any | None:
     mode = resolve_mode(mode)
     if mode == "disabled":
         return None

@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from robot.dwsl import weighted
-from robot.policy.ema import decay_at, make_average, update_average
-from robot.train.device import pick_device, pick_dtype
+from robot.system.device import pick_device, pick_dtype
+from robot.train.ema import decay_at, make_average, update_average
 from robot.train.resume import load_state, save_state
 from robot.types import InputError
 
@@ -43,15 +43,18 @@ def train(
     log: Log | None = None,
     log_every: int = 20,
 ) -> nn.Module:
-    """Train the module in place and return the moving average of its weights, in eval mode, on the device.
+    """Train the module in place and return the moving average of its weights, in eval mode, on the
+    device.
 
-    `batches` yields batches (with `.to(device)`), or pairs of a batch and weights (B,) >= 0 that multiply the per-sample loss
-    and are scaled to mean 1. Pass a function of the first step rather than an iterator: after a resume it starts where the
-    run was cut off, whereas an iterator has to be wound forward. A stream that draws from the same `generator` needs neither,
-    because the generator's state is restored: `lambda start: windows.batches(..., generator=generator)`.
+    `batches` yields batches (with `.to(device)`), or pairs of a batch and weights (B,) >= 0 that
+    multiply the per-sample loss and are scaled to mean 1. Pass a function of the first step rather
+    than an iterator: after a resume it starts where the run was cut off, whereas an iterator has to
+    be wound forward. A stream that draws from the same `generator` needs neither, because the
+    generator's state is restored: `lambda start: windows.batches(..., generator=generator)`.
 
-    With `checkpoint_dir`, a run that was killed resumes from its last checkpoint and ends as if it had not been; SIGTERM and
-    Ctrl-C write one before they end it. Raises InputError when the loss is not finite.
+    With `checkpoint_dir`, a run that was killed resumes from its last checkpoint and ends as if it
+    had not been; SIGTERM and Ctrl-C write one before they end it. Raises InputError when the loss
+    is not finite.
     """
     place = pick_device(device)
     dtype = pick_dtype(precision, place)
@@ -60,8 +63,15 @@ def train(
 
     module.to(place).train()
     average = make_average(module)
-    optimizer = torch.optim.AdamW(decay_groups(module, weight_decay), lr=learning_rate, betas=(0.9, 0.95), fused=True)
-    everything = {"module": module, "average": average, "optimizer": optimizer, "generator": generator}
+    optimizer = torch.optim.AdamW(
+        decay_groups(module, weight_decay), lr=learning_rate, betas=(0.9, 0.95), fused=True
+    )
+    everything = {
+        "module": module,
+        "average": average,
+        "optimizer": optimizer,
+        "generator": generator,
+    }
     start = load_state(directory, **everything) if directory else 0
     stream = iter(batches(start)) if callable(batches) else itertools.islice(batches, start, None)
 
@@ -80,7 +90,8 @@ def train(
             norm = nn.utils.clip_grad_norm_(module.parameters(), grad_clip)
             if not math.isfinite(loss.item() + norm.item()):
                 raise InputError(
-                    f"got loss {loss.item()} with gradient norm {norm.item()} at step {step}, expected finite numbers: "
+                    f"got loss {loss.item()} with gradient norm {norm.item()} at step {step}, "
+                    "expected finite numbers: "
                     "check the batch for NaN, lower learning_rate, or set precision to fp32"
                 )
             optimizer.step()
@@ -89,7 +100,15 @@ def train(
             done = step + 1
             if log and (done % log_every == 0 or done == steps):
                 step_ms = 1000 * (time.monotonic() - began) / (done - start)
-                log(done, {"loss": loss.item(), "grad_norm": norm.item(), "learning_rate": rate, "step_ms": step_ms})
+                log(
+                    done,
+                    {
+                        "loss": loss.item(),
+                        "grad_norm": norm.item(),
+                        "learning_rate": rate,
+                        "step_ms": step_ms,
+                    },
+                )
             if directory and (done % checkpoint_every == 0 or done == steps or received):
                 save_state(directory, step=done, **everything)
             if received:
@@ -100,12 +119,16 @@ def train(
 def _next_batch(stream: Iterator[Any], step: int) -> tuple[Any, Tensor | None]:
     item = next(stream, None)
     if item is None:
-        raise InputError(f"got no batch for step {step}, expected one for every step: pass an endless iterator")
+        raise InputError(
+            f"got no batch for step {step}, expected one for every step: pass an endless iterator"
+        )
     return item if isinstance(item, tuple) else (item, None)
 
 
 def weighted_mean(per_sample: Tensor, weights: Tensor | None) -> Float[Tensor, ""]:
-    """Return the mean loss with weights scaled to mean 1, both (B,) or InputError; weights that are all 0 give 0."""
+    """Return the mean loss with weights scaled to mean 1, both (B,) or InputError; weights that are
+    all 0 give 0.
+    """
     if weights is None:
         return per_sample.mean()
     return weighted(per_sample, weights).sum() / weights.sum().clamp(min=1e-8)
@@ -115,24 +138,39 @@ def cosine_rate(step: int, *, steps: int, peak: float, warmup_steps: int) -> flo
     """Return the learning rate of a step: linear warm-up, then a half cosine from `peak` to 0."""
     if step < warmup_steps:
         return peak * (step + 1) / warmup_steps
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(steps - warmup_steps, 1)))
+    return (
+        peak * 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(steps - warmup_steps, 1)))
+    )
 
 
 def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split the trainable parameters: weight decay for matrices and kernels, none for biases and scales."""
+    """Split the trainable parameters: weight decay for matrices and kernels, none for biases and
+    scales.
+    """
     parameters = [p for p in module.parameters() if p.requires_grad]
-    matrices, vectors = [p for p in parameters if p.ndim >= 2], [p for p in parameters if p.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    matrices, vectors = (
+        [p for p in parameters if p.ndim >= 2],
+        [p for p in parameters if p.ndim < 2],
+    )
+    return [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
 
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT instead of dying of them, so that the step in flight can end (main thread only)."""
+    """Collect SIGTERM and SIGINT instead of dying of them, so that the step in flight can end (main
+    thread only).
+    """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
-    previous = {s: signal.signal(s, lambda number, _: received.append(number)) for s in (signal.SIGTERM, signal.SIGINT)}
+    previous = {
+        s: signal.signal(s, lambda number, _: received.append(number))
+        for s in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield received
     finally:

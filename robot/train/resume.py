@@ -1,4 +1,6 @@
-"""The state of a training run in one file: what `train` needs to go on as if nothing had happened."""
+"""The state of a training run in one file: what `train` needs to go on as if nothing had
+happened.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from robot.train.checkpoint import read_tensors, write_tensors
+from robot.checkpoint import read_tensors, write_tensors
 from robot.types import InputError
 
 FILE_NAME = "training.safetensors"
@@ -24,8 +26,13 @@ def save_state(
     optimizer: torch.optim.Optimizer,
     generator: torch.Generator,
 ) -> None:
-    """Write weights, average, optimizer and random states after `step` finished steps, atomically."""
-    tensors: dict[str, Tensor] = {"rng.torch": torch.get_rng_state(), "rng.generator": generator.get_state()}
+    """Write weights, average, optimizer and random states after `step` finished steps,
+    atomically.
+    """
+    tensors: dict[str, Tensor] = {
+        "rng.torch": torch.get_rng_state(),
+        "rng.generator": generator.get_state(),
+    }
     if torch.cuda.is_available():
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
     tensors |= {f"module.{k}": v for k, v in module.state_dict().items()}
@@ -43,18 +50,24 @@ def load_state(
     optimizer: torch.optim.Optimizer,
     generator: torch.Generator,
 ) -> int:
-    """Inverse of `save_state`: restore everything in place and return the number of finished steps (0: there is nothing)."""
+    """Inverse of `save_state`: restore everything in place and return the number of finished steps
+    (0: there is nothing).
+    """
     file = directory / FILE_NAME
     if not file.is_file():
         return 0
     tensors, header = read_tensors(file)
-    take = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
+
+    def take(prefix):
+        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
     try:
         module.load_state_dict(take("module."))
         average.load_state_dict(take("average."))
     except RuntimeError as error:
         raise InputError(
-            f"got a training state {file} of another module, expected one of this {type(module).__name__}: "
+            f"got a training state {file} of another module, expected one of this "
+            f"{type(module).__name__}: "
             "train in another folder or delete it"
         ) from error
     restore_moments(optimizer, take("optimizer."))
@@ -66,10 +79,17 @@ def load_state(
 
 
 def restore_moments(optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor]) -> None:
-    """Put AdamW's state back, in the memory format of each parameter: its fused kernel walks through raw memory."""
+    """Put AdamW's state back, in the memory format of each parameter: its fused kernel walks
+    through raw memory.
+    """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for i, parameter in enumerate(parameters):
         found = {name: moments[f"{i}.{name}"] for name in MOMENTS if f"{i}.{name}" in moments}
         if found:
-            like = {name: torch.empty_like(parameter if value.ndim else value) for name, value in found.items()}
-            optimizer.state[parameter] = {name: like[name].copy_(value) for name, value in found.items()}
+            like = {
+                name: torch.empty_like(parameter if value.ndim else value)
+                for name, value in found.items()
+            }
+            optimizer.state[parameter] = {
+                name: like[name].copy_(value) for name, value in found.items()
+            }

@@ -11,7 +11,9 @@ MakeEpisode = Callable[..., Episode]
 
 
 def _with_unchecked(episode: Episode, **changes) -> Episode:
-    """Replace fields past the type checks that only tests run: what a user's own recorder may well pass."""
+    """Replace fields past the type checks that only tests run: what a user's own recorder may well
+    pass.
+    """
     broken = copy.copy(episode)
     for name, value in changes.items():
         object.__setattr__(broken, name, value)
@@ -23,10 +25,15 @@ def with_unchecked() -> MakeEpisode:
     return _with_unchecked
 
 
-def _episode(*, index: int = 0, steps: int = 4, text: str = "put the red cube on the plate", **changes) -> Episode:
+def _episode(
+    *, index: int = 0, steps: int = 4, text: str = "put the red cube on the plate", **changes
+) -> Episode:
     """An episode of random pixels, 12x16, two cameras; the same index gives the same episode."""
     rng = np.random.default_rng(index)
-    pixels = lambda high, *shape: rng.integers(0, high, (steps, 12, 16, *shape), dtype=np.uint8)  # noqa: E731
+
+    def pixels(high, *shape):
+        return rng.integers(0, high, (steps, 12, 16, *shape), dtype=np.uint8)
+
     episode = Episode(
         task="pick_place",
         goal=Goal(text),

@@ -24,8 +24,10 @@ from robot.types import Episode, Goal
 def episode(index, size=16, steps=4):
     rng = np.random.default_rng(index)
     pixels = rng.integers(0, 256, (steps, size, size, 3), dtype=np.uint8)
-    return Episode(task="t", goal=Goal("go"), images={"a": pixels}, labels={}, proprio=np.zeros((steps, 10), np.float32),
-                   actions=np.full((steps, 7), index, np.float32), control_dt_s=0.05, success=True, seed=0, index=index,
+    return Episode(task="t", goal=Goal("go"), images={"a": pixels}, labels={},
+                   proprio=np.zeros((steps, 10), np.float32),
+                   actions=np.full((steps, 7), index, np.float32), control_dt_s=0.05,
+                   success=True, seed=0, index=index,
                    scene="s")
 
 store = EpisodeStore(sys.argv[1])
@@ -73,7 +75,11 @@ def test_a_kill_mid_episode_loses_that_episode_only(tmp_path):
 
 def test_kills_at_random_moments_leave_only_whole_episodes(tmp_path):
     for delay_s in (0.0, 0.013, 0.031):
-        writer = _start("for index in store.missing(100_000): store.append(episode(index)); print(index, flush=True)", tmp_path)
+        writer = _start(
+            "for index in store.missing(100_000): store.append(episode(index)); print(index, "
+            "flush=True)",
+            tmp_path,
+        )
         assert writer.stdout is not None
         writer.stdout.readline()
         time.sleep(delay_s)
@@ -88,7 +94,8 @@ def test_kills_at_random_moments_leave_only_whole_episodes(tmp_path):
 
 def test_workers_write_one_store_at_the_same_time(tmp_path):
     workers = [
-        _start("for i in range(int(sys.argv[2]), 12, 3): store.append(episode(i))", tmp_path, start) for start in range(3)
+        _start("for i in range(int(sys.argv[2]), 12, 3): store.append(episode(i))", tmp_path, start)
+        for start in range(3)
     ]
     assert [worker.wait() for worker in workers] == [0, 0, 0]
     store = EpisodeStore(tmp_path)
@@ -143,7 +150,9 @@ def test_a_truncated_file_is_named_with_a_remedy(tmp_path, make_episode):
     path = tmp_path / "data/chunk-000/file-000.parquet"
     path.write_bytes(path.read_bytes()[:-100])
     for use in (lambda: store.read(0), lambda: store.summary(0), store.finalize):
-        with pytest.raises(InputError, match="file-000.parquet.*delete it and collect episode 0 again"):
+        with pytest.raises(
+            InputError, match="file-000.parquet.*delete it and collect episode 0 again"
+        ):
             use()
 
 

@@ -1,4 +1,6 @@
-"""What LeRobot v3's loader reads: lerobot itself cannot be installed beside this package's torch."""
+"""What LeRobot v3's loader reads: lerobot itself cannot be installed beside this
+package's torch.
+"""
 
 import json
 
@@ -24,13 +26,17 @@ def root(tmp_path, make_episode):
 
 def _data(root) -> pa.Table:
     return pa.concat_tables(
-        pq.ParquetFile(path).read().replace_schema_metadata() for path in sorted(root.glob("data/*/*.parquet"))
+        pq.ParquetFile(path).read().replace_schema_metadata()
+        for path in sorted(root.glob("data/*/*.parquet"))
     )
 
 
 def test_info_says_what_the_loader_checks(root):
     info = json.loads((root / "meta/info.json").read_text())
-    assert {key: info[key] for key in ("codebase_version", "total_episodes", "total_frames", "total_tasks", "fps")} == {
+    assert {
+        key: info[key]
+        for key in ("codebase_version", "total_episodes", "total_frames", "total_tasks", "fps")
+    } == {
         "codebase_version": "v3.0",
         "total_episodes": 3,
         "total_frames": 9,
@@ -51,14 +57,20 @@ def test_features_are_the_columns(root):
         "shape": [12, 16, 1],
         "names": ["height", "width", "channels"],
     }
-    assert len(features["observation.state"]["names"]) == features["observation.state"]["shape"][0] == 10
+    assert (
+        len(features["observation.state"]["names"])
+        == features["observation.state"]["shape"][0]
+        == 10
+    )
     assert len(features["action"]["names"]) == features["action"]["shape"][0] == 7
 
 
 def test_column_types_are_those_of_hugging_face_features(root):
     schema = _data(root).schema
     assert schema.field("action").type == pa.list_(pa.field("element", pa.float32()), 7)
-    assert schema.field("observation.images.wrist").type == pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    assert schema.field("observation.images.wrist").type == pa.struct(
+        {"bytes": pa.binary(), "path": pa.string()}
+    )
     assert schema.field("timestamp").type == pa.float32()
     assert schema.field("index").type == pa.int64()
     assert schema.field("next.done").type == pa.bool_()
@@ -79,12 +91,22 @@ def test_the_last_step_is_done_and_succeeds_if_the_episode_did(root):
 
 
 def test_time_advances_by_the_control_period(root):
-    np.testing.assert_allclose(_data(root)["timestamp"].to_pylist()[-4:], [0.0, 0.05, 0.10, 0.15], atol=1e-7)
+    np.testing.assert_allclose(
+        _data(root)["timestamp"].to_pylist()[-4:], [0.0, 0.05, 0.10, 0.15], atol=1e-7
+    )
 
 
 def test_episode_rows_point_at_their_files_and_frames(root):
     rows = pq.ParquetFile(root / "meta/episodes/chunk-000/file-000.parquet").read().to_pylist()
-    keys = ("episode_index", "tasks", "length", "data/chunk_index", "data/file_index", "dataset_from_index", "dataset_to_index")
+    keys = (
+        "episode_index",
+        "tasks",
+        "length",
+        "data/chunk_index",
+        "data/file_index",
+        "dataset_from_index",
+        "dataset_to_index",
+    )
     assert [tuple(row[key] for key in keys) for row in rows] == [
         (0, ["push"], 2, 0, 0, 0, 2),
         (1, ["lift"], 3, 0, 2, 2, 5),
@@ -127,7 +149,9 @@ def test_image_statistics_have_a_value_per_channel_in_0_to_1(root):
     np.testing.assert_allclose(mean, 0.5, atol=0.05)  # pixels are uniform
 
 
-def test_finalizing_again_after_more_episodes_renumbers_the_later_ones(root, make_episode, assert_same):
+def test_finalizing_again_after_more_episodes_renumbers_the_later_ones(
+    root, make_episode, assert_same
+):
     store = EpisodeStore(root)
     store.append(make_episode(index=1, steps=1, text="lift"))
     store.finalize()

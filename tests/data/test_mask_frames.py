@@ -35,12 +35,18 @@ def store(tmp_path) -> MaskFrameStore:
 def test_records_read_back_in_the_order_of_the_shards(store):
     frames = MaskFrameStore(store.root).load()
     for number in range(3):
-        np.testing.assert_array_equal(frames.images[frames.image_ids[number]], _record(number).image)
+        np.testing.assert_array_equal(
+            frames.images[frames.image_ids[number]], _record(number).image
+        )
         np.testing.assert_array_equal(frames.labels[number], _record(number).label)
     assert frames.images.dtype == frames.labels.dtype == np.uint8
     assert frames.presence.tolist() == [[True, False], [True, False], [False, False]]
     assert [frames.goals[goal] for goal in frames.goal_ids] == ["push", "lift", "lift"]
-    assert (frames.cameras, frames.scenes, frames.seeds.tolist()) == (("wrist",) * 3, ("clutter",) * 3, [0, 1, 2])
+    assert (frames.cameras, frames.scenes, frames.seeds.tolist()) == (
+        ("wrist",) * 3,
+        ("clutter",) * 3,
+        [0, 1, 2],
+    )
     assert len(frames) == 3
 
 
@@ -56,7 +62,10 @@ def test_goals_of_one_picture_share_it_on_disk_and_in_memory(store):
 
 def test_selected_records_keep_their_picture_and_goal(store):
     chosen = store.load().select(np.array([2, 0]))
-    assert [chosen.goals[g] for g in chosen.goal_ids] == ["lift", "push"] and chosen.seeds.tolist() == [2, 0]
+    assert [chosen.goals[g] for g in chosen.goal_ids] == [
+        "lift",
+        "push",
+    ] and chosen.seeds.tolist() == [2, 0]
     np.testing.assert_array_equal(chosen.images[chosen.image_ids[0]], _record(2).image)
 
 
@@ -73,7 +82,9 @@ def test_chosen_shards_are_loaded_with_progress(store):
 
 def test_a_batch_is_channels_first_with_the_tokens_of_its_goals(store):
     tokens = torch.tensor([5.0, 7.0])[:, None, None].expand(2, 3, 384)
-    batch = store.load().batch(np.array([2, 0]), language=LanguageTokens(tokens=tokens, valid=torch.ones(2, 3).bool()))
+    batch = store.load().batch(
+        np.array([2, 0]), language=LanguageTokens(tokens=tokens, valid=torch.ones(2, 3).bool())
+    )
     assert batch.frames.shape == (2, 3, 6, 8)
     np.testing.assert_array_equal(batch.frames[0].permute(1, 2, 0).numpy(), _record(2).image)
     assert batch.language.tokens[:, 0, 0].tolist() == [7.0, 5.0]
@@ -86,13 +97,17 @@ def test_a_taken_shard_is_refused(store):
 
 
 def test_images_of_two_sizes_in_a_shard_are_refused(store):
-    small = replace(_record(1), image=np.zeros((2, 2, 3), np.uint8), label=np.zeros((2, 2), np.uint8))
+    small = replace(
+        _record(1), image=np.zeros((2, 2, 3), np.uint8), label=np.zeros((2, 2), np.uint8)
+    )
     with pytest.raises(InputError, match="one image size"):
         store.append_shard(1, [_record(0), small])
 
 
 def test_shards_of_two_sizes_are_refused_on_loading(store):
-    small = replace(_record(1), image=np.zeros((2, 2, 3), np.uint8), label=np.zeros((2, 2), np.uint8))
+    small = replace(
+        _record(1), image=np.zeros((2, 2, 3), np.uint8), label=np.zeros((2, 2), np.uint8)
+    )
     store.append_shard(1, [small])
     with pytest.raises(InputError, match="in shard 1.*one image size"):
         store.load()

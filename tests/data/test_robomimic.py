@@ -12,7 +12,9 @@ from robot.types import Goal, InputError, Region
 @pytest.fixture
 def store(tmp_path, make_episode) -> EpisodeStore:
     store = EpisodeStore(tmp_path / "store")
-    store.append(make_episode(index=2, steps=3, goal=Goal("lift", (Region("wrist", (0.0, 0.0, 2.0, 2.0)),))))
+    store.append(
+        make_episode(index=2, steps=3, goal=Goal("lift", (Region("wrist", (0.0, 0.0, 2.0, 2.0)),)))
+    )
     store.append(make_episode(index=10, steps=4, success=False))
     return store
 
@@ -36,7 +38,11 @@ def test_the_file_has_robomimics_schema(path, store):
         demo = file["data/demo_2"]
         assert sorted(file["data"]) == ["demo_10", "demo_2"]
         assert file["data"].attrs["total"] == 7
-        assert json.loads(file["data"].attrs["env_args"]) == {"env_name": "robot/pick_place", "type": 2, "env_kwargs": {}}
+        assert json.loads(file["data"].attrs["env_args"]) == {
+            "env_name": "robot/pick_place",
+            "type": 2,
+            "env_kwargs": {},
+        }
         assert file["mask/train"][()].tolist() == [b"demo_2", b"demo_10"]
         assert demo.attrs["num_samples"] == 3
         assert demo["actions"].shape == (3, 7)
@@ -63,7 +69,9 @@ def test_the_weights_in_force_are_exported(store, tmp_path):
 def test_a_file_of_another_origin_is_refused_with_the_reason(path, tmp_path):
     with h5py.File(path, "a") as file:
         del file["data/demo_2"].attrs["episode"]
-    with pytest.raises(InputError, match="demo_2 without the attribute `episode`.*controller's units"):
+    with pytest.raises(
+        InputError, match="demo_2 without the attribute `episode`.*controller's units"
+    ):
         import_robomimic(path, EpisodeStore(tmp_path / "imported"))
 
 

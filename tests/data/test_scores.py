@@ -1,4 +1,6 @@
-"""Scores beside the demonstrations: read back as written, several side by side, the episodes' own files untouched."""
+"""Scores beside the demonstrations: read back as written, several side by side, the episodes' own
+files untouched.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def test_verdicts_lie_side_by_side_and_a_new_one_replaces_its_namesake(tmp_path)
     write_scores(tmp_path, "one", {0: verdict(0.1)}, about={})
     write_scores(tmp_path, "two", {0: verdict(0.2)}, about={})
     write_scores(tmp_path, "one", {0: verdict(0.3)}, about={})
-    assert [float(read_scores(tmp_path, name)[0].scores[0]) for name in ("one", "two")] == pytest.approx([0.3, 0.2])
+    assert [
+        float(read_scores(tmp_path, name)[0].scores[0]) for name in ("one", "two")
+    ] == pytest.approx([0.3, 0.2])
 
 
 def test_a_verdict_that_is_not_there_is_named_with_those_that_are(tmp_path):
@@ -42,5 +46,7 @@ def test_a_truncated_file_is_named_with_a_remedy(tmp_path):
     write_scores(tmp_path, "one", {0: verdict(0.1)}, about={})
     path = scores_path(tmp_path, "one")
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputError, match="one.parquet.*delete it and judge the demonstrations again"):
+    with pytest.raises(
+        InputError, match="one.parquet.*delete it and judge the demonstrations again"
+    ):
         read_scores(tmp_path, "one")

@@ -6,7 +6,12 @@ from robot.data import statistics
 def test_combined_statistics_are_those_of_the_union():
     a, b = np.array([[0.0], [2.0]]), np.array([[4.0], [6.0], [8.0]])
     combined = statistics.combine([statistics.of_vectors(a), statistics.of_vectors(b)])
-    assert (combined.mean.item(), combined.min.item(), combined.max.item(), combined.count) == (4.0, 0.0, 8.0, 5)
+    assert (combined.mean.item(), combined.min.item(), combined.max.item(), combined.count) == (
+        4.0,
+        0.0,
+        8.0,
+        5,
+    )
     np.testing.assert_allclose(combined.std, np.sqrt(8))  # (16 + 4 + 0 + 4 + 16) / 5
 
 

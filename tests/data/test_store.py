@@ -16,7 +16,10 @@ def test_an_episode_reads_back_as_it_was_written(tmp_path, make_episode, assert_
 def test_regions_of_a_goal_read_back_with_and_without_a_mask(tmp_path, make_episode, assert_same):
     mask = np.zeros((12, 16), bool)
     mask[2:4, 5:9] = True
-    regions = (Region("wrist", (5.0, 2.0, 9.0, 4.0), mask), Region("agentview", (0.0, 0.5, 3.0, 4.0)))
+    regions = (
+        Region("wrist", (5.0, 2.0, 9.0, 4.0), mask),
+        Region("agentview", (0.0, 0.5, 3.0, 4.0)),
+    )
     episode = make_episode(goal=Goal("put this there", regions))
     store = EpisodeStore(tmp_path)
     store.append(episode)
@@ -70,7 +73,11 @@ def test_a_summary_tells_all_but_the_arrays(tmp_path, make_episode):
     store = EpisodeStore(tmp_path)
     store.append(make_episode(steps=6))
     summary = store.summary(0)
-    assert (summary.length, summary.scene, summary.goal.text) == (6, "clutter", "put the red cube on the plate")
+    assert (summary.length, summary.scene, summary.goal.text) == (
+        6,
+        "clutter",
+        "put the red cube on the plate",
+    )
     assert summary.image_shapes == {"agentview": (12, 16, 3), "wrist": (12, 16, 3)}
 
 
@@ -90,12 +97,20 @@ def test_another_image_size_is_refused_before_it_is_written(tmp_path, make_episo
         ({"actions": np.full((4, 7), np.nan, np.float32)}, "not finite at step 0"),
         ({"actions": np.zeros((0, 7), np.float32)}, "0 steps"),
         ({"proprio": np.zeros((3, 10), np.float32)}, r"\(4, 10\)"),
-        ({"images": {"agentview": np.zeros((3, 12, 16, 3), np.uint8)}}, "images of camera agentview"),
-        ({"labels": {"agentview": np.zeros((4, 12, 16, 1), np.uint8)}}, "labels of camera agentview"),
+        (
+            {"images": {"agentview": np.zeros((3, 12, 16, 3), np.uint8)}},
+            "images of camera agentview",
+        ),
+        (
+            {"labels": {"agentview": np.zeros((4, 12, 16, 1), np.uint8)}},
+            "labels of camera agentview",
+        ),
         ({"index": -1}, "number the episodes from 0"),
     ],
 )
-def test_a_broken_episode_is_refused_and_nothing_is_written(tmp_path, make_episode, with_unchecked, change, message):
+def test_a_broken_episode_is_refused_and_nothing_is_written(
+    tmp_path, make_episode, with_unchecked, change, message
+):
     store = EpisodeStore(tmp_path)
     with pytest.raises(InputError, match=message):
         store.append(with_unchecked(make_episode(), **change))

@@ -16,7 +16,9 @@ def _language(texts: list[str]) -> LanguageTokens:
 
 @pytest.fixture
 def windows() -> Windows:
-    """Episodes of 3 and 2 frames. Frame f has pixels of value f, proprio f, deltas 10 f and gripper target f / 10."""
+    """Episodes of 3 and 2 frames. Frame f has pixels of value f, proprio f, deltas 10 f and gripper
+    target f / 10.
+    """
     frame = torch.arange(5)
     actions = (10.0 * frame)[:, None].repeat(1, 7)
     actions[:, -1] = frame / 10
@@ -34,7 +36,12 @@ def windows() -> Windows:
 
 def test_a_window_stops_at_the_end_of_its_episode(windows):
     indices = windows.windows_from(torch.tensor([0, 1, 2, 4]), 3)
-    assert indices.tolist() == [[0, 1, 2], [1, 2, PAST_END], [2, PAST_END, PAST_END], [4, PAST_END, PAST_END]]
+    assert indices.tolist() == [
+        [0, 1, 2],
+        [1, 2, PAST_END],
+        [2, PAST_END, PAST_END],
+        [4, PAST_END, PAST_END],
+    ]
 
 
 def test_steps_past_the_end_hold_still_with_the_last_gripper_target(windows):
@@ -49,7 +56,9 @@ def test_the_observation_is_that_of_the_first_step(windows):
     batch = windows.batch(windows.windows_from(torch.tensor([2, 3]), 3))
     assert batch.observation.proprio[:, 0].tolist() == [2.0, 3.0]
     assert batch.observation.language.tokens[:, 0, 0].tolist() == [0.0, 1.0]
-    torch.testing.assert_close(batch.observation.images[:, 0, 0, 0, 0], torch.tensor([2 / 255, 3 / 255]))
+    torch.testing.assert_close(
+        batch.observation.images[:, 0, 0, 0, 0], torch.tensor([2 / 255, 3 / 255])
+    )
     assert batch.observation.images.shape == (2, 2, 6, 4, 4)
 
 
@@ -63,14 +72,22 @@ def test_a_window_carries_the_weight_of_its_episode(windows):
 
 
 def test_a_window_may_have_a_weight_of_its_own_beside_its_episodes(windows):
-    windows = Windows(**{**_fields(windows), "frame_weights": torch.tensor([1.0, 0.0, 2.0, 4.0, 0.0])})
-    assert windows.sample_weights(torch.tensor([[1, 2], [2, PAST_END], [3, 4]])).tolist() == [0.0, 2.0, 1.0]
+    windows = Windows(
+        **{**_fields(windows), "frame_weights": torch.tensor([1.0, 0.0, 2.0, 4.0, 0.0])}
+    )
+    assert windows.sample_weights(torch.tensor([[1, 2], [2, PAST_END], [3, 4]])).tolist() == [
+        0.0,
+        2.0,
+        1.0,
+    ]
     first = windows.sample(200, torch.Generator().manual_seed(0), 1)[:, 0]
     assert set(first.tolist()) == {0, 2, 3}
 
 
 def test_the_same_generator_draws_the_same_windows(windows):
-    draw = lambda seed: windows.sample(50, torch.Generator().manual_seed(seed), 3)  # noqa: E731
+    def draw(seed):
+        return windows.sample(50, torch.Generator().manual_seed(seed), 3)
+
     assert torch.equal(draw(0), draw(0))
     assert not torch.equal(draw(0), draw(1))
 
@@ -105,7 +122,9 @@ def test_batches_apply_the_augmentation_to_floats_and_nothing_else(windows):
 
     generator = torch.Generator().manual_seed(0)
     batch, weights = next(windows.batches(8, horizon=2, generator=generator, augment=brighten))
-    torch.testing.assert_close(batch.observation.images[:, 0, 0, 0, 0], batch.observation.proprio[:, 0] / 255 + 1)
+    torch.testing.assert_close(
+        batch.observation.images[:, 0, 0, 0, 0], batch.observation.proprio[:, 0] / 255 + 1
+    )
     assert seen == [generator]
     assert weights.shape == (8,)
     assert windows.composites.max() == 4
@@ -146,19 +165,29 @@ def test_loaded_windows_hold_the_episodes_end_to_end(store):
     episode = store.read(1)
     np.testing.assert_array_equal(windows.actions[3:5].numpy(), episode.actions)
     np.testing.assert_array_equal(windows.proprio[3:5].numpy(), episode.proprio)
-    np.testing.assert_array_equal(windows.composites[4, 1, 2].numpy(), episode.images["wrist"][1, ::2, ::2, 2])
-    np.testing.assert_array_equal(windows.composites[4, 0, 5].numpy(), episode.labels["agentview"][1, ::2, ::2])
+    np.testing.assert_array_equal(
+        windows.composites[4, 1, 2].numpy(), episode.images["wrist"][1, ::2, ::2, 2]
+    )
+    np.testing.assert_array_equal(
+        windows.composites[4, 0, 5].numpy(), episode.labels["agentview"][1, ::2, ::2]
+    )
 
 
 def test_chosen_episodes_and_cameras_are_loaded_in_the_order_asked_for(store):
-    windows = load_windows(store, compose=_compose, language=_language, indices=[4, 0], cameras=["wrist"])
+    windows = load_windows(
+        store, compose=_compose, language=_language, indices=[4, 0], cameras=["wrist"]
+    )
     assert windows.lengths.tolist() == [5, 3]
-    np.testing.assert_array_equal(windows.composites[5, 0, 0].numpy(), store.read(0).images["wrist"][0, ::2, ::2, 0])
+    np.testing.assert_array_equal(
+        windows.composites[5, 0, 0].numpy(), store.read(0).images["wrist"][0, ::2, ::2, 0]
+    )
 
 
 def test_loading_reports_every_episode(store):
     heard = []
-    load_windows(store, compose=_compose, language=_language, progress=lambda *done: heard.append(done))
+    load_windows(
+        store, compose=_compose, language=_language, progress=lambda *done: heard.append(done)
+    )
     assert heard == [(1, 3), (2, 3), (3, 3)]
 
 

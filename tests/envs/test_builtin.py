@@ -37,7 +37,9 @@ def to_robosuite(action: np.ndarray) -> np.ndarray:
 
 
 def play(name: str, env, *, index: int, steps: int | None = None) -> tuple[bool, np.ndarray]:
-    """Return whether the expert held success for three steps within `steps`, and the final joint positions."""
+    """Return whether the expert held success for three steps within `steps`, and the final joint
+    positions.
+    """
     task = make_builtin(name)
     task.begin(env, scene="clean", seed=0, index=index)
     expert, held = task.expert(env, rng=np.random.default_rng(index)), 0
@@ -50,9 +52,13 @@ def play(name: str, env, *, index: int, steps: int | None = None) -> tuple[bool,
 
 
 def initial_state(env, *, name: str, index: int, scene: str = "clean") -> np.ndarray:
-    """Return joint positions and body placements (the door is placed by moving its body) after `begin`."""
+    """Return joint positions and body placements (the door is placed by moving its body) after
+    `begin`.
+    """
     make_builtin(name).begin(env, scene=scene, seed=3, index=index)
-    return np.concatenate([env.sim.data.qpos, env.sim.data.body_xpos.ravel(), env.sim.data.body_xquat.ravel()])
+    return np.concatenate(
+        [env.sim.data.qpos, env.sim.data.body_xpos.ravel(), env.sim.data.body_xquat.ravel()]
+    )
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -98,11 +104,15 @@ def test_the_initial_state_does_not_depend_on_the_construction_seed(name, envs):
     other = make_builtin(name).make(wrap=lambda cls: cls, **OPTIONS, seed=123)
     expected = initial_state(envs[name], name=name, index=5)
     np.testing.assert_array_equal(initial_state(other, name=name, index=5), expected)
-    np.testing.assert_array_equal(other.sim.model._model.geom_size, envs[name].sim.model._model.geom_size)
+    np.testing.assert_array_equal(
+        other.sim.model._model.geom_size, envs[name].sim.model._model.geom_size
+    )
 
 
 def test_a_harder_start_moves_the_arm_and_nothing_else(envs):
-    clean = initial_state(envs["lift"], name="lift", index=4)[:16]  # 7 arm, 2 finger and 7 cube coordinates
+    clean = initial_state(envs["lift"], name="lift", index=4)[
+        :16
+    ]  # 7 arm, 2 finger and 7 cube coordinates
     start = initial_state(envs["lift"], name="lift", index=4, scene="start")[:16]
     np.testing.assert_array_equal(start[7:], clean[7:])
     assert 0.01 < np.abs(start[:7] - clean[:7]).max() < 0.08
@@ -114,7 +124,11 @@ def test_the_wording_condition_speaks_held_out_words(envs):
 
 
 def test_the_noise_condition_changes_the_frame_and_the_clean_one_does_not(envs):
-    task, frame, rng = make_builtin("lift"), np.full((8, 8, 3), 128, np.uint8), np.random.default_rng(0)
+    task, frame, rng = (
+        make_builtin("lift"),
+        np.full((8, 8, 3), 128, np.uint8),
+        np.random.default_rng(0),
+    )
     task.begin(envs["lift"], scene="noise", seed=0, index=0)
     assert (task.degrade(frame, rng=rng) != frame).any()
     task.begin(envs["lift"], scene="clean", seed=0, index=0)
@@ -144,15 +158,21 @@ def test_the_expert_succeeds_within_the_horizon(name, envs):
 
 def test_holding_the_green_cube_is_holding_the_wrong_object(envs, monkeypatch):
     env = envs["stack"]
-    monkeypatch.setattr(env, "_check_grasp", lambda gripper, object_geoms: object_geoms is env.cubeB)
+    monkeypatch.setattr(
+        env, "_check_grasp", lambda gripper, object_geoms: object_geoms is env.cubeB
+    )
     assert make_builtin("stack").wrong_object(env)
-    monkeypatch.setattr(env, "_check_grasp", lambda gripper, object_geoms: object_geoms is env.cubeA)
+    monkeypatch.setattr(
+        env, "_check_grasp", lambda gripper, object_geoms: object_geoms is env.cubeA
+    )
     assert not make_builtin("stack").wrong_object(env)
 
 
 def test_a_fallen_can_is_grasped_across_its_axis():
     manner = motion.Manner.draw(np.random.default_rng(0))
-    along_y = motion.Pose(np.zeros(3), Rotation.from_euler("x", np.pi / 2).as_matrix())  # its axis is the world's -y
+    along_y = motion.Pose(
+        np.zeros(3), Rotation.from_euler("x", np.pi / 2).as_matrix()
+    )  # its axis is the world's -y
     hand = grasp_pose(along_y, manner=manner, yaw_rad=0.3)
     np.testing.assert_allclose(np.abs(hand.rotation[:, 0]), [1.0, 0.0, 0.0], atol=1e-9)
 
@@ -171,7 +191,9 @@ def test_make_builds_the_class_that_wrap_returns():
 def test_servo_commands_gain_times_error_in_the_base_frame():
     start = motion.Pose(np.zeros(3), np.eye(3))
     goal = motion.Pose(np.array([0.01, 0.0, 0.0]), Rotation.from_euler("z", 0.2).as_matrix())
-    quarter = Rotation.from_euler("z", np.pi / 2).as_matrix()  # the base's x axis is the world's y axis
+    quarter = Rotation.from_euler(
+        "z", np.pi / 2
+    ).as_matrix()  # the base's x axis is the world's y axis
     action = motion.servo(start, motion.Target(goal, 1.0), R_base_to_world=quarter, gain=2.0)
     np.testing.assert_allclose(action, [0.0, -0.02, 0.0, 0.0, 0.0, 0.4, 1.0], atol=1e-9)
 
@@ -191,7 +213,9 @@ def test_top_down_hand_points_down_and_opens_along_its_yaw():
 
 
 def test_nearest_yaw_uses_the_symmetry():
-    assert motion.nearest_yaw(0.1, to_rad=np.pi / 2, period_rad=np.pi / 2) == pytest.approx(0.1 + np.pi / 2)
+    assert motion.nearest_yaw(0.1, to_rad=np.pi / 2, period_rad=np.pi / 2) == pytest.approx(
+        0.1 + np.pi / 2
+    )
 
 
 def test_unreasonable_expert_noise_is_refused():

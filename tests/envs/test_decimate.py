@@ -13,13 +13,31 @@ import trimesh
 from robot.envs.decimate import _read, _simplify, accelerate, decimate_meshes
 from robot.types import InputError
 
-PHYSICS_OF_BODIES = ("body_mass", "body_inertia", "body_ipos", "body_iquat", "body_subtreemass", "body_pos", "body_quat")
-PHYSICS_OF_GEOMS = ("geom_pos", "geom_quat", "geom_size", "geom_rbound", "geom_friction", "geom_solref", "geom_margin")
+PHYSICS_OF_BODIES = (
+    "body_mass",
+    "body_inertia",
+    "body_ipos",
+    "body_iquat",
+    "body_subtreemass",
+    "body_pos",
+    "body_quat",
+)
+PHYSICS_OF_GEOMS = (
+    "geom_pos",
+    "geom_quat",
+    "geom_size",
+    "geom_rbound",
+    "geom_friction",
+    "geom_solref",
+    "geom_margin",
+)
 
 
 @pytest.fixture
 def sphere(tmp_path):
-    """A unit sphere of 5120 faces away from the origin; u is the height, from 0 at the bottom to 1 at the top."""
+    """A unit sphere of 5120 faces away from the origin; u is the height, from 0 at the bottom to 1
+    at the top.
+    """
     mesh = trimesh.creation.icosphere(subdivisions=4)
     lines = [f"v {x + 3:.6f} {y + 2:.6f} {z + 1:.6f}" for x, y, z in mesh.vertices]
     lines += [f"vt {(z + 1) / 2:.6f} 0.25" for _, _, z in mesh.vertices]
@@ -32,7 +50,8 @@ def sphere(tmp_path):
 
 def model_xml(sphere, *, geoms, body="", compiler='<compiler inertiagrouprange="0 0"/>'):
     return (
-        f'<mujoco>{compiler}<asset><mesh name="m" file="{sphere}"/></asset><worldbody><body><freejoint/>'
+        f'<mujoco>{compiler}<asset><mesh name="m" '
+        f'file="{sphere}"/></asset><worldbody><body><freejoint/>'
         f"{body}{geoms}</body></worldbody></mujoco>"
     )
 
@@ -74,7 +93,9 @@ def test_a_visual_mesh_that_decides_inertia_is_left_alone(sphere, tmp_path):
 
 def test_a_visual_mesh_under_an_explicit_inertia_is_decimated(sphere, tmp_path):
     inertial = '<inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>'
-    xml = decimate_meshes(model_xml(sphere, geoms=SEEN, body=inertial, compiler=""), faces=300, cache_dir=tmp_path)
+    xml = decimate_meshes(
+        model_xml(sphere, geoms=SEEN, body=inertial, compiler=""), faces=300, cache_dir=tmp_path
+    )
     assert face_counts(xml)["m"] <= 300
 
 
@@ -89,7 +110,9 @@ def test_shape_and_place_stay_within_two_percent(sphere):
 
 
 def test_reading_undoes_the_compilers_move(sphere):
-    np.testing.assert_allclose(np.linalg.norm(_read(sphere).vertices - (3, 2, 1), axis=1), 1.0, atol=1e-4)
+    np.testing.assert_allclose(
+        np.linalg.norm(_read(sphere).vertices - (3, 2, 1), axis=1), 1.0, atol=1e-4
+    )
 
 
 def test_normals_are_carried_over(sphere):
@@ -113,7 +136,9 @@ def test_a_flat_sheet_is_decimated_too(tmp_path):
     for k in (12 * i + j + 1 for i in range(11) for j in range(11)):
         lines += [f"f {k} {k + 1} {k + 13}", f"f {k} {k + 13} {k + 12}"]
     (tmp_path / "sheet.obj").write_text("\n".join(lines) + "\n")
-    xml = decimate_meshes(model_xml(tmp_path / "sheet.obj", geoms=SEEN + CORE), faces=20, cache_dir=tmp_path)
+    xml = decimate_meshes(
+        model_xml(tmp_path / "sheet.obj", geoms=SEEN + CORE), faces=20, cache_dir=tmp_path
+    )
     assert face_counts(xml)["m"] <= 20
 
 
@@ -126,7 +151,9 @@ def test_the_second_time_reads_the_cache(sphere, tmp_path, monkeypatch):
 def test_a_changed_source_file_is_decimated_anew(sphere, tmp_path):
     before = decimate_meshes(model_xml(sphere, geoms=SEEN + CORE), cache_dir=tmp_path)
     sphere.write_text(sphere.read_text().replace("v ", "v  ", 1))
-    assert mesh_files(decimate_meshes(model_xml(sphere, geoms=SEEN + CORE), cache_dir=tmp_path)) != mesh_files(before)
+    assert mesh_files(
+        decimate_meshes(model_xml(sphere, geoms=SEEN + CORE), cache_dir=tmp_path)
+    ) != mesh_files(before)
 
 
 def test_two_processes_may_race_for_the_cache(sphere, tmp_path):
@@ -145,7 +172,13 @@ def test_a_relative_mesh_path_is_refused(tmp_path):
         decimate_meshes(model_xml("sphere.obj", geoms=SEEN + CORE), cache_dir=tmp_path)
 
 
-OFF = {"robots": "Panda", "has_renderer": False, "has_offscreen_renderer": False, "use_camera_obs": False, "seed": 1}
+OFF = {
+    "robots": "Panda",
+    "has_renderer": False,
+    "has_offscreen_renderer": False,
+    "use_camera_obs": False,
+    "seed": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +204,9 @@ def test_lift_keeps_its_bodies(lifts, name):
 
 @pytest.mark.parametrize("name", PHYSICS_OF_GEOMS)
 def test_lift_keeps_its_collision_geoms(lifts, name):
-    original, light = (getattr(env.sim.model._model, name)[env.sim.model._model.geom_group == 0] for env in lifts)
+    original, light = (
+        getattr(env.sim.model._model, name)[env.sim.model._model.geom_group == 0] for env in lifts
+    )
     np.testing.assert_array_equal(original, light)
 
 

@@ -6,10 +6,18 @@ import mujoco
 import numpy as np
 import pytest
 
-from robot.envs.render import SceneRenderer, camera_intrinsics, camera_pose, metric_depth, outside_view, require_gl
+from robot.envs.render import (
+    SceneRenderer,
+    camera_intrinsics,
+    camera_pose,
+    metric_depth,
+    outside_view,
+    require_gl,
+)
 from robot.types import InputError
 
-# The camera "front" stands 2 m before the origin on -y and looks along +y: image right is +x, image up is +z.
+# The camera "front" stands 2 m before the origin on -y and looks along +y: image right is +x, image
+# up is +z.
 SCENE = """
 <mujoco>
   <asset>
@@ -22,9 +30,12 @@ SCENE = """
     <light pos="0 -2 0" dir="0 1 0" directional="true" castshadow="false"/>
     <camera name="front" pos="0 -2 0" xyaxes="1 0 0 0 0 1" fovy="60"/>
     <camera name="down" pos="5 5 3" xyaxes="1 0 0 0 1 0" fovy="60"/>
-    <body name="upper" pos="0 0 0.4"><geom name="red" type="box" size=".2 .2 .2" rgba="1 0 0 1" group="1"/></body>
-    <body name="lower" pos="0 0 -0.4"><geom name="blue" type="box" size=".2 .2 .2" rgba="0 0 1 1" group="1"/></body>
-    <body name="aside" pos="0.7 0 0.1"><geom name="ball" type="sphere" size=".05" rgba="1 1 1 1" group="1"/></body>
+    <body name="upper" pos="0 0 0.4">
+      <geom name="red" type="box" size=".2 .2 .2" rgba="1 0 0 1" group="1"/></body>
+    <body name="lower" pos="0 0 -0.4">
+      <geom name="blue" type="box" size=".2 .2 .2" rgba="0 0 1 1" group="1"/></body>
+    <body name="aside" pos="0.7 0 0.1">
+      <geom name="ball" type="sphere" size=".05" rgba="1 1 1 1" group="1"/></body>
     <geom name="collision" type="box" size=".9 .01 .9" pos="0 -1 0" rgba="1 1 1 1" group="0"/>
     <site name="site" type="box" size=".9 .01 .9" pos="0 -1 0" rgba="1 1 1 1"/>
     <geom name="floor" type="plane" size="3 3 .1" pos="5 5 0" rgba=".5 .5 .5 1" group="1"/>
@@ -57,7 +68,10 @@ def pixel_of(model, data, point, *, camera="front", height=96, width=128):
 
 def test_the_image_is_upright(scene, renderer):
     rgb = renderer.render(scene[1], "front").rgb
-    red, blue = (rgb[..., 0] > 100) & (rgb[..., 2] < 50) & (rgb[..., 1] < 50), (rgb[..., 2] > 100) & (rgb[..., 0] < 50)
+    red, blue = (
+        (rgb[..., 0] > 100) & (rgb[..., 2] < 50) & (rgb[..., 1] < 50),
+        (rgb[..., 2] > 100) & (rgb[..., 0] < 50),
+    )
     assert np.nonzero(red)[0].max() < np.nonzero(blue)[0].min()
 
 
@@ -70,7 +84,10 @@ def test_a_projected_geom_centre_lands_on_its_geom(scene, renderer, name):
 
 def test_projection_matches_the_silhouette_to_a_pixel(scene, renderer):
     model, data = scene
-    rows, columns = np.nonzero(renderer.render(data, "front", rgb=False, segmentation=True).geom_ids == model.geom("ball").id)
+    rows, columns = np.nonzero(
+        renderer.render(data, "front", rgb=False, segmentation=True).geom_ids
+        == model.geom("ball").id
+    )
     row, column = pixel_of(model, data, data.geom("ball").xpos)
     assert abs(rows.mean() - row) < 1 and abs(columns.mean() - column) < 1
 
@@ -105,12 +122,18 @@ def test_depth_is_infinite_where_nothing_is(scene, renderer):
 def test_metric_depth_is_near_at_one_and_far_just_above_zero(scene):
     model = scene[0]
     near, far = model.vis.map.znear * model.stat.extent, model.vis.map.zfar * model.stat.extent
-    np.testing.assert_allclose(metric_depth(model, np.array([[1.0, 1e-12]], np.float32)), [[near, far]], rtol=1e-5)
+    np.testing.assert_allclose(
+        metric_depth(model, np.array([[1.0, 1e-12]], np.float32)), [[near, far]], rtol=1e-5
+    )
 
 
 def test_focal_length_is_half_the_height_at_a_right_angle():
-    model = mujoco.MjModel.from_xml_string('<mujoco><worldbody><camera name="c" fovy="90"/></worldbody></mujoco>')
-    np.testing.assert_allclose(camera_intrinsics(model, "c", 80, 100), [[40, 0, 50], [0, 40, 40], [0, 0, 1]])
+    model = mujoco.MjModel.from_xml_string(
+        '<mujoco><worldbody><camera name="c" fovy="90"/></worldbody></mujoco>'
+    )
+    np.testing.assert_allclose(
+        camera_intrinsics(model, "c", 80, 100), [[40, 0, 50], [0, 40, 40], [0, 0, 1]]
+    )
 
 
 def test_camera_axes_are_right_down_forward(scene):
@@ -138,7 +161,9 @@ def test_changed_texture_pixels_show_after_upload():
     mujoco.mj_forward(model, data)
     renderer = SceneRenderer(model, height=96, width=128)
     texture = model.texture("green")
-    model.tex_data[texture.adr[0] : texture.adr[0] + 8 * 8 * 3] = np.tile(np.array([0, 0, 255], np.uint8), 64)
+    model.tex_data[texture.adr[0] : texture.adr[0] + 8 * 8 * 3] = np.tile(
+        np.array([0, 0, 255], np.uint8), 64
+    )
     renderer.upload_texture(texture.id)
     colour = renderer.render(data, "front").rgb[pixel_of(model, data, data.geom("sheet").xpos)]
     renderer.close()
@@ -150,10 +175,14 @@ def test_segment_ids_are_whole_with_multisampling(scene):
     renderer = SceneRenderer(model, height=96, width=128, samples=4)
     ids = renderer.render(data, "front", segmentation=True).geom_ids
     renderer.close()
-    assert set(np.unique(ids)) == {-1, *(model.geom(name).id for name in ("red", "blue", "ball", "sheet"))}
+    assert set(np.unique(ids)) == {
+        -1,
+        *(model.geom(name).id for name in ("red", "blue", "ball", "sheet")),
+    }
 
 
-# The camera at the origin looks along -z, 45 degrees to either side vertically, twice that tangent horizontally; radius 0.1.
+# The camera at the origin looks along -z, 45 degrees to either side vertically, twice that tangent
+# horizontally; radius 0.1.
 @pytest.mark.parametrize(
     ("centre", "outside"),
     [
@@ -168,7 +197,8 @@ def test_segment_ids_are_whole_with_multisampling(scene):
 )
 def test_a_sphere_is_outside_when_it_is_wholly_beyond_a_plane_of_the_view(centre, outside):
     model = mujoco.MjModel.from_xml_string(
-        f'<mujoco><worldbody><camera name="c" fovy="90"/><geom size=".1" pos="{centre}"/></worldbody></mujoco>'
+        '<mujoco><worldbody><camera name="c" fovy="90"/><geom size=".1" '
+        f'pos="{centre}"/></worldbody></mujoco>'
     )
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
@@ -177,7 +207,9 @@ def test_a_sphere_is_outside_when_it_is_wholly_beyond_a_plane_of_the_view(centre
 
 def test_leaving_out_what_is_outside_changes_no_pixel(scene, renderer, monkeypatch):
     culled = renderer.render(scene[1], "front", segmentation=True)
-    monkeypatch.setattr("robot.envs.render.outside_view", lambda model, *_, **__: np.zeros(model.ngeom, bool))
+    monkeypatch.setattr(
+        "robot.envs.render.outside_view", lambda model, *_, **__: np.zeros(model.ngeom, bool)
+    )
     complete = renderer.render(scene[1], "front", segmentation=True)
     np.testing.assert_array_equal(culled.rgb, complete.rgb)
     np.testing.assert_array_equal(culled.geom_ids, complete.geom_ids)
@@ -194,7 +226,9 @@ def test_two_renderers_keep_their_own_pictures(scene, renderer):
 def test_the_model_is_left_as_it_was(scene, renderer):
     renderer.render(scene[1], "front")
     assert scene[0].vis.global_.offwidth == 640 and scene[0].vis.quality.shadowsize == 4096
-    assert scene[0].geom("floor").group == 1  # out of view, so left out of the picture, but not for good
+    assert (
+        scene[0].geom("floor").group == 1
+    )  # out of view, so left out of the picture, but not for good
 
 
 def test_an_unknown_camera_names_the_choices(scene, renderer):
@@ -225,6 +259,9 @@ def test_an_unknown_backend_is_refused(monkeypatch):
 
 def test_a_missing_gl_library_names_the_debian_package(monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "egl")
-    monkeypatch.setattr("robot.envs.render._gl_context", lambda *_, **__: (_ for _ in ()).throw(ImportError("libEGL")))
+    monkeypatch.setattr(
+        "robot.envs.render._gl_context",
+        lambda *_, **__: (_ for _ in ()).throw(ImportError("libEGL")),
+    )
     with pytest.raises(InputError, match="apt install libegl1"):
         require_gl()

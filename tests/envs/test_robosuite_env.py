@@ -1,4 +1,6 @@
-"""RobosuiteEnv on the tabletop and, where it matters, on robosuite's own tasks: frames, actions, truth, repeatability."""
+"""RobosuiteEnv on the tabletop and, where it matters, on robosuite's own tasks: frames, actions,
+truth, repeatability.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ from gymnasium.utils.env_checker import check_env
 
 from robot.envs import gym_id
 from robot.envs.registry import BUILTIN, TASKS
-from robot.envs.robosuite import GRIPPER_GAP_M, MAX_DELTA_M, MAX_DELTA_RAD, SUCCESS_STEPS, RobosuiteEnv, state_names
+from robot.envs.robosuite import (
+    GRIPPER_GAP_M,
+    MAX_DELTA_M,
+    MAX_DELTA_RAD,
+    SUCCESS_STEPS,
+    RobosuiteEnv,
+    state_names,
+)
 from robot.envs.tabletop import catalogue as cat
 from robot.types import PROPRIO_DIM, InputError, Label, Observation
 
@@ -41,7 +50,9 @@ def env(pick):
     return pick
 
 
-def begin(env: RobosuiteEnv, *, seed: int = 0, episode: int = 0, scene: str = "clean") -> dict[str, Any]:
+def begin(
+    env: RobosuiteEnv, *, seed: int = 0, episode: int = 0, scene: str = "clean"
+) -> dict[str, Any]:
     return env.reset(seed=seed, options={"episode": episode, "scene": scene})[0]
 
 
@@ -67,7 +78,13 @@ def pixels(labels: np.ndarray, label: Label) -> np.ndarray:
 def seen(env: RobosuiteEnv) -> dict[str, np.ndarray]:
     """Return everything that a repeated episode must repeat."""
     shown = env.observe()
-    return {**shown["images"], **shown["proprio"], **shown["time"], "qpos": env.data.qpos.copy(), "qvel": env.data.qvel.copy()}
+    return {
+        **shown["images"],
+        **shown["proprio"],
+        **shown["time"],
+        "qpos": env.data.qpos.copy(),
+        "qvel": env.data.qvel.copy(),
+    }
 
 
 def assert_same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
@@ -88,7 +105,8 @@ def test_gymnasium_has_nothing_to_complain_about():
         warnings.simplefilter("always")
         check_env(gymnasium.make("robot/pick-v0", image_size=16).unwrapped)
     complaints = [str(warning.message) for warning in said if "gymnasium" in str(warning.filename)]
-    # Actions are metres, radians and an opening on purpose; a policy normalises them with its own statistics.
+    # Actions are metres, radians and an opening on purpose; a policy normalises them with its own
+    # statistics.
     assert [text for text in complaints if "symmetric and normalized" not in text] == []
 
 
@@ -196,7 +214,9 @@ def test_one_render_labels_for_any_goal(env):
     for camera, labels in env.label_maps().items():
         np.testing.assert_array_equal(as_before[camera], labels)
         instance = env.instance_maps()[camera]
-        np.testing.assert_array_equal(renamed[camera] == Label.TARGET, instance == env.sim.bodies[other].body_id)
+        np.testing.assert_array_equal(
+            renamed[camera] == Label.TARGET, instance == env.sim.bodies[other].body_id
+        )
 
 
 def test_another_object_is_shown_as_the_target_of_a_wrong_mask(env):
@@ -204,7 +224,9 @@ def test_another_object_is_shown_as_the_target_of_a_wrong_mask(env):
     others = [p.body for p in env.task.scene.placements if p.body != env.task.scene.target]
     for camera, labels in env.other_object_maps().items():
         instance = env.instance_maps()[camera]
-        np.testing.assert_array_equal(labels == Label.TARGET, instance == env.sim.bodies[others[0]].body_id)
+        np.testing.assert_array_equal(
+            labels == Label.TARGET, instance == env.sim.bodies[others[0]].body_id
+        )
 
 
 def test_depth_at_the_target_is_its_distance_along_the_optical_axis(env):
@@ -218,14 +240,18 @@ def test_depth_at_the_target_is_its_distance_along_the_optical_axis(env):
 def test_segmentation_is_in_the_info_when_asked_for(env, monkeypatch):
     monkeypatch.setattr(env, "segmentation", True)
     _, info = env.reset(seed=0)
-    assert {camera: labels.shape for camera, labels in info["segmentation"].items()} == dict.fromkeys(env.cameras, (SIZE, SIZE))
+    assert {
+        camera: labels.shape for camera, labels in info["segmentation"].items()
+    } == dict.fromkeys(env.cameras, (SIZE, SIZE))
 
 
 def test_objects_are_where_the_scene_puts_them(env):
     begin(env, episode=5, scene="distract")
     states = env.object_states()
     for placement in env.task.scene.placements:
-        np.testing.assert_allclose(states[env.sim.root_body(placement.body)][:2], [placement.x, placement.y], atol=1e-9)
+        np.testing.assert_allclose(
+            states[env.sim.root_body(placement.body)][:2], [placement.x, placement.y], atol=1e-9
+        )
 
 
 # --- actions and proprioception
@@ -235,14 +261,18 @@ def test_scaling_an_action_is_undone_by_its_inverse(env):
     for action in env.action_space.sample(), env.action_space.low, env.action_space.high:
         scaled = env.to_robosuite(action)
         assert (np.abs(scaled) <= 1.0 + 1e-6).all()
-        back = np.concatenate([scaled[:3] * MAX_DELTA_M, scaled[3:6] * MAX_DELTA_RAD, [(1.0 - scaled[6]) / 2]])
+        back = np.concatenate(
+            [scaled[:3] * MAX_DELTA_M, scaled[3:6] * MAX_DELTA_RAD, [(1.0 - scaled[6]) / 2]]
+        )
         np.testing.assert_allclose(back, action, atol=1e-6)
 
 
 def test_a_full_opening_is_robosuites_minus_one_and_one_centimetre_a_fifth():
     env = object.__new__(RobosuiteEnv)
     env.action_space = make_action_space()
-    np.testing.assert_allclose(env.to_robosuite(np.array([0.01, 0, 0, 0, 0, 0.25, 1.0])), [0.2, 0, 0, 0, 0, 0.5, -1.0])
+    np.testing.assert_allclose(
+        env.to_robosuite(np.array([0.01, 0, 0, 0, 0, 0.25, 1.0])), [0.2, 0, 0, 0, 0, 0.5, -1.0]
+    )
 
 
 def make_action_space():
@@ -267,7 +297,9 @@ def test_an_action_moves_the_hand_along_its_axis_of_the_base(env, axis):
     action = STILL.copy()
     action[axis] = 0.02
     moved = env.execute(np.repeat(action[None], 8, axis=0))[0]["proprio"]["ee_position"] - before
-    assert 0.02 < moved[axis] < 0.18  # OSC aims from where the hand is, and reaches a fifth of 16 cm in 0.4 s
+    assert (
+        0.02 < moved[axis] < 0.18
+    )  # OSC aims from where the hand is, and reaches a fifth of 16 cm in 0.4 s
     assert np.abs(np.delete(moved, axis)).max() < 0.02
 
 
@@ -279,8 +311,12 @@ def test_proprioception_is_the_hand_in_the_base_frame(env):
     T_world_hand[:3, :3], T_world_hand[:3, 3] = hand.xmat.reshape(3, 3), hand.xpos
     T_base_hand = np.linalg.inv(T_world_base) @ T_world_hand
     np.testing.assert_allclose(shown["ee_position"], T_base_hand[:3, 3], atol=1e-5)
-    np.testing.assert_allclose(shown["ee_rotation"], [*T_base_hand[:3, 0], *T_base_hand[:3, 1]], atol=1e-5)
-    assert 0.3 < shown["ee_position"][0] < 0.7 and abs(shown["ee_position"][1]) < 0.1  # in front of the robot
+    np.testing.assert_allclose(
+        shown["ee_rotation"], [*T_base_hand[:3, 0], *T_base_hand[:3, 1]], atol=1e-5
+    )
+    assert (
+        0.3 < shown["ee_position"][0] < 0.7 and abs(shown["ee_position"][1]) < 0.1
+    )  # in front of the robot
 
 
 def test_the_gripper_reads_one_when_open_and_zero_when_closed(env):
@@ -299,7 +335,13 @@ def test_execute_stops_when_success_has_held(env, monkeypatch):
     begin(env)
     monkeypatch.setattr(env.task, "success", lambda sim: True)
     _, reward, terminated, truncated, info = env.execute(np.repeat(STILL[None], 10, axis=0))
-    assert (info["steps"], info["success"], reward, terminated, truncated) == (SUCCESS_STEPS, True, 1.0, True, False)
+    assert (info["steps"], info["success"], reward, terminated, truncated) == (
+        SUCCESS_STEPS,
+        True,
+        1.0,
+        True,
+        False,
+    )
 
 
 def test_a_success_that_does_not_last_is_none(env, monkeypatch):
@@ -331,7 +373,9 @@ def test_an_episode_repeats_after_others_were_played(env, scene):
         begin(env, seed=3, episode=1, scene=other)
         env.execute(-actions)
     begin(env, seed=2, episode=7, scene=scene)
-    assert_same(seen(env) if scene == "clean" else first, first)  # `seen` has drawn from the noisy sensor once
+    assert_same(
+        seen(env) if scene == "clean" else first, first
+    )  # `seen` has drawn from the noisy sensor once
     begin(env, seed=2, episode=7, scene=scene)
     assert_same(seen(env), first)
     env.execute(actions)
@@ -351,12 +395,16 @@ def test_switching_to_another_world_is_refused(env):
         env.switch_task("lift")
 
 
-@pytest.mark.parametrize("scene", ["noise", "lighting", "background", "camera", "start", "distract", "wording"])
+@pytest.mark.parametrize(
+    "scene", ["noise", "lighting", "background", "camera", "start", "distract", "wording"]
+)
 def test_a_condition_changes_what_is_seen_or_said(env, scene):
     clean, other = begin(env, episode=2), begin(env, episode=2, scene=scene)
     same_words = clean["goal"]["text"] == other["goal"]["text"]
     same_frame = np.array_equal(clean["images"]["agentview"], other["images"]["agentview"])
-    assert (not same_words and same_frame) if scene == "wording" else (same_words and not same_frame)
+    assert (
+        (not same_words and same_frame) if scene == "wording" else (same_words and not same_frame)
+    )
 
 
 @pytest.mark.parametrize("task", BUILTIN)

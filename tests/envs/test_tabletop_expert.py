@@ -1,4 +1,6 @@
-"""The scripted expert of the tabletop: it succeeds, it comes back after a slip, it waits where there is nothing to do."""
+"""The scripted expert of the tabletop: it succeeds, it comes back after a slip, it waits where
+there is nothing to do.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def begin(env: RobosuiteEnv, *, task: str, index: int, scene: str = "clean") -> 
 
 
 def play(env: RobosuiteEnv, *, until: Callable[[], bool] = lambda: False) -> bool:
-    """Let an expert act without looking; return whether it succeeded before the horizon, or before `until` says stop."""
+    """Let an expert act without looking; return whether it succeeded before the horizon, or before
+    `until` says stop.
+    """
     expert = env.expert(rng=np.random.default_rng(0))
     while not until():
         success, truncated = env.advance(np.asarray(expert.act())[None])

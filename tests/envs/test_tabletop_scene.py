@@ -1,4 +1,6 @@
-"""What an episode of the tabletop contains, condition by condition. No simulator: scenes are sampled."""
+"""What an episode of the tabletop contains, condition by condition. No simulator: scenes are
+sampled.
+"""
 
 from __future__ import annotations
 
@@ -44,13 +46,17 @@ def nearest_colour(placement: Placement) -> str:
     """Return the name of the catalogue colour closest to a placement's own."""
     assert placement.colour is not None
     names = cat.catalogue()["colours"] | cat.catalogue()["unseen_colours"]
-    return min(names, key=lambda name: float(np.linalg.norm(np.array(placement.colour) - names[name])))
+    return min(
+        names, key=lambda name: float(np.linalg.norm(np.array(placement.colour) - names[name]))
+    )
 
 
 def said(kind: str, *, held_out: bool) -> re.Pattern:
     """Return a pattern of every goal that the seen or the held-out wordings can say."""
     templates = (re.escape(template) for template in cat.wordings(kind, held_out=held_out))
-    return re.compile("|".join(re.sub(r"\\\{\w+\\\}", r"[a-z ]+", template) for template in templates))
+    return re.compile(
+        "|".join(re.sub(r"\\\{\w+\\\}", r"[a-z ]+", template) for template in templates)
+    )
 
 
 @pytest.mark.parametrize("scene", CONDITIONS)
@@ -65,7 +71,9 @@ def test_a_scene_depends_on_task_condition_seed_and_index_only(scene):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("scene", [c for c in CONDITIONS if c != "absent"])
 def test_target_and_destination_stand_at_the_same_place_in_every_condition(task, scene):
-    for clean, other in zip(scenes(task=task, scene="clean"), scenes(task=task, scene=scene), strict=True):
+    for clean, other in zip(
+        scenes(task=task, scene="clean"), scenes(task=task, scene=scene), strict=True
+    ):
         assert (clean.target, clean.destination) == (other.target, other.destination)
         assert placed(clean, clean.target) == placed(other, other.target)
         assert placed(clean, clean.destination) == placed(other, other.destination)
@@ -74,14 +82,19 @@ def test_target_and_destination_stand_at_the_same_place_in_every_condition(task,
 def test_the_same_goal_is_said_in_every_condition_but_the_one_that_holds_words_out():
     for scene in CONDITIONS:
         if not (conditions()[scene].held_out_wording or conditions()[scene].nonsense):
-            assert [s.goal for s in scenes(task="pick", scene=scene)] == [s.goal for s in scenes(task="pick", scene="clean")]
+            assert [s.goal for s in scenes(task="pick", scene=scene)] == [
+                s.goal for s in scenes(task="pick", scene="clean")
+            ]
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("scene", [c for c in CONDITIONS if c != "absent"])
 def test_every_object_of_the_goal_is_on_the_table_once(task, scene):
     for sampled in scenes(task=task, scene=scene):
-        for body, noun in ((sampled.target, sampled.target_noun), (sampled.destination, sampled.destination_noun)):
+        for body, noun in (
+            (sampled.target, sampled.target_noun),
+            (sampled.destination, sampled.destination_noun),
+        ):
             if noun is not None:
                 assert [p.body for p in sampled.placements if p.noun == noun] == [body]
 
@@ -91,7 +104,11 @@ def test_objects_keep_apart_and_stay_in_the_workspace(scene):
     (x0, x1), (y0, y1) = WORKSPACE
     for sampled in scenes(task="place_any", scene=scene):
         for a, b in combinations(sampled.placements, 2):
-            gap = np.hypot(a.x - b.x, a.y - b.y) - cat.footprint_m(shape_of(a)) - cat.footprint_m(shape_of(b))
+            gap = (
+                np.hypot(a.x - b.x, a.y - b.y)
+                - cat.footprint_m(shape_of(a))
+                - cat.footprint_m(shape_of(b))
+            )
             assert gap > 0.005, (a, b)
         assert all(x0 <= p.x <= x1 and y0 <= p.y <= y1 for p in sampled.placements)
 
@@ -104,7 +121,10 @@ def test_each_body_is_used_once():
 
 @pytest.mark.parametrize("task", ["pick", "place"])
 def test_distract_adds_only_unseen_shapes_and_unseen_colours_to_known_objects(task):
-    unseen_shapes, unseen_colours = set(cat.catalogue()["unseen"]), set(cat.catalogue()["unseen_colours"])
+    unseen_shapes, unseen_colours = (
+        set(cat.catalogue()["unseen"]),
+        set(cat.catalogue()["unseen_colours"]),
+    )
     for sampled in scenes(task=task, scene="distract"):
         for placement in (p for p in sampled.placements if p.noun is None):
             if placement.colour is None:
@@ -138,13 +158,16 @@ def test_absent_shows_nothing_that_answers_to_the_goal(task):
         for placement in sampled.placements:
             assert placement.noun != named
             alike = placement.colour is None or (
-                np.linalg.norm(np.array(placement.colour) - cat.rgb(named.colour)) < DISTINCT_COLOURS
+                np.linalg.norm(np.array(placement.colour) - cat.rgb(named.colour))
+                < DISTINCT_COLOURS
             )
             assert not (shape_of(placement) == named.shape and alike)
 
 
 def test_absent_keeps_the_destination_where_it_would_be():
-    for clean, absent in zip(scenes(task="place", scene="clean"), scenes(task="place", scene="absent"), strict=True):
+    for clean, absent in zip(
+        scenes(task="place", scene="clean"), scenes(task="place", scene="absent"), strict=True
+    ):
         assert absent.destination is not None
         assert placed(absent, absent.destination) == placed(clean, clean.destination)
 
@@ -157,25 +180,48 @@ def test_a_tenth_of_at_least_thirty_wordings_is_held_out(kind):
     assert len(set(seen)) == len(seen)
 
 
-@pytest.mark.parametrize(("task", "kind"), [("pick", "pick"), ("place", "place"), ("place_any", "place")])
+@pytest.mark.parametrize(
+    ("task", "kind"), [("pick", "pick"), ("place", "place"), ("place_any", "place")]
+)
 def test_held_out_words_are_said_under_wording_only(task, kind):
     held_out, seen = said(kind, held_out=True), said(kind, held_out=False)
     for scene in ("clean", "distract", "randomised"):
         assert not any(held_out.fullmatch(s.goal) for s in scenes(task=task, scene=scene))
-    assert all(held_out.fullmatch(s.goal) and not seen.fullmatch(s.goal) for s in scenes(task=task, scene="wording"))
+    assert all(
+        held_out.fullmatch(s.goal) and not seen.fullmatch(s.goal)
+        for s in scenes(task=task, scene="wording")
+    )
 
 
 def test_nonsense_says_no_word_of_any_goal():
     catalogue = cat.catalogue()
-    nouns = {word for names in catalogue["nouns"].values() for name in names for word in name.split()}
+    nouns = {
+        word for names in catalogue["nouns"].values() for name in names for word in name.split()
+    }
     colours = {*catalogue["colours"], *catalogue["unseen_colours"]}
-    verbs = {"pick", "grasp", "grab", "lift", "take", "get", "put", "place", "move", "bring", "drop"}
+    verbs = {
+        "pick",
+        "grasp",
+        "grab",
+        "lift",
+        "take",
+        "get",
+        "put",
+        "place",
+        "move",
+        "bring",
+        "drop",
+    }
     for sampled in scenes(task="place", scene="nonsense"):
-        assert not set(re.findall(r"[a-z]+", sampled.goal.lower())) & (nouns | colours | verbs), sampled.goal
+        assert not set(re.findall(r"[a-z]+", sampled.goal.lower())) & (nouns | colours | verbs), (
+            sampled.goal
+        )
 
 
 def test_nonsense_changes_nothing_but_the_words():
-    for clean, nonsense in zip(scenes(task="place", scene="clean"), scenes(task="place", scene="nonsense"), strict=True):
+    for clean, nonsense in zip(
+        scenes(task="place", scene="clean"), scenes(task="place", scene="nonsense"), strict=True
+    ):
         assert replace(nonsense, goal=clean.goal) == clean != nonsense
 
 
@@ -193,21 +239,34 @@ def test_training_scenes_share_no_texture_with_those_that_evaluation_holds_out()
     assert conditions()["randomised"].textures == "training"
     assert set(textures["training"]).isdisjoint(textures["held_out"])
     assert standard.isdisjoint(textures["held_out"])
-    assert {spec.textures for name, spec in conditions().items() if name != "randomised"} == {"standard", "held_out"}
+    assert {spec.textures for name, spec in conditions().items() if name != "randomised"} == {
+        "standard",
+        "held_out",
+    }
 
 
 def test_training_scenes_share_no_clutter_with_distract():
     unseen, training = set(cat.catalogue()["unseen"]), set(cat.catalogue()["training_clutter"])
-    assert unseen.isdisjoint(training | set(cat.catalogue()["graspable"]) | set(cat.catalogue()["receptacles"]))
+    assert unseen.isdisjoint(
+        training | set(cat.catalogue()["graspable"]) | set(cat.catalogue()["receptacles"])
+    )
     shapes = {shape_of(p) for s in scenes(task="pick", scene="randomised") for p in s.placements}
     assert shapes & training and shapes.isdisjoint(unseen)
 
 
 def test_a_randomly_coloured_object_is_never_taken_for_the_target():
     for sampled in scenes(task="pick", scene="randomised"):
-        alike = [p for p in sampled.placements if p.noun is None and shape_of(p) == sampled.target_noun.shape]
-        distances = [np.linalg.norm(np.array(p.colour) - cat.rgb(sampled.target_noun.colour)) for p in alike]
-        assert all(distance > DISTINCT_COLOURS - 0.04 * 3**0.5 for distance in distances)  # less the colour jitter
+        alike = [
+            p
+            for p in sampled.placements
+            if p.noun is None and shape_of(p) == sampled.target_noun.shape
+        ]
+        distances = [
+            np.linalg.norm(np.array(p.colour) - cat.rgb(sampled.target_noun.colour)) for p in alike
+        ]
+        assert all(
+            distance > DISTINCT_COLOURS - 0.04 * 3**0.5 for distance in distances
+        )  # less the colour jitter
 
 
 @pytest.mark.parametrize("absent_share", [0.0, 1.0])
@@ -222,18 +281,26 @@ def test_another_goal_names_a_body_on_the_table_or_one_that_is_not_there(absent_
 
 def test_a_new_look_is_drawn_from_the_condition_alone():
     sampled = sample_scene(task="pick", scene="clean", seed=0, index=0)
-    looks = [restyled(sampled, condition_name="randomised", rng=np.random.default_rng(k)) for k in (1, 1, 2)]
+    looks = [
+        restyled(sampled, condition_name="randomised", rng=np.random.default_rng(k))
+        for k in (1, 1, 2)
+    ]
     assert looks[0] == looks[1] != looks[2]
     assert looks[0].pool == "training"
 
 
 def test_an_unknown_task_is_refused_with_those_there_are():
-    with pytest.raises(InputError, match="got task 'fold', expected one of pick, place, place_any, red_cup_on_red_plate"):
+    with pytest.raises(
+        InputError,
+        match="got task 'fold', expected one of pick, place, place_any, red_cup_on_red_plate",
+    ):
         sample_scene(task="fold", scene="clean", seed=0, index=0)
 
 
 def test_an_unknown_scene_is_refused_with_those_there_are():
-    with pytest.raises(InputError, match="got scene 'foggy', expected one of clean, distract, lookalike"):
+    with pytest.raises(
+        InputError, match="got scene 'foggy', expected one of clean, distract, lookalike"
+    ):
         sample_scene(task="pick", scene="foggy", seed=0, index=0)
 
 

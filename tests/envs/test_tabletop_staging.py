@@ -77,8 +77,13 @@ def test_a_target_that_is_being_placed_is_over_its_destination_and_sometimes_let
         target, destination = env.sim.position(shown.target), env.sim.position(shown.destination)
         assert np.linalg.norm(target[:2] - destination[:2]) < SHAPES["pot"].inner_radius
         heights.append(target[2] - destination[2])
-        let_go += env.data.qpos[env.sim.sim.model._model.joint("gripper0_right_finger_joint1").qposadr[0]] > 0.039
-    assert min(heights) >= SHAPES["pot"].floor - 0.01 and min(heights) < 0.03 and max(heights) > 0.08
+        let_go += (
+            env.data.qpos[env.sim.sim.model._model.joint("gripper0_right_finger_joint1").qposadr[0]]
+            > 0.039
+        )
+    assert (
+        min(heights) >= SHAPES["pot"].floor - 0.01 and min(heights) < 0.03 and max(heights) > 0.08
+    )
     assert 0 < let_go < 10
 
 
@@ -92,7 +97,9 @@ def test_the_hand_points_down_wherever_it_is(env, only):
     only("travel")
     for index in range(10):
         staged(env, index)
-        assert env.data.site_xmat[env.sim.robots[0].eef_site_id["right"]].reshape(3, 3)[2, 2] < -0.95
+        assert (
+            env.data.site_xmat[env.sim.robots[0].eef_site_id["right"]].reshape(3, 3)[2, 2] < -0.95
+        )
 
 
 def test_the_target_is_in_sight_of_the_wrist_when_the_hand_is_beside_it(env, only):
@@ -132,10 +139,22 @@ def test_no_two_objects_of_a_scene_reach_into_each_other_handles_included(env, s
     catalogue = {ref.body_id: name for name, ref in env.sim.bodies.items()}
     for index in range(60):
         env.sim.apply(
-            sample_scene(task="red_cup_on_silver_pan" if index % 2 else "duck_in_pot", scene=scene, seed=4, index=index)
+            sample_scene(
+                task="red_cup_on_silver_pan" if index % 2 else "duck_in_pot",
+                scene=scene,
+                seed=4,
+                index=index,
+            )
         )
-        roots = [model.body_rootid[model.geom_bodyid[contact.geom]] for contact in data.contact[: data.ncon]]
-        pairs = {tuple(catalogue[root] for root in pair) for pair in roots if all(root in catalogue for root in pair)}
+        roots = [
+            model.body_rootid[model.geom_bodyid[contact.geom]]
+            for contact in data.contact[: data.ncon]
+        ]
+        pairs = {
+            tuple(catalogue[root] for root in pair)
+            for pair in roots
+            if all(root in catalogue for root in pair)
+        }
         assert all(a == b for a, b in pairs), (index, pairs)
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from robot.perception.mask_head import MaskHead
+from robot.perception.head.mask_head import MaskHead
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
-@pytest.mark.parametrize("path", sorted((CONFIGS / "mask_head").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((CONFIGS / "mask_head").glob("*.yaml")), ids=lambda path: path.stem
+)
 def test_every_key_of_a_mask_head_is_a_parameter_and_builds_one(path):
     values = yaml.safe_load(path.read_text())
     if values.pop("kind", "mask_head") != "mask_head":

@@ -1,4 +1,6 @@
-"""Masks broken on purpose: each fault does what it says, to the masks alone, and draws from the generator it was given."""
+"""Masks broken on purpose: each fault does what it says, to the masks alone, and draws from the
+generator it was given.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ import torch
 
 from robot.agent import Agent
 from robot.language import LanguageEncoder
+from robot.perception.compose.masking import Overlay
 from robot.perception.faults import (
     DilatedMasks,
     DroppedMasks,
@@ -16,7 +19,6 @@ from robot.perception.faults import (
     WrongObjectMasks,
     shifted,
 )
-from robot.perception.masking import Overlay
 from robot.perception.sources import CachedMasks, RandomMasks
 from robot.types import Frame, Goal, InputError, Mask, MaskStatus
 
@@ -25,7 +27,10 @@ SIDE = 9
 
 
 def frames(time_s: float = 0.0) -> list[Frame]:
-    return [Frame(camera=c, image=np.zeros((SIDE, SIDE, 3), np.uint8), time_s=time_s) for c in ("agentview", "wrist")]
+    return [
+        Frame(camera=c, image=np.zeros((SIDE, SIDE, 3), np.uint8), time_s=time_s)
+        for c in ("agentview", "wrist")
+    ]
 
 
 def source(frames, goal) -> Mask:
@@ -34,7 +39,10 @@ def source(frames, goal) -> Mask:
     probability[:, 0, 4, 4] = probability[:, 1, 4, 6] = probability[:, 2, 0, 0] = 1.0
     found = (MaskStatus.FOUND,) * 2
     return Mask(
-        probability=probability, presence=np.ones((2, 2), np.float32), predicted_iou=np.ones(2, np.float32), status=found
+        probability=probability,
+        presence=np.ones((2, 2), np.float32),
+        predicted_iou=np.ones(2, np.float32),
+        status=found,
     )
 
 
@@ -69,7 +77,9 @@ def answer(mask: Mask) -> int:
 def test_a_dropped_mask_loses_the_target_and_nothing_else():
     mask = DroppedMasks(source, rng=rng())(frames(), GOAL)
     assert mask.probability[:, 0].sum() == 0
-    np.testing.assert_array_equal(mask.probability[:, 1:], source(frames(), GOAL).probability[:, 1:])
+    np.testing.assert_array_equal(
+        mask.probability[:, 1:], source(frames(), GOAL).probability[:, 1:]
+    )
 
 
 def test_a_fault_is_silent():
@@ -125,7 +135,9 @@ def test_a_wrong_object_takes_the_targets_place():
 
 def test_a_wrong_object_needs_every_cameras_labels():
     with pytest.raises(InputError, match="wrist"):
-        WrongObjectMasks(source, rng=rng(), labels=lambda: {"agentview": np.zeros((SIDE, SIDE), np.uint8)})(frames(), GOAL)
+        WrongObjectMasks(
+            source, rng=rng(), labels=lambda: {"agentview": np.zeros((SIDE, SIDE), np.uint8)}
+        )(frames(), GOAL)
 
 
 def test_a_stale_mask_is_that_of_some_calls_ago():
@@ -135,7 +147,9 @@ def test_a_stale_mask_is_that_of_some_calls_ago():
 
 def test_a_stale_mask_tells_its_age():
     fault = StaleMasks(counting(), rng=rng(), calls=2)
-    assert [fault(frames(0.1 * k), GOAL).age_s for k in range(4)] == pytest.approx([0, 0.1, 0.2, 0.2])
+    assert [fault(frames(0.1 * k), GOAL).age_s for k in range(4)] == pytest.approx(
+        [0, 0.1, 0.2, 0.2]
+    )
 
 
 def test_a_new_episode_or_goal_is_not_answered_with_old_masks():
@@ -146,12 +160,16 @@ def test_a_new_episode_or_goal_is_not_answered_with_old_masks():
 
 def test_the_same_generator_gives_the_same_faults():
     runs = [ShiftedMasks(source, rng=np.random.default_rng(seed), pixels=3) for seed in (1, 1, 2)]
-    first, again, other = ([run(frames(), GOAL).probability.tobytes() for _ in range(5)] for run in runs)
+    first, again, other = (
+        [run(frames(), GOAL).probability.tobytes() for _ in range(5)] for run in runs
+    )
     assert first == again != other
 
 
 def test_an_agents_reset_reseeds_faults_however_they_are_wrapped():
-    fault = DroppedMasks(ShiftedMasks(CachedMasks(source, 2), rng=rng(), pixels=3), rng=rng(), share=0.5)
+    fault = DroppedMasks(
+        ShiftedMasks(CachedMasks(source, 2), rng=rng(), pixels=3), rng=rng(), share=0.5
+    )
     parts = {"deployment": Overlay(), "policy": Still(), "language": LanguageEncoder.hashed()}
     agent = Agent(masks=fault, image_size=8, control_dt_s=0.05, **parts)
 
@@ -163,14 +181,22 @@ def test_an_agents_reset_reseeds_faults_however_they_are_wrapped():
 
 
 def test_only_what_draws_is_reseeded():
-    assert isinstance(DroppedMasks(source, rng=rng()), RandomMasks) and not isinstance(CachedMasks(source, 1), RandomMasks)
+    assert isinstance(DroppedMasks(source, rng=rng()), RandomMasks) and not isinstance(
+        CachedMasks(source, 1), RandomMasks
+    )
 
 
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: DroppedMasks(source, rng=rng(), share=1.5), "got share 1.5 for a mask fault, expected a probability"),
-        (lambda: ShiftedMasks(source, rng=rng(), pixels=0), "got pixels 0 for a mask fault, expected at least 1"),
+        (
+            lambda: DroppedMasks(source, rng=rng(), share=1.5),
+            "got share 1.5 for a mask fault, expected a probability",
+        ),
+        (
+            lambda: ShiftedMasks(source, rng=rng(), pixels=0),
+            "got pixels 0 for a mask fault, expected at least 1",
+        ),
         (lambda: DilatedMasks(source, rng=rng(), pixels=-1), "got pixels -1"),
         (lambda: StaleMasks(source, rng=rng(), calls=0), "got calls 0"),
     ],

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from robot.language import LanguageEncoder
-from robot.perception.mask_head import MaskHead
-from robot.perception.masking import Overlay, compose
+from robot.perception.compose.masking import Overlay, compose
+from robot.perception.head.mask_head import MaskHead
 from robot.perception.sources import CachedMasks, LearnedMasks, NoMask, OracleMasks
 from robot.types import Frame, Goal, InputError, MaskStatus
 
@@ -17,7 +17,10 @@ def frames(time_s: float = 0.0, side: int = 32) -> list[Frame]:
 
 
 def labels(agentview: int, wrist: int) -> dict[str, np.ndarray]:
-    return {"agentview": np.full((32, 32), agentview, np.uint8), "wrist": np.full((32, 32), wrist, np.uint8)}
+    return {
+        "agentview": np.full((32, 32), agentview, np.uint8),
+        "wrist": np.full((32, 32), wrist, np.uint8),
+    }
 
 
 class Counting:
@@ -38,7 +41,11 @@ def learned() -> LearnedMasks:
 
 def test_learned_masks_have_one_entry_per_frame(learned):
     mask = learned(frames(), GOAL)
-    assert mask.probability.shape == (2, 3, 32, 32) and mask.presence.shape == (2, 2) and mask.predicted_iou.shape == (2,)
+    assert (
+        mask.probability.shape == (2, 3, 32, 32)
+        and mask.presence.shape == (2, 2)
+        and mask.predicted_iou.shape == (2,)
+    )
     assert len(mask.status) == 2 and mask.age_s == 0
 
 
@@ -97,8 +104,15 @@ def test_new_goal_and_new_episode_are_not_answered_from_the_cache():
 
 def test_no_mask_keeps_the_whole_frame():
     views = frames()
-    composite = compose(np.stack([f.image for f in views]), NoMask()(views, GOAL).probability, deployment=Overlay(), size=32)
-    torch.testing.assert_close(composite[0, :3], torch.from_numpy(views[0].image).permute(2, 0, 1) / 255)
+    composite = compose(
+        np.stack([f.image for f in views]),
+        NoMask()(views, GOAL).probability,
+        deployment=Overlay(),
+        size=32,
+    )
+    torch.testing.assert_close(
+        composite[0, :3], torch.from_numpy(views[0].image).permute(2, 0, 1) / 255
+    )
 
 
 def test_cameras_of_different_sizes_are_refused():

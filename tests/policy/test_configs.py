@@ -1,4 +1,6 @@
-"""The YAML files of configs/policy and configs/train against the signatures that they are values for."""
+"""The YAML files of configs/policy and configs/train against the signatures that they are values
+for.
+"""
 
 import inspect
 from pathlib import Path

@@ -21,7 +21,9 @@ def test_unnormalize_inverts_normalize():
 
 def test_normalize_inverts_unnormalize():
     normalized, map_ = torch.randn(2, 16, 7), MinMax(statistics=STATISTICS, key="action")
-    torch.testing.assert_close(map_.normalize(map_.unnormalize(normalized)), normalized, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        map_.normalize(map_.unnormalize(normalized)), normalized, atol=1e-6, rtol=1e-5
+    )
 
 
 def test_a_constant_dimension_is_mapped_to_zero_and_back():

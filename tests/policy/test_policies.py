@@ -52,7 +52,9 @@ def test_loss_is_one_finite_number_per_sample(policy_class):
 @every_policy
 def test_a_sample_without_valid_steps_costs_nothing(policy_class):
     batch = batch_of(torch.ones(2, HORIZON, 7))
-    valid = torch.stack([torch.zeros(HORIZON, dtype=torch.bool), torch.ones(HORIZON, dtype=torch.bool)])
+    valid = torch.stack(
+        [torch.zeros(HORIZON, dtype=torch.bool), torch.ones(HORIZON, dtype=torch.bool)]
+    )
     loss = policy_class(**SMALL).loss(replace(batch, valid=valid), seeded(0))
     assert loss[0] == 0
     assert loss[1] > 0
@@ -62,13 +64,24 @@ def test_actions_past_the_end_of_the_episode_do_not_change_the_loss():
     policy, batch = TransformerPolicy(**SMALL), batch_of(torch.zeros(2, HORIZON, 7))
     valid, changed = batch.valid.clone(), batch.actions.clone()
     valid[:, 5:], changed[:, 5:] = False, 0.9
-    assert torch.equal(policy.loss(replace(batch, valid=valid)), policy.loss(replace(batch, valid=valid, actions=changed)))
+    assert torch.equal(
+        policy.loss(replace(batch, valid=valid)),
+        policy.loss(replace(batch, valid=valid, actions=changed)),
+    )
 
 
 @every_policy
 def test_every_parameter_gets_a_gradient_after_one_step(policy_class):
     policy = policy_class(**SMALL)
-    train(policy, two_ways, steps=1, warmup_steps=1, generator=seeded(0), precision="fp32", device="cpu")
+    train(
+        policy,
+        two_ways,
+        steps=1,
+        warmup_steps=1,
+        generator=seeded(0),
+        precision="fp32",
+        device="cpu",
+    )
     policy.zero_grad()
     policy.loss(next(two_ways(1)), seeded(0)).sum().backward()
     assert [name for name, p in policy.named_parameters() if p.grad is None] == []
@@ -120,7 +133,9 @@ def test_denoisers_keep_the_shape_of_the_actions(name):
     assert denoiser(torch.randn(2, 16, 7), torch.rand(2), torch.randn(2, 8)).shape == (2, 16, 7)
 
 
-@pytest.mark.parametrize(("policy_class", "depth"), [(DiffusionPolicy, 4), (FlowPolicy, 4), (TransformerPolicy, 4)])
+@pytest.mark.parametrize(
+    ("policy_class", "depth"), [(DiffusionPolicy, 4), (FlowPolicy, 4), (TransformerPolicy, 4)]
+)
 def test_default_policies_have_one_to_two_million_weights(policy_class, depth):
     weights = sum(p.numel() for p in policy_class(statistics=UNIT, depth=depth).parameters())
     assert 1e6 < weights < 2.5e6
@@ -137,7 +152,13 @@ def test_chunk_loss_of_a_sample_without_valid_steps_is_zero():
 
 def trained(policy, batches, *, steps: int):
     """Train a policy of one block for a second or two."""
-    options = {"learning_rate": 5e-3, "warmup_steps": 10, "ema_decay": 0.9, "precision": "fp32", "device": "cpu"}
+    options = {
+        "learning_rate": 5e-3,
+        "warmup_steps": 10,
+        "ema_decay": 0.9,
+        "precision": "fp32",
+        "device": "cpu",
+    }
     return train(policy, batches, steps=steps, generator=seeded(0), **options)
 
 
@@ -146,7 +167,9 @@ def test_denoising_learns_both_ways_where_demonstrations_disagree(policy_class):
     torch.manual_seed(0)
     policy = trained(policy_class(**{**SMALL, "depth": 1}), two_ways, steps=120)
     sampled = policy.sample(observation(128, generator=seeded(9)), seeded(5))[..., 0].mean(1)
-    assert ((sampled.abs() - 0.8).abs() < 0.25).float().mean() > 0.6  # the mean of the two ways is 0: none would be near
+    assert (
+        (sampled.abs() - 0.8).abs() < 0.25
+    ).float().mean() > 0.6  # the mean of the two ways is 0: none would be near
     assert 0.25 < (sampled > 0).float().mean() < 0.75
 
 
@@ -156,7 +179,9 @@ def test_regression_gives_one_answer_where_demonstrations_disagree():
 
 
 def mostly_closed(start: int):
-    """Yield batches in which the gripper closes (-1) in 70% of the demonstrations, whatever is seen."""
+    """Yield batches in which the gripper closes (-1) in 70% of the demonstrations, whatever is
+    seen.
+    """
     for step in itertools.count(start):
         actions = torch.zeros(32, HORIZON, 7)
         actions[..., 6] = torch.where(torch.rand(32, 1, generator=seeded(step)) < 0.7, -1.0, 1.0)

@@ -13,14 +13,22 @@ def test_alpha_bars_equal_those_of_diffusers():
 
 
 def test_add_noise_equals_that_of_diffusers():
-    clean, noise, step = torch.randn(5, 16, 7), torch.randn(5, 16, 7), torch.tensor([0, 10, 50, 98, 99])
+    clean, noise, step = (
+        torch.randn(5, 16, 7),
+        torch.randn(5, 16, 7),
+        torch.tensor([0, 10, 50, 98, 99]),
+    )
     alpha_bar = schedule.alpha_bars(schedule.squared_cosine_betas(100))[step][:, None, None]
     expected = DDPMScheduler(**OPTIONS).add_noise(clean, noise, step)
-    torch.testing.assert_close(schedule.add_noise(clean, noise, alpha_bar), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        schedule.add_noise(clean, noise, alpha_bar), expected, atol=1e-5, rtol=0
+    )
 
 
 def test_add_noise_of_a_hand_computed_value():
-    noisy = schedule.add_noise(torch.full((1, 1, 7), 2.0), torch.full((1, 1, 7), 10.0), torch.tensor([[[0.64]]]))
+    noisy = schedule.add_noise(
+        torch.full((1, 1, 7), 2.0), torch.full((1, 1, 7), 10.0), torch.tensor([[[0.64]]])
+    )
     torch.testing.assert_close(noisy, torch.full((1, 1, 7), 0.8 * 2 + 0.6 * 10))
 
 
@@ -53,7 +61,9 @@ def test_v_target_equals_the_velocity_of_diffusers():
     clean, noise, step = torch.randn(2, 4, 7), torch.randn(2, 4, 7), torch.tensor([3, 70])
     alpha_bar = schedule.alpha_bars(schedule.squared_cosine_betas(100))[step][:, None, None]
     expected = DDPMScheduler(**OPTIONS).get_velocity(clean, noise, step)
-    torch.testing.assert_close(schedule.prediction_target(clean, noise, alpha_bar, "v_prediction"), expected)
+    torch.testing.assert_close(
+        schedule.prediction_target(clean, noise, alpha_bar, "v_prediction"), expected
+    )
 
 
 @pytest.mark.parametrize("prediction", schedule.PREDICTIONS)
@@ -61,9 +71,18 @@ def test_clean_from_prediction_inverts_prediction_target(prediction):
     clean, noise, alpha_bar = torch.randn(2, 4, 7), torch.randn(2, 4, 7), torch.full((2, 1, 1), 0.3)
     target = schedule.prediction_target(clean, noise, alpha_bar, prediction)
     noisy = schedule.add_noise(clean, noise, alpha_bar)
-    torch.testing.assert_close(schedule.clean_from_prediction(target, noisy, alpha_bar, prediction), clean, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        schedule.clean_from_prediction(target, noisy, alpha_bar, prediction),
+        clean,
+        atol=1e-5,
+        rtol=0,
+    )
 
 
 def test_gaussian_draws_the_same_numbers_for_the_same_seed():
-    draw = lambda: schedule.gaussian((3,), device=torch.device("cpu"), generator=torch.Generator().manual_seed(4))  # noqa: E731
+    def draw():
+        return schedule.gaussian(
+            (3,), device=torch.device("cpu"), generator=torch.Generator().manual_seed(4)
+        )
+
     assert torch.equal(draw(), draw())

@@ -1,4 +1,6 @@
-"""Token dropping: what the mask rejects has no influence and costs nothing; what it keeps is encoded as ever."""
+"""Token dropping: what the mask rejects has no influence and costs nothing; what it keeps is
+encoded as ever.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,13 @@ from robot.policy.vision import VisionEncoder
 from robot.types import InputError
 from tests.policy.toy import SMALL, batch_of, observation
 
-OPTIONS = {"image_size": 16, "width": 8, "layers": 2, "keypoints": 3, "goal_dim": 5}  # 4 x 4 patches
+OPTIONS = {
+    "image_size": 16,
+    "width": 8,
+    "layers": 2,
+    "keypoints": 3,
+    "goal_dim": 5,
+}  # 4 x 4 patches
 
 
 @pytest.fixture
@@ -22,7 +30,9 @@ def encoder() -> TokenEncoder:
 
 
 def composites(*covered: list[int]) -> torch.Tensor:
-    """Return a random composite per list of kept patches (row-major); its coverage is the target's."""
+    """Return a random composite per list of kept patches (row-major); its coverage is the
+    target's.
+    """
     images = torch.rand(len(covered), 6, 16, 16, generator=torch.Generator().manual_seed(1))
     images[:, 3:] = 0
     for image, patches in zip(images, covered, strict=True):
@@ -66,7 +76,9 @@ def test_no_gradient_reaches_dropped_patches(encoder):
 def test_with_all_patches_kept_the_output_is_that_of_the_full_encoder(encoder):
     images = composites(list(range(16)))
     patches = F.pixel_unshuffle(2 * images[:, :5] - 1, PATCH).flatten(2).transpose(1, 2)
-    full = encoder.encode(patches, torch.arange(16)[None], torch.ones(1, 16, dtype=torch.bool), goals(1))
+    full = encoder.encode(
+        patches, torch.arange(16)[None], torch.ones(1, 16, dtype=torch.bool), goals(1)
+    )
     torch.testing.assert_close(encoder(images, goals(1)), full)
 
 
@@ -78,21 +90,27 @@ def test_padding_in_a_batch_changes_nothing(encoder):
 
 def test_the_sequence_is_as_long_as_the_mask_is_large(encoder):
     lengths = []
-    encoder.blocks[0].register_forward_hook(lambda module, inputs, output: lengths.append(inputs[0].shape[1]))
+    encoder.blocks[0].register_forward_hook(
+        lambda module, inputs, output: lengths.append(inputs[0].shape[1])
+    )
     for covered in ([2], [2, 3, 4], list(range(16))):
         encoder(composites(covered), goals(1))
     assert lengths == [2, 4, 17]  # the goal's token is one of them
 
 
 def test_places_come_in_order_and_padding_is_not_valid():
-    places, valid = kept_places(torch.tensor([[False, True, False, True], [False, False, True, False]]))
+    places, valid = kept_places(
+        torch.tensor([[False, True, False, True], [False, False, True, False]])
+    )
     assert places[0].tolist() == [1, 3] and places[1, 0] == 2
     assert valid.tolist() == [[True, True], [True, False]]
 
 
 def test_a_patch_is_kept_by_its_mean_coverage_over_all_roles():
     image = torch.zeros(1, 6, 4, 8)
-    image[0, 3, 0, 0] = image[0, 5, 0, 1] = 1  # 2 of the first patch's 16 pixels, of target and gripper
+    image[0, 3, 0, 0] = image[0, 5, 0, 1] = (
+        1  # 2 of the first patch's 16 pixels, of target and gripper
+    )
     assert kept_patches(image, threshold=0.1).tolist() == [[True, False]]
     assert kept_patches(image, threshold=0.125).tolist() == [[False, False]]
 

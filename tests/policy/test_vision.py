@@ -6,7 +6,15 @@ from robot.policy.conditioning import LanguagePool
 from robot.policy.vision import SpatialSoftmax, VisionEncoder
 from robot.types import InputError
 
-OPTIONS = {"vision": "cnn", "cameras": 2, "image_size": 16, "width": 8, "layers": 3, "keypoints": 4, "goal_dim": 12}
+OPTIONS = {
+    "vision": "cnn",
+    "cameras": 2,
+    "image_size": 16,
+    "width": 8,
+    "layers": 3,
+    "keypoints": 4,
+    "goal_dim": 12,
+}
 
 
 def test_spatial_softmax_of_one_bright_corner_is_that_corner():
@@ -18,17 +26,25 @@ def test_spatial_softmax_of_one_bright_corner_is_that_corner():
 
 
 def test_spatial_softmax_of_a_flat_map_is_the_centre():
-    torch.testing.assert_close(SpatialSoftmax(channels=1, keypoints=1, size=4)(torch.ones(1, 1, 4, 4)), torch.zeros(1, 2))
+    torch.testing.assert_close(
+        SpatialSoftmax(channels=1, keypoints=1, size=4)(torch.ones(1, 1, 4, 4)), torch.zeros(1, 2)
+    )
 
 
 def test_each_camera_gives_keypoints_and_width_features():
-    features = VisionEncoder(in_channels=5, **OPTIONS)(torch.rand(3, 2, 6, 16, 16), torch.zeros(3, 12))
+    features = VisionEncoder(in_channels=5, **OPTIONS)(
+        torch.rand(3, 2, 6, 16, 16), torch.zeros(3, 12)
+    )
     assert features.shape == (3, 2 * (2 * 4 + 8))
 
 
 @pytest.mark.parametrize("in_channels", [3, 5])
 def test_channels_beyond_in_channels_are_not_seen(in_channels):
-    encoder, images, goal = VisionEncoder(in_channels=in_channels, **OPTIONS), torch.rand(1, 2, 6, 16, 16), torch.randn(1, 12)
+    encoder, images, goal = (
+        VisionEncoder(in_channels=in_channels, **OPTIONS),
+        torch.rand(1, 2, 6, 16, 16),
+        torch.randn(1, 12),
+    )
     changed = images.clone()
     changed[:, :, in_channels:] = 0
     assert torch.equal(encoder(images, goal), encoder(changed, goal))
@@ -57,5 +73,7 @@ def test_padding_does_not_change_the_goal_vector():
 
 
 def test_a_goal_without_tokens_gives_finite_numbers():
-    language = LanguageTokens(tokens=torch.zeros(1, 3, 384), valid=torch.zeros(1, 3, dtype=torch.bool))
+    language = LanguageTokens(
+        tokens=torch.zeros(1, 3, 384), valid=torch.zeros(1, 3, dtype=torch.bool)
+    )
     assert LanguagePool(dim=8)(language).isfinite().all()

@@ -10,14 +10,28 @@ from robot.batch import LanguageTokens, PolicyBatch, PolicyObservation
 from robot.policy.normalize import UNIT
 
 HORIZON = 8
-SMALL = {"statistics": UNIT, "cameras": 1, "image_size": 8, "horizon": HORIZON, "width": 8, "layers": 2}
+SMALL = {
+    "statistics": UNIT,
+    "cameras": 1,
+    "image_size": 8,
+    "horizon": HORIZON,
+    "width": 8,
+    "layers": 2,
+}
 SMALL |= {"keypoints": 4, "dim": 32, "depth": 2}
 
 
-def observation(batch: int, *, cameras: int = 1, image_size: int = 8, generator: torch.Generator | None = None):
+def observation(
+    batch: int, *, cameras: int = 1, image_size: int = 8, generator: torch.Generator | None = None
+):
     """Return a random observation."""
-    draw = lambda *shape: torch.rand(*shape, generator=generator)  # noqa: E731
-    language = LanguageTokens(tokens=draw(batch, 4, 384) - 0.5, valid=torch.ones(batch, 4, dtype=torch.bool))
+
+    def draw(*shape):
+        return torch.rand(*shape, generator=generator)
+
+    language = LanguageTokens(
+        tokens=draw(batch, 4, 384) - 0.5, valid=torch.ones(batch, 4, dtype=torch.bool)
+    )
     images = draw(batch, cameras, 6, image_size, image_size)
     return PolicyObservation(images=images, proprio=draw(batch, 10) * 2 - 1, language=language)
 
@@ -25,11 +39,15 @@ def observation(batch: int, *, cameras: int = 1, image_size: int = 8, generator:
 def batch_of(actions: torch.Tensor, *, generator: torch.Generator | None = None) -> PolicyBatch:
     """Return a batch with the given actions (b, t, 7), all steps valid."""
     seen = observation(len(actions), generator=generator)
-    return PolicyBatch(observation=seen, actions=actions, valid=torch.ones(actions.shape[:2], dtype=torch.bool))
+    return PolicyBatch(
+        observation=seen, actions=actions, valid=torch.ones(actions.shape[:2], dtype=torch.bool)
+    )
 
 
 def two_ways(start: int, *, size: int = 32) -> Iterator[PolicyBatch]:
-    """Yield batches of step `start`, start + 1, ...: the first action dimension is all +0.8 or all -0.8, whatever is seen."""
+    """Yield batches of step `start`, start + 1, ...: the first action dimension is all +0.8 or all
+    -0.8, whatever is seen.
+    """
     step = start
     while True:
         generator = torch.Generator().manual_seed(step)

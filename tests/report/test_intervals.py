@@ -20,7 +20,8 @@ def test_wilson_interval_equals_newcombes_published_table(successes, episodes, l
 
 
 def test_wilson_interval_at_half_is_symmetric_and_equals_the_closed_form():
-    # centre 1/2, half width z / (2 sqrt(n + z^2)) with z^2 = 3.8415 and n = 10: 1.96 / (2 * 3.7204) = 0.2634
+    # centre 1/2, half width z / (2 sqrt(n + z^2)) with z^2 = 3.8415 and n = 10: 1.96 / (2 * 3.7204)
+    # = 0.2634
     assert wilson95(5, 10) == pytest.approx((0.5 - 0.2634, 0.5 + 0.2634), abs=5e-5)
 
 
@@ -36,7 +37,9 @@ def test_wilson_interval_without_episodes_is_everything():
 
 @pytest.mark.parametrize(("successes", "episodes"), [(3, 2), (-1, 2)])
 def test_impossible_counts_are_refused_with_a_sentence(successes, episodes):
-    with pytest.raises(InputError, match=f"got {successes} successes in {episodes} episodes, expected"):
+    with pytest.raises(
+        InputError, match=f"got {successes} successes in {episodes} episodes, expected"
+    ):
         wilson95(successes, episodes)
 
 
@@ -54,7 +57,9 @@ def test_paired_interval_of_two_perfect_arms_keeps_a_width():
 
 def test_paired_interval_turns_around_when_the_arms_are_swapped():
     low, high = paired_interval95(both=30, only_first=14, only_second=3, neither=6)
-    assert paired_interval95(both=30, only_first=3, only_second=14, neither=6) == pytest.approx((-high, -low))
+    assert paired_interval95(both=30, only_first=3, only_second=14, neither=6) == pytest.approx(
+        (-high, -low)
+    )
 
 
 def test_mcnemar_is_the_two_sided_sign_test_on_discordant_pairs():

@@ -1,5 +1,6 @@
 """The page, its figures and the terminal table, made from a handful of cells."""
 
+import io
 import json
 import re
 from dataclasses import replace
@@ -32,7 +33,12 @@ def cell(arm, successes, *, scene="distract", task="pick", episodes=100):
     )
 
 
-CELLS = [cell("masked", 94), cell("unmasked", 31), cell("masked", 97, scene="clean"), cell("unmasked", 96, scene="clean")]
+CELLS = [
+    cell("masked", 94),
+    cell("unmasked", 31),
+    cell("masked", 97, scene="clean"),
+    cell("unmasked", 96, scene="clean"),
+]
 PROVENANCE = Provenance(
     command="python train_policy.py",
     revision="abc123",
@@ -54,13 +60,19 @@ def page(tmp_path):
             "cells": CELLS,
             "figures": [success_figure(CELLS)],
             "strips": [Exhibit(scene="distract", arm="masked", uri=PIXEL, success=False)],
-            "videos": [Exhibit(scene="distract", arm="masked", uri="data:video/mp4;base64,AA==", success=True)],
+            "videos": [
+                Exhibit(
+                    scene="distract", arm="masked", uri="data:video/mp4;base64,AA==", success=True
+                )
+            ],
             "masks": [Exhibit(scene="distract", uri=PIXEL, caption="found")],
             "config_yaml": "env: robosuite",
             "provenance": PROVENANCE,
             "mask_quality": [MaskQuality(scene="distract", frames=50, mean_iou=0.875)],
         }
-        return write_report(tmp_path / "report.html", **(parts | changes)).read_text(encoding="utf-8")
+        return write_report(tmp_path / "report.html", **(parts | changes)).read_text(
+            encoding="utf-8"
+        )
 
     return write
 
@@ -74,7 +86,11 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
-        self.sources += [value for name, value in attrs if name in ("src", "href", "xlink:href", "poster", "data")]
+        self.sources += [
+            value
+            for name, value in attrs
+            if name in ("src", "href", "xlink:href", "poster", "data")
+        ]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -102,7 +118,9 @@ def test_every_tag_closes_in_order(page):
 
 
 def test_the_headline_compares_in_the_scene_that_was_chosen(page):
-    assert "In “clean”, “masked” cannot be told apart from “unmasked”: 97% against 96%" in page(headline_scene="clean")
+    assert "In “clean”, “masked” cannot be told apart from “unmasked”: 97% against 96%" in page(
+        headline_scene="clean"
+    )
 
 
 def test_every_cell_shows_its_rate_and_interval(page):
@@ -137,7 +155,9 @@ def test_wall_time_is_told_per_stage_and_in_total(page):
 
 
 def test_several_tasks_get_a_table_each(page):
-    text = page(cells=[*CELLS, cell("masked", 80, task="place"), cell("unmasked", 20, task="place")])
+    text = page(
+        cells=[*CELLS, cell("masked", 80, task="place"), cell("unmasked", 20, task="place")]
+    )
     assert text.count('<table class="success">') == 2
 
 
@@ -150,14 +170,18 @@ def test_a_report_without_episodes_is_refused(page):
         page(cells=[])
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(4.04, "4.0 s"), (42, "42 s"), (725, "12 min 05 s"), (4830, "1 h 20 min")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(4.04, "4.0 s"), (42, "42 s"), (725, "12 min 05 s"), (4830, "1 h 20 min")]
+)
 def test_durations_are_written_for_people(seconds, text):
     assert duration(float(seconds)) == text
 
 
 def test_a_success_figure_names_arms_scenes_and_values_as_text():
     svg = success_figure(CELLS).svg
-    assert all(f">{text}<" in svg for text in ("masked", "unmasked", "clean", "distract", "94%", "31%"))
+    assert all(
+        f">{text}<" in svg for text in ("masked", "unmasked", "clean", "distract", "94%", "31%")
+    )
 
 
 def test_figures_take_ink_and_colours_from_the_page():
@@ -187,11 +211,15 @@ def test_learning_curves_name_every_run_that_has_a_log(tmp_path):
 
 def test_seeds_of_an_arm_share_its_colour(tmp_path):
     log = write_log(
-        tmp_path / "log.jsonl", [{"step": step, "loss": 1 / (1 + step), "learning_rate": 1e-3} for step in range(3)]
+        tmp_path / "log.jsonl",
+        [{"step": step, "loss": 1 / (1 + step), "learning_rate": 1e-3} for step in range(3)],
     )
     names = ("mask head", "policy masked seed 0", "policy masked seed 1")
     svg = learning_curves(dict.fromkeys(names, log), arms=["unmasked", "masked"]).svg
-    assert {f"--arm-{place}" for place in range(6) if f"--arm-{place}" in svg} == {"--arm-1", "--arm-2"}
+    assert {f"--arm-{place}" for place in range(6) if f"--arm-{place}" in svg} == {
+        "--arm-1",
+        "--arm-2",
+    }
 
 
 def test_of_a_step_that_was_logged_twice_the_last_line_counts(tmp_path):
@@ -203,16 +231,18 @@ def test_of_a_step_that_was_logged_twice_the_last_line_counts(tmp_path):
 
 
 def test_the_terminal_table_shows_rates_with_intervals():
-    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=100, record=True, file=io.StringIO())
     console.print(success_table(CELLS))
     text = console.export_text()
     assert "94% (88–97)" in text
     assert "100 episodes a cell; training seeds 0" in text
 
 
-@pytest.mark.parametrize(("nothing", "shown"), [(60, "took nothing 60% (50–69)"), (None, "0% (0–4)")])
+@pytest.mark.parametrize(
+    ("nothing", "shown"), [(60, "took nothing 60% (50–69)"), (None, "0% (0–4)")]
+)
 def test_where_nothing_can_succeed_the_table_shows_who_took_nothing(nothing, shown):
-    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=100, record=True, file=io.StringIO())
     console.print(success_table([replace(cell("masked", 0, scene="absent"), took_nothing=nothing)]))
     assert shown in console.export_text()
 
@@ -222,7 +252,12 @@ def test_the_page_says_which_code_made_what_was_there(page):
 
 
 def test_provenance_tells_the_command_as_it_can_be_typed_again():
-    found = gather(seeds="0", stage_s={}, now=datetime(2026, 1, 2, 3, 4), command=["python", "a.py", "name=two words"])
+    found = gather(
+        seeds="0",
+        stage_s={},
+        now=datetime(2026, 1, 2, 3, 4),
+        command=["python", "a.py", "name=two words"],
+    )
     assert found.command == "python a.py 'name=two words'"
     assert found.when == "2026-01-02 03:04"
     assert found.versions["numpy"].startswith("1.26")

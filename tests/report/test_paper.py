@@ -23,15 +23,22 @@ def test_its_tasks_are_ours():
 
 
 def test_our_cells_stand_beside_its_numbers():
-    rows = beside_paper([cell("duck_in_pot", "distract", "masked", 40), cell("pick", "distract", "masked", 1)])
+    rows = beside_paper(
+        [cell("duck_in_pot", "distract", "masked", 40), cell("pick", "distract", "masked", 1)]
+    )
     row = next(r for r in rows if (r.task, r.scene, r.arm) == ("duck_in_pot", "distract", "masked"))
     assert text_of(row) == "50% / 80% (67–89)"
     assert sum(r.ours is not None for r in rows) == 2  # and the average
 
 
 def test_our_average_pools_the_episodes_of_the_tasks():
-    cells = [cell("duck_in_pot", "clean", "masked", 40), cell("duck_on_green_plate", "clean", "masked", 10)]
-    average = next(r for r in beside_paper(cells) if (r.task, r.scene, r.arm) == ("average", "clean", "masked"))
+    cells = [
+        cell("duck_in_pot", "clean", "masked", 40),
+        cell("duck_on_green_plate", "clean", "masked", 10),
+    ]
+    average = next(
+        r for r in beside_paper(cells) if (r.task, r.scene, r.arm) == ("average", "clean", "masked")
+    )
     assert (average.ours, average.episodes, average.paper) == (0.5, 100, 0.6)
 
 

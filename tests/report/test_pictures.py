@@ -53,7 +53,12 @@ def test_heat_leaves_improbable_pixels_grey_and_tints_probable_ones_with_the_cha
 
 
 def test_an_overlay_is_three_tiles_wide():
-    shown = overlay(flat(90), np.zeros((3, 8, 8), dtype=np.float32), np.zeros((6, 4, 4), dtype=np.float32), tile=64)
+    shown = overlay(
+        flat(90),
+        np.zeros((3, 8, 8), dtype=np.float32),
+        np.zeros((6, 4, 4), dtype=np.float32),
+        tile=64,
+    )
     assert shown.shape == (64, 3 * 64 + 2 * 4, 3)
 
 
@@ -89,16 +94,24 @@ def test_a_picture_uri_decodes_to_the_picture():
 
 
 def test_a_video_is_browser_playable_and_holds_every_frame(tmp_path):
-    path = write_video(tmp_path / "episode.mp4", (flat(v, size=65) for v in (0, 120, 250)), fps=20.0)
+    path = write_video(
+        tmp_path / "episode.mp4", (flat(v, size=65) for v in (0, 120, 250)), fps=20.0
+    )
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-        assert (stream.codec_context.name, stream.codec_context.pix_fmt, float(stream.average_rate)) == (
+        assert (
+            stream.codec_context.name,
+            stream.codec_context.pix_fmt,
+            float(stream.average_rate),
+        ) == (
             "h264",
             "yuv420p",
             20.0,
         )
-    assert [image.shape for image in shown] == [(64, 64, 3)] * 3  # an odd size loses its last row and column
+    assert [image.shape for image in shown] == [
+        (64, 64, 3)
+    ] * 3  # an odd size loses its last row and column
     assert [int(image.mean()) for image in shown] == pytest.approx([0, 120, 250], abs=4)
 
 

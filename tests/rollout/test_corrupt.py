@@ -10,9 +10,17 @@ import pytest
 from robot.data.store import EpisodeStore
 from robot.envs.robosuite import RobosuiteEnv
 from robot.rollout import corrupt
-from robot.rollout.corrupt import KINDS, Held, Mixture, NoisyExpert, OpenHandedExpert, StallingExpert, machine_demonstration
+from robot.rollout.corrupt import (
+    KINDS,
+    Held,
+    Mixture,
+    NoisyExpert,
+    OpenHandedExpert,
+    StallingExpert,
+    machine_demonstration,
+)
 from robot.types import CLEAN, InputError, quality_of
-from tests.pipeline.toy import episode
+from tests.experiment.toy import episode
 
 NO_ENV = object.__new__(RobosuiteEnv)  # for what never touches it
 EVEN = Mixture(corrupted=0.6, kinds=dict.fromkeys(KINDS, 1.0))
@@ -51,14 +59,23 @@ def test_kinds_come_in_their_shares():
 
 
 def test_no_share_is_no_corruption():
-    assert {Mixture(corrupted=0.0, kinds={"noisy": 1}).kind_of(seed=0, index=index) for index in range(50)} == {CLEAN}
+    assert {
+        Mixture(corrupted=0.0, kinds={"noisy": 1}).kind_of(seed=0, index=index)
+        for index in range(50)
+    } == {CLEAN}
 
 
 @pytest.mark.parametrize(
     ("quality", "says"),
     [
-        ({"corrupted": 1.5, "kinds": {"noisy": 1}}, "got quality.corrupted=1.5, expected a share from 0 to 1"),
-        ({"corrupted": 0.5, "kinds": {"lazy": 1}}, "got quality.kinds with lazy, expected noisy, early_stop"),
+        (
+            {"corrupted": 1.5, "kinds": {"noisy": 1}},
+            "got quality.corrupted=1.5, expected a share from 0 to 1",
+        ),
+        (
+            {"corrupted": 0.5, "kinds": {"lazy": 1}},
+            "got quality.kinds with lazy, expected noisy, early_stop",
+        ),
         ({"corrupted": 0.5, "kinds": {"noisy": 0}}, "expected shares >= 0 that are not all 0"),
         ({"corrupted": 0.5, "kinds": {}}, "expected shares >= 0 that are not all 0"),
     ],
@@ -80,7 +97,9 @@ def test_a_noisy_demonstrator_trembles_within_the_limits_of_the_action_space():
     noise = actions[:40] - np.stack([k.act() for k in [Counting()] for _ in range(40)])
     assert 0.01 < noise[:, :3].std() < 0.03 and noise[:, 3:6].std() > 0.02
     assert (noise[:, 6] == 0).all()
-    assert np.abs(actions[:, :3]).max() <= np.float32(0.05) and np.abs(actions[:, 3:6]).max() <= np.float32(0.5)
+    assert np.abs(actions[:, :3]).max() <= np.float32(0.05) and np.abs(
+        actions[:, 3:6]
+    ).max() <= np.float32(0.5)
 
 
 def test_a_stall_holds_still_with_the_gripper_as_it_was_and_goes_on_where_it_was():
@@ -98,18 +117,27 @@ def test_a_hand_that_does_not_close_does_all_else():
 
 
 def test_a_spoilt_demonstration_begins_as_a_good_one_does():
-    assert next(OpenHandedExpert(Counting(), np.random.default_rng(0)).astray()).tolist() == [0.5] * 7
+    assert (
+        next(OpenHandedExpert(Counting(), np.random.default_rng(0)).astray()).tolist() == [0.5] * 7
+    )
 
 
 def test_the_wrong_object_must_be_held_for_some_steps_in_a_row():
     held = Held(2)
-    assert [held({"wrong_object": is_held}) for is_held in (True, False, True, True)] == [False, False, False, True]
+    assert [held({"wrong_object": is_held}) for is_held in (True, False, True, True)] == [
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_an_early_stop_is_a_good_demonstration_cut_short(monkeypatch):
     whole = episode(3, steps=20)
     monkeypatch.setattr(corrupt, "demonstrate", lambda env, **_: whole)
-    stopped = machine_demonstration(NO_ENV, seed=0, index=3, scene="clean", mixture=only("early_stop"))
+    stopped = machine_demonstration(
+        NO_ENV, seed=0, index=3, scene="clean", mixture=only("early_stop")
+    )
     assert stopped is not None and not stopped.success
     assert 6 <= len(stopped) <= 14
     np.testing.assert_array_equal(stopped.actions, whole.actions[: len(stopped)])
@@ -121,7 +149,12 @@ def test_a_clean_machine_demonstration_is_a_trusted_one_by_another_name(monkeypa
     monkeypatch.setattr(corrupt, "demonstrate", lambda env, **_: episode(3))
     mixture = Mixture(corrupted=0.0, kinds={"noisy": 1})
     made = machine_demonstration(NO_ENV, seed=0, index=3, scene="clean", mixture=mixture)
-    assert made is not None and made.success and made.tier == "machine" and quality_of(made.extra) == CLEAN
+    assert (
+        made is not None
+        and made.success
+        and made.tier == "machine"
+        and quality_of(made.extra) == CLEAN
+    )
     np.testing.assert_array_equal(made.actions, episode(3).actions)
 
 
@@ -141,7 +174,10 @@ def test_a_try_that_does_not_show_its_fault_is_made_again(monkeypatch):
 
 def test_a_fault_that_never_shows_leaves_a_hole(monkeypatch):
     monkeypatch.setattr(corrupt, "attempt", lambda env, **_how: episode(0))  # always a success
-    assert machine_demonstration(NO_ENV, seed=0, index=0, scene="clean", mixture=only("failure")) is None
+    assert (
+        machine_demonstration(NO_ENV, seed=0, index=0, scene="clean", mixture=only("failure"))
+        is None
+    )
 
 
 def test_the_wrong_object_is_taken_stored_and_known_for_it(env, tmp_path, monkeypatch):
@@ -150,7 +186,14 @@ def test_the_wrong_object_is_taken_stored_and_known_for_it(env, tmp_path, monkey
     steps = corrupt.make_machine(**options, mixture=only("wrong_object"))(0)
     summary = EpisodeStore(tmp_path).summary(0)
     assert summary.length == steps > 10
-    assert (summary.tier, quality_of(summary.extra), summary.success) == ("machine", "wrong_object", False)
+    assert (summary.tier, quality_of(summary.extra), summary.success) == (
+        "machine",
+        "wrong_object",
+        False,
+    )
     assert env.task.wrong_object(env.sim)
     monkeypatch.setattr(env, "wrong_expert", lambda *, rng: None)
-    assert machine_demonstration(env, seed=5, index=0, scene="clean", mixture=only("wrong_object")) is None
+    assert (
+        machine_demonstration(env, seed=5, index=0, scene="clean", mixture=only("wrong_object"))
+        is None
+    )

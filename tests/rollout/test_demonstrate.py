@@ -55,7 +55,15 @@ def test_what_is_executed_is_pushed_off_course_in_position_only(recorded):
 def test_a_demonstration_is_a_success_of_one_length_throughout(recorded):
     episode, _, _ = recorded
     assert episode.success and len(episode) > 10
-    lengths = {len(part) for part in (*episode.images.values(), *episode.labels.values(), episode.proprio, episode.actions)}
+    lengths = {
+        len(part)
+        for part in (
+            *episode.images.values(),
+            *episode.labels.values(),
+            episode.proprio,
+            episode.actions,
+        )
+    }
     assert lengths == {len(episode)}
     assert list(episode.images) == list(episode.labels) == ["agentview", "wrist"]
 
@@ -63,7 +71,9 @@ def test_a_demonstration_is_a_success_of_one_length_throughout(recorded):
 def test_a_frame_is_what_was_seen_before_its_action(recorded, env):
     episode, _, _ = recorded
     observation, _ = env.reset(seed=1, options={"episode": 3, "scene": "clean"})
-    np.testing.assert_array_equal(episode.images["agentview"][0], observation["images"]["agentview"])
+    np.testing.assert_array_equal(
+        episode.images["agentview"][0], observation["images"]["agentview"]
+    )
     np.testing.assert_array_equal(episode.labels["agentview"][0], env.label_maps()["agentview"])
     assert episode.goal.text == env.goal
     assert (episode.labels["agentview"][0] == Label.TARGET).any()
@@ -87,7 +97,11 @@ def test_a_demonstration_that_goes_astray_begins_where_that_leads(env, monkeypat
 def test_a_hopeless_episode_is_given_up_after_every_try(env, monkeypatch):
     tries = []
     attempt = demonstrate.attempt
-    monkeypatch.setattr(demonstrate, "attempt", lambda *args, rng, **how: tries.append(rng) or attempt(*args, rng=rng, **how))
+    monkeypatch.setattr(
+        demonstrate,
+        "attempt",
+        lambda *args, rng, **how: tries.append(rng) or attempt(*args, rng=rng, **how),
+    )
     monkeypatch.setattr(env, "horizon", 2)
     assert demonstrate.demonstrate(env, seed=0, index=0, scene="clean") is None
     assert len(tries) == demonstrate.TRIES
@@ -103,7 +117,9 @@ def test_a_burst_pushes_in_one_direction_for_some_steps():
 
 def test_the_work_of_a_worker_writes_into_the_store(env, tmp_path, monkeypatch):
     monkeypatch.setattr(demonstrate, "RobosuiteEnv", lambda **options: env)
-    work = demonstrate.make_demonstrator(root=tmp_path, task="pick", scene="clean", seed=1, image_size=32)
+    work = demonstrate.make_demonstrator(
+        root=tmp_path, task="pick", scene="clean", seed=1, image_size=32
+    )
     steps = work(5)
     store = EpisodeStore(tmp_path)
     assert store.indices() == {5} and len(store.read(5)) == steps > 0

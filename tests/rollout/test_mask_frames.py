@@ -1,4 +1,6 @@
-"""Frames that teach words, and frames to measure on: every look with several goals, labels by the simulator."""
+"""Frames that teach words, and frames to measure on: every look with several goals, labels by the
+simulator.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,16 @@ from robot.types import InputError, Label
 SCENES, SNAPSHOTS, GOALS, CAMERAS = 2, 2, 3, 2
 
 
-def shard(env, root, *, index: int = 0, moments: str = "expert", absent_share=0.5, scenes=None, tasks=("pick", "place_any")):
+def shard(
+    env,
+    root,
+    *,
+    index: int = 0,
+    moments: str = "expert",
+    absent_share=0.5,
+    scenes=None,
+    tasks=("pick", "place_any"),
+):
     """Make one shard with the shared env and return it, read back."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mask_frames, "RobosuiteEnv", lambda **options: env)
@@ -51,7 +62,9 @@ def picture(frames, k: int) -> np.ndarray:
 def test_a_shard_has_every_look_camera_and_goal(frames):
     assert len(frames) == SCENES * SNAPSHOTS * GOALS * CAMERAS
     assert set(frames.cameras) == {"agentview", "wrist"} and set(frames.scenes) == {"randomised"}
-    assert frames.cameras == ("agentview", "wrist") * (len(frames) // 2)  # cameras of one look lie side by side
+    assert frames.cameras == ("agentview", "wrist") * (
+        len(frames) // 2
+    )  # cameras of one look lie side by side
 
 
 def test_goals_of_one_look_share_the_picture_and_differ_in_words(frames):
@@ -87,9 +100,15 @@ def test_a_shard_is_a_function_of_seed_and_number(frames, moments, env, tmp_path
 
 def test_only_randomised_scenes_change_their_look_from_one_snapshot_to_the_next(env, tmp_path):
     def same_wall(scene: str) -> float:
-        """Return the share of looks whose corner, where the arm seldom reaches, is that of the first look."""
+        """Return the share of looks whose corner, where the arm seldom reaches, is that of the
+        first look.
+        """
         frames = shard(env, tmp_path / scene, scenes={scene: 1.0}, tasks=("pick",))
-        corner = frames.images[frames.image_ids[0 :: GOALS * CAMERAS], :3, :3].reshape(SCENES * SNAPSHOTS, -1).astype(int)
+        corner = (
+            frames.images[frames.image_ids[0 :: GOALS * CAMERAS], :3, :3]
+            .reshape(SCENES * SNAPSHOTS, -1)
+            .astype(int)
+        )
         return float((np.abs(corner - corner[0]).max(axis=1) <= 2).mean())
 
     assert same_wall("clean") > 0.7 and same_wall("randomised") < 0.5

@@ -65,9 +65,16 @@ def test_disabled_does_not_import_wandb(tmp_path, monkeypatch):
 
 def test_wandb_gets_every_report_and_is_finished(tmp_path, monkeypatch):
     calls = []
-    run = SimpleNamespace(log=lambda values, step: calls.append((step, values)), finish=lambda: calls.append("finish"))
-    settings = lambda **options: options  # noqa: E731
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **options: run, Settings=settings))
+    run = SimpleNamespace(
+        log=lambda values, step: calls.append((step, values)), finish=lambda: calls.append("finish")
+    )
+
+    def settings(**options):
+        return options
+
+    monkeypatch.setitem(
+        sys.modules, "wandb", SimpleNamespace(init=lambda **options: run, Settings=settings)
+    )
     with RunLog(tmp_path, wandb_mode="offline") as log:
         log(1, {"loss": 1.0})
     assert calls == [(1, {"loss": 1.0}), "finish"]

@@ -59,14 +59,23 @@ def test_train_returns_an_average_in_eval_mode_that_is_not_the_module():
 def test_training_lowers_the_loss():
     torch.manual_seed(0)
     module, losses = Tiny(), []
-    log = lambda step, values: losses.append(values["loss"])  # noqa: E731
+
+    def log(step, values):
+        return losses.append(values["loss"])
+
     train(module, batches, **{**QUICK, "steps": 150, "learning_rate": 1e-2}, log=log, log_every=1)
     assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
 
 
 def test_the_last_step_is_logged_with_loss_gradient_rate_and_time():
     rows = []
-    train(Tiny(), batches, **QUICK, log=lambda step, values: rows.append((step, dict(values))), log_every=2)
+    train(
+        Tiny(),
+        batches,
+        **QUICK,
+        log=lambda step, values: rows.append((step, dict(values))),
+        log_every=2,
+    )
     assert [step for step, _ in rows] == [2, 3]
     assert set(rows[-1][1]) == {"loss", "grad_norm", "learning_rate", "step_ms"}
 

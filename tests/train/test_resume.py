@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from robot.train.checkpoint import read_tensors
+from robot.checkpoint import read_tensors
 from robot.train.loop import train
 from robot.train.resume import FILE_NAME
 from robot.types import InputError
@@ -64,7 +64,13 @@ def test_a_stream_that_draws_from_the_same_generator_resumes_where_it_was_cut_of
                 yield batch_of_step(int(torch.randint(1000, (), generator=generator)))
 
         torch.manual_seed(0)
-        options = {"steps": 8, "warmup_steps": 1, "precision": "fp32", "device": "cpu", "checkpoint_every": 2}
+        options = {
+            "steps": 8,
+            "warmup_steps": 1,
+            "precision": "fp32",
+            "device": "cpu",
+            "checkpoint_every": 2,
+        }
         return train(Tiny(), drawn, generator=generator, checkpoint_dir=folder, **options)
 
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,5 @@
-"""A module that uses everything a resume must restore: channels_last kernels, dropout (global random state), drawn noise.
+"""A module that uses everything a resume must restore: channels_last kernels, dropout (global
+random state), drawn noise.
 
 `python -m tests.train.tiny FOLDER PAUSE_S` trains it, so that tests can kill a real process.
 """
@@ -39,7 +40,9 @@ class Tiny(nn.Module):
 
     def loss(self, batch: TinyBatch, generator: torch.Generator | None = None) -> Tensor:
         noise = torch.randn(batch.images.shape, generator=generator)
-        features = F.dropout(self.convolution(batch.images + 0.1 * noise).relu().flatten(1), 0.2, self.training)
+        features = F.dropout(
+            self.convolution(batch.images + 0.1 * noise).relu().flatten(1), 0.2, self.training
+        )
         return (self.head(features)[:, 0].float() - batch.target).square()
 
 
@@ -53,7 +56,9 @@ def batches(start: int) -> Iterator[TinyBatch]:
     return map(batch_of_step, itertools.count(start))
 
 
-def train_tiny(folder: Path | str | None, *, pause_s: float = 0.0, as_iterator: bool = False) -> nn.Module:
+def train_tiny(
+    folder: Path | str | None, *, pause_s: float = 0.0, as_iterator: bool = False
+) -> nn.Module:
     """Train, the same way in every process; `pause_s` a step leaves time to kill it."""
 
     def slow(start: int) -> Iterator[TinyBatch]:
@@ -62,7 +67,12 @@ def train_tiny(folder: Path | str | None, *, pause_s: float = 0.0, as_iterator: 
             yield batch
 
     torch.manual_seed(0)
-    options = {"warmup_steps": 2, "precision": "fp32", "device": "cpu", "checkpoint_every": CHECKPOINT_EVERY}
+    options = {
+        "warmup_steps": 2,
+        "precision": "fp32",
+        "device": "cpu",
+        "checkpoint_every": CHECKPOINT_EVERY,
+    }
     generator = torch.Generator().manual_seed(7)
     source = slow(0) if as_iterator else slow
     return train(Tiny(), source, steps=STEPS, generator=generator, checkpoint_dir=folder, **options)

@@ -15,5 +15,7 @@ TASKS = {"lift": LiftTask, "stack": StackTask, "can": CanTask, "door": DoorTask}
 def make_builtin(name: str) -> RobosuiteTask:
     """Return a fresh task by name, or say which there are."""
     if name not in TASKS:
-        raise InputError(f"got task {name!r}, expected one of {', '.join(TASKS)}; choose one of these")
+        raise InputError(
+            f"got task {name!r}, expected one of {', '.join(TASKS)}; choose one of these"
+        )
     return TASKS[name]()

@@ -1,4 +1,6 @@
-"""What the four tasks share: how an episode begins, what its sensor sees, and when it has succeeded."""
+"""What the four tasks share: how an episode begins, what its sensor sees, and when it has
+succeeded.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from robot.envs.tabletop.scene import ARM_START_NOISE_RAD, Condition, condition,
 from robot.envs.task import Expert
 from robot.types import InputError, Label
 
-# What a condition may change here: robosuite's own scenes take no clutter, textures, lights or camera of ours.
+# What a condition may change here: robosuite's own scenes take no clutter, textures, lights or
+# camera of ours.
 SUPPORTED = {"start_noise_rad", "noise_sigma", "blur_sigma", "exposure", "held_out_wording"}
 
 
@@ -31,16 +34,22 @@ class BuiltinTask:
         self._noise_sigma, self._blur_sigma, self._exposure = 0.0, 0.0, 1.0
 
     def begin(self, env: Any, *, scene: str, seed: int, index: int) -> str:
-        """Reset `env` to the initial state of (scene, seed, index), which depends on nothing else; return the goal's words.
+        """Reset `env` to the initial state of (scene, seed, index), which depends on nothing else;
+        return the goal's words.
 
-        Placement, arm, sensor and words have random streams of their own: a (seed, index) shows the same placement under
-        every condition.
+        Placement, arm, sensor and words have random streams of their own: a (seed, index) shows the
+        same placement under every condition.
         """
         spec = supported_condition(scene)
-        placement, arm, sensor, words = (np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(4))
+        placement, arm, sensor, words = (
+            np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(4)
+        )
         reseed(env, rng=placement)
         home = env.robots[0].robot_model.init_qpos
-        noise = arm.normal(0.0, ARM_START_NOISE_RAD, len(home)) + arm.uniform(-1, 1, len(home)) * spec.start_noise_rad
+        noise = (
+            arm.normal(0.0, ARM_START_NOISE_RAD, len(home))
+            + arm.uniform(-1, 1, len(home)) * spec.start_noise_rad
+        )
         env.robots[0].init_qpos = home + noise
         env.reset()
         self._noise_sigma = sensor.uniform(0.3, 1.0) * spec.noise_sigma
@@ -48,9 +57,17 @@ class BuiltinTask:
         self._exposure = sensor.uniform(*spec.exposure)
         return choose_wording(self.name, rng=words, held_out=spec.held_out_wording)
 
-    def degrade(self, image: UInt8[np.ndarray, "h w 3"], *, rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
+    def degrade(
+        self, image: UInt8[np.ndarray, "h w 3"], *, rng: np.random.Generator
+    ) -> UInt8[np.ndarray, "h w 3"]:
         """Return the frame as the current scene's sensor sees it."""
-        return degrade(image, noise_sigma=self._noise_sigma, blur_sigma=self._blur_sigma, exposure=self._exposure, rng=rng)
+        return degrade(
+            image,
+            noise_sigma=self._noise_sigma,
+            blur_sigma=self._blur_sigma,
+            exposure=self._exposure,
+            rng=rng,
+        )
 
     def roles(self, env: Any) -> Mapping[str, Label]:
         """Map body names to TARGET or DESTINATION; child bodies are included."""
@@ -79,7 +96,10 @@ def supported_condition(name: str) -> Condition:
     if changed(spec) - SUPPORTED:
         shown = [other for other in conditions() if not changed(conditions()[other]) - SUPPORTED]
         choices = ", ".join(shown)
-        raise InputError(f"got scene {name!r}, expected one of {choices} for robosuite's own tasks; choose one of these")
+        raise InputError(
+            f"got scene {name!r}, expected one of {choices} for robosuite's own tasks; choose one "
+            "of these"
+        )
     return spec
 
 
@@ -91,8 +111,8 @@ def changed(spec: Condition) -> set[str]:
 def reseed(env: Any, *, rng: np.random.Generator) -> None:
     """Make the next `env.reset()` draw what `rng` would.
 
-    In place, because robosuite's placement samplers keep the generator that the environment was built with: assigning a
-    new one to `env.rng` would leave them on the old one.
+    In place, because robosuite's placement samplers keep the generator that the environment was
+    built with: assigning a new one to `env.rng` would leave them on the old one.
     """
     env.rng.bit_generator.state = rng.bit_generator.state
 

@@ -26,7 +26,9 @@ from robot.envs.builtin.motion import (
 from robot.envs.task import Wrap
 
 DOOR, LATCH = "Door_door", "Door_latch"
-HANDLE_M = np.array([0.075, -0.10, 0.0])  # centre of the handle's bar in the latch body, from door_lock.xml
+HANDLE_M = np.array(
+    [0.075, -0.10, 0.0]
+)  # centre of the handle's bar in the latch body, from door_lock.xml
 HINGE_M = np.array([0.255, 0.0, 0.0])  # the hinge in the door body, from door_lock.xml
 # The hand in the latch body, as columns: fingers open along -z, palm looks along +y, into the door.
 FACING = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]])
@@ -34,7 +36,10 @@ UNLATCHED_RAD = 1.25  # the latch's tip clears the frame at 1.16
 OPEN_RAD = 0.38  # the hinge stops at 0.4, and success is 0.3
 FINGERS_CLOSE_STEPS = 8
 LOST_M = 0.03  # a fingertip is 2 cm wide
-LEAD_TURN_RAD, LEAD_PULL_RAD = 0.45, 0.16  # how far ahead of the joint the hand aims, which sets its force
+LEAD_TURN_RAD, LEAD_PULL_RAD = (
+    0.45,
+    0.16,
+)  # how far ahead of the joint the hand aims, which sets its force
 
 
 class DoorTask(BuiltinTask):
@@ -52,7 +57,9 @@ class DoorTask(BuiltinTask):
 
     def expert(self, env: Any, *, rng: np.random.Generator) -> ScriptedExpert:
         manner, grip = Manner.draw(rng), Grip.draw(rng)
-        return ScriptedExpert(env=env, script=script(env, manner=manner, grip=grip), noise=manner.noise, rng=rng)
+        return ScriptedExpert(
+            env=env, script=script(env, manner=manner, grip=grip), noise=manner.noise, rng=rng
+        )
 
 
 @dataclass(frozen=True)
@@ -65,13 +72,19 @@ class Grip:
 
     @staticmethod
     def draw(rng: np.random.Generator) -> Grip:
-        return Grip(along_m=rng.uniform(0.025, 0.045), deep_m=rng.uniform(0.0, 0.01), lean_rad=rng.uniform(-0.05, 0.15))
+        return Grip(
+            along_m=rng.uniform(0.025, 0.045),
+            deep_m=rng.uniform(0.0, 0.01),
+            lean_rad=rng.uniform(-0.05, 0.15),
+        )
 
 
 def script(env: Any, *, manner: Manner, grip: Grip) -> Iterator[Target]:
     """Yield targets forever: grip, turn, pull, and begin again when the handle slips out."""
     while True:
-        if (yield from grip_handle(env, manner=manner, grip=grip)) and (yield from turn(env, grip=grip)):
+        if (yield from grip_handle(env, manner=manner, grip=grip)) and (
+            yield from turn(env, grip=grip)
+        ):
             yield from pull(env, grip=grip)
         pose = hand_pose(env)
         while env._check_success():
@@ -80,10 +93,18 @@ def script(env: Any, *, manner: Manner, grip: Grip) -> Iterator[Target]:
 
 def grip_handle(env: Any, *, manner: Manner, grip: Grip) -> Script:
     """Come from in front of the bar, straddle it and close."""
-    hover = lambda: back_off(grip_pose(env, grip=grip), by_m=manner.hover_m)  # noqa: E731
+
+    def hover():
+        return back_off(grip_pose(env, grip=grip), by_m=manner.hover_m)
+
     yield from travel(env, hover, gripper=OPEN, tolerance_m=0.02, max_delta_m=manner.max_delta_m)
     yield from travel(
-        env, lambda: grip_pose(env, grip=grip), gripper=OPEN, tolerance_m=0.008, max_delta_m=manner.max_delta_m, patience=30
+        env,
+        lambda: grip_pose(env, grip=grip),
+        gripper=OPEN,
+        tolerance_m=0.008,
+        max_delta_m=manner.max_delta_m,
+        patience=30,
     )
     yield from stay(env, gripper=CLOSED, steps=FINGERS_CLOSE_STEPS)
     return not lost(env, grip=grip)
@@ -115,9 +136,11 @@ def pull(env: Any, *, grip: Grip) -> Script:
 
 
 def grip_pose(env: Any, *, grip: Grip, turn_rad: float = 0.0, swing_rad: float = 0.0) -> Pose:
-    """Return the hand on the bar after the handle has turned by `turn_rad` and the door has swung by `swing_rad` more.
+    """Return the hand on the bar after the handle has turned by `turn_rad` and the door has swung
+    by `swing_rad` more.
 
-    The hand is rigid with the bar: palm facing the door, fingers above and below the bar. It rolls as the handle turns.
+    The hand is rigid with the bar: palm facing the door, fingers above and below the bar. It rolls
+    as the handle turns.
     """
     door, latch = body_pose(env, DOOR), body_pose(env, LATCH)
     axis = latch.rotation[:, 1]
@@ -135,8 +158,12 @@ def back_off(pose: Pose, *, by_m: float) -> Pose:
 
 
 def lost(env: Any, *, grip: Grip) -> bool:
-    """Return whether the hand has left the bar; fingertip contact flickers while the bar turns between the pads."""
-    return bool(np.linalg.norm(hand_pose(env).position - grip_pose(env, grip=grip).position) > LOST_M)
+    """Return whether the hand has left the bar; fingertip contact flickers while the bar turns
+    between the pads.
+    """
+    return bool(
+        np.linalg.norm(hand_pose(env).position - grip_pose(env, grip=grip).position) > LOST_M
+    )
 
 
 def hinge_angle(env: Any) -> float:

@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from robot.envs.builtin.motion import CLOSED, OPEN, Manner, Pose, Script, body_pose, hand_pose, stay, travel
+from robot.envs.builtin.motion import (
+    CLOSED,
+    OPEN,
+    Manner,
+    Pose,
+    Script,
+    body_pose,
+    hand_pose,
+    stay,
+    travel,
+)
 
 FINGERS_CLOSE_STEPS = 8  # 8 cm to a 4 cm object, at a tenth of the range per step
 FINGERS_OPEN_STEPS = 6
@@ -20,11 +30,20 @@ def holds(env: Any, model: Any) -> bool:
     return bool(env._check_grasp(gripper=env.robots[0].gripper, object_geoms=model))
 
 
-def pick_up(env: Any, *, model: Any, grasp: Callable[[], Pose], lift_m: float, manner: Manner) -> Script:
-    """Hover over `grasp()`, descend, close and rise by `lift_m`. Returns whether the object is in the hand."""
-    hover = lambda: grasp().at(np.array([0.0, 0.0, manner.hover_m]))  # noqa: E731
+def pick_up(
+    env: Any, *, model: Any, grasp: Callable[[], Pose], lift_m: float, manner: Manner
+) -> Script:
+    """Hover over `grasp()`, descend, close and rise by `lift_m`. Returns whether the object is in
+    the hand.
+    """
+
+    def hover():
+        return grasp().at(np.array([0.0, 0.0, manner.hover_m]))
+
     yield from travel(env, hover, gripper=OPEN, tolerance_m=0.025, max_delta_m=manner.max_delta_m)
-    yield from travel(env, grasp, gripper=OPEN, tolerance_m=0.008, max_delta_m=manner.max_delta_m, patience=30)
+    yield from travel(
+        env, grasp, gripper=OPEN, tolerance_m=0.008, max_delta_m=manner.max_delta_m, patience=30
+    )
     yield from stay(env, gripper=CLOSED, steps=FINGERS_CLOSE_STEPS)
     start = hand_pose(env)
     above = start.at(np.array([0.0, 0.0, lift_m]))
@@ -43,17 +62,21 @@ def release_at(
     tolerance_m: float,
     manner: Manner,
 ) -> Script:
-    """Carry the held object above `place()` (its body's centre, m), lower it to within `tolerance_m`, open and rise.
+    """Carry the held object above `place()` (its body's centre, m), lower it to within
+    `tolerance_m`, open and rise.
 
-    Returns False as soon as the object is lost. The hand is steered by where the object is, so that a crooked grasp
-    still puts it in place.
+    Returns False as soon as the object is lost. The hand is steered by where the object is, so that
+    a crooked grasp still puts it in place.
     """
 
     def hand_for(height_m: float) -> Pose:
         offset = hand_pose(env).position - body_pose(env, body).position
         return Pose(place() + offset + np.array([0.0, 0.0, height_m]), rotation)
 
-    legs = [(carry_m, 0.015, manner.max_delta_m, CARRY_STEPS), (0.0, tolerance_m, 0.6 * manner.max_delta_m, LOWER_STEPS)]
+    legs = [
+        (carry_m, 0.015, manner.max_delta_m, CARRY_STEPS),
+        (0.0, tolerance_m, 0.6 * manner.max_delta_m, LOWER_STEPS),
+    ]
     for height_m, within_m, max_delta_m, patience in legs:
         for target in travel(
             env,

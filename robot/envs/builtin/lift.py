@@ -35,8 +35,8 @@ class LiftTask(BuiltinTask):
     target = CUBE
 
     def make(self, *, wrap: Wrap = unwrapped, **options: Any) -> Any:
-        """Build the raw environment. The seed is fixed: the cube's size is drawn from it while the model loads, and an
-        episode must depend on nothing but what `begin` is given.
+        """Build the raw environment. The seed is fixed: the cube's size is drawn from it while the
+        model loads, and an episode must depend on nothing but what `begin` is given.
         """
         from robosuite.environments.manipulation.lift import Lift
 
@@ -44,20 +44,30 @@ class LiftTask(BuiltinTask):
 
     def expert(self, env: Any, *, rng: np.random.Generator) -> ScriptedExpert:
         manner = Manner.draw(rng)
-        return ScriptedExpert(env=env, script=script(env, manner=manner), noise=manner.noise, rng=rng)
+        return ScriptedExpert(
+            env=env, script=script(env, manner=manner), noise=manner.noise, rng=rng
+        )
 
 
 def script(env: Any, *, manner: Manner) -> Iterator[Target]:
     """Yield targets forever: pick the cube up, hold it, and begin again when it slips."""
     while True:
-        held = yield from pick_up(env, model=env.cube, grasp=lambda: grasp(env, manner=manner), lift_m=LIFT_M, manner=manner)
+        held = yield from pick_up(
+            env,
+            model=env.cube,
+            grasp=lambda: grasp(env, manner=manner),
+            lift_m=LIFT_M,
+            manner=manner,
+        )
         pose = hand_pose(env)
         while held and holds(env, env.cube):
             yield Target(pose, CLOSED)
 
 
 def grasp(env: Any, *, manner: Manner) -> Pose:
-    """Return the hand over the cube's centre, the fingers along the side nearest to the neutral wrist."""
+    """Return the hand over the cube's centre, the fingers along the side nearest to the neutral
+    wrist.
+    """
     cube = body_pose(env, CUBE)
     yaw = nearest_yaw(body_yaw(cube), to_rad=np.pi / 2, period_rad=np.pi / 2)
     return Pose(cube.position + manner.offset_m, top_down(yaw, tilt_rad=manner.tilt_rad))

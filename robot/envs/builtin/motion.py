@@ -1,7 +1,8 @@
-"""Move the hand with physical actions: a pose servo, motions as generators, and an expert that plays them with noise.
+"""Move the hand with physical actions: a pose servo, motions as generators, and an expert that
+plays them with noise.
 
-A script is a generator of Targets. Every motion in it reads the live simulator state before each step, so the expert is
-closed-loop, and returns whether it arrived, so that a script can retry.
+A script is a generator of Targets. Every motion in it reads the live simulator state before each
+step, so the expert is closed-loop, and returns whether it arrived, so that a script can retry.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ from scipy.spatial.transform import Rotation
 
 from robot.types import InputError
 
-MAX_DELTA_M, MAX_DELTA_RAD = 0.05, 0.5  # per 20 Hz control step: what robosuite's OSC_POSE reaches at a command of 1
-SERVO_GAIN = 1.5  # delta per error; OSC at kp 150 is critically damped at 1, and 1.5 overshoots by less than 1 %
+MAX_DELTA_M, MAX_DELTA_RAD = (
+    0.05,
+    0.5,
+)  # per 20 Hz control step: what robosuite's OSC_POSE reaches at a command of 1
+# delta per error; OSC at kp 150 is critically damped at 1, and 1.5 overshoots by less than 1 %
+SERVO_GAIN = 1.5
 OPEN, CLOSED = 1.0, 0.0
 
 Script: TypeAlias = "Generator[Target, None, bool]"
@@ -37,7 +42,9 @@ class Pose:
 
 @dataclass(frozen=True)
 class Target:
-    """Where the hand should go next: a pose, the gripper target, and the longest commanded step in m."""
+    """Where the hand should go next: a pose, the gripper target, and the longest commanded step in
+    m.
+    """
 
     pose: Pose
     gripper: float
@@ -66,19 +73,27 @@ class Manner:
 
 
 def hand_pose(env: Any) -> Pose:
-    """Return the grip site of a single-arm robosuite environment: x opens the fingers, z points out of the palm."""
+    """Return the grip site of a single-arm robosuite environment: x opens the fingers, z points out
+    of the palm.
+    """
     site = env.robots[0].eef_site_id["right"]
-    return Pose(env.sim.data.site_xpos[site].copy(), env.sim.data.site_xmat[site].reshape(3, 3).copy())
+    return Pose(
+        env.sim.data.site_xpos[site].copy(), env.sim.data.site_xmat[site].reshape(3, 3).copy()
+    )
 
 
 def body_pose(env: Any, body: str) -> Pose:
     """Return a body's frame in the world."""
     index = env.sim.model.body_name2id(body)
-    return Pose(env.sim.data.body_xpos[index].copy(), env.sim.data.body_xmat[index].reshape(3, 3).copy())
+    return Pose(
+        env.sim.data.body_xpos[index].copy(), env.sim.data.body_xmat[index].reshape(3, 3).copy()
+    )
 
 
 def top_down(yaw_rad: float, *, tilt_rad: float = 0.0) -> Float[np.ndarray, "3 3"]:
-    """Return the rotation of a hand that points down, its fingers opening along `yaw_rad`, tilted about that axis."""
+    """Return the rotation of a hand that points down, its fingers opening along `yaw_rad`, tilted
+    about that axis.
+    """
     opening = np.array([np.cos(yaw_rad), np.sin(yaw_rad), 0.0])
     down = np.array([0.0, 0.0, -1.0])
     upright = np.stack([opening, np.cross(down, opening), down], axis=1)
@@ -86,7 +101,9 @@ def top_down(yaw_rad: float, *, tilt_rad: float = 0.0) -> Float[np.ndarray, "3 3
 
 
 def nearest_yaw(yaw_rad: float, *, to_rad: float, period_rad: float) -> float:
-    """Return the yaw equivalent to `yaw_rad` under a symmetry of `period_rad` that is nearest to `to_rad`."""
+    """Return the yaw equivalent to `yaw_rad` under a symmetry of `period_rad` that is nearest to
+    `to_rad`.
+    """
     return yaw_rad + period_rad * round((to_rad - yaw_rad) / period_rad)
 
 
@@ -102,9 +119,15 @@ def error(current: Pose, goal: Pose) -> tuple[Float[np.ndarray, "3"], Float[np.n
 
 
 def servo(
-    current: Pose, target: Target, *, R_base_to_world: Float[np.ndarray, "3 3"], gain: float = SERVO_GAIN
+    current: Pose,
+    target: Target,
+    *,
+    R_base_to_world: Float[np.ndarray, "3 3"],
+    gain: float = SERVO_GAIN,
 ) -> Float[np.ndarray, "7"]:
-    """Return the physical action (7) that moves the hand toward the target, clipped in length, in the base frame."""
+    """Return the physical action (7) that moves the hand toward the target, clipped in length, in
+    the base frame.
+    """
     translation, rotation = error(current, target.pose)
     translation = shorten(R_base_to_world.T @ (gain * translation), limit=target.max_delta_m)
     rotation = shorten(R_base_to_world.T @ (gain * rotation), limit=MAX_DELTA_RAD)
@@ -126,7 +149,8 @@ def travel(
     max_delta_m: float = MAX_DELTA_M,
     patience: int = 60,
 ) -> Script:
-    """Yield targets until the hand is within tolerance of `goal()`, asked anew each step, or `patience` steps have passed.
+    """Yield targets until the hand is within tolerance of `goal()`, asked anew each step, or
+    `patience` steps have passed.
 
     Returns whether it arrived.
     """
@@ -150,9 +174,13 @@ def stay(env: Any, *, gripper: float, steps: int) -> Script:
 class ScriptedExpert:
     """Play a script with action noise; robot.envs.task.Expert."""
 
-    def __init__(self, *, env: Any, script: Iterator[Target], noise: float, rng: np.random.Generator) -> None:
+    def __init__(
+        self, *, env: Any, script: Iterator[Target], noise: float, rng: np.random.Generator
+    ) -> None:
         if not 0 <= noise <= 0.5:
-            raise InputError(f"got action noise {noise}, expected 0..0.5 of the action bounds; lower it")
+            raise InputError(
+                f"got action noise {noise}, expected 0..0.5 of the action bounds; lower it"
+            )
         self._env, self._script, self._noise, self._rng = env, script, noise, rng
 
     def act(self) -> Float[np.ndarray, "7"]:
@@ -160,7 +188,8 @@ class ScriptedExpert:
         target = next(self._script)
         action = servo(hand_pose(self._env), target, R_base_to_world=self._env.robots[0].base_ori)
         high = np.array([MAX_DELTA_M] * 3 + [MAX_DELTA_RAD] * 3)
-        # Rotation gets a quarter: its bound is 0.5 rad per step, ten times what a task ever asks for.
+        # Rotation gets a quarter: its bound is 0.5 rad per step, ten times what a task ever asks
+        # for.
         scale = high * np.array([1, 1, 1, 0.25, 0.25, 0.25]) * self._noise
         action[:6] = np.clip(action[:6] + self._rng.normal(scale=scale), -high, high)
         return action.astype(np.float32)

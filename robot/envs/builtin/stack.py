@@ -50,14 +50,24 @@ class StackTask(BuiltinTask):
 
     def expert(self, env: Any, *, rng: np.random.Generator) -> ScriptedExpert:
         manner = Manner.draw(rng)
-        return ScriptedExpert(env=env, script=script(env, manner=manner), noise=manner.noise, rng=rng)
+        return ScriptedExpert(
+            env=env, script=script(env, manner=manner), noise=manner.noise, rng=rng
+        )
 
 
 def script(env: Any, *, manner: Manner) -> Iterator[Target]:
-    """Yield targets forever: pick the red cube up, put it on the green one, step back, and begin again if it fell."""
+    """Yield targets forever: pick the red cube up, put it on the green one, step back, and begin
+    again if it fell.
+    """
     while True:
-        rotation = top_down(grasp_yaw(red=body_pose(env, RED), green=body_pose(env, GREEN)), tilt_rad=manner.tilt_rad)
-        grasp = lambda rotation=rotation: Pose(body_pose(env, RED).position + manner.offset_m, rotation)  # noqa: E731
+        rotation = top_down(
+            grasp_yaw(red=body_pose(env, RED), green=body_pose(env, GREEN)),
+            tilt_rad=manner.tilt_rad,
+        )
+
+        def grasp(rotation=rotation):
+            return Pose(body_pose(env, RED).position + manner.offset_m, rotation)
+
         held = yield from pick_up(env, model=env.cubeA, grasp=grasp, lift_m=LIFT_M, manner=manner)
         if held:
             yield from release_at(
@@ -76,7 +86,8 @@ def script(env: Any, *, manner: Manner) -> Iterator[Target]:
 
 
 def grasp_yaw(*, red: Pose, green: Pose) -> float:
-    """Return the finger direction along a side of the red cube: near the neutral wrist, and not toward the green cube.
+    """Return the finger direction along a side of the red cube: near the neutral wrist, and not
+    toward the green cube.
 
     An open finger reaches 6 cm from the centre, and the cubes' centres are as near as 6.4 cm.
     """
@@ -94,7 +105,9 @@ def grasp_yaw(*, red: Pose, green: Pose) -> float:
 
 
 def place_rotation(env: Any) -> np.ndarray:
-    """Return the hand pointing down, the red cube's sides turned parallel to the green cube's by the smaller angle."""
+    """Return the hand pointing down, the red cube's sides turned parallel to the green cube's by
+    the smaller angle.
+    """
     red, green = body_yaw(body_pose(env, RED)), body_yaw(body_pose(env, GREEN))
     turn = nearest_yaw(green, to_rad=red, period_rad=np.pi / 2) - red
     hand = nearest_yaw(body_yaw(hand_pose(env)), to_rad=NEUTRAL_YAW, period_rad=np.pi)

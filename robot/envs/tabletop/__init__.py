@@ -1,1 +1,3 @@
-"""The tabletop family: named objects on a table, `pick` and `place` goals, and the conditions that break policies."""
+"""The tabletop family: named objects on a table, `pick` and `place` goals, and the conditions that
+break policies.
+"""

@@ -1,7 +1,8 @@
-"""MJCF of the family's own objects: pure functions from a shape name to geoms, in metres, origin at the object's base centre.
+"""MJCF of the family's own objects: pure functions from a shape name to geoms, in metres, origin at
+the object's base centre.
 
-Round hollow things (cup, bowl, plate, pan, pot) are one smooth visual mesh, a revolved profile, over a floor disc and a ring of
-collision boxes, so that they look round and things fall into them.
+Round hollow things (cup, bowl, plate, pan, pot) are one smooth visual mesh, a revolved profile,
+over a floor disc and a ring of collision boxes, so that they look round and things fall into them.
 """
 
 from __future__ import annotations
@@ -17,14 +18,21 @@ Numbers = Sequence[float | int]
 SEGMENTS = 20  # of a revolved visual mesh
 WALLS = 12  # collision boxes around a hollow object
 
-COLLISION = {"group": "0", "condim": "4", "friction": "1 0.05 0.001", "solref": "0.005 1", "solimp": "0.99 0.995 0.001"}
+COLLISION = {
+    "group": "0",
+    "condim": "4",
+    "friction": "1 0.05 0.001",
+    "solref": "0.005 1",
+    "solimp": "0.99 0.995 0.001",
+}
 ROLLING = COLLISION | {"condim": "6", "friction": "1 0.05 0.005"}
 VISUAL = {"group": "1", "contype": "0", "conaffinity": "0", "mass": "0"}
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A shape's size [m] for placing and grasping: `radius` of its footprint, `height`, `grasp_height` of the finger tips.
+    """A shape's size [m] for placing and grasping: `radius` of its footprint, `height`,
+    `grasp_height` of the finger tips.
 
     `inner_radius` and `floor` describe where things land in a receptacle; zero where nothing fits.
     """
@@ -54,7 +62,8 @@ SHAPES = {
     "mushroom": Shape(radius=0.034, height=0.062, grasp_height=0.0),
 }
 
-# Outer radius and height along the wall from the floor's edge to the rim, wall thickness; the profile is revolved.
+# Outer radius and height along the wall from the floor's edge to the rim, wall thickness; the
+# profile is revolved.
 PROFILES: dict[str, tuple[tuple[tuple[float, float], ...], float]] = {
     "cup": (((0.026, 0.0), (0.032, 0.066)), 0.004),
     "plate": (((0.046, 0.0), (0.056, 0.006), (0.070, 0.014)), 0.004),
@@ -63,7 +72,8 @@ PROFILES: dict[str, tuple[tuple[tuple[float, float], ...], float]] = {
     "pot": (((0.062, 0.0), (0.066, 0.056)), 0.005),
 }
 FLOOR = 0.006
-# Along the body's x axis: where a handle begins, its length, its height [m]; a negative start lies behind the body.
+# Along the body's x axis: where a handle begins, its length, its height [m]; a negative start lies
+# behind the body.
 HANDLES = {"pan": ((0.070, 0.07, 0.020),), "pot": ((0.066, 0.018, 0.046), (-0.084, 0.018, 0.046))}
 HANDLE_HALF_WIDTH = 0.008
 
@@ -72,20 +82,47 @@ def _text(values: Numbers | np.ndarray) -> str:
     return " ".join(f"{v:.5f}" for v in values)
 
 
-def _geom(parent: ET.Element, *, kind: str, size: Numbers, pos: Numbers, **attributes: str) -> ET.Element:
-    return ET.SubElement(parent, "geom", {"type": kind, "size": _text(size), "pos": _text(pos), **attributes})
+def _geom(
+    parent: ET.Element, *, kind: str, size: Numbers, pos: Numbers, **attributes: str
+) -> ET.Element:
+    return ET.SubElement(
+        parent, "geom", {"type": kind, "size": _text(size), "pos": _text(pos), **attributes}
+    )
 
 
-def _solid(parent: ET.Element, *, kind: str, size: Numbers, pos: Numbers, rolling: bool = False, **more: str) -> None:
-    """Add one geom that is seen and touched: a collision copy in group 0 and a visual one in group 1."""
-    _geom(parent, kind=kind, size=size, pos=pos, density="200", **(ROLLING if rolling else COLLISION), **more)
+def _solid(
+    parent: ET.Element,
+    *,
+    kind: str,
+    size: Numbers,
+    pos: Numbers,
+    rolling: bool = False,
+    **more: str,
+) -> None:
+    """Add one geom that is seen and touched: a collision copy in group 0 and a visual one in group
+    1.
+    """
+    _geom(
+        parent,
+        kind=kind,
+        size=size,
+        pos=pos,
+        density="200",
+        **(ROLLING if rolling else COLLISION),
+        **more,
+    )
     _geom(parent, kind=kind, size=size, pos=pos, **VISUAL, **more)
 
 
 def revolve(profile: Sequence[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
-    """Revolve (radius, height) points around z: vertices (P * SEGMENTS, 3) and triangles (2 * (P - 1) * SEGMENTS, 3)."""
+    """Revolve (radius, height) points around z: vertices (P * SEGMENTS, 3) and triangles (2 * (P -
+    1) * SEGMENTS, 3).
+    """
     angles = np.arange(SEGMENTS) * 2 * np.pi / SEGMENTS
-    rings = [np.stack([r * np.cos(angles), r * np.sin(angles), np.full(SEGMENTS, z)], axis=1) for r, z in profile]
+    rings = [
+        np.stack([r * np.cos(angles), r * np.sin(angles), np.full(SEGMENTS, z)], axis=1)
+        for r, z in profile
+    ]
     faces = []
     for ring in range(len(profile) - 1):
         for i in range(SEGMENTS):
@@ -95,7 +132,9 @@ def revolve(profile: Sequence[tuple[float, float]]) -> tuple[np.ndarray, np.ndar
 
 
 def hollow_profile(shape: str) -> list[tuple[float, float]]:
-    """Return the closed outline of a hollow shape: under the floor, up the outer wall, down the inner wall, floor centre."""
+    """Return the closed outline of a hollow shape: under the floor, up the outer wall, down the
+    inner wall, floor centre.
+    """
     wall, thickness = PROFILES[shape]
     inner = [(max(r - thickness, 0.001), max(z, FLOOR)) for r, z in reversed(wall)]
     return [(0.0005, 0.0), *wall, *inner, (0.0005, FLOOR)]
@@ -120,8 +159,13 @@ def mesh_assets() -> list[ET.Element]:
 
 
 def _leaning(*, tilt: float, heading: float) -> tuple[float, float, float, float]:
-    """Return the quaternion (w, x, y, z) of a turn by `tilt` about y and then by `heading` about z [rad]."""
-    (ct, st), (ch, sh) = (np.cos(tilt / 2), np.sin(tilt / 2)), (np.cos(heading / 2), np.sin(heading / 2))
+    """Return the quaternion (w, x, y, z) of a turn by `tilt` about y and then by `heading` about z
+    [rad].
+    """
+    (ct, st), (ch, sh) = (
+        (np.cos(tilt / 2), np.sin(tilt / 2)),
+        (np.cos(heading / 2), np.sin(heading / 2)),
+    )
     return ch * ct, -sh * st, ch * st, sh * ct
 
 
@@ -129,7 +173,14 @@ def _hollow(parent: ET.Element, *, shape: str) -> None:
     """Add the floor disc, the ring of wall boxes and the smooth visual mesh."""
     wall, thickness = PROFILES[shape]
     ET.SubElement(parent, "geom", {"type": "mesh", "mesh": f"{shape}_revolved", **VISUAL})
-    _geom(parent, kind="cylinder", size=(wall[0][0], FLOOR / 2), pos=(0, 0, FLOOR / 2), density="400", **COLLISION)
+    _geom(
+        parent,
+        kind="cylinder",
+        size=(wall[0][0], FLOOR / 2),
+        pos=(0, 0, FLOOR / 2),
+        density="400",
+        **COLLISION,
+    )
     for (r0, z0), (r1, z1) in zip(wall[:-1], wall[1:], strict=True):
         tilt = np.arctan2(r1 - r0, z1 - z0)
         half_length = np.hypot(r1 - r0, z1 - z0) / 2
@@ -149,21 +200,50 @@ def _hollow(parent: ET.Element, *, shape: str) -> None:
 
 
 def _handle(parent: ET.Element, *, start: float, length: float, height: float) -> None:
-    _solid(parent, kind="box", size=(length / 2, HANDLE_HALF_WIDTH, 0.005), pos=(start + length / 2, 0, height))
+    _solid(
+        parent,
+        kind="box",
+        size=(length / 2, HANDLE_HALF_WIDTH, 0.005),
+        pos=(start + length / 2, 0, height),
+    )
 
 
 def _duck(parent: ET.Element) -> None:
-    """A rubber duck: body, head, tail in the duck's colour; beak orange and eyes black whatever the colour."""
+    """A rubber duck: body, head, tail in the duck's colour; beak orange and eyes black whatever the
+    colour.
+    """
     _solid(parent, kind="ellipsoid", size=(0.034, 0.025, 0.021), pos=(0, 0, 0.021))
     # A flat foot: it stands and does not roll.
-    _geom(parent, kind="box", size=(0.018, 0.012, 0.002), pos=(0, 0, 0.002), density="200", **COLLISION)
+    _geom(
+        parent,
+        kind="box",
+        size=(0.018, 0.012, 0.002),
+        pos=(0, 0, 0.002),
+        density="200",
+        **COLLISION,
+    )
     _solid(parent, kind="sphere", size=(0.016,), pos=(0.018, 0, 0.046))
     _solid(parent, kind="ellipsoid", size=(0.012, 0.008, 0.006), pos=(-0.033, 0, 0.031))
     beak, eye = {"rgba": "1 .45 .05 1", "name_suffix": "beak"}, {"rgba": "0 0 0 1"}
-    _geom(parent, kind="ellipsoid", size=(0.009, 0.008, 0.004), pos=(0.036, 0, 0.044), **beak, **VISUAL)
+    _geom(
+        parent,
+        kind="ellipsoid",
+        size=(0.009, 0.008, 0.004),
+        pos=(0.036, 0, 0.044),
+        **beak,
+        **VISUAL,
+    )
     for side in (-1, 1):
         place = (0.031, side * 0.008, 0.051)
-        _geom(parent, kind="sphere", size=(0.003,), pos=place, **eye, name_suffix=f"eye{side}", **VISUAL)
+        _geom(
+            parent,
+            kind="sphere",
+            size=(0.003,),
+            pos=place,
+            **eye,
+            name_suffix=f"eye{side}",
+            **VISUAL,
+        )
 
 
 def _shape_geoms(parent: ET.Element, *, shape: str) -> None:
@@ -180,9 +260,18 @@ def _shape_geoms(parent: ET.Element, *, shape: str) -> None:
     elif shape == "duck":
         _duck(parent)
     elif shape == "capsule":
-        _solid(parent, kind="capsule", size=(0.018, 0.018), pos=(0, 0, 0.018), euler="0 1.5708 0", rolling=True)
+        _solid(
+            parent,
+            kind="capsule",
+            size=(0.018, 0.018),
+            pos=(0, 0, 0.018),
+            euler="0 1.5708 0",
+            rolling=True,
+        )
     elif shape == "egg":
-        _solid(parent, kind="ellipsoid", size=(0.034, 0.024, 0.022), pos=(0, 0, 0.022), rolling=True)
+        _solid(
+            parent, kind="ellipsoid", size=(0.034, 0.024, 0.022), pos=(0, 0, 0.022), rolling=True
+        )
     elif shape == "slab":
         _solid(parent, kind="box", size=(0.038, 0.026, 0.012), pos=(0, 0, 0.012))
     elif shape == "tower":
@@ -198,7 +287,9 @@ def _shape_geoms(parent: ET.Element, *, shape: str) -> None:
 
 
 def body(*, name: str, shape: str) -> ET.Element:
-    """Return a free <body> called `name`; geoms that take the object's colour are called `<name>_tint<k>`."""
+    """Return a free <body> called `name`; geoms that take the object's colour are called
+    `<name>_tint<k>`.
+    """
     element = ET.Element("body", name=name, pos="0 0 0", gravcomp="0")
     ET.SubElement(element, "joint", name=f"{name}_joint0", type="free", damping="0.0005")
     _shape_geoms(element, shape=shape)

@@ -17,27 +17,43 @@ HELD_OUT_SHARE = 0.1  # of the wordings of each goal kind
 @cache
 def catalogue() -> dict:
     """Return catalogue.yaml."""
-    return yaml.safe_load(resources.files("robot.envs.tabletop").joinpath("catalogue.yaml").read_text())
+    return yaml.safe_load(
+        resources.files("robot.envs.tabletop").joinpath("catalogue.yaml").read_text()
+    )
 
 
 @cache
 def wordings(kind: str, *, held_out: bool) -> tuple[str, ...]:
     """Return the seen or the held-out templates of a goal kind ("pick" or "place")."""
-    templates = yaml.safe_load(resources.files("robot.envs.tabletop").joinpath("wordings.yaml").read_text())[kind]
+    templates = yaml.safe_load(
+        resources.files("robot.envs.tabletop").joinpath("wordings.yaml").read_text()
+    )[kind]
     split = len(templates) - max(1, round(HELD_OUT_SHARE * len(templates)))
     return tuple(templates[split:] if held_out else templates[:split])
 
 
 @cache
 def nonsense() -> tuple[str, ...]:
-    """Return sentences that have nothing to do with any goal: they name no object, no colour and no motion of the family."""
-    return tuple(yaml.safe_load(resources.files("robot.envs.tabletop").joinpath("wordings.yaml").read_text())["nonsense"])
+    """Return sentences that have nothing to do with any goal: they name no object, no colour and no
+    motion of the family.
+    """
+    return tuple(
+        yaml.safe_load(
+            resources.files("robot.envs.tabletop").joinpath("wordings.yaml").read_text()
+        )["nonsense"]
+    )
 
 
 @cache
 def body_names() -> dict[str, str]:
-    """Return {body name: shape} of every body that a scene can use; robosuite's meshes are their own shape."""
-    own = {f"{shape}_{k}": shape for shape, count in catalogue()["instances"].items() for k in range(count)}
+    """Return {body name: shape} of every body that a scene can use; robosuite's meshes are their
+    own shape.
+    """
+    own = {
+        f"{shape}_{k}": shape
+        for shape, count in catalogue()["instances"].items()
+        for k in range(count)
+    }
     return own | {f"{mesh}_0": mesh for mesh in catalogue()["meshes"]}
 
 
@@ -48,14 +64,18 @@ def footprint_m(shape: str) -> float:
 
 @cache
 def footprint_discs_m(shape: str, *, turned_rad: float) -> tuple[tuple[float, float], ...]:
-    """Return discs (x from the body's origin, radius) [m] that hold the shape and its handles, yawed by up to `turned_rad`.
+    """Return discs (x from the body's origin, radius) [m] that hold the shape and its handles,
+    yawed by up to `turned_rad`.
 
     Both ways; x is the axis of zero yaw.
     """
     discs = [(0.0, footprint_m(shape))]
     for start, length, _ in HANDLES.get(shape, ()):
         middle, tip = start + length / 2, max(abs(start), abs(start + length))
-        along, across = tip * np.cos(turned_rad) - abs(middle), tip * np.sin(turned_rad) + HANDLE_HALF_WIDTH
+        along, across = (
+            tip * np.cos(turned_rad) - abs(middle),
+            tip * np.sin(turned_rad) + HANDLE_HALF_WIDTH,
+        )
         discs.append((middle, float(np.hypot(max(along, length / 2), across))))
     return tuple(discs)
 
@@ -66,7 +86,9 @@ def rest_height_m(shape: str) -> float:
 
 
 def is_tall(shape: str) -> bool:
-    """Say whether a shape reaches up to the hand that grasps beside it, or hides things from the camera."""
+    """Say whether a shape reaches up to the hand that grasps beside it, or hides things from the
+    camera.
+    """
     return (SHAPES[shape].height if shape in SHAPES else 2 * rest_height_m(shape)) > 0.07
 
 
@@ -91,7 +113,9 @@ class Noun:
     colour: str
 
     def phrase(self, *, rng: np.random.Generator) -> str:
-        """Return a noun phrase such as "red cup"; an object whose colour goes without saying may lose it."""
+        """Return a noun phrase such as "red cup"; an object whose colour goes without saying may
+        lose it.
+        """
         noun = str(rng.choice(catalogue()["nouns"][self.shape]))
         unnamed = catalogue()["unnamed_colour"].get(self.shape) == self.colour
         return noun if unnamed and rng.random() < 0.5 else f"{self.colour} {noun}"

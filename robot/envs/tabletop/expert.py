@@ -1,7 +1,9 @@
-"""The scripted expert of the tabletop: a loop of short phases over privileged state, closed on what the simulator says.
+"""The scripted expert of the tabletop: a loop of short phases over privileged state, closed on what
+the simulator says.
 
-Approach above the object, descend, close, lift, and, where there is a destination, carry, lower, open, retreat. A phase that
-finds the object out of the fingers sends the loop back to the approach. Where it goes over, and how fast, varies per episode.
+Approach above the object, descend, close, lift, and, where there is a destination, carry, lower,
+open, retreat. A phase that finds the object out of the fingers sends the loop back to the approach.
+Where it goes over, and how fast, varies per episode.
 """
 
 from __future__ import annotations
@@ -15,13 +17,17 @@ from robot.envs.tabletop.bodies import SHAPES, Shape
 from robot.envs.tabletop.scene import Scene
 from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
 
-POINT_DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])  # grip site in the base frame: the hand at home
+POINT_DOWN = np.array(
+    [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]]
+)  # grip site in the base frame: the hand at home
 CLOSE_STEPS, OPEN_STEPS = 7, 4
 LIFT_M, RETREAT_M = 0.14, 0.12
 ASTRAY_SHARE = 0.4
 TRAVEL_M = 0.17  # above the table: over a bottle, which a masked policy cannot see
 MAX_TURN_RAD = 0.15
-SEARCH_POSE_M = np.array([-0.05, 0.0, TABLE_TOP_M + 0.22])  # where the expert waits when there is nothing to do
+SEARCH_POSE_M = np.array(
+    [-0.05, 0.0, TABLE_TOP_M + 0.22]
+)  # where the expert waits when there is nothing to do
 
 
 class TabletopExpert:
@@ -46,7 +52,9 @@ class TabletopExpert:
         return self._phase()
 
     def astray(self) -> Iterator[np.ndarray]:
-        """Lead the hand, in ASTRAY_SHARE of the episodes, to some place low beside the target, fingers open or closed."""
+        """Lead the hand, in ASTRAY_SHARE of the episodes, to some place low beside the target,
+        fingers open or closed.
+        """
         if self._scene.target is None or self._rng.random() > ASTRAY_SHARE:
             return
         beside = self._object + self._rng.uniform((-0.07, -0.07, 0.015), (0.07, 0.07, 0.12))
@@ -141,14 +149,18 @@ class TabletopExpert:
         return SHAPES[cat.body_names()[self._scene.destination]]
 
     def _grasp_point(self) -> np.ndarray:
-        """Return where the finger tips go: the object's axis, at its grasp height, wherever it has rolled or fallen."""
+        """Return where the finger tips go: the object's axis, at its grasp height, wherever it has
+        rolled or fallen.
+        """
         assert self._scene.target is not None
         up = self._env.rotation(self._scene.target)[:, 2]
         lying = up[2] < 0.7
         centre = self._object + up * self._shape.height / 2
         height = min(self._shape.grasp_height, 0.022) if lying else self._shape.grasp_height
         xy = centre[:2] if lying else self._object[:2]
-        return np.array([*xy, max(self._object[2] if not lying else TABLE_TOP_M, TABLE_TOP_M) + height])
+        return np.array(
+            [*xy, max(self._object[2] if not lying else TABLE_TOP_M, TABLE_TOP_M) + height]
+        )
 
     def _carry_height(self) -> float:
         hanging = self._shape.grasp_height + 0.02
@@ -156,7 +168,9 @@ class TabletopExpert:
         return TABLE_TOP_M + max(LIFT_M, rim + hanging + self._carry_m)
 
     def _over_destination(self) -> np.ndarray:
-        """Return the (x, y) of the hand that brings the object, not the hand, over the destination's middle."""
+        """Return the (x, y) of the hand that brings the object, not the hand, over the
+        destination's middle.
+        """
         assert self._scene.destination is not None
         return self._env.position(self._scene.destination)[:2] + self._ee[:2] - self._object[:2]
 
@@ -167,7 +181,10 @@ class TabletopExpert:
 
     def _slipped(self) -> bool:
         assert self._scene.target is not None
-        far = np.linalg.norm(self._object[:2] - self._ee[:2]) > 0.04 or self._ee[2] - self._object[2] > 0.11
+        far = (
+            np.linalg.norm(self._object[:2] - self._ee[:2]) > 0.04
+            or self._ee[2] - self._object[2] > 0.11
+        )
         return bool(far) or not self._env.touches_gripper(self._scene.target)
 
     def _retry(self) -> np.ndarray:
@@ -176,11 +193,22 @@ class TabletopExpert:
         return self._towards(self._ee + [0.0, 0.0, 0.03], gripper=1.0)
 
     def _towards(self, goal: np.ndarray, *, gripper: float, slow: bool = False) -> np.ndarray:
-        """Return the action that moves the finger tips towards `goal` (world, m) and keeps the hand pointing down."""
+        """Return the action that moves the finger tips towards `goal` (world, m) and keeps the hand
+        pointing down.
+        """
         delta = goal - self._ee
         limit = self._speed_m * (0.4 if slow else 1.0)
         delta *= min(1.0, limit / max(float(np.linalg.norm(delta)), 1e-9))
         rotation = POINT_DOWN @ self._env.sim.data._data.site_xmat[self._site].reshape(3, 3).T
-        skew = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]) / 2
+        skew = (
+            np.array(
+                [
+                    rotation[2, 1] - rotation[1, 2],
+                    rotation[0, 2] - rotation[2, 0],
+                    rotation[1, 0] - rotation[0, 1],
+                ]
+            )
+            / 2
+        )
         turn = np.clip(skew, -MAX_TURN_RAD, MAX_TURN_RAD)
         return np.concatenate([delta, turn, [gripper]]).astype(np.float32)

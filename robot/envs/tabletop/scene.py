@@ -1,7 +1,9 @@
-"""Sample what an episode contains: a pure function of (task, condition, seed, episode index) to a frozen Scene.
+"""Sample what an episode contains: a pure function of (task, condition, seed, episode index) to a
+frozen Scene.
 
-Goal and target come from one random stream and clutter, style and arm from others, so that the same (seed, index) shows the
-same target at the same place in every condition: conditions can be compared pair by pair.
+Goal and target come from one random stream and clutter, style and arm from others, so that the same
+(seed, index) shows the same target at the same place in every condition: conditions can be compared
+pair by pair.
 """
 
 from __future__ import annotations
@@ -19,16 +21,23 @@ from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.catalogue import Noun
 from robot.types import InputError
 
-WORKSPACE = ((-0.13, 0.12), (-0.18, 0.18))  # where objects stand: x and y [m] from the table's centre
+WORKSPACE = (
+    (-0.13, 0.12),
+    (-0.18, 0.18),
+)  # where objects stand: x and y [m] from the table's centre
 FINGER_GAP_M = 0.032  # free space that the fingers need around a target
 CLUTTER_GAP_M = 0.006
 TALL_GAP_M = 0.065  # the hand is 20 cm wide and reaches down beside what it grasps
-SIGHT_WIDTH_M = 0.07  # nothing tall stands this close to the line from the camera to what the goal names
+SIGHT_WIDTH_M = (
+    0.07  # nothing tall stands this close to the line from the camera to what the goal names
+)
 ARM_JOINTS = 7
 ARM_START_NOISE_RAD = 0.02
 YAW_RAD = 0.35
 PLACEMENT_TRIES = 200
-SAME_COLOUR_SHARE = 0.3  # of randomised clutter has the target's colour: only its shape tells it apart
+SAME_COLOUR_SHARE = (
+    0.3  # of randomised clutter has the target's colour: only its shape tells it apart
+)
 DISTINCT_COLOURS = 0.45  # RGB distance above which one shape in two colours cannot be mixed up
 
 # The IVM paper's four placing tasks, and general ones over the whole family.
@@ -67,14 +76,27 @@ class Condition:
 
 
 # Fields of a condition that are ranges; a single number in conditions.yaml stands for both ends.
-RANGES = ("known", "lookalikes", "unseen_shapes", "unseen_colours", "training_clutter", "brightness", "exposure")
+RANGES = (
+    "known",
+    "lookalikes",
+    "unseen_shapes",
+    "unseen_colours",
+    "training_clutter",
+    "brightness",
+    "exposure",
+)
 
 
 @cache
 def conditions() -> dict[str, Condition]:
     """Return every scene condition by name."""
-    rows = yaml.safe_load(resources.files("robot.envs.tabletop").joinpath("conditions.yaml").read_text())
-    return {name: Condition(**{key: _as_range(key, value) for key, value in row.items()}) for name, row in rows.items()}
+    rows = yaml.safe_load(
+        resources.files("robot.envs.tabletop").joinpath("conditions.yaml").read_text()
+    )
+    return {
+        name: Condition(**{key: _as_range(key, value) for key, value in row.items()})
+        for name, row in rows.items()
+    }
 
 
 def _as_range(key: str, value: Any) -> Any:
@@ -87,13 +109,16 @@ def _as_range(key: str, value: Any) -> Any:
 def condition(name: str) -> Condition:
     """Return a condition, or say which there are."""
     if name not in conditions():
-        raise InputError(f"got scene {name!r}, expected one of {', '.join(conditions())}; choose one of these")
+        raise InputError(
+            f"got scene {name!r}, expected one of {', '.join(conditions())}; choose one of these"
+        )
     return conditions()[name]
 
 
 @dataclass(frozen=True)
 class Placement:
-    """One body on the table: position [m] from the table's centre, yaw [rad], colour RGB 0..1 (None keeps its own).
+    """One body on the table: position [m] from the table's centre, yaw [rad], colour RGB 0..1 (None
+    keeps its own).
 
     `noun` is what a goal would call it; None for clutter that no goal can name.
     """
@@ -108,10 +133,16 @@ class Placement:
 
 @dataclass(frozen=True)
 class Style:
-    """How the scene looks and is seen. Textures index the pool named in `pool`; shifts are in metres, turns in radians."""
+    """How the scene looks and is seen. Textures index the pool named in `pool`; shifts are in
+    metres, turns in radians.
+    """
 
     pool: str = "standard"
-    textures: tuple[float, float, float] = (0.0, 0.0, 0.0)  # table, wall, floor: fractions of the pool
+    textures: tuple[float, float, float] = (
+        0.0,
+        0.0,
+        0.0,
+    )  # table, wall, floor: fractions of the pool
     light_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)
     light_shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
     camera_shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -123,7 +154,9 @@ class Style:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that defines an episode's initial state, and its goal. `target` is None when the named object is absent."""
+    """Everything that defines an episode's initial state, and its goal. `target` is None when the
+    named object is absent.
+    """
 
     goal: str
     target_noun: Noun
@@ -153,21 +186,32 @@ class _Table:
     """Free space on the table, by rejection."""
 
     def __init__(self) -> None:
-        self._taken: list[tuple[float, float, float, float]] = []  # x, y, radius, gap: a disc per body, more with handles
+        self._taken: list[
+            tuple[float, float, float, float]
+        ] = []  # x, y, radius, gap: a disc per body, more with handles
         self._sight: list[tuple[float, float]] = []  # what the camera must see past tall things
 
     def place(
         self, shape: str, *, gap: float, rng: np.random.Generator, keep_sight: bool = False
     ) -> tuple[float, float] | None:
-        """Return a free (x, y) for a shape that keeps `gap` to all others, or None when the table is full."""
+        """Return a free (x, y) for a shape that keeps `gap` to all others, or None when the table
+        is full.
+        """
         radius, tall = cat.footprint_m(shape), cat.is_tall(shape)
         gap = max(gap, TALL_GAP_M) if tall else gap
         (x0, x1), (y0, y1) = WORKSPACE
         inset = max(0.0, radius - 0.035)
         discs = cat.footprint_discs_m(shape, turned_rad=YAW_RAD)
         for _ in range(PLACEMENT_TRIES):
-            x, y = float(rng.uniform(x0 + inset, x1 - inset)), float(rng.uniform(y0 + inset, y1 - inset))
-            free = all(np.hypot(x + dx - a, y - b) > s + r + max(gap, g) for a, b, r, g in self._taken for dx, s in discs)
+            x, y = (
+                float(rng.uniform(x0 + inset, x1 - inset)),
+                float(rng.uniform(y0 + inset, y1 - inset)),
+            )
+            free = all(
+                np.hypot(x + dx - a, y - b) > s + r + max(gap, g)
+                for a, b, r, g in self._taken
+                for dx, s in discs
+            )
             hides = tall and any(x > a and abs(y - b) < SIGHT_WIDTH_M for a, b in self._sight)
             if free and not hides:
                 self._taken += [(x + dx, y, s, gap) for dx, s in discs]
@@ -185,19 +229,29 @@ def _jittered(colour: np.ndarray, *, rng: np.random.Generator) -> tuple[float, f
 
 def _goal_nouns(task: str, *, rng: np.random.Generator) -> tuple[Noun, Noun | None]:
     """Draw what the goal names: a target, and a destination where the task has one."""
-    draw = lambda options: str(rng.choice(list(options)))  # noqa: E731
+
+    def draw(options):
+        return str(rng.choice(list(options)))
+
     if task == "pick":
         shape = draw(cat.catalogue()["graspable"])
         return Noun(shape, draw(cat.colours_of(shape))), None
     if task == "place":
         return PLACE_TASKS[draw(PLACE_TASKS)]
     if task == "place_any":
-        shape, receptacle = draw([*cat.catalogue()["graspable"], "duck"]), draw(cat.catalogue()["receptacles"])
-        return Noun(shape, draw(cat.colours_of(shape))), Noun(receptacle, draw(cat.colours_of(receptacle)))
+        shape, receptacle = (
+            draw([*cat.catalogue()["graspable"], "duck"]),
+            draw(cat.catalogue()["receptacles"]),
+        )
+        return Noun(shape, draw(cat.colours_of(shape))), Noun(
+            receptacle, draw(cat.colours_of(receptacle))
+        )
     return PLACE_TASKS[task]
 
 
-def _wording(target: Noun, destination: Noun | None, *, held_out: bool, rng: np.random.Generator) -> str:
+def _wording(
+    target: Noun, destination: Noun | None, *, held_out: bool, rng: np.random.Generator
+) -> str:
     template = str(rng.choice(cat.wordings("place" if destination else "pick", held_out=held_out)))
     if destination is None:
         return template.format(object=target.phrase(rng=rng))
@@ -205,7 +259,9 @@ def _wording(target: Noun, destination: Noun | None, *, held_out: bool, rng: np.
     return template.format(object=target.phrase(rng=rng), **words)
 
 
-def _goal_words(spec: Condition, target: Noun, destination: Noun | None, *, rng: np.random.Generator) -> str:
+def _goal_words(
+    spec: Condition, target: Noun, destination: Noun | None, *, rng: np.random.Generator
+) -> str:
     """Return what the robot is told: the goal, or (nonsense) words that do not help."""
     if spec.nonsense:
         return str(rng.choice(cat.nonsense()))
@@ -213,7 +269,10 @@ def _goal_words(spec: Condition, target: Noun, destination: Noun | None, *, rng:
 
 
 def _known_nouns(*, taken: set[Noun], receptacles: bool) -> list[Noun]:
-    shapes = [*cat.catalogue()["graspable"], *(["duck", *cat.catalogue()["receptacles"]] if receptacles else [])]
+    shapes = [
+        *cat.catalogue()["graspable"],
+        *(["duck", *cat.catalogue()["receptacles"]] if receptacles else []),
+    ]
     return [n for s in shapes for c in cat.colours_of(s) if (n := Noun(s, c)) not in taken]
 
 
@@ -222,20 +281,29 @@ def _lookalikes(nouns: Sequence[Noun], named: Noun) -> list[Noun]:
     return [n for n in nouns if (n.shape == named.shape) != (n.colour == named.colour)]
 
 
-def _clutter_colour(shape: str, *, spec: Condition, avoid: Noun, rng: np.random.Generator) -> np.ndarray:
-    """Draw a colour that no goal names; on the target's own shape it stays away from the target's colour."""
+def _clutter_colour(
+    shape: str, *, spec: Condition, avoid: Noun, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw a colour that no goal names; on the target's own shape it stays away from the target's
+    colour.
+    """
     if not spec.random_colours:
         return cat.rgb(str(rng.choice(list(cat.catalogue()["unseen_colours"]))))
     if shape != avoid.shape and rng.random() < SAME_COLOUR_SHARE:
         return cat.rgb(avoid.colour)
     while True:
         colour = rng.uniform(0.02, 1.0, 3)
-        if shape != avoid.shape or np.linalg.norm(colour - cat.rgb(avoid.colour)) > DISTINCT_COLOURS:
+        if (
+            shape != avoid.shape
+            or np.linalg.norm(colour - cat.rgb(avoid.colour)) > DISTINCT_COLOURS
+        ):
             return colour
 
 
 def _style(spec: Condition, *, rng: np.random.Generator) -> Style:
-    ball = lambda size: tuple(float(v) for v in rng.uniform(-size, size, 3))  # noqa: E731
+    def ball(size):
+        return tuple(float(v) for v in rng.uniform(-size, size, 3))
+
     light = rng.uniform(*spec.brightness) * (1.0 + rng.uniform(-spec.tint, spec.tint, 3))
     return Style(
         pool=spec.textures,
@@ -278,11 +346,17 @@ class _Composer:
             return None
         yaw = float(rng.uniform(-YAW_RAD, YAW_RAD))
         painted = None if colour is None else _jittered(colour, rng=rng)
-        self.placements.append(Placement(body=body, x=spot[0], y=spot[1], yaw=yaw, colour=painted, noun=noun))
+        self.placements.append(
+            Placement(body=body, x=spot[0], y=spot[1], yaw=yaw, colour=painted, noun=noun)
+        )
         return body
 
-    def add_noun(self, noun: Noun, *, gap: float, rng: np.random.Generator, keep_sight: bool = False) -> str | None:
-        return self.add(noun.shape, cat.rgb(noun.colour), gap=gap, rng=rng, noun=noun, keep_sight=keep_sight)
+    def add_noun(
+        self, noun: Noun, *, gap: float, rng: np.random.Generator, keep_sight: bool = False
+    ) -> str | None:
+        return self.add(
+            noun.shape, cat.rgb(noun.colour), gap=gap, rng=rng, noun=noun, keep_sight=keep_sight
+        )
 
     def add_some(self, nouns: Sequence[Noun], count: int, *, rng: np.random.Generator) -> None:
         """Add up to `count` of the nouns, all equally likely."""
@@ -297,23 +371,33 @@ def _draw_count(count: tuple[int, int], *, rng: np.random.Generator) -> int:
 def sample_scene(*, task: str, scene: str, seed: int, index: int) -> Scene:
     """Return the Scene of episode `index` of `seed`: nothing else enters."""
     if task not in TASKS:
-        raise InputError(f"got task {task!r}, expected one of {', '.join(TASKS)}; choose one of these")
+        raise InputError(
+            f"got task {task!r}, expected one of {', '.join(TASKS)}; choose one of these"
+        )
     spec = condition(scene)
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(5)]
     goal_rng, clutter_rng, style_rng, arm_rng, word_rng = streams
     target_noun, destination_noun = _goal_nouns(task, rng=goal_rng)
     composer = _Composer()
-    add_named = lambda noun: composer.add_noun(noun, gap=FINGER_GAP_M, rng=goal_rng, keep_sight=True)  # noqa: E731
+
+    def add_named(noun):
+        return composer.add_noun(noun, gap=FINGER_GAP_M, rng=goal_rng, keep_sight=True)
+
     destination = add_named(destination_noun) if destination_noun else None
     target = None if spec.absent else add_named(target_noun)
     named = {target_noun, destination_noun} - {None}
     known = _known_nouns(taken=named, receptacles=destination is not None)  # type: ignore[arg-type]
-    alike = [n for noun in (target_noun, destination_noun) if noun for n in _lookalikes(known, noun)]
+    alike = [
+        n for noun in (target_noun, destination_noun) if noun for n in _lookalikes(known, noun)
+    ]
     composer.add_some(alike, _draw_count(spec.lookalikes, rng=clutter_rng), rng=clutter_rng)
     rest = [n for n in known if n not in composer.nouns]
     composer.add_some(rest, _draw_count(spec.known, rng=clutter_rng), rng=clutter_rng)
     _add_clutter(composer, spec=spec, avoid=target_noun, rng=clutter_rng)
-    noise = arm_rng.normal(0.0, ARM_START_NOISE_RAD, ARM_JOINTS) + arm_rng.uniform(-1, 1, ARM_JOINTS) * spec.start_noise_rad
+    noise = (
+        arm_rng.normal(0.0, ARM_START_NOISE_RAD, ARM_JOINTS)
+        + arm_rng.uniform(-1, 1, ARM_JOINTS) * spec.start_noise_rad
+    )
     return Scene(
         goal=_goal_words(spec, target_noun, destination_noun, rng=word_rng),
         target_noun=target_noun,
@@ -327,8 +411,12 @@ def sample_scene(*, task: str, scene: str, seed: int, index: int) -> Scene:
     )
 
 
-def _add_clutter(composer: _Composer, *, spec: Condition, avoid: Noun, rng: np.random.Generator) -> None:
-    """Add what no goal ever names: unseen shapes, known shapes in unseen colours, training clutter."""
+def _add_clutter(
+    composer: _Composer, *, spec: Condition, avoid: Noun, rng: np.random.Generator
+) -> None:
+    """Add what no goal ever names: unseen shapes, known shapes in unseen colours,
+    training clutter.
+    """
     pools = {
         "unseen_shapes": cat.catalogue()["unseen"],
         "training_clutter": cat.catalogue()["training_clutter"],
@@ -336,7 +424,11 @@ def _add_clutter(composer: _Composer, *, spec: Condition, avoid: Noun, rng: np.r
     }
     for kind, shapes in pools.items():
         for shape in rng.permutation(shapes)[: _draw_count(getattr(spec, kind), rng=rng)]:
-            colour = None if kind == "unseen_shapes" else _clutter_colour(str(shape), spec=spec, avoid=avoid, rng=rng)
+            colour = (
+                None
+                if kind == "unseen_shapes"
+                else _clutter_colour(str(shape), spec=spec, avoid=avoid, rng=rng)
+            )
             composer.add(str(shape), colour, gap=CLUTTER_GAP_M, rng=rng)
 
 
@@ -346,20 +438,35 @@ def _add_clutter(composer: _Composer, *, spec: Condition, avoid: Noun, rng: np.r
 def _could_be(noun: Noun, placement: Placement) -> bool:
     """Say whether somebody might call a placement by this noun."""
     same_shape = cat.body_names()[placement.body] == noun.shape
-    alike = placement.colour is None or np.linalg.norm(np.array(placement.colour) - cat.rgb(noun.colour)) < DISTINCT_COLOURS
+    alike = (
+        placement.colour is None
+        or np.linalg.norm(np.array(placement.colour) - cat.rgb(noun.colour)) < DISTINCT_COLOURS
+    )
     return same_shape and bool(alike)
 
 
-def other_goal(scene: Scene, *, absent_share: float, rng: np.random.Generator) -> tuple[str, str | None, str | None]:
-    """Draw another unambiguous goal for what stands on the table: (words, target body, destination body).
+def other_goal(
+    scene: Scene, *, absent_share: float, rng: np.random.Generator
+) -> tuple[str, str | None, str | None]:
+    """Draw another unambiguous goal for what stands on the table: (words, target body, destination
+    body).
 
-    With probability `absent_share` the target is a noun that nothing on the table answers to (None).
+    With probability `absent_share` the target is a noun that nothing on the table answers to
+    (None).
     """
-    placed = [p for p in scene.placements if p.noun and sum(_could_be(p.noun, q) for q in scene.placements) == 1]
+    placed = [
+        p
+        for p in scene.placements
+        if p.noun and sum(_could_be(p.noun, q) for q in scene.placements) == 1
+    ]
     receptacles = cat.catalogue()["receptacles"]
     objects = [p for p in placed if p.noun and p.noun.shape not in receptacles]
     places = [p for p in placed if p.noun and p.noun.shape in receptacles]
-    missing = [n for n in _known_nouns(taken=set(), receptacles=True) if not any(_could_be(n, p) for p in scene.placements)]
+    missing = [
+        n
+        for n in _known_nouns(taken=set(), receptacles=True)
+        if not any(_could_be(n, p) for p in scene.placements)
+    ]
     missing = [n for n in missing if n.shape not in receptacles]
     destination = places[rng.integers(len(places))] if places and rng.random() < 0.7 else None
     if not objects or rng.random() < absent_share:

@@ -1,7 +1,9 @@
-"""Pose arm and objects as some moment of an episode would, without simulating how it got there: pictures to learn masks from.
+"""Pose arm and objects as some moment of an episode would, without simulating how it got there:
+pictures to learn masks from.
 
-Every picture then has objects, places, look and arm of its own, and costs an inverse-kinematics solution instead of an
-episode's physics. What is approximate: the hand may touch clutter, a held object sits in the fingers by construction.
+Every picture then has objects, places, look and arm of its own, and costs an inverse-kinematics
+solution instead of an episode's physics. What is approximate: the hand may touch clutter, a held
+object sits in the fingers by construction.
 """
 
 from __future__ import annotations
@@ -15,7 +17,14 @@ from robot.envs.tabletop.expert import POINT_DOWN
 from robot.envs.tabletop.scene import WORKSPACE, Placement, Scene
 from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
 
-MOMENTS = {"home": 0.12, "travel": 0.13, "beside": 0.33, "grasp": 0.14, "held": 0.13, "placing": 0.15}  # shares of the pictures
+MOMENTS = {
+    "home": 0.12,
+    "travel": 0.13,
+    "beside": 0.33,
+    "grasp": 0.14,
+    "held": 0.13,
+    "placing": 0.15,
+}  # shares of the pictures
 TARGET_SHARE = 0.7  # the rest of the moments are about some other object: hands go astray
 TOPPLED_SHARE = 0.12
 LET_GO_SHARE = 0.3  # of the moments low over a destination: the fingers have opened
@@ -37,7 +46,9 @@ def stage(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator) -> No
         _set_arm(world, np.array(arm.robot_model.init_qpos) + np.array(scene.joint_noise))
     else:
         grip, over = _grip_point(focus), _point_over_destination(scene, focus)
-        goal, gap = _hand(moment, grip=grip, over=over, gap=gap, width_m=_width_m(focus.body), rng=rng)
+        goal, gap = _hand(
+            moment, grip=grip, over=over, gap=gap, width_m=_width_m(focus.body), rng=rng
+        )
         _reach(world, goal, rotation=_pointing_down(rng=rng))
         if moment in ("held", "placing"):
             hand = world.sim.data._data.site_xpos[world.robots[0].eef_site_id["right"]]
@@ -48,7 +59,11 @@ def stage(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator) -> No
 
 def _focus(scene: Scene, *, rng: np.random.Generator) -> Placement | None:
     """Draw the object that the hand is about: the target, or any other thing it could grasp."""
-    graspable = [p for p in scene.placements if cat.body_names()[p.body] in (*cat.catalogue()["graspable"], "duck")]
+    graspable = [
+        p
+        for p in scene.placements
+        if cat.body_names()[p.body] in (*cat.catalogue()["graspable"], "duck")
+    ]
     if not graspable:
         return None
     target = [p for p in graspable if p.body == scene.target]
@@ -58,14 +73,21 @@ def _focus(scene: Scene, *, rng: np.random.Generator) -> Placement | None:
 
 
 def _grip_point(focus: Placement) -> np.ndarray:
-    return np.array([focus.x, focus.y, TABLE_TOP_M + SHAPES[cat.body_names()[focus.body]].grasp_height])
+    return np.array(
+        [focus.x, focus.y, TABLE_TOP_M + SHAPES[cat.body_names()[focus.body]].grasp_height]
+    )
 
 
 def _point_over_destination(scene: Scene, focus: Placement) -> np.ndarray | None:
-    """Return where the finger tips are when the object has just been set down in the goal's destination, if it has one."""
+    """Return where the finger tips are when the object has just been set down in the goal's
+    destination, if it has one.
+    """
     for placement in scene.placements:
         if placement.body == scene.destination:
-            floor, height = SHAPES[cat.body_names()[placement.body]].floor, SHAPES[cat.body_names()[focus.body]].grasp_height
+            floor, height = (
+                SHAPES[cat.body_names()[placement.body]].floor,
+                SHAPES[cat.body_names()[focus.body]].grasp_height,
+            )
             return np.array([placement.x, placement.y, TABLE_TOP_M + floor + height])
     return None
 
@@ -76,22 +98,35 @@ def _width_m(body: str) -> float:
 
 
 def _hand(
-    moment: str, *, grip: np.ndarray, over: np.ndarray | None, gap: float, width_m: float, rng: np.random.Generator
+    moment: str,
+    *,
+    grip: np.ndarray,
+    over: np.ndarray | None,
+    gap: float,
+    width_m: float,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, float]:
     """Return where the finger tips are (world, m) and how open the fingers are (0..1).
 
-    `grip` is where they grasp the object, `over` where they set it down; without a destination it is held instead of placed.
+    `grip` is where they grasp the object, `over` where they set it down; without a destination it
+    is held instead of placed.
     """
     around = rng.normal(0.0, BESIDE_M, 2).clip(-0.08, 0.08)
     if moment == "travel":
         (x0, x1), (y0, y1) = WORKSPACE
-        return np.array([rng.uniform(x0, x1), rng.uniform(y0, y1), TABLE_TOP_M + rng.uniform(*TRAVEL_HEIGHT_M)]), gap
+        return np.array(
+            [rng.uniform(x0, x1), rng.uniform(y0, y1), TABLE_TOP_M + rng.uniform(*TRAVEL_HEIGHT_M)]
+        ), gap
     if moment == "beside":
         return grip + [*around, rng.uniform(0.0, 0.16)], gap
     if moment == "grasp":
-        return grip + [*(around * 0.2), rng.uniform(-0.005, 0.03)], rng.uniform(min(1.0, width_m / 0.08), 1.0)
+        return grip + [*(around * 0.2), rng.uniform(-0.005, 0.03)], rng.uniform(
+            min(1.0, width_m / 0.08), 1.0
+        )
     if moment == "placing" and over is not None:
-        height = LIFTED_M * rng.uniform() ** 2  # mostly low, where the destination fills the wrist camera
+        height = (
+            LIFTED_M * rng.uniform() ** 2
+        )  # mostly low, where the destination fills the wrist camera
         let_go = height < 0.03 and rng.random() < LET_GO_SHARE
         return over + [*(around * 0.4), height], 1.0 if let_go else min(1.0, width_m / 0.08)
     return grip + [*(around * 2.0), rng.uniform(0.0, LIFTED_M)], min(1.0, width_m / 0.08)
@@ -107,7 +142,9 @@ def _pointing_down(*, rng: np.random.Generator) -> np.ndarray:
 
 
 def _reach(world: TabletopWorld, position: np.ndarray, *, rotation: np.ndarray) -> None:
-    """Bring the finger tips to a pose by damped least squares (Buss 2004), from where the arm starts its episodes."""
+    """Bring the finger tips to a pose by damped least squares (Buss 2004), from where the arm
+    starts its episodes.
+    """
     model, data, arm = world.sim.model._model, world.sim.data._data, world.robots[0]
     site, joints = arm.eef_site_id["right"], np.array(arm._ref_joint_vel_indexes)
     _set_arm(world, np.array(arm.robot_model.init_qpos))
@@ -115,13 +152,22 @@ def _reach(world: TabletopWorld, position: np.ndarray, *, rotation: np.ndarray) 
     for _ in range(IK_STEPS):
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
-        error = np.concatenate([position - data.site_xpos[site], _turn(rotation @ data.site_xmat[site].reshape(3, 3).T)])
+        error = np.concatenate(
+            [
+                position - data.site_xpos[site],
+                _turn(rotation @ data.site_xmat[site].reshape(3, 3).T),
+            ]
+        )
         if np.abs(error).max() < 2e-3:
             break
         mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], site)
         j = jacobian[:, joints]
         step = j.T @ np.linalg.solve(j @ j.T + IK_DAMPING * np.eye(6), error)
-        _set_arm(world, data.qpos[arm._ref_joint_pos_indexes] + step * min(1.0, IK_STEP_RAD / np.abs(step).max()))
+        _set_arm(
+            world,
+            data.qpos[arm._ref_joint_pos_indexes]
+            + step * min(1.0, IK_STEP_RAD / np.abs(step).max()),
+        )
 
 
 def _turn(rotation: np.ndarray) -> np.ndarray:
@@ -139,7 +185,9 @@ def _set_arm(world: TabletopWorld, joints_rad: np.ndarray) -> None:
 def _set_fingers(world: TabletopWorld, gap: float) -> None:
     model, data = world.sim.model._model, world.sim.data._data
     for number, sign in ((1, 1.0), (2, -1.0)):
-        data.qpos[model.joint(f"gripper0_right_finger_joint{number}").qposadr[0]] = sign * 0.04 * gap
+        data.qpos[model.joint(f"gripper0_right_finger_joint{number}").qposadr[0]] = (
+            sign * 0.04 * gap
+        )
 
 
 def _carry(world: TabletopWorld, body: str, *, offset: np.ndarray) -> None:
@@ -154,7 +202,11 @@ def _topple_some(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator
     for placement in scene.placements:
         shape = cat.body_names()[placement.body]
         if shape in ("cylinder", "cup", "tower", "duck") and rng.random() < TOPPLED_SHARE:
-            a, half, heading = world.bodies[placement.body].qpos_address, np.sqrt(0.5), rng.uniform(0, np.pi)
+            a, half, heading = (
+                world.bodies[placement.body].qpos_address,
+                np.sqrt(0.5),
+                rng.uniform(0, np.pi),
+            )
             data.qpos[a + 2] = TABLE_TOP_M + HALF_WIDTH_M.get(shape, SHAPES[shape].radius)
             data.qpos[a + 3 : a + 7] = (
                 half * np.cos(heading),

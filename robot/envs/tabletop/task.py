@@ -44,7 +44,13 @@ class TabletopTask:
 
     def degrade(self, image: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
         style = self._scene.style
-        return degrade(image, noise_sigma=style.noise_sigma, blur_sigma=style.blur_sigma, exposure=style.exposure, rng=rng)
+        return degrade(
+            image,
+            noise_sigma=style.noise_sigma,
+            blur_sigma=style.blur_sigma,
+            exposure=style.exposure,
+            rng=rng,
+        )
 
     def roles(self, env: TabletopWorld) -> Mapping[str, Label]:
         named = {self._scene.target: Label.TARGET, self._scene.destination: Label.DESTINATION}
@@ -56,26 +62,40 @@ class TabletopTask:
         return [env.root_body(p.body) for p in self._scene.placements if p.body not in named]
 
     def success(self, env: TabletopWorld) -> bool:
-        """Say whether the target is held above the table (pick), or rests in its destination, let go (place)."""
+        """Say whether the target is held above the table (pick), or rests in its destination, let
+        go (place).
+        """
         scene = self._scene
         if scene.target is None:
             return False
         if scene.destination is None:
             return self._lifted(env, scene.target)
-        return self._placed(env, scene.target, scene.destination) and not env.touches_gripper(scene.target)
+        return self._placed(env, scene.target, scene.destination) and not env.touches_gripper(
+            scene.target
+        )
 
     def wrong_object(self, env: TabletopWorld) -> bool:
-        return any(self._lifted(env, p.body) for p in self._scene.placements if p.body != self._scene.target)
+        return any(
+            self._lifted(env, p.body)
+            for p in self._scene.placements
+            if p.body != self._scene.target
+        )
 
     def expert(self, env: TabletopWorld, *, rng: np.random.Generator) -> Expert:
         return TabletopExpert(env, scene=self._scene, rng=rng)
 
     def wrong_expert(self, env: TabletopWorld, *, rng: np.random.Generator) -> Expert | None:
         fits = (*cat.catalogue()["graspable"], "duck")
-        others = [p.body for p in self._scene.placements if p.body != self._scene.target and cat.body_names()[p.body] in fits]
+        others = [
+            p.body
+            for p in self._scene.placements
+            if p.body != self._scene.target and cat.body_names()[p.body] in fits
+        ]
         if not others:
             return None
-        return TabletopExpert(env, scene=replace(self._scene, target=others[rng.integers(len(others))]), rng=rng)
+        return TabletopExpert(
+            env, scene=replace(self._scene, target=others[rng.integers(len(others))]), rng=rng
+        )
 
     @property
     def _scene(self) -> Scene:
@@ -83,10 +103,18 @@ class TabletopTask:
         return self.scene
 
     def _lifted(self, env: TabletopWorld, body: str) -> bool:
-        return bool(env.position(body)[2] - self._rest[body] > LIFTED_M) and env.touches_gripper(body)
+        return bool(env.position(body)[2] - self._rest[body] > LIFTED_M) and env.touches_gripper(
+            body
+        )
 
     def _placed(self, env: TabletopWorld, body: str, destination: str) -> bool:
         shape = SHAPES[cat.body_names()[destination]]
         offset = env.position(body) - env.position(destination)
-        inside = np.hypot(*offset[:2]) < shape.inner_radius and -0.01 < offset[2] < shape.height + 0.05
-        return bool(inside and env.speed(body) < RESTING_SPEED_M_S and env.position(destination)[2] < TABLE_TOP_M + 0.03)
+        inside = (
+            np.hypot(*offset[:2]) < shape.inner_radius and -0.01 < offset[2] < shape.height + 0.05
+        )
+        return bool(
+            inside
+            and env.speed(body) < RESTING_SPEED_M_S
+            and env.position(destination)[2] < TABLE_TOP_M + 0.03
+        )

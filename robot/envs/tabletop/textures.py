@@ -9,6 +9,11 @@ from robot.envs.tabletop.catalogue import catalogue
 
 def training_textures() -> list[Path]:
     """Return the files of the textures of randomised scenes; the procedural ones have none."""
-    from robosuite.utils.mjcf_utils import xml_path_completion  # here: robosuite takes seconds to import
+    from robosuite.utils.mjcf_utils import (
+        xml_path_completion,  # here: robosuite takes seconds to import
+    )
 
-    return [Path(xml_path_completion(f"textures/{name}.png")) for name in catalogue()["textures"]["training"]]
+    return [
+        Path(xml_path_completion(f"textures/{name}.png"))
+        for name in catalogue()["textures"]["training"]
+    ]

@@ -1,4 +1,6 @@
-"""The tabletop as a robosuite environment: all bodies compiled once, a Scene applied to the running model."""
+"""The tabletop as a robosuite environment: all bodies compiled once, a Scene applied to the running
+model.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,14 @@ import mujoco
 import numpy as np
 from robosuite.environments.manipulation.manipulation_env import ManipulationEnv
 from robosuite.models.arenas import TableArena
-from robosuite.models.objects import BottleObject, BreadObject, CanObject, CerealObject, LemonObject, MilkObject
+from robosuite.models.objects import (
+    BottleObject,
+    BreadObject,
+    CanObject,
+    CerealObject,
+    LemonObject,
+    MilkObject,
+)
 from robosuite.models.tasks import ManipulationTask
 from robosuite.utils.binding_utils import MjSim
 from robosuite.utils.mjcf_utils import xml_path_completion
@@ -30,7 +39,11 @@ MESHES = {
     "lemon": LemonObject,
     "bottle": BottleObject,
 }
-SURFACES = {"table": ("table_visual",), "wall": (), "floor": ("floor",)}  # geoms of each surface; walls by name
+SURFACES = {
+    "table": ("table_visual",),
+    "wall": (),
+    "floor": ("floor",),
+}  # geoms of each surface; walls by name
 
 
 class TabletopWorld(ManipulationEnv):
@@ -45,21 +58,36 @@ class TabletopWorld(ManipulationEnv):
         arena = TableArena(table_full_size=TABLE_SIZE_M, table_offset=np.array((0, 0, TABLE_TOP_M)))
         arena.set_origin([0, 0, 0])
         meshes = [MESHES[name](name=f"{name}_0") for name in cat.catalogue()["meshes"]]
-        self.model = ManipulationTask(mujoco_arena=arena, mujoco_robots=[arm], mujoco_objects=meshes)
+        self.model = ManipulationTask(
+            mujoco_arena=arena, mujoco_robots=[arm], mujoco_objects=meshes
+        )
 
     def edit_model_xml(self, xml_str: str) -> str:
-        """Add the family's own bodies, the textures and the camera to the XML that robosuite made."""
+        """Add the family's own bodies, the textures and the camera to the XML that
+        robosuite made.
+        """
         root = ET.fromstring(super().edit_model_xml(xml_str))
         assets, world = root.find("asset"), root.find("worldbody")
         assert assets is not None and world is not None
         assets.extend([*mesh_assets(), *_texture_assets()])
-        world.extend([body(name=name, shape=shape) for name, shape in cat.body_names().items() if shape not in MESHES])
+        world.extend(
+            [
+                body(name=name, shape=shape)
+                for name, shape in cat.body_names().items()
+                if shape not in MESHES
+            ]
+        )
         _park_initially(world)
         camera = next(c for c in world.iter("camera") if c.get("name") == "agentview")
         for stale in ("quat", "euler", "xyaxes"):
             camera.attrib.pop(stale, None)
         camera.set("pos", " ".join(map(str, CAMERA["pos"])))
-        camera.set("xyaxes", " ".join(f"{v:.6f}" for v in _look_at(np.array(CAMERA["pos"]), np.array(CAMERA["look_at"]))))
+        camera.set(
+            "xyaxes",
+            " ".join(
+                f"{v:.6f}" for v in _look_at(np.array(CAMERA["pos"]), np.array(CAMERA["look_at"]))
+            ),
+        )
         camera.set("fovy", str(CAMERA["fovy_deg"]))
         return ET.tostring(root, encoding="unicode")
 
@@ -69,7 +97,10 @@ class TabletopWorld(ManipulationEnv):
         super()._setup_references()
         model = self.sim.model._model
         self._referenced = self.sim
-        self.bodies = {name: _body_root(model, name, mesh=shape in MESHES) for name, shape in cat.body_names().items()}
+        self.bodies = {
+            name: _body_root(model, name, mesh=shape in MESHES)
+            for name, shape in cat.body_names().items()
+        }
         self._finger_bodies = np.array(["finger" in model.body(b).name for b in range(model.nbody)])
         self._standard = _Appearance.read(model)
 
@@ -81,14 +112,21 @@ class TabletopWorld(ManipulationEnv):
         return False
 
     def apply(self, scene: Scene) -> None:
-        """Show `scene`: park unused bodies, place the others, colour, light and camera; the arm is not touched."""
+        """Show `scene`: park unused bodies, place the others, colour, light and camera; the arm is
+        not touched.
+        """
         model, data = self.sim.model._model, self.sim.data._data
         self.restyle(scene.style)
         placed = {p.body: p for p in scene.placements}
         for k, (name, shape) in enumerate(cat.body_names().items()):
             ref = self.bodies[name]
             if name in placed:
-                ref.place(model, data, placement=placed[name], height_m=TABLE_TOP_M + cat.rest_height_m(shape))
+                ref.place(
+                    model,
+                    data,
+                    placement=placed[name],
+                    height_m=TABLE_TOP_M + cat.rest_height_m(shape),
+                )
             else:
                 ref.park(model, data, slot=k)
         self.sim.forward()
@@ -125,7 +163,9 @@ class TabletopWorld(ManipulationEnv):
 
 
 def _look_at(eye: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return MuJoCo's xyaxes (6,) of a camera at `eye` that looks at `target`, image up close to world up."""
+    """Return MuJoCo's xyaxes (6,) of a camera at `eye` that looks at `target`, image up close to
+    world up.
+    """
     back = (eye - target) / np.linalg.norm(eye - target)
     right = np.cross([0.0, 0.0, 1.0], back)
     right /= np.linalg.norm(right)
@@ -140,8 +180,13 @@ def _parking_spot(slot: int) -> tuple[float, float, float]:
 
 
 def _park_initially(world: ET.Element) -> None:
-    """Compile every body at its parking spot: thirty bodies in one place make seconds of contacts at every reset."""
-    slots = {f"{name}_main" if shape in MESHES else name: k for k, (name, shape) in enumerate(cat.body_names().items())}
+    """Compile every body at its parking spot: thirty bodies in one place make seconds of contacts
+    at every reset.
+    """
+    slots = {
+        f"{name}_main" if shape in MESHES else name: k
+        for k, (name, shape) in enumerate(cat.body_names().items())
+    }
     for element in world.findall("body"):
         if element.get("name") in slots:
             element.set("pos", " ".join(map(str, _parking_spot(slots[element.attrib["name"]]))))
@@ -155,13 +200,23 @@ class _BodyRef:
         self.qpos_address = int(model.jnt_qposadr[model.body_jntadr[body_id]])
         self.dof_address = int(model.jnt_dofadr[model.body_jntadr[body_id]])
         self.geoms = np.flatnonzero(model.body_rootid[model.geom_bodyid] == body_id)
-        self.tinted = np.array([g for g in self.geoms if "_tint" in (model.geom(g).name or "")], dtype=int)
-        self.contype, self.conaffinity = model.geom_contype[self.geoms].copy(), model.geom_conaffinity[self.geoms].copy()
+        self.tinted = np.array(
+            [g for g in self.geoms if "_tint" in (model.geom(g).name or "")], dtype=int
+        )
+        self.contype, self.conaffinity = (
+            model.geom_contype[self.geoms].copy(),
+            model.geom_conaffinity[self.geoms].copy(),
+        )
 
-    def place(self, model: mujoco.MjModel, data: mujoco.MjData, *, placement: Placement, height_m: float) -> None:
+    def place(
+        self, model: mujoco.MjModel, data: mujoco.MjData, *, placement: Placement, height_m: float
+    ) -> None:
         """Stand the body on the table in its colour, with contacts and gravity."""
         self._move(data, (placement.x, placement.y, height_m), yaw=placement.yaw)
-        model.geom_contype[self.geoms], model.geom_conaffinity[self.geoms] = self.contype, self.conaffinity
+        model.geom_contype[self.geoms], model.geom_conaffinity[self.geoms] = (
+            self.contype,
+            self.conaffinity,
+        )
         model.body_gravcomp[self.body_id] = 0.0
         if placement.colour is not None:
             model.geom_rgba[self.tinted, :3] = placement.colour
@@ -172,7 +227,9 @@ class _BodyRef:
         model.geom_contype[self.geoms] = model.geom_conaffinity[self.geoms] = 0
         model.body_gravcomp[self.body_id] = 1.0
 
-    def _move(self, data: mujoco.MjData, position: tuple[float, float, float], *, yaw: float) -> None:
+    def _move(
+        self, data: mujoco.MjData, position: tuple[float, float, float], *, yaw: float
+    ) -> None:
         a, v = self.qpos_address, self.dof_address
         data.qpos[a : a + 7] = (*position, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
         data.qvel[v : v + 6] = 0.0
@@ -188,17 +245,33 @@ def _body_root(model: mujoco.MjModel, name: str, *, mesh: bool) -> _BodyRef:
 def _texture_assets() -> list[ET.Element]:
     """Return textures and materials `pool_<name>` of every surface the conditions can show."""
     textures = cat.catalogue()["textures"]
-    names = [textures["table"], textures["wall"], textures["floor"], *textures["training"], *textures["held_out"]]
+    names = [
+        textures["table"],
+        textures["wall"],
+        textures["floor"],
+        *textures["training"],
+        *textures["held_out"],
+    ]
     elements = []
     for name in dict.fromkeys(names):
         path = xml_path_completion(f"textures/{name}.png")
         elements.append(ET.Element("texture", name=f"pool_{name}", type="2d", file=path))
     rng = np.random.default_rng(textures["procedural_seed"])
-    text = lambda colour: " ".join(f"{c:.3f}" for c in colour)  # noqa: E731
+
+    def text(colour):
+        return " ".join(f"{c:.3f}" for c in colour)
+
     for k in range(textures["procedural"]):
         kind = ("checker", "gradient", "flat")[k % 3]
         colours = {"rgb1": text(rng.random(3)), "rgb2": text(rng.random(3))}
-        attributes = {"name": f"pool_procedural{k}", "type": "2d", "builtin": kind, **colours, "width": "128", "height": "128"}
+        attributes = {
+            "name": f"pool_procedural{k}",
+            "type": "2d",
+            "builtin": kind,
+            **colours,
+            "width": "128",
+            "height": "128",
+        }
         elements.append(ET.Element("texture", attributes))
     materials = [_material(e.attrib["name"], rng=rng) for e in elements]
     return [*elements, *materials]
@@ -227,8 +300,12 @@ class _Appearance:
 
     @staticmethod
     def read(model: mujoco.MjModel) -> _Appearance:
-        headlight = {name: getattr(model.vis.headlight, name).copy() for name in ("ambient", "diffuse")}
-        return _Appearance({name: getattr(model, name).copy() for name in _Appearance.FIELDS}, headlight)
+        headlight = {
+            name: getattr(model.vis.headlight, name).copy() for name in ("ambient", "diffuse")
+        }
+        return _Appearance(
+            {name: getattr(model, name).copy() for name in _Appearance.FIELDS}, headlight
+        )
 
     def write(self, model: mujoco.MjModel) -> None:
         for name, value in self._values.items():
@@ -239,7 +316,9 @@ class _Appearance:
 
 def _pool(name: str) -> list[str]:
     textures = cat.catalogue()["textures"]
-    procedural = [f"procedural{k}" for k in range(textures["procedural"])] if name == "training" else []
+    procedural = (
+        [f"procedural{k}" for k in range(textures["procedural"])] if name == "training" else []
+    )
     return [f"pool_{t}" for t in [*textures[name], *procedural]]
 
 
@@ -253,7 +332,9 @@ def _apply_style(model: mujoco.MjModel, style: Style) -> None:
     if style.pool != "standard":
         pool = _pool(style.pool)
         for surface, fraction in zip(SURFACES, style.textures, strict=True):
-            model.geom_matid[_surface_geoms(model, surface)] = model.material(pool[int(fraction * len(pool))]).id
+            model.geom_matid[_surface_geoms(model, surface)] = model.material(
+                pool[int(fraction * len(pool))]
+            ).id
     model.light_diffuse[:] *= np.array(style.light_rgb)
     model.light_pos[:] += np.array(style.light_shift)
     model.vis.headlight.diffuse[:] *= np.array(style.light_rgb)

@@ -1,4 +1,6 @@
-"""IVM's discriminator: what LLaVA, with a LoRA of its own, makes of the sentence when it sees only what the mask leaves."""
+"""IVM's discriminator: what LLaVA, with a LoRA of its own, makes of the sentence when it sees only
+what the mask leaves.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from robot.batch import Sentences
-from robot.perception.discriminator import Discriminator, visible_only
+from robot.perception.head.label_discriminator import Discriminator, visible_only
 from robot.perception.ivm.frozen import share_frozen_when_copied, skip_frozen_when_saved
 from robot.perception.ivm.llava_condition import LlavaCondition
 

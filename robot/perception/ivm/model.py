@@ -1,4 +1,6 @@
-"""SAM's features and LLaVA's condition -> the decoder -> a heat map of what the instruction needs."""
+"""SAM's features and LLaVA's condition -> the decoder -> a heat map of what the
+instruction needs.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robot.batch import MaskBatch, Sentences
+from robot.perception.compose.masking import mask_from_labels
+from robot.perception.head.losses import mask_loss
+from robot.perception.head.mask_head import Head, MaskOutput
 from robot.perception.ivm.decoder import HeatmapDecoder
 from robot.perception.ivm.frozen import share_frozen_when_copied, skip_frozen_when_saved
 from robot.perception.ivm.llava_condition import LlavaCondition
 from robot.perception.ivm.sam_encoder import SamImageEncoder
-from robot.perception.losses import mask_loss
-from robot.perception.mask_head import Head, MaskOutput
-from robot.perception.masking import mask_from_labels
 from robot.types import MASK_CHANNELS, InputError
 
 NEVER = -30.0  # logit of a channel that the model does not draw
@@ -26,19 +28,23 @@ NEVER = -30.0  # logit of a channel that the model does not draw
 class IVM(Head):
     """The published model behind the interface of every mask head, but that it reads raw sentences.
 
-    With one mask (the paper's) the heat map covers what the sentence names, target and destination alike, and travels in the
-    target's channel; whether the target is there is read off its maximum, which `calibrate` turns into a probability. Three
-    masks draw target, destination and gripper apart, for one token and one hypernetwork more each.
+    With one mask (the paper's) the heat map covers what the sentence names, target and destination
+    alike, and travels in the target's channel; whether the target is there is read off its maximum,
+    which `calibrate` turns into a probability. Three masks draw target, destination and gripper
+    apart, for one token and one hypernetwork more each.
     """
 
     reads_sentences = True
     looks_at_once = 8
 
-    def __init__(self, *, image_encoder: SamImageEncoder, condition: LlavaCondition, decoder: HeatmapDecoder) -> None:
+    def __init__(
+        self, *, image_encoder: SamImageEncoder, condition: LlavaCondition, decoder: HeatmapDecoder
+    ) -> None:
         super().__init__()
         if len(decoder.mask_tokens) not in (1, len(MASK_CHANNELS)):
             raise InputError(
-                f"got {len(decoder.mask_tokens)} masks, expected 1 (one heat map) or {len(MASK_CHANNELS)} (target, "
+                f"got {len(decoder.mask_tokens)} masks, expected 1 (one heat map) or "
+                f"{len(MASK_CHANNELS)} (target, "
                 "destination, gripper); set mask_head.masks"
             )
         self.image_encoder, self.condition, self.decoder = image_encoder, condition, decoder
@@ -60,8 +66,12 @@ class IVM(Head):
             predicted_iou=expected_iou(logits[:, 0].sigmoid()),
         )
 
-    def loss(self, batch: MaskBatch, generator: torch.Generator | None = None) -> Float[Tensor, " b"]:
-        """BCE + Dice, 1:1, per sample; `generator` is part of every module's signature here and unused."""
+    def loss(
+        self, batch: MaskBatch, generator: torch.Generator | None = None
+    ) -> Float[Tensor, " b"]:
+        """BCE + Dice, 1:1, per sample; `generator` is part of every module's signature here and
+        unused.
+        """
         del generator
         assert isinstance(batch.language, Sentences)
         logits, truth = self(batch.frames, batch.language).logits, mask_from_labels(batch.labels)
@@ -71,15 +81,24 @@ class IVM(Head):
 
 
 def _in_channels(drawn: Float[Tensor, "b m h w"]) -> Float[Tensor, "b 3 h w"]:
-    """Put what was drawn into the order of MASK_CHANNELS; channels that were not drawn get probability 0."""
+    """Put what was drawn into the order of MASK_CHANNELS; channels that were not drawn get
+    probability 0.
+    """
     missing = len(MASK_CHANNELS) - drawn.shape[1]
     return F.pad(drawn, (0, 0, 0, 0, 0, missing), value=NEVER)
 
 
-def expected_iou(probability: Float[Tensor, "b h w"], *, threshold: float = 0.5) -> Float[Tensor, " b"]:
-    """Return the IoU of the thresholded mask that its own probabilities lead to expect (soft IoU); 0 where nothing is kept."""
+def expected_iou(
+    probability: Float[Tensor, "b h w"], *, threshold: float = 0.5
+) -> Float[Tensor, " b"]:
+    """Return the IoU of the thresholded mask that its own probabilities lead to expect (soft IoU);
+    0 where nothing is kept.
+    """
     kept = (probability > threshold).to(probability.dtype)
-    overlap, union = (kept * probability).sum(dim=(1, 2)), torch.maximum(kept, probability).sum(dim=(1, 2))
+    overlap, union = (
+        (kept * probability).sum(dim=(1, 2)),
+        torch.maximum(kept, probability).sum(dim=(1, 2)),
+    )
     return overlap / union.clamp(min=1e-6)
 
 
@@ -88,5 +107,7 @@ def parameter_counts(model: nn.Module) -> Mapping[str, int]:
     parts = {"lora": 0, "projection": 0, "decoder": 0}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            parts["lora" if ".lora_" in name else "projection" if ".project." in name else "decoder"] += parameter.numel()
+            parts[
+                "lora" if ".lora_" in name else "projection" if ".project." in name else "decoder"
+            ] += parameter.numel()
     return parts

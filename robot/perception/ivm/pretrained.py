@@ -1,4 +1,6 @@
-"""From names of weights (or folders that hold them) to the model. Values are in configs/mask_head/ivm_sam_llava.yaml."""
+"""From names of weights (or folders that hold them) to the model. Values are in
+configs/mask_head/ivm_sam_llava.yaml.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,13 @@ from typing import Any, TypeVar
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from transformers import AutoTokenizer, LlavaConfig, LlavaForConditionalGeneration, SamConfig, SamVisionModel
+from transformers import (
+    AutoTokenizer,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    SamConfig,
+    SamVisionModel,
+)
 
 from robot.perception.ivm.decoder import HeatmapDecoder
 from robot.perception.ivm.discriminator import IvmDiscriminator
@@ -50,7 +58,10 @@ def pretrained_ivm(
     )
     vision = weights_of(sam, lambda: SamVisionModel.from_pretrained(sam, dtype=_dtype(dtype)))
     if vision.config.output_channels != dim:
-        raise InputError(f"got dim {dim}, expected {vision.config.output_channels}, the channels of {sam}; set mask_head.dim")
+        raise InputError(
+            f"got dim {dim}, expected {vision.config.output_channels}, the channels of {sam}; set "
+            "mask_head.dim"
+        )
     decoder = HeatmapDecoder(dim=dim, depth=depth, heads=heads, mlp_dim=mlp_dim, masks=masks)
     return IVM(image_encoder=SamImageEncoder(vision=vision), condition=condition, decoder=decoder)
 
@@ -82,7 +93,9 @@ def pretrained_discriminator(
 
 
 def check_weights(*, llava: str, sam: str | None = None) -> None:
-    """Raise InputError when the weights can neither be found nor fetched: before any long work starts."""
+    """Raise InputError when the weights can neither be found nor fetched: before any long work
+    starts.
+    """
     weights_of(llava, lambda: LlavaConfig.from_pretrained(llava))
     if sam is not None:
         weights_of(sam, lambda: SamConfig.from_pretrained(sam))
@@ -94,14 +107,18 @@ def weights_of(name: str, load: Callable[[], T]) -> T:
         return load()
     except (OSError, ValueError) as error:
         raise InputError(
-            f"got no weights of {name}, expected them in the Hugging Face cache or in a folder of that name: run "
-            f"`hf download {name}` on a machine with network and copy the cache, or set mask_head.sam and mask_head.llava "
+            f"got no weights of {name}, expected them in the Hugging Face cache or in a folder of "
+            "that name: run "
+            f"`hf download {name}` on a machine with network and copy the cache, or set "
+            "mask_head.sam and mask_head.llava "
             f"to folders ({str(error).splitlines()[0]})"
         ) from error
 
 
 def _condition(*, llava: str, dtype: str, **options: Any) -> LlavaCondition:
-    model = weights_of(llava, lambda: LlavaForConditionalGeneration.from_pretrained(llava, dtype=_dtype(dtype)))
+    model = weights_of(
+        llava, lambda: LlavaForConditionalGeneration.from_pretrained(llava, dtype=_dtype(dtype))
+    )
     return LlavaCondition(llava=model, tokenize=left_padded(llava), **options)
 
 

@@ -13,7 +13,9 @@ from robot.perception.ivm.pixels import IMAGENET, prepare
 
 
 class SamImageEncoder(nn.Module):
-    """SAM ViT-H at 1024 px gives features (B, 256, 64, 64). Its own side and width come with its weights."""
+    """SAM ViT-H at 1024 px gives features (B, 256, 64, 64). Its own side and width come with its
+    weights.
+    """
 
     def __init__(self, *, vision: SamVisionModel) -> None:
         super().__init__()

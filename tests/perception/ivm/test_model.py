@@ -10,17 +10,17 @@ import torch
 from torch import nn
 
 from robot.batch import Sentences
+from robot.checkpoint import load, save
 from robot.language import RawSentences
-from robot.perception.discriminator import kept
+from robot.perception.compose.masking import Overlay
+from robot.perception.head.label_discriminator import kept
 from robot.perception.ivm.decoder import HeatmapDecoder, fourier_positions
 from robot.perception.ivm.discriminator import IvmDiscriminator
 from robot.perception.ivm.llava_condition import last_but_one
 from robot.perception.ivm.model import IVM, expected_iou
 from robot.perception.ivm.pretrained import weights_of
-from robot.perception.masking import Overlay
 from robot.perception.sources import LearnedMasks
-from robot.policy.ema import make_average
-from robot.train.checkpoint import load, save
+from robot.train.ema import make_average
 from robot.train.loop import train
 from robot.types import Frame, Goal, InputError, MaskStatus
 from tests.perception.ivm.tiny import DIM, batch, condition, image_encoder, ivm, llava
@@ -31,7 +31,13 @@ def trained(tmp_path_factory) -> tuple[dict, IVM, list[float]]:
     """Weights before, the model after a few steps of the one loop, and the loss of every step."""
     model, losses = ivm(), []
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    options = {"learning_rate": 3e-2, "warmup_steps": 1, "precision": "fp32", "device": "cpu", "checkpoint_every": 100}
+    options = {
+        "learning_rate": 3e-2,
+        "warmup_steps": 1,
+        "precision": "fp32",
+        "device": "cpu",
+        "checkpoint_every": 100,
+    }
     folder = tmp_path_factory.mktemp("training")
     train(
         model,
@@ -58,8 +64,14 @@ def test_only_trainable_parameters_change(trained):
 
 def test_lora_projection_and_decoder_all_learn(trained):
     before, model, _ = trained
-    still = {name for name, p in model.named_parameters() if p.requires_grad and torch.equal(p, before[name])}
-    assert {name for name in still if not name.endswith("k_proj.bias")} == set()  # softmax cancels a key's bias
+    still = {
+        name
+        for name, p in model.named_parameters()
+        if p.requires_grad and torch.equal(p, before[name])
+    }
+    assert {
+        name for name in still if not name.endswith("k_proj.bias")
+    } == set()  # softmax cancels a key's bias
 
 
 def test_a_checkpoint_restores_the_masks_on_the_same_frozen_weights(trained, tmp_path):
@@ -94,8 +106,12 @@ def test_one_heat_map_travels_in_the_target_channel_alone():
 
 def test_the_heat_map_is_taught_target_and_destination_and_not_the_gripper():
     model = ivm()
-    swapped = replace(batch(), labels=torch.where(batch().labels == 1, 2, batch().labels).to(torch.uint8))
-    bare = replace(batch(), labels=torch.where(batch().labels == 3, 0, batch().labels).to(torch.uint8))
+    swapped = replace(
+        batch(), labels=torch.where(batch().labels == 1, 2, batch().labels).to(torch.uint8)
+    )
+    bare = replace(
+        batch(), labels=torch.where(batch().labels == 3, 0, batch().labels).to(torch.uint8)
+    )
     torch.testing.assert_close(model.loss(swapped), model.loss(batch()))
     torch.testing.assert_close(model.loss(bare), model.loss(batch()))
 
@@ -150,7 +166,9 @@ def test_frames_reach_sam_with_imagenet_statistics(monkeypatch):
     encoder = image_encoder()
     seen = []
     monkeypatch.setattr(
-        encoder.vision, "forward", lambda pixels: seen.append(pixels) or type("o", (), {"last_hidden_state": pixels[:, :1]})
+        encoder.vision,
+        "forward",
+        lambda pixels: seen.append(pixels) or type("o", (), {"last_hidden_state": pixels[:, :1]}),
     )
     frames = torch.full((1, 3, 64, 48), 255, dtype=torch.uint8)
     encoder(frames)
@@ -161,11 +179,15 @@ def test_frames_reach_sam_with_imagenet_statistics(monkeypatch):
 
 
 def test_position_encoding_of_a_single_cell_is_that_of_the_middle():
-    assert fourier_positions(torch.ones(2, 3), 1, 1).flatten().tolist() == pytest.approx([0, 0, 0, 1, 1, 1], abs=1e-6)
+    assert fourier_positions(torch.ones(2, 3), 1, 1).flatten().tolist() == pytest.approx(
+        [0, 0, 0, 1, 1, 1], abs=1e-6
+    )
 
 
 def test_position_encoding_puts_x_before_y():
-    phases = fourier_positions(torch.tensor([[0.25], [0.0]]), 2, 2)[0]  # only x counts: centres at -.5 and .5
+    phases = fourier_positions(torch.tensor([[0.25], [0.0]]), 2, 2)[
+        0
+    ]  # only x counts: centres at -.5 and .5
     assert phases.flatten().tolist() == pytest.approx([-(0.5**0.5), 0.5**0.5] * 2, abs=1e-6)
 
 
@@ -186,7 +208,10 @@ def test_expected_iou_of_nothing_is_zero():
 def test_weights_that_are_not_there_are_named_with_what_to_do():
     from transformers import LlavaConfig
 
-    with pytest.raises(InputError, match="got no weights of llava-hf/nothing, expected .* run `hf download llava-hf/nothing`"):
+    with pytest.raises(
+        InputError,
+        match="got no weights of llava-hf/nothing, expected .* run `hf download llava-hf/nothing`",
+    ):
         weights_of("llava-hf/nothing", lambda: LlavaConfig.from_pretrained("llava-hf/nothing"))
 
 
@@ -197,7 +222,10 @@ def test_a_missing_target_is_absent_and_covers_nothing():
             hyper[-1].weight.zero_(), hyper[-1].bias.zero_()  # type: ignore[index]
     model.presence_bias.fill_(-5)
     images = batch().frames.permute(0, 2, 3, 1).numpy()
-    views = [Frame(camera=name, image=image) for name, image in zip(("agentview", "wrist"), images, strict=True)]
+    views = [
+        Frame(camera=name, image=image)
+        for name, image in zip(("agentview", "wrist"), images, strict=True)
+    ]
     mask = LearnedMasks(model, RawSentences())(views, Goal("take the left one"))
     assert mask.status == (MaskStatus.ABSENT, MaskStatus.ABSENT)
     assert Overlay().coverage(torch.from_numpy(mask.probability)).sum() == 0

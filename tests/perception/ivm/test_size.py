@@ -27,7 +27,11 @@ def full() -> IVM:
     """SAM ViT-H and LLaVA-1.5-7B by their published shapes, everything else by the config."""
     values = yaml.safe_load((CONFIGS / "mask_head/ivm_sam_llava.yaml").read_text())
     sam = SamVisionConfig(
-        hidden_size=1280, num_hidden_layers=32, num_attention_heads=16, global_attn_indexes=[7, 15, 23, 31], mlp_dim=5120
+        hidden_size=1280,
+        num_hidden_layers=32,
+        num_attention_heads=16,
+        global_attn_indexes=[7, 15, 23, 31],
+        mlp_dim=5120,
     )
     vision = CLIPVisionConfig(
         hidden_size=1024,
@@ -39,19 +43,43 @@ def full() -> IVM:
         projection_dim=768,
     )
     text = LlamaConfig(
-        vocab_size=32064, hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32
+        vocab_size=32064,
+        hidden_size=4096,
+        intermediate_size=11008,
+        num_hidden_layers=32,
+        num_attention_heads=32,
     )
     with torch.device("meta"):
         condition = LlavaCondition(
-            llava=LlavaForConditionalGeneration(LlavaConfig(vision_config=vision, text_config=text)),
+            llava=LlavaForConditionalGeneration(
+                LlavaConfig(vision_config=vision, text_config=text)
+            ),
             tokenize=tokenize,
-            **{name: values[name] for name in ("prompt", "lora_rank", "lora_alpha", "lora_dropout", "projection_dim", "dim")},
+            **{
+                name: values[name]
+                for name in (
+                    "prompt",
+                    "lora_rank",
+                    "lora_alpha",
+                    "lora_dropout",
+                    "projection_dim",
+                    "dim",
+                )
+            },
         )
-        decoder = HeatmapDecoder(**{name: values[name] for name in ("dim", "depth", "heads", "mlp_dim", "masks")})
-        return IVM(image_encoder=SamImageEncoder(vision=SamVisionModel(sam)), condition=condition, decoder=decoder)
+        decoder = HeatmapDecoder(
+            **{name: values[name] for name in ("dim", "depth", "heads", "mlp_dim", "masks")}
+        )
+        return IVM(
+            image_encoder=SamImageEncoder(vision=SamVisionModel(sam)),
+            condition=condition,
+            decoder=decoder,
+        )
 
 
-@pytest.mark.parametrize(("part", "count"), [("lora", 4_194_304), ("projection", 8_915_200), ("decoder", 3_505_280)])
+@pytest.mark.parametrize(
+    ("part", "count"), [("lora", 4_194_304), ("projection", 8_915_200), ("decoder", 3_505_280)]
+)
 def test_each_part_has_the_published_number_of_trainable_parameters(part, count, full):
     assert parameter_counts(full)[part] == count
 
@@ -63,7 +91,9 @@ def test_trainable_parameters_are_16_614_784_in_all(full):
 def test_lora_is_in_the_language_model_only(full):
     names = [name for name, p in full.named_parameters() if ".lora_" in name]
     assert len(names) == 32 * 2 * 2  # layers, projections, factors
-    assert all("language_model" in name and ("q_proj" in name or "v_proj" in name) for name in names)
+    assert all(
+        "language_model" in name and ("q_proj" in name or "v_proj" in name) for name in names
+    )
 
 
 def test_a_checkpoint_holds_what_was_trained_and_not_the_7_billion(full):

@@ -1,4 +1,6 @@
-"""The published model's classes at toy size, with random weights and a tokenizer of whole words. No files are read."""
+"""The published model's classes at toy size, with random weights and a tokenizer of whole words. No
+files are read.
+"""
 
 from __future__ import annotations
 
@@ -32,22 +34,38 @@ def tokenize(prompts: Sequence[str], *, padding_side: str = "left") -> tuple[Ten
     rows = []
     for prompt in prompts:
         words = re.findall(rf"{IMAGE}|\S+?(?={IMAGE})|\S+", prompt)
-        rows.append([IMAGE_ID if word == IMAGE else 2 + sum(map(ord, word)) % (VOCABULARY - 2) for word in words])
+        rows.append(
+            [
+                IMAGE_ID if word == IMAGE else 2 + sum(map(ord, word)) % (VOCABULARY - 2)
+                for word in words
+            ]
+        )
     longest = max(map(len, rows))
     pad = [[PAD] * (longest - len(row)) for row in rows]
     keep = [[1] * len(row) for row in rows]
     zeros = [[0] * len(p) for p in pad]
     if padding_side == "left":
-        joined = [p + r for p, r in zip(pad, rows, strict=True)], [z + k for z, k in zip(zeros, keep, strict=True)]
+        joined = (
+            [p + r for p, r in zip(pad, rows, strict=True)],
+            [z + k for z, k in zip(zeros, keep, strict=True)],
+        )
     else:
-        joined = [r + p for p, r in zip(pad, rows, strict=True)], [k + z for z, k in zip(zeros, keep, strict=True)]
+        joined = (
+            [r + p for p, r in zip(pad, rows, strict=True)],
+            [k + z for z, k in zip(zeros, keep, strict=True)],
+        )
     return torch.tensor(joined[0]), torch.tensor(joined[1])
 
 
 def llava() -> LlavaForConditionalGeneration:
     """A vision tower of 2 x 2 patches and a language model of two layers."""
     vision = CLIPVisionConfig(
-        hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=16, patch_size=8
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=16,
+        patch_size=8,
     )
     text = LlamaConfig(
         vocab_size=VOCABULARY,
@@ -57,7 +75,9 @@ def llava() -> LlavaForConditionalGeneration:
         num_attention_heads=2,
         pad_token_id=PAD,
     )
-    return LlavaForConditionalGeneration(LlavaConfig(vision_config=vision, text_config=text, image_token_index=IMAGE_ID)).eval()
+    return LlavaForConditionalGeneration(
+        LlavaConfig(vision_config=vision, text_config=text, image_token_index=IMAGE_ID)
+    ).eval()
 
 
 def condition(*, padding_side: str = "left", lora_dropout: float = 0.0) -> LlavaCondition:
@@ -102,8 +122,14 @@ def batch(count: int = 2) -> MaskBatch:
     labels = torch.zeros(count, SIDE, SIDE, dtype=torch.uint8)
     labels[0::2, 8:24, :16], labels[1::2, 8:24, 16:], labels[:, :4] = 1, 1, 3
     return MaskBatch(
-        frames=torch.randint(0, 256, (count, 3, SIDE, SIDE), generator=generator, dtype=torch.uint8),
-        language=Sentences(texts=tuple(("take the left one", "now take the right one")[k % 2] for k in range(count))),
+        frames=torch.randint(
+            0, 256, (count, 3, SIDE, SIDE), generator=generator, dtype=torch.uint8
+        ),
+        language=Sentences(
+            texts=tuple(
+                ("take the left one", "now take the right one")[k % 2] for k in range(count)
+            )
+        ),
         labels=labels,
         presence=torch.tensor([[1.0, 0.0]]).repeat(count, 1),
     )

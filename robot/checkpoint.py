@@ -1,0 +1,273 @@
+"""Checkpoints: one safetensors file whose header carries JSON, and a JSON copy beside it for
+people. No pickle anywhere.
+
+What is needed to act travels in one file, so weights and statistics cannot come apart: kind,
+constructor arguments (normalisation statistics included), action space, git revision, package
+versions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from robot.types import InputError
+
+FORMAT = 1
+SHIPPED = Path(__file__).resolve().parent / "weights"
+FILE_NAME = "model.safetensors"
+PACKAGES = ("torch", "numpy", "safetensors")
+ACTION_NAMES = ("dx_m", "dy_m", "dz_m", "rx_rad", "ry_rad", "rz_rad", "gripper")
+
+
+def describe_action_space(
+    *, low: Sequence[float], high: Sequence[float], control_dt_s: float
+) -> dict[str, Any]:
+    """Describe what the actions mean: names with units, bounds and the control period."""
+    bounds = {"low": [float(x) for x in low], "high": [float(x) for x in high]}
+    return {
+        "dim": len(ACTION_NAMES),
+        "names": list(ACTION_NAMES),
+        **bounds,
+        "control_dt_s": float(control_dt_s),
+    }
+
+
+def save(
+    path: Path | str,
+    module: nn.Module,
+    *,
+    kind: str,
+    config: Mapping[str, Any],
+    metadata: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the module to `path` (a .safetensors file or a folder for one) in one atomic rename;
+    return the file.
+
+    `kind` and `config` name the builder and its keyword arguments; `metadata` should hold
+    `action_space` for policies.
+    """
+    header = {
+        "format": FORMAT,
+        "kind": kind,
+        "config": dict(config),
+        "metadata": dict(metadata or {}),
+        "git_revision": git_revision(),
+        "versions": _versions(),
+    }
+    file = _file(path)
+    _replace(
+        file.with_suffix(".json"),
+        lambda temporary: temporary.write_text(json.dumps(header, indent=2) + "\n"),
+    )
+    write_tensors(file, module.state_dict(), header)  # last: whoever finds it finds all
+    return file
+
+
+def load(
+    path: Path | str,
+    builders: Mapping[str, Callable[..., nn.Module]],
+    *,
+    action_space: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """Rebuild the module in eval mode on the CPU; `builders` map kinds to constructors.
+
+    With `action_space` (describe_action_space of the robot at hand), a checkpoint made for another
+    one is refused.
+    """
+    tensors, header = read_tensors(_file(path))
+    kind, config = header.get("kind"), header.get("config", {})
+    if not isinstance(kind, str) or kind not in builders:
+        raise InputError(
+            f"got a checkpoint of kind {kind!r} in {path}, expected {sorted(builders)}: choose "
+            "another file"
+        )
+    if action_space is not None:
+        check_action_space(header.get("metadata", {}).get("action_space"), action_space, path)
+    try:
+        module = builders[kind](**config)
+        module.load_state_dict(tensors)
+    except InputError as error:
+        raise InputError(f"cannot use the checkpoint {path}: {error}") from error
+    except (TypeError, RuntimeError) as error:
+        made = header.get("git_revision", "unknown")
+        raise InputError(
+            f"got a checkpoint {path} (made at git revision {made}) that does not fit the {kind} "
+            "of this version, expected "
+            "matching arguments and weights: check out that revision or train again "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    return module.eval()
+
+
+def read_header(path: Path | str) -> dict[str, Any]:
+    """Return what a checkpoint says about itself without reading its weights."""
+    return _open(_file(path), _header)
+
+
+def resolve_checkpoint(name: str | Path) -> Path:
+    """Return the folder of a checkpoint: a path, or the name of weights that are shipped."""
+    path = Path(name)
+    if not path.exists() and (SHIPPED / str(name)).is_dir():
+        return SHIPPED / str(name)
+    if not path.exists():
+        shipped = (
+            ", ".join(sorted(p.name for p in SHIPPED.iterdir() if p.is_dir()))
+            if SHIPPED.is_dir()
+            else "none"
+        )
+        raise InputError(
+            f"got checkpoint {str(name)!r}, expected an existing path or one of the shipped: "
+            f"{shipped}"
+        )
+    return path
+
+
+def policy_metadata(path: Path) -> dict[str, Any]:
+    """Return what a policy's checkpoint says about how it was trained: demonstrations, deployment,
+    mask source.
+    """
+    return read_header(path).get("metadata", {})
+
+
+def file_digest(path: Path | str) -> str:
+    """Return the SHA-256 of a checkpoint's bytes: what a result that depends on it is
+    filed under.
+    """
+    file = _file(path)
+    if not file.is_file():
+        raise InputError(
+            f"got no checkpoint at {file}, expected a .safetensors file; correct the path"
+        )
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def check_action_space(
+    saved: Mapping[str, Any] | None, here: Mapping[str, Any], path: Path | str
+) -> None:
+    """Raise InputError, naming the fields, when a checkpoint was made for another action space."""
+    if saved is None:
+        raise InputError(
+            f"got a checkpoint without an action space in {path}, expected this robot's: train it "
+            "again"
+        )
+    different = [key for key in here if not _same(saved.get(key), here[key])]
+    if different:
+        said = ", ".join(f"{key} {saved.get(key)} instead of {here[key]}" for key in different)
+        raise InputError(
+            f"got a checkpoint {path} for another action space ({said}): use this robot's own "
+            "checkpoint"
+        )
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(b, float) and isinstance(a, int | float):
+        return abs(a - b) <= 1e-6 * max(1.0, abs(b))
+    if isinstance(b, list | tuple) and isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return a == b
+
+
+def write_tensors(file: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON header to one file; a kill at any moment leaves the old file or the
+    new one.
+    """
+    contiguous = {
+        name: tensor.detach().contiguous().cpu().clone() for name, tensor in tensors.items()
+    }
+    try:
+        _replace(
+            file,
+            lambda temporary: save_file(
+                contiguous, temporary, metadata={"robot": json.dumps(header)}
+            ),
+        )
+    except (
+        SafetensorError
+    ) as error:  # a full disk comes in words: "... No space left on device (os error 28)"
+        if code := re.search(r"\(os error (\d+)\)", str(error)):
+            raise OSError(int(code[1]), os.strerror(int(code[1])), str(file)) from error
+        raise
+
+
+def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Inverse of `write_tensors`."""
+    return _open(
+        file,
+        lambda opened: ({name: opened.get_tensor(name) for name in opened.keys()}, _header(opened)),  # noqa: SIM118
+    )
+
+
+def _header(opened: Any) -> dict[str, Any]:
+    return json.loads((opened.metadata() or {})["robot"])
+
+
+def _open(file: Path, read: Callable[[Any], Any]) -> Any:
+    if not file.is_file():
+        raise InputError(
+            f"got no checkpoint at {file}, expected a .safetensors file or a folder with "
+            f"{FILE_NAME}: train first"
+        )
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return read(opened)
+    except (SafetensorError, OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"got a damaged checkpoint {file} ({error}), expected a whole file: copy it again"
+        ) from error
+    except (KeyError, json.JSONDecodeError) as error:
+        raise InputError(
+            f"got a safetensors file without this project's header in {file}, expected one that "
+            "robot.checkpoint wrote"
+        ) from error
+
+
+def _file(path: Path | str) -> Path:
+    path = Path(path)
+    return path if path.suffix == ".safetensors" else path / FILE_NAME
+
+
+def _replace(file: Path, write: Callable[[Path], object]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        write(temporary)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def git_revision() -> str:
+    """Return the revision of this code, with "-dirty" when tracked files differ from it, or
+    "unknown".
+    """
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+        here = Path(__file__).parent
+        return subprocess.run(
+            command, cwd=here, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+    return "unknown"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found

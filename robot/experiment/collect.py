@@ -1,0 +1,156 @@
+"""Collect demonstrations and mask frames: whatever the stores lack, in parallel processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from robot.data.mask_frames import MaskFrameStore
+from robot.data.store import EpisodeStore
+from robot.envs.registry import TABLETOP, check_scene
+from robot.envs.render import require_gl
+from robot.rollout.corrupt import check_mixture, make_machine
+from robot.rollout.demonstrate import make_demonstrator
+from robot.rollout.mask_frames import make_mask_frames
+from robot.system.cache import key
+from robot.system.command import require_free_space, require_writable
+from robot.system.parallel import parallel_map
+from robot.types import InputError
+
+Progress = Callable[[int, int], None]  # (done, in all)
+
+# episodes in a row without one success of the expert: a few in a row may be out of its reach
+HOPELESS = 10
+BYTES_PER_FRAME = 20_000  # of a 128-px PNG pair on disk, generous
+
+
+def collect_demonstrations(
+    *,
+    root: Path,
+    task: str,
+    scene: str,
+    episodes: int,
+    seed: int,
+    image_size: int,
+    workers: int,
+    progress: Progress,
+    quality: Mapping[str, Any] | None = None,
+) -> EpisodeStore:
+    """Return the store of (task, scene, seed, image_size) under `root` with at least `episodes`
+    demonstrations.
+
+    An episode whose expert fails is left out, and the next index is tried instead. With `quality`
+    (the keywords of robot.rollout.corrupt.Mixture) they are machine demonstrations, a share of them
+    spoilt, in a store of their own.
+    """
+    check_scene(task, scene)
+    mixture = None if quality is None else check_mixture(task, quality)
+    if episodes < 1 or workers < 1:
+        raise InputError(
+            f"got episodes={episodes} and workers={workers}, expected at least 1 of each"
+        )
+    require_gl()
+    identity = {"seed": seed, "image_size": image_size} | (
+        {} if mixture is None else {"quality": quality}
+    )
+    directory = root / key(
+        f"{task}-{scene}" if mixture is None else f"{task}-{scene}-machine", identity
+    )
+    require_writable(root)
+    store = EpisodeStore(directory)
+    require_free_space(root, max(0, episodes - len(store)) * 60 * 2 * BYTES_PER_FRAME)
+    options = {
+        "root": directory,
+        "task": task,
+        "scene": scene,
+        "seed": seed,
+        "image_size": image_size,
+    }
+    make = (
+        partial(make_demonstrator, **options)
+        if mixture is None
+        else partial(make_machine, **options, mixture=mixture)
+    )
+    tried = max(store.indices(), default=-1) + 1
+    progress(len(store), episodes)
+    holes = store.missing(tried)  # left by a kill, or by an expert that failed
+    failures = 0  # of new episodes in a row
+    while len(store) < episodes:
+        wanted = holes or list(range(tried, tried + episodes - len(store)))
+        tried = max(tried, max(wanted) + 1)
+        done = len(store)
+        recorded = 0
+        for _, steps in parallel_map(make, wanted, workers=workers):
+            recorded += steps > 0
+            progress(min(done + recorded, episodes), episodes)
+        failures = 0 if recorded or holes else failures + len(wanted)
+        if failures >= HOPELESS:
+            raise InputError(
+                f"got no success of the expert on {task}/{scene} in {failures} episodes, expected "
+                "most; report it"
+            )
+        holes = []
+    store.finalize()
+    return store
+
+
+def check_mask_scenes(tasks: Sequence[str], scenes: Iterable[str]) -> None:
+    """Raise InputError unless mask frames can be made of these tasks in these scenes."""
+    for task in tasks:
+        if task not in TABLETOP:
+            raise InputError(
+                f"got task {task!r} for mask frames, expected one of {', '.join(TABLETOP)}; pass "
+                "tasks=[pick]"
+            )
+        for scene in scenes:
+            check_scene(task, scene)
+
+
+def collect_mask_frames(
+    *,
+    root: Path,
+    tasks: Sequence[str],
+    scenes: Mapping[str, float],
+    moments: str,
+    shards: Sequence[int],
+    seed: int,
+    image_size: int,
+    scenes_per_shard: int,
+    snapshots: int,
+    goals: int,
+    absent_share: float,
+    workers: int,
+    progress: Progress,
+) -> MaskFrameStore:
+    """Return the store of mask frames with these options, which has at least the `shards` of these
+    numbers.
+    """
+    check_mask_scenes(tasks, scenes)
+    require_gl()
+    options = {
+        "tasks": list(tasks),
+        "scenes": dict(scenes),
+        "moments": moments,
+        "seed": seed,
+        "image_size": image_size,
+        "scenes_per_shard": scenes_per_shard,
+        "snapshots": snapshots,
+        "goals": goals,
+        "absent_share": absent_share,
+    }
+    directory = root / key("mask-frames", options)
+    require_writable(root)
+    store = MaskFrameStore(directory)
+    missing = store.missing(shards)
+    require_free_space(root, len(missing) * scenes_per_shard * snapshots * 2 * BYTES_PER_FRAME)
+    progress(len(shards) - len(missing), len(shards))
+    for done, _ in enumerate(
+        parallel_map(
+            partial(make_mask_frames, root=directory, **options), missing, workers=workers
+        ),
+        start=1,
+    ):
+        progress(len(shards) - len(missing) + done, len(shards))
+    return store

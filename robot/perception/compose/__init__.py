@@ -1,0 +1,1 @@
+"""Mask x frame -> what a policy sees, and how that is augmented."""

@@ -1,0 +1,3 @@
+"""The small mask head: frame + words -> masks, presence, predicted IoU; and which labels
+to trust.
+"""

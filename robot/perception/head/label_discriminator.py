@@ -1,0 +1,159 @@
+"""Can the instruction be followed, given only what this mask leaves visible? Judges (frame,
+instruction, mask) triples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Shaped, UInt8
+from torch import Tensor, nn
+
+from robot.batch import LANGUAGE_DIM, LanguageTokens, MaskBatch, Sentences
+from robot.dwsl import binary_loss, check_vectors, told
+from robot.perception.head.encoders import ImageEncoder, LanguagePool
+from robot.types import InputError, Label
+
+
+@dataclass(frozen=True)
+class JudgedRecords:
+    """B labelled records; `losses` are those of a witness on each: a head that learned from trusted
+    labels only.
+    """
+
+    batch: MaskBatch
+    losses: Float[Tensor, " b"] | None = None  # None for a discriminator that is told nothing
+
+    def to(self, device: torch.device | str) -> JudgedRecords:
+        return JudgedRecords(
+            self.batch.to(device), None if self.losses is None else self.losses.to(device)
+        )
+
+
+@dataclass(frozen=True)
+class JudgedBatch:
+    """As many trusted as machine-labelled records: what a discriminator learns to tell apart."""
+
+    trusted: JudgedRecords
+    machine: JudgedRecords
+
+    def to(self, device: torch.device | str) -> JudgedBatch:
+        return JudgedBatch(trusted=self.trusted.to(device), machine=self.machine.to(device))
+
+
+def visible_only(
+    frames: Shaped[Tensor, "b _ _ _"], masks: Float[Tensor, "b h w"], *, fill: float
+) -> Shaped[Tensor, "b _ _ _"]:
+    """Return uint8 frames (B, 3, H, W) with everything outside the masks (B, H, W) painted `fill`
+    in [0, 1].
+
+    The result is uint8: no gradient reaches whatever made the mask.
+    """
+    grey = torch.full_like(frames, round(255 * fill))
+    return torch.where((masks > 0.5)[:, None], frames, grey)
+
+
+def kept(labels: UInt8[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
+    """Return what a label map leaves visible: every role."""
+    return (labels != Label.BACKGROUND).float()
+
+
+class Discriminator(nn.Module):
+    """`judge(frames, language, masks, losses) -> logits (B,)` that the mask is one to trust."""
+
+    reads_sentences = False  # True: `language` are Sentences; False: LanguageTokens
+    reads_losses = False  # True: it has to be told the witness's loss; False: `losses` are ignored
+    frames_at_once = 64
+
+    def forward(
+        self,
+        frames: Shaped[Tensor, "b _ _ _"],
+        language: LanguageTokens | Sentences,
+        masks: Float[Tensor, "b h w"],
+        losses: Float[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, " b"]:
+        raise NotImplementedError
+
+    def verdicts(self, records: JudgedRecords) -> Tensor:
+        """Judge records by what their labels leave visible."""
+        batch = records.batch
+        return self(batch.frames, batch.language, kept(batch.labels), records.losses)
+
+    def loss(
+        self, batch: JudgedBatch, generator: torch.Generator | None = None
+    ) -> Float[Tensor, " b"]:
+        """L_D (IVM, arXiv 2405.19783) per pair; `generator` is part of every module's signature
+        here and unused.
+        """
+        del generator
+        trusted, machine = self.verdicts(batch.trusted), self.verdicts(batch.machine)
+        check_vectors(trusted=trusted, machine=machine)
+        return binary_loss(trusted, torch.ones_like(trusted)) + binary_loss(
+            machine, torch.zeros_like(machine)
+        )
+
+
+class MaskDiscriminator(Discriminator):
+    """The small one: the mask head's image encoder and word pool on the masked frame, pooled over
+    the image, one logit.
+
+    It is told the witness's loss on the label, too, as DWBC tells the policy's (arXiv 2207.10050):
+    what a label shows can look right where it is the wrong object. The loss is a number: no
+    gradient goes back to the witness.
+    """
+
+    reads_losses = True
+
+    def __init__(
+        self,
+        *,
+        widths: Sequence[int],
+        blocks: Sequence[int],
+        dim: int,
+        queries: int,
+        max_tokens: int,
+        fill: float,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if len(widths) != 3 or len(blocks) != 3 or not 0 <= fill <= 1:
+            raise InputError(
+                f"got widths {list(widths)}, blocks {list(blocks)}, fill {fill}, expected three "
+                "widths, three block counts "
+                "and a grey value in [0, 1]"
+            )
+        self.fill = fill
+        self.pool = LanguagePool(
+            language_dim=LANGUAGE_DIM, dim=dim, queries=queries, max_tokens=max_tokens
+        )
+        self.encoder = ImageEncoder(widths=widths, blocks=blocks, pooled_dim=queries * dim)
+        self.dropout = nn.Dropout(dropout)  # of what it sees, never of what it is told
+        self.judge = nn.Sequential(
+            nn.Linear(2 * widths[-1] + queries * dim + 1, dim), nn.ReLU(), nn.Linear(dim, 1)
+        )
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(
+        self,
+        frames: Shaped[Tensor, "b _ _ _"],
+        language: LanguageTokens,
+        masks: Float[Tensor, "b h w"],
+        losses: Float[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, " b"]:
+        """Judge uint8 frames (B, 3, H, W), sides multiples of 16, for one sentence, one mask (B, H,
+        W) and one loss each.
+        """
+        if losses is None:
+            raise InputError(
+                "got no losses, expected the witness's (B,) beside the masks: train a witness first"
+            )
+        _, pooled = self.pool(language.tokens, language.valid)
+        coarse = self.encoder(visible_only(frames, masks, fill=self.fill), pooled)[
+            -1
+        ].relu()  # b c h/16 w/16
+        seen = self.dropout(
+            torch.cat([coarse.mean(dim=(2, 3)), coarse.amax(dim=(2, 3)), pooled], dim=1)
+        )
+        return self.judge(torch.cat([seen, told(losses).to(seen.dtype)], dim=1))[:, 0].float()

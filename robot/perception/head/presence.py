@@ -1,0 +1,44 @@
+"""Presence logits -> calibrated probability -> one status per call."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from robot.calibration import platt
+from robot.types import InputError, MaskStatus
+
+FOUND_ABOVE, ABSENT_BELOW = 0.8, 0.5  # presence, calibrated; between the two a target is uncertain
+LARGEST_TEMPERATURE = 150.0  # logits that know nothing want an infinite one
+
+
+def calibrate(
+    presence_logits: Float[Tensor, "n _"], truth: Float[Tensor, "m _"]
+) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"]]:
+    """Fit sigmoid(logit / temperature + bias) to held-out frames, for target and destination apart.
+
+    A channel whose truth never varies cannot be fitted and keeps temperature 1, bias 0.
+    """
+    if presence_logits.shape != truth.shape or presence_logits.ndim != 2 or not len(truth):
+        raise InputError(
+            f"got logits {tuple(presence_logits.shape)} and truth {tuple(truth.shape)}, expected "
+            "both (N, 2) with N >= 1, "
+            "calibrate on the head's outputs for labelled held-out frames"
+        )
+    fits = [_fit(logits, label) for logits, label in zip(presence_logits.T, truth.T, strict=True)]
+    return torch.tensor([fit[0] for fit in fits]), torch.tensor([fit[1] for fit in fits])
+
+
+def _fit(logits: Float[Tensor, " n"], truth: Float[Tensor, " n"]) -> tuple[float, float]:
+    if not 0 < truth.sum() < len(truth):
+        return 1.0, 0.0
+    slope, bias = platt(logits, truth)
+    return 1 / min(max(slope, 1 / LARGEST_TEMPERATURE), LARGEST_TEMPERATURE), bias
+
+
+def status_of(target_presence: float, *, found_above: float, absent_below: float) -> MaskStatus:
+    """Turn the probability that any camera sees the target into a status."""
+    if target_presence >= found_above:
+        return MaskStatus.FOUND
+    return MaskStatus.ABSENT if target_presence <= absent_below else MaskStatus.UNCERTAIN

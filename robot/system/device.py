@@ -1,0 +1,47 @@
+"""Where to compute, and with how many bits."""
+
+from __future__ import annotations
+
+import torch
+
+from robot.types import InputError
+
+PRECISIONS = ("auto", "bf16", "fp32")
+
+
+def pick_device(name: str | None = None) -> torch.device:
+    """Return the named device, or the best that this machine has: cuda, mps, cpu."""
+    if name is not None:
+        try:
+            device = torch.device(name)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise InputError(
+                f"got device {name!r}, expected one of this machine: leave it out to pick the best"
+            ) from error
+        return device
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Return whether the device multiplies bfloat16 in hardware; elsewhere bf16 autocast is slower
+    than float32.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return any(capabilities.get(name, False) for name in ("amx_tile", "avx512_bf16", "bf16"))
+    return False
+
+
+def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Return the autocast type: bfloat16 for "bf16" and for "auto" where the hardware has it,
+    otherwise float32.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"got precision {precision!r}, expected one of {list(PRECISIONS)}")
+    wanted = precision == "bf16" or (precision == "auto" and has_bf16(device))
+    return torch.bfloat16 if wanted else torch.float32

@@ -1,0 +1,110 @@
+"""Whole episodes in parallel: one process per env, spawned, because envs of one process can swap
+framebuffers.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+Work = Callable[[int], Result]
+
+_make_work: Callable[[], Work] | None = None  # of this process, told when it begins
+_work: Work | None = None  # made at its first item
+
+
+def parallel_map(
+    make_work: Callable[[], Work[Result]], items: Sequence[int], *, workers: int
+) -> Iterator[tuple[int, Result]]:
+    """Yield (item, work(item)) as they are done. `make_work` (picklable) runs once in each process
+    and returns `work`.
+
+    One worker runs in this process. An exception in a worker is raised here, and what was not begun
+    is cancelled.
+    """
+    workers = min(workers, len(items))
+    if not items:
+        return
+    if workers <= 1:
+        with _one_core():
+            work = make_work()
+            for item in items:
+                yield item, work(item)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin, initargs=(make_work,)
+    ) as pool:
+        futures = {pool.submit(_run, item): item for item in items}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def available_workers() -> int:
+    """Return how many processes fit this machine's cores."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """Give torch one thread within: on images this small, waiting for a second one takes longer
+    than the work.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def begin_worker() -> None:
+    """Give this process one core (torch's threads of several processes would fight over them), and
+    its parent's lifetime.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """End this process when its parent dies, even of SIGKILL: it would go on with work that the
+    next start does too.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _begin(make_work: Callable[[], Work]) -> None:
+    global _make_work
+    begin_worker()
+    _make_work = make_work  # once a process and not with every item: it may hold thousands of jobs
+
+
+def _run(item: int) -> Any:
+    global _work
+    if _work is None:
+        assert _make_work is not None
+        _work = (
+            _make_work()
+        )  # here: an exception in an initializer would break the pool instead of being told
+    return _work(item)

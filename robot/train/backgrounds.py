@@ -1,0 +1,111 @@
+"""What a policy without masks is shown instead of the room, and what of a demonstration is not
+room.
+
+Pictures are crops of the textures that randomised scenes are made of: scenes with objects and hands
+in them would show it second targets and second hands that the demonstrated actions ignore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from robot.data.store import EpisodeStore
+from robot.envs.tabletop.textures import training_textures
+from robot.perception.compose.masking import mask_from_labels
+from robot.report.pictures import spread
+from robot.types import MASK_CHANNELS, Goal, InputError, Label
+
+PICTURES, PICTURES_SEED = 1024, 0
+SMALLEST_CROP = 0.15  # share of a texture's side
+EPISODES, MOMENTS = 60, 5  # to see the room by: of every store, of every episode
+STRANGE = 12  # grey levels away from the empty room: nothing here has noise or moving shadows
+
+
+def texture_pictures(
+    *, size: int, count: int = PICTURES, seed: int = PICTURES_SEED
+) -> UInt8[Tensor, "p 3 s s"]:
+    """Return random crops of the training textures, flipped at random."""
+    rng = np.random.default_rng(seed)
+    textures = [Image.open(file).convert("RGB") for file in training_textures()]
+    pictures = [
+        _crop(textures[k], size=size, rng=rng) for k in rng.integers(len(textures), size=count)
+    ]
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+
+
+def _crop(
+    texture: Image.Image, *, size: int, rng: np.random.Generator
+) -> UInt8[np.ndarray, "s s 3"]:
+    side = int(min(texture.size) * rng.uniform(SMALLEST_CROP, 1.0))
+    left, top = (int(rng.integers(length - side + 1)) for length in texture.size)
+    picture = np.asarray(
+        texture.resize((size, size), Image.Resampling.BOX, box=(left, top, left + side, top + side))
+    )
+    return picture[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
+
+
+class ForegroundLook:
+    """Say what of recorded frames is not room: the roles that the labels know, and what differs
+    from the empty room.
+
+    Labels know neither the arm nor what the goal does not name; what they do not know goes to the
+    gripper's channel. `rooms` is the empty room as every camera sees it (`empty_rooms`).
+    """
+
+    def __init__(self, rooms: UInt8[np.ndarray, "n h w 3"]) -> None:
+        self.rooms = rooms.astype(np.int16)
+
+    def __call__(
+        self,
+        frames: UInt8[np.ndarray, "m h w 3"],
+        labels: UInt8[np.ndarray, "m h w"] | None,
+        goal: Goal,
+    ) -> Float[Tensor, "m 3 h w"]:
+        del goal
+        if labels is None:
+            raise InputError(
+                "got demonstrations without masks, expected labels beside the frames to paste "
+                "behind; set augment.backgrounds=0"
+            )
+        rooms = np.tile(
+            self.rooms, (len(frames) // len(self.rooms), 1, 1, 1)
+        )  # frames lie camera by camera within a step
+        strange = torch.from_numpy(np.abs(frames - rooms).max(axis=-1) > STRANGE)
+        coverage = mask_from_labels(torch.from_numpy(labels))
+        coverage[:, MASK_CHANNELS.index(Label.GRIPPER)] += (
+            strange & (coverage.sum(dim=1) == 0)
+        ).float()
+        return coverage
+
+
+def empty_rooms(roots: Sequence[Path]) -> UInt8[np.ndarray, "n h w 3"]:
+    """Return what every camera mostly shows in demonstrations of one look, where their labels name
+    nothing.
+    """
+    frames, named = [], []
+    for store in map(EpisodeStore, roots):
+        for index in sorted(store.indices())[:EPISODES]:
+            episode = store.read(index)
+            for t in spread(len(episode), count=MOMENTS):
+                frames.append(np.stack([images[t] for images in episode.images.values()]))
+                named.append(np.stack([labels[t] for labels in episode.labels.values()]) > 0)
+    seen = np.where(np.stack(named)[..., None], np.nan, np.stack(frames).astype(np.float32))
+    return middle_of(seen).astype(np.uint8)
+
+
+def middle_of(values: Float[np.ndarray, "t *s"]) -> Float[np.ndarray, "*s"]:
+    """Return the median over the first axis without what is NaN (the lower of two), 0 where
+    everything is.
+    """
+    count = (~np.isnan(values)).sum(axis=0)
+    ordered = np.sort(values, axis=0)  # NaN last
+    return np.nan_to_num(
+        np.take_along_axis(ordered, np.maximum(count - 1, 0)[None] // 2, axis=0)[0]
+    )

@@ -1,0 +1,109 @@
+"""Trusted and machine-labelled mask frames: some records keep the simulator's labels, of the others
+a share gets faults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from robot.data.mask_frames import MaskFrames
+from robot.perception.head.label_faults import with_fault
+from robot.types import InputError, Label
+
+KINDS = ("none", "uniform", "trusted_only", "dwsl")
+
+
+@dataclass(frozen=True)
+class Tiers:
+    """F records; `trusted` are verified, the others a machine's; `faulty` is what only a simulation
+    knows.
+    """
+
+    frames: MaskFrames
+    trusted: Bool[np.ndarray, " f"]
+    faulty: Bool[np.ndarray, " f"]
+
+
+def check_weighting(weighting: Mapping[str, Any]) -> None:
+    """Raise InputError for a weighting that does not exist, shares that are none, or a witness of
+    no steps.
+    """
+    kind = weighting["kind"]
+    if kind not in KINDS:
+        raise InputError(
+            f"got weighting {kind!r}, expected one of {', '.join(KINDS)}; pass mask_weighting=<one "
+            "of these>"
+        )
+    if kind != "none" and not (
+        0 < weighting["trusted_share"] < 1 and 0 <= weighting["fault_share"] <= 1
+    ):
+        raise InputError(
+            f"got trusted_share {weighting['trusted_share']} and fault_share "
+            f"{weighting['fault_share']}, expected a trusted "
+            "share between 0 and 1 (both tiers need records) and a fault share in [0, 1]"
+        )
+    steps = weighting["witness_steps"] if kind == "dwsl" else None
+    if steps is not None and not (isinstance(steps, int) and steps >= 1):
+        raise InputError(
+            f"got mask_weighting.witness_steps={steps}, expected a whole number, at least 1, or "
+            "null for no witness"
+        )
+
+
+def make_tiers(frames: MaskFrames, *, trusted_share: float, fault_share: float, seed: int) -> Tiers:
+    """Split the looks, all cameras of one together, and spoil the labels of `fault_share` of the
+    machine's records.
+
+    The split is made within every scene, so that both tiers hold every domain: a discriminator that
+    told domains apart instead of good masks from bad ones would get nothing for it.
+    """
+    rng = np.random.default_rng([seed, 1])
+    cameras = frames.cameras_per_look
+    trusted = np.repeat(
+        _first_share(np.array(frames.scenes)[::cameras], trusted_share, rng), cameras
+    )
+    faulty = ~trusted & (rng.random(len(frames)) < fault_share)
+    labels, presence = frames.labels.copy(), frames.presence.copy()
+    others = _labels_by_image(frames)
+    for f in np.flatnonzero(faulty).tolist():
+        labels[f] = with_fault(frames.labels[f], _other_label(frames, others, f, rng), rng)
+        presence[f] = [(labels[f] == role).any() for role in (Label.TARGET, Label.DESTINATION)]
+    return Tiers(
+        frames=replace(frames, labels=labels, presence=presence), trusted=trusted, faulty=faulty
+    )
+
+
+def _first_share(
+    scenes: np.ndarray, share: float, rng: np.random.Generator
+) -> Bool[np.ndarray, " f"]:
+    """Draw a share of the looks of every scene, at least one each."""
+    drawn = np.zeros(len(scenes), bool)
+    for scene in np.unique(scenes):
+        members = rng.permutation(np.flatnonzero(scenes == scene))
+        drawn[members[: max(1, round(share * len(members)))]] = True
+    return drawn
+
+
+def _labels_by_image(frames: MaskFrames) -> dict[int, np.ndarray]:
+    order = np.argsort(frames.image_ids, kind="stable")
+    ids, starts = np.unique(frames.image_ids[order], return_index=True)
+    return dict(zip(ids.tolist(), np.split(order, starts[1:]), strict=True))
+
+
+def _other_label(
+    frames: MaskFrames, by_image: Mapping[int, np.ndarray], f: int, rng: np.random.Generator
+) -> np.ndarray | None:
+    """Return the label map of another goal about the same image that has a target elsewhere, or
+    None.
+    """
+    mine = frames.labels[f] == Label.TARGET
+    for k in rng.permutation(by_image[int(frames.image_ids[f])]):
+        theirs = frames.labels[k] == Label.TARGET
+        if theirs.any() and not (theirs & mine).any():
+            return frames.labels[k]
+    return None

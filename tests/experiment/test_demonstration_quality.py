@@ -1,0 +1,88 @@
+"""What a verdict is worth, on verdicts made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from robot.data.scores import WindowScores, write_scores
+from robot.data.store import EpisodeStore
+from robot.experiment.demonstration_quality import (
+    MOMENTS,
+    TILE,
+    measure,
+    read_verdicts,
+    show_extremes,
+    strips,
+    weight_figure,
+)
+from robot.report.pictures import GAP
+from robot.types import QUALITY
+from tests.experiment.toy import episode
+
+TRUSTED_SCORES = {0: 0.9, 1: 0.6}
+MACHINE = {0: ("clean", 0.8), 1: ("stall", 0.2), 2: ("noisy", 0.4), 3: ("clean", 0.3)}
+
+
+@pytest.fixture
+def roots(tmp_path):
+    """Two trusted and four machine episodes; every window of an episode has the same score, its
+    weight is twice that.
+    """
+    stores = [EpisodeStore(tmp_path / name) for name in ("trusted", "machine")]
+    for index in TRUSTED_SCORES:
+        stores[0].append(episode(index))
+    for index, (kind, _) in MACHINE.items():
+        stores[1].append(replace(episode(index), tier="machine", extra={QUALITY: kind}))
+    verdicts = (TRUSTED_SCORES, {index: score for index, (_, score) in MACHINE.items()})
+    for store, scores in zip(stores, verdicts, strict=True):
+        flat = {index: np.full(6, score, np.float32) for index, score in scores.items()}
+        known = {
+            index: WindowScores(scores=values, weights=2 * values) for index, values in flat.items()
+        }
+        write_scores(store.root, "known", known, about={})
+    return [store.root for store in stores]
+
+
+@pytest.fixture
+def verdicts(roots):
+    return read_verdicts(roots, episodes=[2, 4], scores="known")
+
+
+def test_auroc_counts_the_pairs_in_order(verdicts):
+    quality = measure(verdicts)
+    assert quality.auroc == pytest.approx(3 / 4)  # .8 above .2 and .4, .3 above .2 only
+    assert quality.auroc_windows == pytest.approx(3 / 4)
+    assert quality.auroc_with_trusted == pytest.approx(7 / 8)
+    assert quality.auroc_tier == pytest.approx(3 / 4)  # trusted .9, .6 against clean machine .8, .3
+
+
+def test_kinds_are_listed_with_their_means(verdicts):
+    kinds = {kind.kind: kind for kind in measure(verdicts).kinds}
+    assert list(kinds) == ["trusted", "clean", "noisy", "stall"]
+    assert kinds["clean"].episodes == 2
+    assert kinds["clean"].mean_score == pytest.approx(0.55)
+    assert kinds["trusted"].mean_weight == pytest.approx(1.5)
+
+
+def test_without_corruption_there_is_nothing_to_tell(roots):
+    quality = measure(
+        [v for v in read_verdicts(roots, episodes=[2, 4], scores="known") if not v.corrupted]
+    )
+    assert np.isnan(quality.auroc) and quality.auroc_tier == pytest.approx(3 / 4)
+
+
+def test_every_kind_has_its_histogram(verdicts):
+    figure = weight_figure(verdicts)
+    for kind in ("trusted", "clean", "noisy", "stall"):
+        assert f">{kind}<" in figure.svg
+    assert "clean mean 1.10" in figure.svg
+
+
+def test_strips_show_the_worst_and_the_best_machine_episodes(verdicts, tmp_path):
+    worst, best = show_extremes(tmp_path, verdicts)
+    assert worst.is_file() and best.is_file() and worst.read_bytes() != best.read_bytes()
+    picture = strips(verdicts[:2])
+    assert picture.shape == (2 * TILE + GAP, MOMENTS * (TILE + GAP) - GAP, 3)

@@ -1,0 +1,190 @@
+"""An agent in an env: what counts as success, what is kept, and how often it looks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from robot.agent import Agent
+from robot.language import LanguageEncoder
+from robot.perception.compose.masking import Overlay
+from robot.perception.sources import NoMask, OracleMasks
+from robot.rollout import act as evaluate
+from robot.rollout.act import Job, evaluate_episode, make_evaluator
+
+
+class Still:
+    """A policy that stays where it is, the gripper open; counts its looks."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def sample(self, observation, generator=None):
+        self.looks += 1
+        return torch.zeros(1, 16, 7) + torch.tensor([0, 0, 0, 0, 0, 0, 1.0])
+
+
+class AsExpert:
+    """A policy that asks the episode's expert, one step at a time."""
+
+    def __init__(self, env) -> None:
+        self._env, self._steps, self._expert = env, None, None
+
+    def sample(self, observation, generator=None):
+        if self._steps is None or self._env._steps < self._steps:
+            self._expert = self._env.expert(rng=np.random.default_rng(0))
+        self._steps = self._env._steps
+        return torch.from_numpy(np.asarray(self._expert.act(), dtype=np.float32))[None, None]
+
+
+def agent_of(env, policy, *, oracle: bool = True) -> Agent:
+    masks = OracleMasks(env.label_maps) if oracle else NoMask()
+    options = {"image_size": 16, "control_dt_s": env.control_dt_s}
+    return Agent(
+        masks=masks,
+        deployment=Overlay(),
+        policy=policy,
+        language=LanguageEncoder.hashed(),
+        **options,
+    )
+
+
+def run(
+    env,
+    policy,
+    *,
+    execute: int = 8,
+    keep: bool = False,
+    scene: str = "clean",
+    oracle: bool = True,
+    **how,
+):
+    options = {
+        "seed": 1,
+        "index": 3,
+        "scene": scene,
+        "execute": execute,
+        "ensemble_decay": None,
+        "keep": keep,
+    } | how
+    return evaluate_episode(env, agent_of(env, policy, oracle=oracle), **options)
+
+
+def test_an_agent_that_acts_as_the_expert_succeeds(env):
+    outcome = run(env, AsExpert(env), execute=1)
+    assert outcome.success and outcome.closed_on_object and not outcome.wrong_object
+    assert 10 < outcome.steps == len(outcome.plan_ms) < env.horizon
+    assert outcome.goal == env.goal
+
+
+def test_an_agent_that_does_nothing_fails_at_the_horizon_and_looks_once_per_chunk(env, monkeypatch):
+    monkeypatch.setattr(env, "horizon", 20)
+    policy = Still()
+    outcome = run(env, policy, execute=8)
+    assert not outcome.success and not outcome.closed_on_object
+    assert outcome.steps == 20
+    assert policy.looks == len(outcome.plan_ms) == 3  # at steps 0, 8 and 16
+    assert all(ms > 0 for ms in outcome.plan_ms)
+
+
+def test_masks_of_the_oracle_overlap_the_truth_wholly(env, monkeypatch):
+    monkeypatch.setattr(env, "horizon", 8)
+    assert run(env, Still()).mask_iou == 1.0
+    assert 0.0 < run(env, Still(), oracle=False).mask_iou < 0.5  # no mask keeps everything
+
+
+def test_there_is_no_overlap_to_speak_of_where_the_target_is_absent(env, monkeypatch):
+    monkeypatch.setattr(env, "horizon", 8)
+    assert run(env, Still(), scene="absent").mask_iou is None
+
+
+def test_pictures_are_kept_when_asked_for(env, monkeypatch):
+    monkeypatch.setattr(env, "horizon", 16)
+    assert run(env, Still()).snapshots == ()
+    kept = run(env, Still(), keep=True).snapshots
+    assert len(kept) == 2
+    assert set(kept[0].images) == {"agentview", "wrist"}
+    assert kept[0].composites.shape == (2, 3, 16, 16) and kept[0].probability.shape == (
+        2,
+        3,
+        32,
+        32,
+    )
+
+
+def test_a_wrong_object_held_once_is_remembered(env, monkeypatch):
+    monkeypatch.setattr(env, "horizon", 24)
+    verdicts = iter([False, False, True, False, False])  # at the reset, and after each chunk
+    monkeypatch.setattr(env.task, "wrong_object", lambda sim: next(verdicts))
+    outcome = run(env, Still())
+    assert outcome.wrong_object and outcome.closed_on_object and not outcome.success
+
+
+def test_an_outcome_is_a_function_of_its_episode(env, monkeypatch):
+    monkeypatch.setattr(env, "horizon", 12)
+    first, again, other = run(env, Still()), run(env, Still()), run(env, Still(), index=4)
+    assert (first.goal, first.steps, first.mask_iou) == (again.goal, again.steps, again.mask_iou)
+    assert first.goal != other.goal
+
+
+def test_jobs_switch_tasks_and_each_arm_is_made_once(env, monkeypatch):
+    made = []
+
+    def make(arm: str):
+        def agent(env_made):
+            made.append((arm, env_made))
+            return agent_of(env_made, Still())
+
+        return agent
+
+    monkeypatch.setattr(evaluate, "RobosuiteEnv", lambda **options: env)
+    jobs = [
+        Job("a", "pick", "clean", 0),
+        Job("b", "duck_in_pot", "clean", 0, keep=True),
+        Job("a", "pick", "distract", 1),
+    ]
+    how = {"env_options": {"image_size": 32}, "seed": 1, "execute": 8, "ensemble_decay": None}
+    monkeypatch.setattr(
+        type(env), "switch_task", switching_to_short_episodes(type(env).switch_task)
+    )
+    work = make_evaluator(make_agents={"a": make("a"), "b": make("b")}, jobs=jobs, **how)
+    outcomes = [work(k) for k in range(3)]
+    assert made == [("a", env), ("b", env)]
+    assert "duck" in outcomes[1].goal and [len(o.snapshots) for o in outcomes] == [0, 1, 0]
+
+
+def switching_to_short_episodes(switch_task):
+    def switch(self, name: str) -> None:
+        switch_task(self, name)
+        self.horizon = 4
+
+    return switch
+
+
+@pytest.mark.parametrize("decay", [None, 0.1])
+def test_overlapping_chunks_are_averaged_when_asked_for(env, monkeypatch, decay):
+    """A chunk says 'closed' from its second half on: only the ensemble mixes that into what the
+    newest chunk says.
+    """
+    monkeypatch.setattr(env, "horizon", 12)
+    executed = []
+    advance = env.advance
+    monkeypatch.setattr(
+        env, "advance", lambda actions: executed.extend(actions) or advance(actions)
+    )
+
+    class Closing:
+        def sample(self, observation, generator=None):
+            actions = torch.zeros(1, 8, 7)
+            actions[:, :4, 6] = 1.0
+            return actions
+
+    run(env, Closing(), execute=4, ensemble_decay=decay)
+    openings = np.array([action[6] for action in executed])
+    assert (openings[:4] == 1.0).all()
+    assert (
+        (openings[4:] == 1.0).all()
+        if decay is None
+        else ((openings[4:] > 0.4) & (openings[4:] < 0.6)).all()
+    )

@@ -1,0 +1,129 @@
+import json
+from importlib.metadata import version
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from robot.checkpoint import describe_action_space, load, read_header, save
+from robot.policy import POLICIES, TransformerPolicy
+from robot.types import InputError
+from tests.policy.toy import SMALL, observation
+from tests.train.tiny import Tiny
+
+SPACE = describe_action_space(
+    low=[-0.05] * 3 + [-0.2] * 3 + [0.0], high=[0.05] * 3 + [0.2] * 3 + [1.0], control_dt_s=0.05
+)
+
+
+@pytest.fixture
+def policy() -> TransformerPolicy:
+    return TransformerPolicy(**SMALL)
+
+
+@pytest.fixture
+def checkpoint(tmp_path, policy):
+    return save(
+        tmp_path,
+        policy,
+        kind="transformer",
+        config=policy.config(),
+        metadata={"action_space": SPACE},
+    )
+
+
+def test_a_loaded_policy_acts_like_the_saved_one(checkpoint, policy):
+    seen, loaded = observation(2), load(checkpoint, POLICIES)
+    assert torch.equal(loaded.sample(seen), policy.sample(seen))
+
+
+def test_a_folder_names_the_checkpoint_in_it(checkpoint):
+    assert isinstance(load(checkpoint.parent, POLICIES), TransformerPolicy)
+
+
+def test_modules_other_than_policies_are_saved_and_loaded_too(tmp_path):
+    tiny = Tiny(width=5)
+    save(tmp_path / "tiny.safetensors", tiny, kind="tiny", config={"width": 5})
+    assert torch.equal(
+        load(tmp_path / "tiny.safetensors", {"tiny": Tiny}).head.weight, tiny.head.weight
+    )
+
+
+def test_the_header_holds_statistics_revision_versions_and_action_space(checkpoint):
+    header = read_header(checkpoint)
+    assert header["config"]["statistics"]["action"]["max"] == [1.0] * 7
+    assert header["metadata"]["action_space"]["control_dt_s"] == 0.05
+    assert header["git_revision"]
+    assert header["versions"]["torch"] == version("torch")
+
+
+def test_the_json_beside_it_says_the_same_as_the_header(checkpoint):
+    assert json.loads(checkpoint.with_suffix(".json").read_text()) == read_header(checkpoint)
+
+
+def test_no_temporary_file_is_left(checkpoint):
+    assert sorted(p.name for p in checkpoint.parent.iterdir()) == [
+        "model.json",
+        "model.safetensors",
+    ]
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no checkpoint"):
+        load(tmp_path / "absent", POLICIES)
+
+
+def test_a_truncated_file_is_refused(checkpoint):
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-10])
+    with pytest.raises(InputError, match="damaged"):
+        load(checkpoint, POLICIES)
+
+
+def test_an_empty_file_is_refused(checkpoint):
+    checkpoint.write_bytes(b"")
+    with pytest.raises(InputError, match="damaged"):
+        load(checkpoint, POLICIES)
+
+
+def test_a_safetensors_file_of_another_project_is_refused(tmp_path):
+    save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match="header"):
+        load(tmp_path, POLICIES)
+
+
+def test_a_checkpoint_without_statistics_is_refused(tmp_path, policy):
+    config = {key: value for key, value in policy.config().items() if key != "statistics"}
+    save(tmp_path, policy, kind="transformer", config=config)
+    with pytest.raises(InputError, match="statistics"):
+        load(tmp_path, POLICIES)
+
+
+def test_an_unknown_kind_is_refused_with_the_choices(checkpoint):
+    with pytest.raises(InputError, match="diffusion"):
+        load(checkpoint, {"diffusion": POLICIES["diffusion"]})
+
+
+def test_weights_that_do_not_fit_are_refused_with_the_revision(tmp_path, policy):
+    save(tmp_path, policy, kind="transformer", config={**policy.config(), "dim": 64})
+    with pytest.raises(InputError, match="does not fit"):
+        load(tmp_path, POLICIES)
+
+
+def test_the_same_action_space_is_accepted(checkpoint):
+    assert load(checkpoint, POLICIES, action_space=json.loads(json.dumps(SPACE))) is not None
+
+
+def test_another_control_period_is_refused(checkpoint):
+    with pytest.raises(InputError, match=r"control_dt_s 0\.05 instead of 0\.1"):
+        load(checkpoint, POLICIES, action_space={**SPACE, "control_dt_s": 0.1})
+
+
+def test_other_bounds_are_refused(checkpoint):
+    with pytest.raises(InputError, match="high"):
+        load(checkpoint, POLICIES, action_space={**SPACE, "high": [0.1] * 7})
+
+
+def test_a_checkpoint_that_does_not_name_its_action_space_is_refused_for_a_robot(tmp_path, policy):
+    save(tmp_path, policy, kind="transformer", config=policy.config())
+    with pytest.raises(InputError, match="without an action space"):
+        load(tmp_path, POLICIES, action_space=SPACE)

@@ -1,0 +1,59 @@
+"""`launch/score_demonstrations.py` from stores to results, at toy size, without a simulator."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from launch import score_demonstrations
+from robot.data.scores import read_scores
+from robot.language import LanguageEncoder
+from tests.experiment.toy import write_tiers
+
+SETTINGS = [
+    "data.episodes=2",
+    "data.quality.episodes=4",
+    "judge.folds=2",
+    "judge.batch_size=4",
+    "judge.policy.image_size=16",
+]
+SETTINGS += ["judge.horizon=4", "judge.training.steps=2", "judge.training.precision=fp32", "seed=3"]
+SMALL = {"width": 8, "layers": 2, "keypoints": 4, "dim": 16, "depth": 1, "heads": 2}
+
+
+def run_here(chains, **_):
+    """Train in this process."""
+    stage = chains[0].stages[0]
+    return {stage.name: stage.train(directory=stage.directory, **stage.options)}, {stage.name: 0.0}
+
+
+def test_it_writes_weights_numbers_and_pictures(tmp_path, monkeypatch, capsys):
+    roots = write_tiers(tmp_path / "stores")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(dwsl, "collect_scenes", lambda data, *, shares, **_: {"clean": roots})
+    monkeypatch.setattr(dwsl, "run_chains", run_here)
+    for module in ("policy", "dwsl"):
+        monkeypatch.setattr(f"robot.experiment.{module}.LanguageEncoder", LanguageEncoder.hashed)
+    sizes = [f"judge.policy.{key}={value}" for key, value in SMALL.items()] + [
+        "judge.discriminator.dim=16"
+    ]
+    monkeypatch.setattr(sys, "argv", ["dwsl", *SETTINGS, *sizes])
+    score_demonstrations.main()
+    run = (tmp_path / capsys.readouterr().out.splitlines()[-1]).parent
+    results = json.loads((run / "results.json").read_text())
+    assert [(kind["kind"], kind["episodes"]) for kind in results["quality"]["kinds"]] == [
+        ("trusted", 2),
+        ("clean", 2),
+        ("stall", 2),
+    ]
+    assert 0 <= results["quality"]["auroc"] <= 1
+    assert {path.name for path in run.iterdir()} == {
+        "config.yaml",
+        "results.json",
+        "weights.svg",
+        "worst.png",
+        "best.png",
+    }
+    for root, path in zip(roots, results["scores"], strict=True):
+        assert len(read_scores(root, Path(path).stem)) == (2 if root.name == "trusted" else 4)

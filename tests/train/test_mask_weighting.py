@@ -1,0 +1,191 @@
+"""Trusted and machine tiers, and the two stages that learn from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from launch.train_mask import chain
+from robot.checkpoint import read_header
+from robot.data.mask_frames import MaskFrames, MaskFrameStore
+from robot.language import LanguageEncoder
+from robot.train.label_discriminator import auroc_by_domain, train_mask_discriminator
+from robot.train.label_tiers import Tiers, check_weighting, make_tiers
+from robot.train.mask_head import mask_batches, train_mask_head, weighted_frames
+from robot.types import InputError
+from tests.experiment.toy import HEAD, TRAINING, write_mask_frames
+
+pytestmark = pytest.mark.usefixtures("hashed_words")
+
+JUDGE = {
+    "widths": [8, 8, 8],
+    "blocks": [1, 1, 1],
+    "dim": 16,
+    "queries": 2,
+    "max_tokens": 24,
+    "fill": 0.5,
+}
+SHARES = {"trusted_share": 0.5, "fault_share": 0.5}
+DWSL = {"kind": "dwsl", **SHARES, "witness_steps": 2, "discriminator": JUDGE, "training": TRAINING}
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory) -> Path:
+    return write_mask_frames(tmp_path_factory.mktemp("frames"), shards=3)
+
+
+def two_domains(count: int = 40) -> MaskFrames:
+    labels = np.zeros((count, 16, 16), np.uint8)
+    labels[:, 4:8, 4:8] = 1
+    return MaskFrames(
+        images=np.zeros((count, 16, 16, 3), np.uint8),
+        image_ids=np.arange(count),
+        labels=labels,
+        presence=np.tile([True, False], (count, 1)),
+        goal_ids=np.zeros(count, int),
+        goals=("take it",),
+        cameras=("agentview",) * count,
+        scenes=(("clean",) * 30 + ("messy",) * 10)[:count],
+        seeds=np.zeros(count, int),
+    )
+
+
+def test_every_domain_has_its_share_in_both_tiers():
+    tiers = make_tiers(two_domains(), trusted_share=0.3, fault_share=0.4, seed=0)
+    assert (tiers.trusted[:30].sum(), tiers.trusted[30:].sum()) == (9, 3)
+
+
+def test_faults_are_in_machine_records_only_and_change_their_labels():
+    frames = two_domains()
+    tiers = make_tiers(frames, trusted_share=0.3, fault_share=0.4, seed=0)
+    changed = (tiers.frames.labels != frames.labels).any(axis=(1, 2))
+    np.testing.assert_array_equal(changed, tiers.faulty)
+    assert tiers.faulty.any() and not (tiers.faulty & tiers.trusted).any()
+
+
+@pytest.mark.parametrize(("share", "faulty"), [(0.0, 0), (1.0, 28)])
+def test_the_fault_share_is_honoured(share, faulty):
+    assert (
+        make_tiers(two_domains(), trusted_share=0.3, fault_share=share, seed=0).faulty.sum()
+        == faulty
+    )
+
+
+def test_presence_follows_the_faulty_label():
+    tiers = make_tiers(two_domains(), trusted_share=0.3, fault_share=1.0, seed=0)
+    np.testing.assert_array_equal(
+        tiers.frames.presence[:, 0], (tiers.frames.labels == 1).any(axis=(1, 2))
+    )
+
+
+def test_a_discriminator_that_knows_only_the_domain_gets_one_half_within_each():
+    tiers = make_tiers(two_domains(), trusted_share=0.3, fault_share=0.5, seed=0)
+    domain = torch.tensor([1.0] * 30 + [0.0] * 10)
+    measured = auroc_by_domain(tiers, domain)
+    assert (measured["clean"]["tiers"], measured["messy"]["tiers"]) == (0.5, 0.5)
+
+
+def test_auroc_of_faults_is_that_of_machine_records():
+    tiers = Tiers(
+        frames=two_domains(4),
+        trusted=np.array([True, False, False, False]),
+        faulty=np.array([False, True, True, False]),
+    )
+    measured = auroc_by_domain(tiers, torch.tensor([-9.0, 0.0, 2.0, 1.0]))["all"]
+    assert (measured["faults"], measured["tiers"], measured["records"]) == (0.5, 0.0, 4)
+
+
+def test_batches_come_with_weights_of_mean_one_and_follow_their_records():
+    frames = two_domains()
+    judged = torch.linspace(-4, 4, len(frames))
+    batches = mask_batches(
+        frames, language=LanguageEncoder.hashed(), cameras=1, batch_size=8, seed=0, judged=judged
+    )
+    drawn = next(batches(0))
+    assert isinstance(drawn, tuple)
+    rng = np.random.default_rng([0, 0])
+    rng.integers(2**62)  # the seed of the augmentation
+    chosen = rng.integers(len(frames), size=8)
+    expected = judged[torch.from_numpy(chosen)].sigmoid().clamp(0.1, 0.9)
+    torch.testing.assert_close(drawn[1], expected / expected.mean())
+
+
+def test_only_trusted_records_are_left_for_trusted_only():
+    frames, judged = weighted_frames(
+        two_domains(), {"kind": "trusted_only", **SHARES}, discriminator=None, seed=0
+    )
+    assert len(frames) == 20 and judged is None
+    assert (frames.labels == two_domains(20).labels).all()
+
+
+def test_uniform_learns_from_faults_too():
+    frames, judged = weighted_frames(
+        two_domains(), {"kind": "uniform", **SHARES}, discriminator=None, seed=0
+    )
+    assert judged is None and len(frames) == 40 and (frames.labels != two_domains().labels).any()
+
+
+def test_both_stages_run_and_the_first_reports_auroc_per_domain(frames, tmp_path):
+    shared = {"frames": frames, "shards": 3, "weighting": DWSL, "batch_size": 4, "seed": 0}
+    witness = train_mask_head(
+        directory=tmp_path / "witness",
+        head=HEAD,
+        training=TRAINING,
+        **shared | {"weighting": DWSL | {"kind": "trusted_only"}},
+    )
+    judge = train_mask_discriminator(directory=tmp_path / "judge", witness=witness, **shared)
+    measured = read_header(judge)["metadata"]["held_out"]
+    assert set(measured) == {"all", "clean"} and measured["all"]["records"] == 16
+    head = train_mask_head(
+        directory=tmp_path / "head", head=HEAD, training=TRAINING, discriminator=judge, **shared
+    )
+    assert read_header(head)["metadata"]["weighting"]["kind"] == "dwsl"
+
+
+def test_dwsl_without_its_first_stage_is_refused(frames):
+    with pytest.raises(InputError, match="expected a discriminator's checkpoint with dwsl"):
+        weighted_frames(MaskFrameStore(frames).load(), DWSL, discriminator=None, seed=0)
+
+
+@pytest.mark.parametrize("weighting", [None, {"kind": "none"}, {"kind": "uniform", **SHARES}])
+def test_a_discriminator_that_would_be_ignored_is_refused(weighting):
+    with pytest.raises(InputError, match="and with nothing else"):
+        weighted_frames(two_domains(), weighting, discriminator=Path("judge"), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"kind": "guess"}, "expected one of none"),
+        ({"trusted_share": 1.0}, "both tiers"),
+        ({"witness_steps": 0}, "witness_steps=0, expected a whole number"),
+        ({"witness_steps": "many"}, "witness_steps=many, expected a whole number"),
+    ],
+)
+def test_a_weighting_that_cannot_be_is_refused(change, says):
+    with pytest.raises(InputError, match=says):
+        check_weighting(DWSL | change)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stages"), [("none", 1), ("uniform", 1), ("trusted_only", 1), ("dwsl", 3)]
+)
+def test_dwsl_trains_the_discriminator_before_the_head(kind, stages):
+    settings = {
+        "data": {"root": "data", "mask_frames": {"shards": 3}},
+        "mask_batch_size": 4,
+        "seed": 0,
+        "wandb": "disabled",
+        "mask_head": HEAD,
+    }
+    settings |= {"mask_training": TRAINING, "mask_weighting": DWSL | {"kind": kind}}
+    made = chain(settings, frames=Path("frames"), start=None)
+    assert [stage.name for stage in made.stages] == [
+        "mask witness",
+        "mask discriminator",
+        "mask head",
+    ][-stages:]
+    assert ("mask head" in made.feeds) == (kind == "dwsl")
