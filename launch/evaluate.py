@@ -15,6 +15,7 @@ from launch.command_line import hydra_command
 from robot.checkpoint import policy_metadata, resolve_checkpoint
 from robot.envs.registry import check_scene
 from robot.envs.render import require_gl
+from robot.envs.robosuite import robosuite_spaces
 from robot.envs.tabletop.scene import PLACE_TASKS
 from robot.experiment.evaluate import Arm, evaluate
 from robot.experiment.report import report
@@ -42,7 +43,13 @@ def arm_of(settings: Any, *, checkpoint: Path) -> Arm:
     refuse before anything runs.
     """
     trained = policy_metadata(checkpoint)
-    policy = load_policy(checkpoint, control_dt_s=settings["env"]["control_dt_s"])
+    policy = load_policy(
+        checkpoint,
+        spaces=robosuite_spaces(
+            image_size=settings["env"]["image_size"],
+            control_dt_s=settings["env"]["control_dt_s"],
+        ),
+    )
     if settings["execute"] > policy.horizon:
         raise InputError(
             f"got execute={settings['execute']}, expected at most the policy's {policy.horizon} "

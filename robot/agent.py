@@ -16,8 +16,8 @@ from torch import Tensor
 
 from robot.batch import PolicyObservation
 from robot.language import LanguageEncoder
-from robot.perception.compose.masking import Deployment, compose
-from robot.perception.sources import MaskSource, RandomMasks, stack_frames
+from robot.perception.compose.masking import Deployment, compose_cameras
+from robot.perception.sources import MaskSource, RandomMasks
 from robot.types import ActionChunk, Mask, MaskStatus, Observation
 
 OPEN_GRIPPER = 1.0
@@ -89,12 +89,12 @@ class Agent:
         """Return the next chunk of actions for what is seen now."""
         began = perf_counter()
         mask = self.masks(observation.frames, observation.goal)
-        composites = compose(
-            stack_frames(observation.frames),
-            mask.probability,
+        composites = compose_cameras(
+            [frame.image[None] for frame in observation.frames],
+            [roles[None] for roles in mask.probability],
             deployment=self.deployment,
             size=self.image_size,
-        )
+        )[0]
         masked = perf_counter()
         seen = PolicyObservation(
             images=composites[None],

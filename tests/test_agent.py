@@ -37,7 +37,7 @@ class Masks:
         probability = np.zeros((len(frames), 3, SIDE, SIDE), np.float32)
         probability[:, 0, : SIDE // 2, : SIDE // 2] = 0.9
         return Mask(
-            probability=probability,
+            probability=tuple(probability),
             presence=np.ones((len(frames), 2), np.float32),
             predicted_iou=np.ones(len(frames), np.float32),
             status=(self.status,) * len(frames),
@@ -71,7 +71,7 @@ def test_a_plan_has_a_chunk_a_mask_and_a_composite_per_camera():
     plan = make().plan(observation())
     assert plan.chunk.actions.shape == (STEPS, 7) and plan.chunk.actions.dtype == np.float32
     assert plan.composites.shape == (2, 6, SIZE, SIZE)
-    assert plan.mask.probability.shape == (2, 3, SIDE, SIDE)
+    assert [roles.shape for roles in plan.mask.probability] == [(3, SIDE, SIDE)] * 2
     assert (plan.chunk.time_s, plan.chunk.control_dt_s) == (1.5, 0.05)
     assert plan.mask_ms > 0 and plan.policy_ms > 0
 

@@ -23,7 +23,6 @@ from robot.experiment.mixture import (
 )
 from robot.experiment.recipe import Recipe, Shared, policy_options
 from robot.policy import UNSAID
-from robot.rollout.agents import robosuite_action_space
 from robot.system.cache import key
 from robot.system.progress import Bars
 from robot.train.mask_head import head_identity, train_mask_head
@@ -169,7 +168,6 @@ def policy_stage(
         "training": training,
         "batch_size": shared.batch_size,
         "seed": seed,
-        "action_space": robosuite_action_space(control_dt_s=shared.control_dt_s),
         **(weights or {}),
     }
     said = {

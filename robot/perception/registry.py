@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 from torch import nn
 
-from robot.checkpoint import load, read_header, resolve_checkpoint
+from robot.checkpoint import cameras_of, load, read_header, resolve_checkpoint
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.inpaint import Inpaint
 from robot.perception.compose.masking import (
@@ -128,6 +128,7 @@ def load_head(path: Path) -> Head:
     """Return the mask head of a checkpoint."""
     head = load(path, HEADS)
     assert isinstance(head, Head)
+    head.trained_cameras = cameras_of(path)
     return head
 
 

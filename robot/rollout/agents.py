@@ -13,30 +13,29 @@ import torch
 from torch import nn
 
 from robot.agent import Agent
-from robot.checkpoint import describe_action_space, load
-from robot.envs.env import action_space
-from robot.envs.robosuite import MAX_DELTA_M, MAX_DELTA_RAD, RobosuiteEnv
+from robot.checkpoint import load, spaces_of
+from robot.envs.robosuite import RobosuiteEnv
 from robot.language import LanguageEncoder
 from robot.perception.registry import SOURCES, load_head, make_deployment, make_fault, words_for
 from robot.perception.sources import CachedMasks, LearnedMasks, MaskSource, NoMask, OracleMasks
 from robot.policy import SAVED_POLICIES
+from robot.spaces import Spaces, check_spaces
 from robot.system.device import has_bf16
 from robot.types import InputError
 
 
-def robosuite_action_space(*, control_dt_s: float) -> dict[str, Any]:
-    """Describe the actions of RobosuiteEnv, as a checkpoint records them."""
-    space = action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
-    return describe_action_space(
-        low=space.low.tolist(), high=space.high.tolist(), control_dt_s=control_dt_s
+def load_policy(path: Path, *, spaces: Spaces) -> nn.Module:
+    """Return a policy made for the spaces at hand; raise InputError, naming what differs, for
+    others.
+    """
+    policy = load(path, SAVED_POLICIES)
+    check_spaces(
+        spaces_of(path),
+        spaces,
+        what=f"a robot for the policy {path}",
+        remedy="Use a policy that was trained for this robot and its cameras",
     )
-
-
-def load_policy(path: Path, *, control_dt_s: float) -> nn.Module:
-    """Return a policy made for RobosuiteEnv's action space, or refuse."""
-    return load(
-        path, SAVED_POLICIES, action_space=robosuite_action_space(control_dt_s=control_dt_s)
-    )
+    return policy
 
 
 def make_source(
@@ -84,7 +83,7 @@ def make_agent(
         source = make_fault(
             source=source, labels=env.other_object_maps, rng=np.random.default_rng(0), **fault
         )
-    loaded = load_policy(policy, control_dt_s=env.control_dt_s)
+    loaded = load_policy(policy, spaces=env.spaces)
     return Agent(
         masks=source,
         deployment=make_deployment(**deployment),

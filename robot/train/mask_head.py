@@ -24,6 +24,7 @@ from robot.perception.head.mask_head import Head
 from robot.perception.head.metrics import auroc, iou
 from robot.perception.head.presence import calibrate
 from robot.perception.registry import HEADS, load_head, split_kind, words_for
+from robot.spaces import cameras_to_json
 from robot.system.progress import Announce, silent
 from robot.train.label_discriminator import load_verdicts, trusted_part
 from robot.train.label_tiers import check_weighting, make_tiers
@@ -94,6 +95,7 @@ def train_mask_head(
         "held_out": measured,
         "weighting": dict(weighting or {}),
         "start_sha256": began_with,
+        "cameras": cameras_to_json(learned.camera_spaces),
     }
     return save(directory, average.cpu(), kind=kind, config=options, metadata=metadata)
 

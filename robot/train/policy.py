@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from robot.batch import PolicyBatch
@@ -20,13 +22,15 @@ from robot.perception.compose.backgrounds import OnBackgrounds, PasteBackgrounds
 from robot.perception.compose.masking import (
     Channel,
     Deployment,
-    compose,
+    compose_cameras,
     mask_from_labels,
     to_uint8,
 )
-from robot.perception.head.mask_head import Head
+from robot.perception.head.look import look_through
+from robot.perception.head.mask_head import Head, MaskOutput
 from robot.perception.registry import load_head, make_deployment, words_for
 from robot.policy import POLICIES
+from robot.spaces import check_spaces
 from robot.system.device import pick_device, pick_dtype
 from robot.system.progress import Announce, silent
 from robot.train.backgrounds import ForegroundLook, empty_rooms, texture_pictures
@@ -49,7 +53,6 @@ def train_policy(
     training: Mapping[str, Any],
     batch_size: int,
     seed: int,
-    action_space: Mapping[str, Any],
     weighting: str = "uniform",
     scores: str | None = None,
     log: Log | None = None,
@@ -106,7 +109,7 @@ def train_policy(
         **training,
     )
     metadata = {
-        "action_space": dict(action_space),
+        "spaces": windows.spaces.to_json(),
         "masks": masks,
         "deployment": dict(deployment),
         "demonstrations": [path.name for path in demonstrations],
@@ -116,9 +119,9 @@ def train_policy(
     return save(directory, average.cpu(), kind=kind, config=average.config(), metadata=metadata)  # type: ignore[operator]
 
 
-Look = Callable[
-    [np.ndarray, np.ndarray | None, Goal], Tensor
-]  # frames (M, H, W, 3), labels (M, H, W), goal -> (M, 3, H, W)
+Masks = Sequence[Float[Tensor, "t 3 _ _"]]  # per camera
+# frames (T, H, W, 3) and labels (T, H, W) of each camera, goal -> probabilities of each
+Look = Callable[[Sequence[np.ndarray], Sequence[np.ndarray] | None, Goal], Masks]
 
 
 def make_look(masks: str, *, head: Path | None, language: LanguageEncoder) -> Look:
@@ -135,20 +138,28 @@ def make_look(masks: str, *, head: Path | None, language: LanguageEncoder) -> Lo
     if masks == "oracle":
         return _labels_look
     if masks == "none":
-        return lambda frames, labels, goal: torch.ones(len(frames), 3, *frames.shape[1:3])
+        return _no_masks
     raise InputError(
         f"got masks {masks!r}, expected one of learned, oracle, none; pass perception=<one of "
         "these>"
     )
 
 
-def _labels_look(frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> Tensor:
+def _no_masks(
+    frames: Sequence[np.ndarray], labels: Sequence[np.ndarray] | None, goal: Goal
+) -> Masks:
+    return [torch.ones(len(images), 3, *images.shape[1:3]) for images in frames]
+
+
+def _labels_look(
+    frames: Sequence[np.ndarray], labels: Sequence[np.ndarray] | None, goal: Goal
+) -> Masks:
     if labels is None:
         raise InputError(
             "got demonstrations without masks, expected labels beside the frames; use "
             "perception=learned"
         )
-    return mask_from_labels(torch.from_numpy(labels))
+    return [mask_from_labels(torch.from_numpy(roles)) for roles in labels]
 
 
 class _LearnedLook:
@@ -157,15 +168,26 @@ class _LearnedLook:
         self._dtype = pick_dtype("auto", head.presence_bias.device)
 
     @torch.inference_mode()
-    def __call__(self, frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> Tensor:
+    def __call__(
+        self, frames: Sequence[np.ndarray], labels: Sequence[np.ndarray] | None, goal: Goal
+    ) -> Masks:
         device = self._head.presence_bias.device
-        planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
-        parts = []
-        for chunk in planes.split(self._head.frames_at_once):
-            words = self._language.encode([goal.text] * len(chunk)).to(device)
-            with torch.autocast(device.type, self._dtype, enabled=self._dtype != torch.float32):
-                parts.append(self._head(chunk.to(device), words).logits.float().sigmoid().cpu())
-        return torch.cat(parts).clone()
+
+        def ask(planes: Tensor) -> MaskOutput:
+            parts = []
+            for chunk in planes.split(self._head.frames_at_once):
+                words = self._language.encode([goal.text] * len(chunk)).to(device)
+                with torch.autocast(device.type, self._dtype, enabled=self._dtype != torch.float32):
+                    parts.append(self._head(chunk.to(device), words))
+            return MaskOutput(
+                **{
+                    field.name: torch.cat([getattr(part, field.name) for part in parts])
+                    for field in fields(MaskOutput)
+                }
+            )
+
+        planes = [torch.from_numpy(images).permute(0, 3, 1, 2) for images in frames]
+        return [masks.clone() for masks in look_through(self._head, planes, ask=ask).probability]
 
 
 def load_all(
@@ -180,14 +202,11 @@ def load_all(
 ) -> Windows:
     """Load `episodes` demonstrations (`chosen_episodes`) as windows of composites."""
 
-    def composed(frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> np.ndarray:
-        steps, cameras = frames.shape[:2]
-        flat = frames.reshape(-1, *frames.shape[2:])
-        probability = look(
-            flat, None if labels is None else labels.reshape(-1, *labels.shape[2:]), goal
-        )
-        seen = to_uint8(compose(flat, probability, deployment=deployment, size=size))
-        return seen.view(steps, cameras, *seen.shape[1:]).numpy()
+    def composed(
+        frames: Sequence[np.ndarray], labels: Sequence[np.ndarray] | None, goal: Goal
+    ) -> np.ndarray:
+        masks = look(frames, labels, goal)
+        return to_uint8(compose_cameras(frames, masks, deployment=deployment, size=size)).numpy()
 
     def progress(done: int, of: int) -> None:
         announce(f"reading demonstrations {done}/{of}")
@@ -207,6 +226,14 @@ def load_all(
 
 def _joined(parts: Sequence[Windows], language: LanguageEncoder) -> Windows:
     """Lay the windows of several stores end to end."""
+    for number, part in enumerate(parts[1:], start=1):
+        check_spaces(
+            parts[0].spaces,
+            part.spaces,
+            what=f"dataset {number} of those to train on",
+            exact=True,
+            remedy="Train on datasets of one robot and its cameras",
+        )
     frames = np.cumsum([0, *(len(p) for p in parts)])
     goals = np.cumsum([0, *(len(p.language.tokens) for p in parts)])
 
@@ -228,6 +255,7 @@ def _joined(parts: Sequence[Windows], language: LanguageEncoder) -> Windows:
             tokens=torch.cat([p.language.tokens for p in parts]),
             valid=torch.cat([p.language.valid for p in parts]),
         ),
+        spaces=parts[0].spaces,
     )
 
 
