@@ -20,8 +20,8 @@ from robot.perception.registry import (
     make_deployment,
     resolve_head,
 )
-from robot.policy import POLICIES
-from robot.policy.normalize import UNIT
+from robot.policy import POLICIES, make_policy
+from robot.policy.normalize import unit_statistics
 from robot.system.device import pick_device, pick_dtype
 from robot.train.mask_head import check_start
 from robot.train.policy import make_augment
@@ -223,7 +223,11 @@ def check_training(
     for training in (shared.training, shared.mask_training):
         pick_dtype(training["precision"], pick_device(training.get("device")))
     for recipe in recipes:
-        policy = POLICIES[shared.kind](statistics=UNIT, **policy_options(recipe, shared=shared))
+        policy = make_policy(
+            shared.kind,
+            statistics=unit_statistics(action=1, proprio=1),  # their number changes nothing here
+            options=policy_options(recipe, shared=shared),
+        )
         if evaluation["execute"] > policy.horizon:
             raise InputError(
                 f"got evaluation.execute={evaluation['execute']}, expected at most the "

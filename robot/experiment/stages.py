@@ -22,7 +22,6 @@ from robot.experiment.mixture import (
     weights_of,
 )
 from robot.experiment.recipe import Recipe, Shared, policy_options
-from robot.policy import UNSAID
 from robot.rollout.agents import robosuite_action_space
 from robot.system.cache import key
 from robot.system.progress import Bars
@@ -172,10 +171,7 @@ def policy_stage(
         "action_space": robosuite_action_space(control_dt_s=shared.control_dt_s),
         **(weights or {}),
     }
-    said = {
-        name: value for name, value in policy.items() if UNSAID.get(name) != value
-    }  # so that older folders are found
-    identity = options | {"policy": said}
+    identity = dict(options)
     head = head if recipe.perception == "learned" else None
     if isinstance(head, Stage):
         identity |= {"head_options": head_identity(head.options)}

@@ -26,7 +26,7 @@ from robot.dwsl import rule_weights
 from robot.language import LanguageEncoder
 from robot.perception.compose.augment import CompositeAugment
 from robot.perception.registry import make_deployment
-from robot.policy import POLICIES
+from robot.policy import POLICIES, make_policy
 from robot.policy.demonstration_discriminator import Discriminator, JudgedPolicy
 from robot.system.progress import Announce, silent
 from robot.train.demonstration_weights import chosen_episodes
@@ -227,7 +227,7 @@ def make_judge(
     torch.manual_seed(seed)
     statistics = windows.statistics()
     judged = JudgedPolicy(
-        policy=POLICIES[kind](statistics=statistics, **policy),
+        policy=make_policy(kind, statistics=statistics, options=policy),
         discriminator=Discriminator(statistics=statistics, **discriminator),
     )
     frames = torch.linspace(0, len(windows) - 1, min(FITTED_TO, len(windows))).long()

@@ -26,7 +26,7 @@ from robot.perception.compose.masking import (
 )
 from robot.perception.head.mask_head import Head
 from robot.perception.registry import load_head, make_deployment, words_for
-from robot.policy import POLICIES
+from robot.policy import POLICIES, make_policy
 from robot.system.device import pick_device, pick_dtype
 from robot.system.progress import Announce, silent
 from robot.train.backgrounds import ForegroundLook, empty_rooms, texture_pictures
@@ -94,7 +94,7 @@ def train_policy(
             PasteBackgrounds(texture_pictures(size=policy["image_size"]), share=pasted), change
         )
     torch.manual_seed(seed)
-    module = POLICIES[kind](statistics=windows.statistics(), **policy)
+    module = make_policy(kind, statistics=windows.statistics(), options=policy)
     average = train(
         module,
         policy_batches(

@@ -98,7 +98,7 @@ def test_options_that_came_later_do_not_rename_what_was_trained_before():
         "demonstrations": [Path("clean")],
         "episodes": 4,
         "kind": "transformer",
-        "policy": {"width": 8},
+        "policy": {"width": 8, "vision": "cnn"},
         "masks": "none",
         "head": None,
         "deployment": {"name": "none"},
