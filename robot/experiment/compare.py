@@ -164,7 +164,8 @@ def publish(comparison: Comparison, trained: Trained, *, run: Path) -> dict[str,
         return {str(k): path for k, path in trained.checkpoints.items() if k.kind == "policy"}
     folders = {}
     for arm in comparison.trained:
-        agent = agent_of(arm, common, trained, seed=common.seeds[0])
+        (seed,) = common.seeds
+        agent = agent_of(arm, common, trained, seed=seed)
         folders[arm.name] = run / arm.name
         folders[arm.name].mkdir()
         _copy(agent.policy, folders[arm.name] / "model")

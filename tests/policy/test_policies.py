@@ -8,10 +8,9 @@ import torch
 from robot.policy import POLICIES, DiffusionPolicy, FlowPolicy, TransformerPolicy
 from robot.policy.denoiser import DENOISERS, make_denoiser
 from robot.policy.loss import chunk_loss
-from robot.policy.normalize import UNIT
 from robot.train.loop import train
 from robot.types import InputError
-from tests.policy.toy import HORIZON, SMALL, batch_of, observation, two_ways
+from tests.policy.toy import HORIZON, SMALL, UNIT, batch_of, observation, two_ways
 
 every_policy = pytest.mark.parametrize("policy_class", POLICIES.values(), ids=POLICIES)
 
@@ -124,12 +123,12 @@ def test_an_unknown_denoiser_is_refused_with_the_choices():
 
 def test_a_horizon_that_the_unet_cannot_halve_is_refused():
     with pytest.raises(InputError, match="multiple of 4"):
-        make_denoiser("unet", context_dim=8, horizon=6, dim=8, depth=3)
+        make_denoiser("unet", action_dim=7, context_dim=8, horizon=6, dim=8, depth=3)
 
 
 @pytest.mark.parametrize("name", DENOISERS)
 def test_denoisers_keep_the_shape_of_the_actions(name):
-    denoiser = make_denoiser(name, context_dim=8, horizon=16, dim=16, depth=3)
+    denoiser = make_denoiser(name, action_dim=7, context_dim=8, horizon=16, dim=16, depth=3)
     assert denoiser(torch.randn(2, 16, 7), torch.rand(2), torch.randn(2, 8)).shape == (2, 16, 7)
 
 
