@@ -21,7 +21,6 @@ from robot.train.policy import load_all, make_augment, make_look, train_policy
 from robot.types import InputError
 from tests.experiment.toy import AUGMENT, DISCRIMINATOR, POLICY, TRAINING, write_tiers
 
-
 pytestmark = pytest.mark.usefixtures("hashed_words")
 
 
