@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from robot.spaces import Camera, Spaces, cameras_from_json, cameras_to_json, panda_spaces
 from robot.types import InputError
 
-FORMAT = 2  # 1: no spaces; see `upgrade`
+FORMAT = 2  # 1: no spaces; see `upgrade_header`
 SHIPPED = Path(__file__).resolve().parent / "weights"
 FILE_NAME = "model.safetensors"
 PACKAGES = ("torch", "numpy", "safetensors")
@@ -68,8 +68,13 @@ def save(
 def load(
     path: Path | str,
     builders: Mapping[str, Callable[..., nn.Module]],
+    *,
+    upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
 ) -> nn.Module:
-    """Rebuild the module in eval mode on the CPU; `builders` map kinds to constructors."""
+    """Rebuild the module in eval mode on the CPU; `builders` map kinds to constructors.
+
+    `upgrade` turns the arguments that an earlier version wrote into today's.
+    """
     tensors, header = read_tensors(_file(path))
     kind, config = header.get("kind"), header.get("config", {})
     if not isinstance(kind, str) or kind not in builders:
@@ -77,8 +82,9 @@ def load(
             f"got a checkpoint of kind {kind!r} in {path}, expected {sorted(builders)}: choose "
             "another file"
         )
+    check_finite(tensors, path)
     try:
-        module = builders[kind](**config)
+        module = builders[kind](**upgrade(config))
         module.load_state_dict(tensors)
     except InputError as error:
         raise InputError(f"cannot use the checkpoint {path}: {error}") from error
@@ -136,6 +142,17 @@ def file_digest(path: Path | str) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+def check_finite(tensors: Mapping[str, Tensor], path: Path | str) -> None:
+    """Raise InputError, naming the tensors, where a checkpoint holds NaN or infinite values."""
+    wrong = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if wrong:
+        raise InputError(
+            f"got NaN or infinite values in {len(wrong)} of {len(tensors)} tensors of the "
+            f"checkpoint {path} ({wrong[0]} first), expected finite weights: copy it again, or "
+            "train again"
+        )
+
+
 def spaces_of(path: Path | str) -> Spaces:
     """Return what a policy's checkpoint was made for."""
     metadata = read_header(path).get("metadata", {})
@@ -152,7 +169,7 @@ def cameras_of(path: Path | str) -> tuple[Camera, ...]:
     return cameras_from_json(read_header(path).get("metadata", {}).get("cameras", ()))
 
 
-def upgrade(header: Mapping[str, Any]) -> dict[str, Any]:
+def upgrade_header(header: Mapping[str, Any]) -> dict[str, Any]:
     """Return a header in today's format.
 
     Format 1 knew one robot, robosuite's Panda, and two cameras of 128 px: its policies hold the
@@ -200,7 +217,7 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _header(opened: Any) -> dict[str, Any]:
-    return upgrade(json.loads((opened.metadata() or {})["robot"]))
+    return upgrade_header(json.loads((opened.metadata() or {})["robot"]))
 
 
 def _open(file: Path, read: Callable[[Any], Any]) -> Any:

@@ -150,17 +150,32 @@ def cameras_from_json(content: Sequence[Mapping[str, Any]]) -> tuple[Camera, ...
     return tuple(Camera(**camera) for camera in content)
 
 
-def hold(
-    action: Vector, last: Float32[np.ndarray, " n"], *, open_gripper: bool = False
-) -> Float32[np.ndarray, " n"]:
-    """Return the action that holds still after the action `last`: no change, the same targets; the
-    gripper opens where asked to.
+def hold_still(spaces: Spaces, state: Float32[np.ndarray, " s"]) -> Float32[np.ndarray, " a"]:
+    """Return the action that stays where the robot is with the gripper open: no change, and for
+    targets the state value of the same name.
     """
-    still = np.where(np.array(action.relative), 0.0, last).astype(np.float32)
+    action, values = spaces.action, dict(zip(spaces.state.names, state.tolist(), strict=True))
+    still = np.array(
+        [
+            0.0 if relative else values.get(name, math.nan)
+            for name, relative in zip(action.names, action.relative, strict=True)
+        ],
+        dtype=np.float32,
+    )
     columns = action.columns()
-    if open_gripper and GRIPPER in columns:
+    if GRIPPER in columns:
         still[columns[GRIPPER]] = action.high[columns[GRIPPER]]
+    if unknown := [name for name, x in zip(action.names, still, strict=True) if math.isnan(x)]:
+        raise InputError(
+            f"got an object to wait for and no way to hold still: {', '.join(unknown)} are targets "
+            "without a state value of the same name; pass hold_when_absent=False and looks_again=0"
+        )
     return still
+
+
+def not_finite(space: Vector, values: Float32[np.ndarray, " n"]) -> list[str]:
+    """Return the names of the values that are NaN or infinite."""
+    return [name for name, x in zip(space.names, values, strict=True) if not math.isfinite(x)]
 
 
 def outside(

@@ -12,34 +12,52 @@ os.environ["WANDB_MODE"] = "disabled"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "agg"
 
-import socket
-from typing import Any
 
 import pytest
 import torch
 from jaxtyping import install_import_hook
 
 from tests import typecheck
+from tests.learning import Learning, add_options, ways
 
 install_import_hook(
     "robot", f"{typecheck.__name__}.check"
 )  # jaxtyping shapes and plain hints, checked at every call
-torch.set_num_threads(1)
-
-_connect = socket.socket.connect
 
 
-def _connect_to_this_machine(self: socket.socket, address: Any) -> None:
-    """Refuse every address that is not this machine's."""
-    host = address[0] if self.family in (socket.AF_INET, socket.AF_INET6) else "localhost"
-    if host != "localhost" and host != "::1" and not str(host).startswith("127."):
-        raise OSError(f"tests use no network, got a connection to {address}")
-    _connect(self, address)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def no_network():
-    """Let tests talk to servers of their own on loopback, and to nothing else."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", _connect_to_this_machine)
-        yield
+def pytest_configure(config: pytest.Config) -> None:
+    torch.set_num_threads(config.getoption("--torch-threads"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    pairs = ways(metafunc.config)
+    if "learning" in metafunc.fixturenames and len(pairs) > 1:
+        names = [f"seed {seed} {precision}" for seed, precision in pairs]
+        metafunc.parametrize("learning", pairs, ids=names, indirect=True)
+
+
+@pytest.fixture
+def learning(request: pytest.FixtureRequest, record_property) -> Learning:
+    """How a test is to train, and where its margins are kept."""
+    seed, precision = getattr(request, "param", ways(request.config)[0])
+    return Learning(seed=seed, precision=precision, record=record_property)
+
+
+MODULES_THAT_MAKE_AN_ENCODER = (
+    "perception.registry",
+    "rollout.agents",
+    "train.policy",
+    "train.demonstration_discriminator",
+)
+
+
+@pytest.fixture
+def hashed_words(monkeypatch):
+    """Replace the language model, which takes seconds to load, by a fixed vector per word."""
+    from robot import language
+
+    monkeypatch.setattr(language, "load_minilm", language.load_hashed)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from robot.checkpoint import SHIPPED, cameras_of, load, read_header, save, spaces_of, upgrade
+from robot.checkpoint import SHIPPED, cameras_of, load, read_header, save, spaces_of, upgrade_header
 from robot.policy import POLICIES, TransformerPolicy
 from robot.spaces import Spaces, differences
 from robot.types import InputError
@@ -130,13 +130,13 @@ def test_a_header_of_format_1_is_upgraded_to_the_panda_with_the_bounds_that_it_n
         "control_dt_s": 0.1,
     }
     old = {"format": 1, "kind": "flow", "metadata": {"action_space": action_space, "seed": 3}}
-    new = upgrade(old)
+    new = upgrade_header(old)
     spaces = Spaces.from_json(new["metadata"]["spaces"])
     bounds = {"low": (-0.02,) * 3 + (-0.2,) * 3 + (0.0,), "high": (0.02,) * 3 + (0.2,) * 3 + (1.0,)}
     assert spaces == replace(SPACES, action=replace(SPACES.action, **bounds), control_dt_s=0.1)
     assert (new["format"], new["kind"], new["metadata"]["seed"]) == (2, "flow", 3)
     assert "action_space" not in new["metadata"]
-    assert upgrade(new) == new
+    assert upgrade_header(new) == new
 
 
 @pytest.mark.parametrize("name", ["tabletop", "place"])

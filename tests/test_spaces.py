@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from robot.spaces import Camera, Spaces, Vector, check_spaces, differences, hold, outside
+from robot.spaces import Camera, Spaces, Vector, check_spaces, differences, hold_still, outside
 from robot.types import InputError
 from tests.robots import other_arm, panda
 
@@ -158,10 +158,25 @@ def test_another_robot_of_the_same_spaces_fits_a_policy_and_no_dataset():
     assert said(PANDA, here, exact=True) == "robot ur5e, expected panda"
 
 
-def test_holding_still_changes_nothing_and_keeps_targets():
-    last = np.full(6, 0.3, np.float32)
-    np.testing.assert_allclose(hold(ARM.action, last), [0, 0, 0, 0, 0, 0.3])
-    np.testing.assert_allclose(hold(ARM.action, last, open_gripper=True), [0, 0, 0, 0, 0, 1])
+def test_holding_still_changes_nothing_and_opens_the_gripper():
+    state = np.full(9, 0.3, np.float32)
+    assert hold_still(ARM, state).tolist() == [0, 0, 0, 0, 0, 1]
+
+
+def absolute(names: tuple[str, ...]) -> Spaces:
+    action = replace(ARM.action, names=(*names, "gripper_target"), relative=(False,) * 6)
+    return replace(ARM, action=action)
+
+
+def test_targets_hold_still_at_the_state_of_the_same_name():
+    state = np.arange(9, dtype=np.float32)
+    assert hold_still(absolute(ARM.state.names[:5]), state).tolist() == [0, 1, 2, 3, 4, 1]
+
+
+def test_targets_without_a_state_of_that_name_cannot_hold_still():
+    names = ("elbow", *ARM.state.names[:4])
+    with pytest.raises(InputError, match="no way to hold still: elbow are targets"):
+        hold_still(absolute(names), np.zeros(9, np.float32))
 
 
 def test_a_value_is_outside_when_it_is_half_ranges_beyond_the_range():

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from robot.batch import LanguageTokens, PolicyBatch, PolicyObservation
 from robot.data.statistics import of_vectors, to_json
 from robot.data.store import EpisodeStore
-from robot.spaces import Spaces
+from robot.spaces import Spaces, check_spaces
 from robot.types import Episode, Goal, InputError
 
 PAST_END = -1  # a step after the episode's last frame, in the indices of a window
@@ -289,3 +289,41 @@ def _per_camera(
     frames = [episode.images[camera] for camera in cameras]
     labelled = all(camera in episode.labels for camera in cameras)
     return frames, [episode.labels[camera] for camera in cameras] if labelled else None
+
+
+def join(parts: Sequence[Windows]) -> Windows:
+    """Lay the windows of several stores end to end."""
+    if len(parts) == 1:
+        return parts[0]
+    for number, part in enumerate(parts[1:], start=2):
+        check_spaces(
+            parts[0].spaces,
+            part.spaces,
+            what=f"dataset {number} of {len(parts)} to train on",
+            exact=True,
+            remedy="Train on datasets of one robot and its cameras",
+        )
+    frames = np.cumsum([0, *(len(part) for part in parts)])
+    goals = np.cumsum([0, *(len(part.language.tokens) for part in parts)])
+
+    def joined(name: str, offsets: Sequence[int] | None = None) -> Tensor:
+        columns = [getattr(part, name) for part in parts]
+        if offsets is not None:
+            columns = [column + int(by) for column, by in zip(columns, offsets, strict=False)]
+        return torch.cat(columns)
+
+    language = LanguageTokens(
+        tokens=torch.cat([part.language.tokens for part in parts]),
+        valid=torch.cat([part.language.valid for part in parts]),
+    )
+    return Windows(
+        composites=joined("composites"),
+        proprio=joined("proprio"),
+        actions=joined("actions"),
+        goal_ids=joined("goal_ids", goals.tolist()),
+        starts=joined("starts", frames.tolist()),
+        lengths=joined("lengths"),
+        weights=joined("weights"),
+        language=language,
+        spaces=parts[0].spaces,
+    )

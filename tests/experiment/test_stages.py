@@ -7,8 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from robot.experiment.recipe import Recipe, Shared
+
 from robot.experiment.stages import chains_of, head_stage, needs_frames, rounds_of
 from robot.system.cache import key
 from robot.types import InputError
@@ -98,7 +98,7 @@ def test_options_that_came_later_do_not_rename_what_was_trained_before():
         "demonstrations": [Path("clean")],
         "episodes": 4,
         "kind": "transformer",
-        "policy": {"width": 8},
+        "policy": {"width": 8, "vision": "cnn"},
         "masks": "none",
         "head": None,
         "deployment": {"name": "none"},

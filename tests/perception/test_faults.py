@@ -21,6 +21,7 @@ from robot.perception.faults import (
 )
 from robot.perception.sources import CachedMasks, RandomMasks
 from robot.types import Frame, Goal, InputError, Mask, MaskStatus
+from tests.robots import panda
 
 GOAL = Goal("lift the red cup")
 SIDE = 9
@@ -172,7 +173,7 @@ def test_an_agents_reset_reseeds_faults_however_they_are_wrapped():
         ShiftedMasks(CachedMasks(source, 2), rng=rng(), pixels=3), rng=rng(), share=0.5
     )
     parts = {"deployment": Overlay(), "policy": Still(), "language": LanguageEncoder.hashed()}
-    agent = Agent(masks=fault, image_size=8, control_dt_s=0.05, **parts)
+    agent = Agent(masks=fault, image_size=8, spaces=panda(agentview=(9, 9), wrist=(9, 9)), **parts)
 
     def episode() -> list[bytes]:
         agent.reset(rng=np.random.default_rng(7))

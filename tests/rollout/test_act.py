@@ -40,7 +40,7 @@ class AsExpert:
 
 def agent_of(env, policy, *, oracle: bool = True) -> Agent:
     masks = OracleMasks(env.label_maps) if oracle else NoMask()
-    options = {"image_size": 16, "control_dt_s": env.control_dt_s}
+    options = {"image_size": 16, "spaces": env.spaces}
     return Agent(
         masks=masks,
         deployment=Overlay(),
