@@ -12,6 +12,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from robot.envs.arms import DEFAULT_ROBOT, check_robot, finger_addresses
 from robot.envs.decimate import accelerate
 from robot.envs.env import RobotEnv, action_space, observation_space
 from robot.envs.registry import TABLETOP, make_task
@@ -20,14 +21,13 @@ from robot.envs.task import Expert
 from robot.types import InputError, Label
 
 MAX_DELTA_M, MAX_DELTA_RAD = 0.05, 0.5  # robosuite's OSC_POSE output limits
-GRIPPER_GAP_M = 0.08
 CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}  # ours: robosuite's
 CONTROL_DT_S = 0.05  # of demonstrations, and wherever nothing else is said
 SUCCESS_STEPS = 3  # success must hold this long, so that a bounce is none
 
 
 class RobosuiteEnv(RobotEnv):
-    """A robosuite task with the Panda and OSC_POSE.
+    """A robosuite task with one of the arms of robot.envs.arms and OSC_POSE.
 
     The initial state is a function of (task, scene, seed, episode index). `reset(seed=s)` starts at
     episode 0 of seed `s`; every later reset moves one episode on, `options={"episode": k, "scene":
@@ -40,6 +40,7 @@ class RobosuiteEnv(RobotEnv):
         self,
         *,
         task: str,
+        robot: str = DEFAULT_ROBOT,
         scene: str = "clean",
         image_size: int = 128,
         control_dt_s: float = CONTROL_DT_S,
@@ -55,6 +56,7 @@ class RobosuiteEnv(RobotEnv):
                 f"got image_size={image_size}, expected 16 to 1024 pixels; pass for example "
                 "image_size=128"
             )
+        self.arm = check_robot(robot)
         self.task, self.scene, self.image_size, self.control_dt_s = (
             make_task(task),
             scene,
@@ -71,8 +73,8 @@ class RobosuiteEnv(RobotEnv):
         self.action_space = action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
         self.observation_space = observation_space(cameras=self.cameras, image_size=image_size)
         self.sim = self.task.make(
-            wrap=lambda cls: accelerate(cls, faces=mesh_faces),
-            robots="Panda",
+            wrap=lambda cls: accelerate(cls, faces=mesh_faces, edit_xml=self.arm.gripper.edit_xml),
+            robots=robot,
             has_renderer=False,
             has_offscreen_renderer=False,
             use_camera_obs=False,
@@ -87,9 +89,7 @@ class RobosuiteEnv(RobotEnv):
         )
         self._site = self.sim.robots[0].eef_site_id["right"]
         self._base = self.model.body("robot0_base").id
-        self._fingers = [
-            self.model.joint(f"gripper0_right_finger_joint{k}").qposadr[0] for k in (1, 2)
-        ]
+        self._fingers = finger_addresses(self.sim)
         self._body_names = [self.model.body(b).name for b in range(self.model.nbody)]
         self._seed, self._episode = 0, -1
 
@@ -269,11 +269,11 @@ class RobosuiteEnv(RobotEnv):
         base_rotation = self.data.xmat[self._base].reshape(3, 3)
         position = base_rotation.T @ (self.data.site_xpos[self._site] - self.data.xpos[self._base])
         rotation = base_rotation.T @ self.data.site_xmat[self._site].reshape(3, 3)
-        gap = abs(self.data.qpos[self._fingers[0]]) + abs(self.data.qpos[self._fingers[1]])
+        opening = self.arm.gripper.opening(self.data.qpos[self._fingers])
         return {
             "ee_position": position.astype(np.float32),
             "ee_rotation": np.clip(rotation[:, :2].T.reshape(6), -1.0, 1.0).astype(np.float32),
-            "gripper": np.clip([gap / GRIPPER_GAP_M], 0.0, 1.0).astype(np.float32),
+            "gripper": np.array([opening], dtype=np.float32),
         }
 
     def _info(self, *, success: bool) -> dict[str, Any]:

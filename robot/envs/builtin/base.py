@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from robot.envs.arms import rest_fingers, rest_joints
 from robot.envs.builtin.wordings import choose_wording
 from robot.envs.sensor import degrade
 from robot.envs.tabletop.scene import ARM_START_NOISE_RAD, Condition, condition, conditions
@@ -45,13 +46,14 @@ class BuiltinTask:
             np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(4)
         )
         reseed(env, rng=placement)
-        home = env.robots[0].robot_model.init_qpos
+        home = rest_joints(env)
         noise = (
             arm.normal(0.0, ARM_START_NOISE_RAD, len(home))
             + arm.uniform(-1, 1, len(home)) * spec.start_noise_rad
         )
         env.robots[0].init_qpos = home + noise
         env.reset()
+        rest_fingers(env)
         self._noise_sigma = sensor.uniform(0.3, 1.0) * spec.noise_sigma
         self._blur_sigma = sensor.uniform(0.0, 1.0) * spec.blur_sigma
         self._exposure = sensor.uniform(*spec.exposure)
