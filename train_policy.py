@@ -113,6 +113,7 @@ def measure_head(config: Any, *, head: Path, root: Path) -> list[MaskQuality]:
             scenes=evaluation["mask_scenes"],
             scenes_each=evaluation["mask_scenes_each"],
             seed=evaluation["seed"],
+            robot=config["env"]["robot"],
             image_size=config["env"]["image_size"],
             workers=config["workers"],
             progress=progress,

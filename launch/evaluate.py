@@ -13,6 +13,7 @@ from rich.console import Console
 
 from launch.command_line import hydra_command
 from robot.checkpoint import policy_metadata, resolve_checkpoint
+from robot.envs.arms import check_robot
 from robot.envs.registry import check_scene
 from robot.envs.render import require_gl
 from robot.envs.tabletop.scene import PLACE_TASKS
@@ -100,6 +101,7 @@ def stranger(trained: Mapping[str, Any], *, tasks: Sequence[str]) -> str | None:
 def main(config: DictConfig) -> None:
     settings: Any = OmegaConf.to_container(config, resolve=True)
     require_gl()
+    check_robot(settings["env"]["robot"])
     tasks, scenes = names(settings["task"]), names(settings["scene"])
     if not tasks or not scenes:
         raise InputError(

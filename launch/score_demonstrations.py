@@ -46,6 +46,7 @@ def main(config: DictConfig) -> None:
     with Bars() as progress:
         stores = collect_scenes(
             data,
+            robot=settings["robot"],
             task=settings["task"],
             shares=shares,
             image_size=settings["image_size"],

@@ -61,6 +61,7 @@ def main(config: DictConfig) -> None:
         bar = progress.add_task("collect mask frames", total=None, text="")
         frames = collect_mask_frames(
             root=root / "mask_frames",
+            robot=settings["robot"],
             image_size=size,
             workers=workers,
             progress=lambda done, of: progress.update(bar, completed=done, total=of),
@@ -73,6 +74,7 @@ def main(config: DictConfig) -> None:
         measured = measure_masks(
             load_head(checkpoints["mask head"]),
             root=root / "mask_frames",
+            robot=settings["robot"],
             workers=workers,
             image_size=size,
             progress=lambda done, of: progress.update(bar, completed=done, total=of),

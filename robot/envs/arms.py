@@ -128,6 +128,7 @@ ROBOTIQ_140 = Gripper(
     ),
     stroke_m=0.14,
     grasp_m=0.010,
+    close_steps=12,
     linkage=True,
 )
 # robosuite 1.5 has the control ranges of the two fingers interchanged: they open to 59 mm of 77.

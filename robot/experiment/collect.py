@@ -9,6 +9,7 @@ from typing import Any
 
 from robot.data.mask_frames import MaskFrameStore
 from robot.data.store import EpisodeStore
+from robot.envs.arms import DEFAULT_ROBOT, check_robot
 from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
 from robot.rollout.corrupt import check_mixture, make_machine
@@ -36,6 +37,7 @@ def collect_demonstrations(
     image_size: int,
     workers: int,
     progress: Progress,
+    robot: str = DEFAULT_ROBOT,
     quality: Mapping[str, Any] | None = None,
 ) -> EpisodeStore:
     """Return the store of (task, scene, seed, image_size) under `root` with at least `episodes`
@@ -45,6 +47,7 @@ def collect_demonstrations(
     (the keywords of robot.rollout.corrupt.Mixture) they are machine demonstrations, a share of them
     spoilt, in a store of their own.
     """
+    check_robot(robot)
     check_scene(task, scene)
     mixture = None if quality is None else check_mixture(task, quality)
     if episodes < 1 or workers < 1:
@@ -52,8 +55,10 @@ def collect_demonstrations(
             f"got episodes={episodes} and workers={workers}, expected at least 1 of each"
         )
     require_gl()
-    identity = {"seed": seed, "image_size": image_size} | (
-        {} if mixture is None else {"quality": quality}
+    identity = (
+        {"seed": seed, "image_size": image_size}
+        | ({} if mixture is None else {"quality": quality})
+        | robot_identity(robot)
     )
     directory = root / key(
         f"{task}-{scene}" if mixture is None else f"{task}-{scene}-machine", identity
@@ -63,6 +68,7 @@ def collect_demonstrations(
     require_free_space(root, max(0, episodes - len(store)) * 60 * 2 * BYTES_PER_FRAME)
     options = {
         "root": directory,
+        "robot": robot,
         "task": task,
         "scene": scene,
         "seed": seed,
@@ -96,6 +102,14 @@ def collect_demonstrations(
     return store
 
 
+def robot_identity(robot: str) -> dict[str, str]:
+    """Return what a robot adds to the options that a cache folder is named after.
+
+    Nothing for the default one: what was collected when there was no other is found again.
+    """
+    return {} if robot == DEFAULT_ROBOT else {"robot": robot}
+
+
 def check_mask_scenes(tasks: Sequence[str], scenes: Iterable[str]) -> None:
     """Raise InputError unless mask frames can be made of these tasks in these scenes."""
     for task in tasks:
@@ -123,10 +137,12 @@ def collect_mask_frames(
     absent_share: float,
     workers: int,
     progress: Progress,
+    robot: str = DEFAULT_ROBOT,
 ) -> MaskFrameStore:
     """Return the store of mask frames with these options, which has at least the `shards` of these
     numbers.
     """
+    check_robot(robot)
     check_mask_scenes(tasks, scenes)
     require_gl()
     options = {
@@ -139,7 +155,7 @@ def collect_mask_frames(
         "snapshots": snapshots,
         "goals": goals,
         "absent_share": absent_share,
-    }
+    } | robot_identity(robot)
     directory = root / key("mask-frames", options)
     require_writable(root)
     store = MaskFrameStore(directory)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from robot.data.mask_frames import MaskFrames
+from robot.envs.arms import DEFAULT_ROBOT
 from robot.experiment.collect import collect_mask_frames
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.head.mask_head import Head
@@ -45,6 +46,7 @@ def measure_masks(
     image_size: int,
     workers: int,
     progress: Callable[[int, int], None],
+    robot: str = DEFAULT_ROBOT,
 ) -> list[Measured]:
     """Return the head's quality in every condition over about `scenes_each` scenes with SNAPSHOTS
     looks each.
@@ -52,6 +54,7 @@ def measure_masks(
     shards = range(math.ceil(scenes_each * len(scenes) / SCENES_PER_SHARD))
     store = collect_mask_frames(
         root=root,
+        robot=robot,
         tasks=tasks,
         scenes=dict.fromkeys(scenes, 1.0),
         moments="expert",

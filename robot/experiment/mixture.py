@@ -15,6 +15,7 @@ from rich.progress import Progress
 
 from robot.checkpoint import file_digest
 from robot.dwsl import NEED_SCORES, check_weighting
+from robot.envs.arms import DEFAULT_ROBOT
 from robot.experiment.collect import collect_demonstrations
 from robot.experiment.jobs import Stage
 from robot.perception.registry import resolve_head
@@ -107,6 +108,7 @@ def collect_scenes(
     root: Path,
     workers: int,
     progress: Progress,
+    robot: str = DEFAULT_ROBOT,
 ) -> dict[str, list[Path]]:
     """Collect what the stores of every scene lack, one bar per scene."""
     bars = {scene: progress.add_task(f"collect {scene}", total=None, text="") for scene in shares}
@@ -117,6 +119,7 @@ def collect_scenes(
         scene: [
             collect_demonstrations(
                 root=root / "demonstrations",
+                robot=robot,
                 task=task,
                 scene=scene,
                 episodes=counts[tier],

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from robot.envs.arms import check_robot
 from robot.envs.registry import check_scene
 from robot.envs.robosuite import CONTROL_DT_S
 from robot.experiment.collect import check_mask_scenes
@@ -84,6 +85,7 @@ class Shared:
 
     root: Path
     task: str
+    robot: str
     policy: Mapping[str, Any]  # keyword arguments, and `_target_`
     data: Mapping[
         str, Any
@@ -130,6 +132,7 @@ def shared_of(config: Mapping[str, Any]) -> Shared:
     return Shared(
         root=Path(data["root"]),
         task=config["task"],
+        robot=check_robot(config["env"]["robot"]).name,
         policy=config["policy"],
         data={name: data[name] for name in ("episodes", "seed", "quality")},
         mask_frames=data["mask_frames"],

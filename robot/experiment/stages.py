@@ -44,7 +44,11 @@ def collect(
     are needed.
     """
     shares = shares_of(shared.data, [recipe.scenes for recipe in recipes])
-    how: Any = {"image_size": shared.image_size, "workers": shared.workers}
+    how: Any = {
+        "robot": shared.robot,
+        "image_size": shared.image_size,
+        "workers": shared.workers,
+    }
     with Bars() as progress:
         stores = collect_scenes(
             shared.data, task=shared.task, shares=shares, root=shared.root, progress=progress, **how
