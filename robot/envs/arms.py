@@ -7,7 +7,7 @@ from robosuite's own model. A new arm is one entry of ARMS.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -56,20 +56,6 @@ class Gripper:
         """Return the joint positions of an opening 0..1: the inverse of `opening`."""
         return np.array([f.closed + opening * (f.open - f.closed) for f in self.fingers])
 
-    def edit_xml(self, xml: str) -> str:
-        """Return the model XML with this gripper's linkage and control ranges."""
-        if not self.linkage and not self.control_ranges:
-            return xml
-        root = ET.fromstring(xml)
-        for actuator in root.iter("position"):
-            name = (actuator.get("name") or "").removeprefix(PREFIX)
-            if name in self.control_ranges:
-                actuator.set("ctrlrange", "{} {}".format(*self.control_ranges[name]))
-        if self.linkage:
-            _couple(root, self.fingers)
-            _ignore_self_contact(root)
-        return ET.tostring(root, encoding="unicode")
-
 
 def _couple(root: ET.Element, fingers: tuple[Finger, ...]) -> None:
     """Make every joint a linear function of the first."""
@@ -87,11 +73,10 @@ def _couple(root: ET.Element, fingers: tuple[Finger, ...]) -> None:
         )
 
 
-def _ignore_self_contact(root: ET.Element) -> None:
-    """Let the bars of a linkage pass each other."""
+def _ignore_contacts(root: ET.Element, pairs: Iterable[tuple[str, str]]) -> None:
+    """Let the bodies of each pair pass through each other."""
     contact = _section(root, "contact")
-    names = [b.attrib["name"] for b in root.iter("body") if b.get("name", "").startswith(PREFIX)]
-    for one, other in combinations(names, 2):
+    for one, other in pairs:
         ET.SubElement(contact, "exclude", body1=one, body2=other)
 
 
@@ -157,6 +142,26 @@ class Arm:
     name: str
     gripper: Gripper
     rest_rad: tuple[float, ...] | None = None
+    no_contact: tuple[tuple[str, str], ...] = ()  # bodies whose collision geoms overlap by design
+
+    def edit_xml(self, xml: str) -> str:
+        """Return robosuite's model XML with what is stated here; unchanged where nothing is."""
+        gripper = self.gripper
+        if not (gripper.linkage or gripper.control_ranges or self.no_contact):
+            return xml
+        root = ET.fromstring(xml)
+        for actuator in root.iter("position"):
+            name = (actuator.get("name") or "").removeprefix(PREFIX)
+            if name in gripper.control_ranges:
+                actuator.set("ctrlrange", "{} {}".format(*gripper.control_ranges[name]))
+        if gripper.linkage:
+            _couple(root, gripper.fingers)
+            bars = [
+                name for b in root.iter("body") if (name := b.get("name", "")).startswith(PREFIX)
+            ]
+            _ignore_contacts(root, combinations(bars, 2))
+        _ignore_contacts(root, self.no_contact)
+        return ET.tostring(root, encoding="unicode")
 
 
 ARMS = {
@@ -164,7 +169,15 @@ ARMS = {
     for arm in (
         Arm("Panda", PANDA_HAND),
         Arm("UR5e", ROBOTIQ_85, rest_rad=(-0.298, -1.510, 2.167, -2.227, -1.571, -1.868)),
-        Arm("Sawyer", RETHINK, rest_rad=(-0.326, -1.194, -0.046, 2.236, 0.034, 0.530, -1.794)),
+        Arm(
+            "Sawyer",
+            RETHINK,
+            rest_rad=(-0.326, -1.194, -0.046, 2.236, 0.034, 0.530, -1.794),
+            no_contact=(
+                ("robot0_base", "robot0_right_l0"),
+                ("robot0_right_arm_base_link", "robot0_right_l0"),
+            ),
+        ),
         Arm("IIWA", ROBOTIQ_140),
         Arm("Kinova3", ROBOTIQ_85),
     )

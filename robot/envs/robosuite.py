@@ -73,7 +73,7 @@ class RobosuiteEnv(RobotEnv):
         self.action_space = action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
         self.observation_space = observation_space(cameras=self.cameras, image_size=image_size)
         self.sim = self.task.make(
-            wrap=lambda cls: accelerate(cls, faces=mesh_faces, edit_xml=self.arm.gripper.edit_xml),
+            wrap=lambda cls: accelerate(cls, faces=mesh_faces, edit_xml=self.arm.edit_xml),
             robots=robot,
             has_renderer=False,
             has_offscreen_renderer=False,
