@@ -50,7 +50,7 @@ class Gripper:
         """Return how open the fingers are, 0..1, from the joint positions in their order."""
         travelled = sum(abs(q - f.closed) for q, f in zip(joints, self.fingers, strict=True))
         whole = sum(abs(f.open - f.closed) for f in self.fingers)
-        return float(np.clip(travelled / whole, 0.0, 1.0))
+        return float(np.clip(travelled / whole, 0.0, 1.0)) if self.fingers else 0.0
 
     def joints(self, opening: float) -> Float[np.ndarray, " k"]:
         """Return the joint positions of an opening 0..1: the inverse of `opening`."""
@@ -131,6 +131,9 @@ RETHINK = Gripper(
 )
 
 
+TOOLS = {"WipingGripper": Gripper(fingers=(), stroke_m=0.0)}  # that a task brings along
+
+
 @dataclass(frozen=True)
 class Arm:
     """One of robosuite's arms with the gripper that robosuite gives it.
@@ -150,11 +153,12 @@ class Arm:
         if not (gripper.linkage or gripper.control_ranges or self.no_contact):
             return xml
         root = ET.fromstring(xml)
+        joints = {joint.get("name") for joint in root.iter("joint")}
         for actuator in root.iter("position"):
             name = (actuator.get("name") or "").removeprefix(PREFIX)
             if name in gripper.control_ranges:
                 actuator.set("ctrlrange", "{} {}".format(*gripper.control_ranges[name]))
-        if gripper.linkage:
+        if gripper.linkage and PREFIX + gripper.fingers[0].joint in joints:
             _couple(root, gripper.fingers)
             bars = [
                 name for b in root.iter("body") if (name := b.get("name", "")).startswith(PREFIX)
@@ -173,10 +177,7 @@ ARMS = {
             "Sawyer",
             RETHINK,
             rest_rad=(-0.326, -1.194, -0.046, 2.236, 0.034, 0.530, -1.794),
-            no_contact=(
-                ("robot0_base", "robot0_right_l0"),
-                ("robot0_right_arm_base_link", "robot0_right_l0"),
-            ),
+            no_contact=(("robot0_right_arm_base_link", "robot0_right_l0"),),
         ),
         Arm("IIWA", ROBOTIQ_140),
         Arm("Kinova3", ROBOTIQ_85),
@@ -197,8 +198,10 @@ def check_robot(name: str) -> Arm:
 
 
 def gripper_of(env: Any) -> Gripper:
-    """Return what the arm of a robosuite environment holds."""
-    return ARMS[env.robots[0].name].gripper
+    """Return the gripper that a robosuite environment gave the arm; some tasks bring their own."""
+    arm = env.robots[0]
+    own = type(arm.gripper["right"]).__name__
+    return TOOLS[own] if own in TOOLS else ARMS[arm.name].gripper
 
 
 def rest_joints(env: Any) -> Float[np.ndarray, " j"]:

@@ -12,7 +12,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from robot.envs.arms import DEFAULT_ROBOT, check_robot, finger_addresses
+from robot.envs.arms import DEFAULT_ROBOT, check_robot, finger_addresses, gripper_of
 from robot.envs.decimate import accelerate
 from robot.envs.env import RobotEnv, action_space, observation_space
 from robot.envs.registry import TABLETOP, make_task
@@ -31,7 +31,7 @@ class RobosuiteEnv(RobotEnv):
 
     The initial state is a function of (task, scene, seed, episode index). `reset(seed=s)` starts at
     episode 0 of seed `s`; every later reset moves one episode on, `options={"episode": k, "scene":
-    name}` says otherwise.
+    name}` says otherwise. `goal` replaces the task's own sentences.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
@@ -41,6 +41,7 @@ class RobosuiteEnv(RobotEnv):
         *,
         task: str,
         robot: str = DEFAULT_ROBOT,
+        goal: str | None = None,
         scene: str = "clean",
         image_size: int = 128,
         control_dt_s: float = CONTROL_DT_S,
@@ -68,7 +69,7 @@ class RobosuiteEnv(RobotEnv):
             render_mode,
             segmentation,
         )
-        self._horizon = horizon
+        self._horizon, self._words = horizon, goal
         self.horizon = horizon or self.task.horizon
         self.action_space = action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
         self.observation_space = observation_space(cameras=self.cameras, image_size=image_size)
@@ -126,7 +127,8 @@ class RobosuiteEnv(RobotEnv):
             self._seed, self._episode = seed, -1
         self._episode = int(options.get("episode", self._episode + 1))
         scene = str(options.get("scene", self.scene))
-        self.goal = self.task.begin(self.sim, scene=scene, seed=self._seed, index=self._episode)
+        words = self.task.begin(self.sim, scene=scene, seed=self._seed, index=self._episode)
+        self.goal = words if self._words is None else self._words
         self._sensor_rng = np.random.default_rng([self._seed, self._episode, 1])
         self._labels_of_geoms = self._geom_labels(self.task.roles(self.sim))
         self._steps, self._held = 0, 0
@@ -246,7 +248,7 @@ class RobosuiteEnv(RobotEnv):
         clipped = np.clip(action, low, high)
         return np.concatenate(
             [clipped[:3] / MAX_DELTA_M, clipped[3:6] / MAX_DELTA_RAD, [1.0 - 2.0 * clipped[6]]]
-        )
+        )[: self.sim.action_dim]  # a hand without fingers has no last value
 
     def observe(self) -> dict[str, Any]:
         """Return what the env API shows now; `execute` has just done so, a changed look needs it
@@ -269,7 +271,7 @@ class RobosuiteEnv(RobotEnv):
         base_rotation = self.data.xmat[self._base].reshape(3, 3)
         position = base_rotation.T @ (self.data.site_xpos[self._site] - self.data.xpos[self._base])
         rotation = base_rotation.T @ self.data.site_xmat[self._site].reshape(3, 3)
-        opening = self.arm.gripper.opening(self.data.qpos[self._fingers])
+        opening = gripper_of(self.sim).opening(self.data.qpos[self._fingers])
         return {
             "ee_position": position.astype(np.float32),
             "ee_rotation": np.clip(rotation[:, :2].T.reshape(6), -1.0, 1.0).astype(np.float32),

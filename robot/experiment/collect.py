@@ -10,7 +10,7 @@ from typing import Any
 from robot.data.mask_frames import MaskFrameStore
 from robot.data.store import EpisodeStore
 from robot.envs.arms import DEFAULT_ROBOT, check_robot
-from robot.envs.registry import TABLETOP, check_scene
+from robot.envs.registry import TABLETOP, check_expert, check_scene
 from robot.envs.render import require_gl
 from robot.rollout.corrupt import check_mixture, make_machine
 from robot.rollout.demonstrate import make_demonstrator
@@ -65,6 +65,8 @@ def collect_demonstrations(
     )
     require_writable(root)
     store = EpisodeStore(directory)
+    if len(store) < episodes:
+        check_expert(task)
     require_free_space(root, max(0, episodes - len(store)) * 60 * 2 * BYTES_PER_FRAME)
     options = {
         "root": directory,

@@ -57,7 +57,11 @@ class BuiltinTask:
         self._noise_sigma = sensor.uniform(0.3, 1.0) * spec.noise_sigma
         self._blur_sigma = sensor.uniform(0.0, 1.0) * spec.blur_sigma
         self._exposure = sensor.uniform(*spec.exposure)
-        return choose_wording(self.name, rng=words, held_out=spec.held_out_wording)
+        return self.wording(rng=words, held_out=spec.held_out_wording)
+
+    def wording(self, *, rng: np.random.Generator, held_out: bool) -> str:
+        """Return one of the task's sentences, of those that training sees or of the others."""
+        return choose_wording(self.name, rng=rng, held_out=held_out)
 
     def degrade(
         self, image: UInt8[np.ndarray, "h w 3"], *, rng: np.random.Generator
