@@ -19,6 +19,7 @@ from robot.types import InputError
 
 PREFIX = "gripper0_right_"  # robosuite's, of every part of the only gripper
 DEFAULT_ROBOT = "Panda"
+REST_OPENING = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,12 @@ class Gripper:
 
 
 def _couple(root: ET.Element, fingers: tuple[Finger, ...]) -> None:
-    """Make every joint a linear function of the first."""
+    """Make every joint a linear function of the first, in place of the tendons that did so."""
+    for section, name in (("tendon", "name"), ("equality", "tendon1")):
+        for parent in root.findall(section):
+            for tendon in list(parent):
+                if tendon.get(name, "").startswith(PREFIX):
+                    parent.remove(tendon)
     driver, equality = fingers[0], _section(root, "equality")
     for follower in fingers[1:]:
         slope = (follower.closed - follower.open) / (driver.closed - driver.open)
@@ -226,10 +232,13 @@ def finger_bodies(env: Any) -> set[int]:
 
 
 def rest_fingers(env: Any) -> None:
-    """Open a linkage after a reset: robosuite's initial joints do not belong together."""
+    """Open a linkage halfway after a reset, where its controller starts.
+
+    robosuite's own initial joints of a linkage contradict each other.
+    """
     gripper = gripper_of(env)
     if gripper.linkage:
-        env.sim.data._data.qpos[finger_addresses(env)] = gripper.joints(1.0)
+        env.sim.data._data.qpos[finger_addresses(env)] = gripper.joints(REST_OPENING)
         env.sim.forward()
 
 
