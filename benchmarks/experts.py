@@ -16,9 +16,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from robot.envs.arms import ARMS, DEFAULT_ROBOT
 from robot.envs.registry import BUILTIN, TASKS
 from robot.envs.robosuite import RobosuiteEnv
+from robot.envs.robots import DEFAULT_ROBOT, ROBOTS
 from robot.report.statistics import wilson95
 from robot.rollout.demonstrate import Disturbance
 from robot.system.command import main_guard, run_directory, write_results
@@ -52,7 +52,7 @@ def main() -> None:
         default=[t for t in TASKS if t not in ("place", "place_any")],
         choices=TASKS,
     )
-    parser.add_argument("--robots", nargs="+", default=[DEFAULT_ROBOT], choices=ARMS)
+    parser.add_argument("--robots", nargs="+", default=[DEFAULT_ROBOT], choices=ROBOTS)
     parser.add_argument("--scenes", nargs="+", default=["clean", "distract"])
     parser.add_argument("--workers", type=int, default=available_workers())
     arguments = parser.parse_args()

@@ -12,11 +12,11 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from robot.envs.arms import DEFAULT_ROBOT, check_robot, finger_addresses, gripper_of
 from robot.envs.decimate import accelerate
 from robot.envs.env import RobotEnv, action_space, observation_space
 from robot.envs.registry import TABLETOP, make_task
 from robot.envs.render import SceneRenderer, camera_intrinsics, camera_pose
+from robot.envs.robots import DEFAULT_ROBOT, check_robot, finger_addresses, gripper_of
 from robot.envs.task import Expert
 from robot.types import InputError, Label
 
@@ -27,7 +27,7 @@ SUCCESS_STEPS = 3  # success must hold this long, so that a bounce is none
 
 
 class RobosuiteEnv(RobotEnv):
-    """A robosuite task with one of the arms of robot.envs.arms and OSC_POSE.
+    """A robosuite task with one of the arms of robot.envs.robots and OSC_POSE.
 
     The initial state is a function of (task, scene, seed, episode index). `reset(seed=s)` starts at
     episode 0 of seed `s`; every later reset moves one episode on, `options={"episode": k, "scene":
@@ -57,7 +57,7 @@ class RobosuiteEnv(RobotEnv):
                 f"got image_size={image_size}, expected 16 to 1024 pixels; pass for example "
                 "image_size=128"
             )
-        self.arm = check_robot(robot)
+        self.robot = check_robot(robot)
         self.task, self.scene, self.image_size, self.control_dt_s = (
             make_task(task),
             scene,
@@ -74,7 +74,7 @@ class RobosuiteEnv(RobotEnv):
         self.action_space = action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
         self.observation_space = observation_space(cameras=self.cameras, image_size=image_size)
         self.sim = self.task.make(
-            wrap=lambda cls: accelerate(cls, faces=mesh_faces, edit_xml=self.arm.edit_xml),
+            wrap=lambda cls: accelerate(cls, faces=mesh_faces, edit_xml=self.robot.edit_xml),
             robots=robot,
             has_renderer=False,
             has_offscreen_renderer=False,

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from robot.data.store import EpisodeStore
-from robot.envs.arms import DEFAULT_ROBOT
 from robot.envs.registry import BUILTIN
 from robot.envs.robosuite import MAX_DELTA_M, MAX_DELTA_RAD, RobosuiteEnv
+from robot.envs.robots import DEFAULT_ROBOT
 from robot.envs.task import Expert
 from robot.rollout.demonstrate import TRIES, MakeExpert, attempt, demonstrate
 from robot.types import CLEAN, QUALITY, Episode, InputError
@@ -72,17 +72,13 @@ class Mixture:
         return names[rng.choice(len(names), p=shares / shares.sum())]
 
 
-def check_mixture(task: str, quality: Mapping) -> Mixture:
-    """Return the mixture, or raise InputError where it is none or the task cannot show one of its
-    kinds.
-    """
-    mixture = Mixture(**quality)
+def check_mixture(task: str, mixture: Mixture) -> None:
+    """Raise InputError where the task cannot show one of the mixture's kinds."""
     if task in BUILTIN and mixture.kinds.get("wrong_object", 0) > 0:
         raise InputError(
             f"got quality kind wrong_object for task {task!r}, which has no other object; set its "
             "share to 0"
         )
-    return mixture
 
 
 def machine_demonstration(

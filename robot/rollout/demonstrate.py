@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from robot.data.store import EpisodeStore
-from robot.envs.arms import DEFAULT_ROBOT
 from robot.envs.robosuite import RobosuiteEnv
+from robot.envs.robots import DEFAULT_ROBOT
 from robot.envs.task import Expert
 from robot.types import Episode, Goal, Observation
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from robot.data.mask_frames import MaskFrameStore, MaskRecord
-from robot.envs.arms import DEFAULT_ROBOT
 from robot.envs.robosuite import RobosuiteEnv
+from robot.envs.robots import DEFAULT_ROBOT
 from robot.envs.tabletop.scene import Scene, other_goal, restyled, sample_scene
 from robot.envs.tabletop.staging import stage
 from robot.envs.tabletop.task import TabletopTask

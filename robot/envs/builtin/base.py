@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from robot.envs.arms import rest_fingers, rest_joints
 from robot.envs.builtin.wordings import choose_wording
+from robot.envs.robots import rest_fingers, rest_joints
 from robot.envs.sensor import degrade
 from robot.envs.tabletop.scene import ARM_START_NOISE_RAD, Condition, condition, conditions
 from robot.envs.task import Expert

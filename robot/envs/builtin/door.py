@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from robot.envs.arms import gripper_of
 from robot.envs.builtin.base import BuiltinTask, unwrapped
 from robot.envs.builtin.motion import (
     CLOSED,
@@ -24,6 +23,7 @@ from robot.envs.builtin.motion import (
     stay,
     travel,
 )
+from robot.envs.robots import gripper_of
 from robot.envs.task import Wrap
 
 DOOR, LATCH = "Door_door", "Door_latch"

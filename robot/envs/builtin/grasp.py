@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from robot.envs.arms import gripper_of
 from robot.envs.builtin.motion import (
     CLOSED,
     OPEN,
@@ -19,6 +18,7 @@ from robot.envs.builtin.motion import (
     stay,
     travel,
 )
+from robot.envs.robots import gripper_of
 
 SETTLE_STEPS = 1  # after closing, before the object is raised
 FINGERS_OPEN_STEPS = 6

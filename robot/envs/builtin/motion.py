@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from robot.envs.arms import grasp_point
+from robot.envs.robots import grasp_point
 from robot.types import InputError
 
 MAX_DELTA_M, MAX_DELTA_RAD = (

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from robot.envs.arms import grasp_point, gripper_of
+from robot.envs.robots import grasp_point, gripper_of
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.bodies import SHAPES, Shape
 from robot.envs.tabletop.scene import Scene

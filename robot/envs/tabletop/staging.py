@@ -11,7 +11,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from robot.envs.arms import finger_addresses, grasp_point, gripper_of, rest_joints
+from robot.envs.robots import finger_addresses, grasp_point, gripper_of, rest_joints
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.bodies import SHAPES
 from robot.envs.tabletop.expert import POINT_DOWN

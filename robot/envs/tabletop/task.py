@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from robot.envs.arms import rest_fingers
+from robot.envs.robots import rest_fingers
 from robot.envs.sensor import degrade
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.bodies import SHAPES

@@ -23,7 +23,7 @@ from robosuite.models.tasks import ManipulationTask
 from robosuite.utils.binding_utils import MjSim
 from robosuite.utils.mjcf_utils import xml_path_completion
 
-from robot.envs.arms import finger_bodies, rest_joints
+from robot.envs.robots import finger_bodies, rest_joints
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.bodies import body, mesh_assets
 from robot.envs.tabletop.scene import Placement, Scene, Style

@@ -1,7 +1,7 @@
 """The arms that the simulator offers, and what robosuite's models of their grippers leave open.
 
 Everything else (joints, rest pose, base, sites, cameras, finger geoms, controller limits) is read
-from robosuite's own model. A new arm is one entry of ARMS.
+from robosuite's own model. A new arm is one entry of ROBOTS.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ TOOLS = {"WipingGripper": Gripper(fingers=(), stroke_m=0.0)}  # that a task brin
 
 
 @dataclass(frozen=True)
-class Arm:
+class Robot:
     """One of robosuite's arms with the gripper that robosuite gives it.
 
     `rest_rad` replaces robosuite's rest pose where the hand would hang beside the table or out of
@@ -174,30 +174,30 @@ class Arm:
         return ET.tostring(root, encoding="unicode")
 
 
-ARMS = {
-    arm.name: arm
-    for arm in (
-        Arm("Panda", PANDA_HAND),
-        Arm("UR5e", ROBOTIQ_85, rest_rad=(-0.298, -1.510, 2.167, -2.227, -1.571, -1.868)),
-        Arm(
+ROBOTS = {
+    robot.name: robot
+    for robot in (
+        Robot("Panda", PANDA_HAND),
+        Robot("UR5e", ROBOTIQ_85, rest_rad=(-0.298, -1.510, 2.167, -2.227, -1.571, -1.868)),
+        Robot(
             "Sawyer",
             RETHINK,
             rest_rad=(-0.326, -1.194, -0.046, 2.236, 0.034, 0.530, -1.794),
             no_contact=(("robot0_right_arm_base_link", "robot0_right_l0"),),
         ),
-        Arm("IIWA", ROBOTIQ_140),
-        Arm("Kinova3", ROBOTIQ_85),
+        Robot("IIWA", ROBOTIQ_140),
+        Robot("Kinova3", ROBOTIQ_85),
     )
 }
 
 
-def check_robot(name: str) -> Arm:
+def check_robot(name: str) -> Robot:
     """Return an arm by name, or say which there are."""
-    if name not in ARMS:
+    if name not in ROBOTS:
         raise InputError(
-            f"got robot {name!r}, expected one of {', '.join(ARMS)}; pass env.robot=UR5e"
+            f"got robot {name!r}, expected one of {', '.join(ROBOTS)}; pass env.robot=UR5e"
         )
-    return ARMS[name]
+    return ROBOTS[name]
 
 
 # --- of a live robosuite environment
@@ -207,13 +207,13 @@ def gripper_of(env: Any) -> Gripper:
     """Return the gripper that a robosuite environment gave the arm; some tasks bring their own."""
     arm = env.robots[0]
     own = type(arm.gripper["right"]).__name__
-    return TOOLS[own] if own in TOOLS else ARMS[arm.name].gripper
+    return TOOLS[own] if own in TOOLS else ROBOTS[arm.name].gripper
 
 
 def rest_joints(env: Any) -> Float[np.ndarray, " j"]:
     """Return the joints [rad] in which the arm rests."""
     arm = env.robots[0]
-    own = ARMS[arm.name].rest_rad
+    own = ROBOTS[arm.name].rest_rad
     return np.array(arm.robot_model.init_qpos if own is None else own)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from robot.envs.arms import ARMS, PREFIX, ROBOTIQ_85, check_robot, finger_addresses, gripper_of
 from robot.envs.robosuite import MAX_DELTA_M, MAX_DELTA_RAD, RobosuiteEnv
+from robot.envs.robots import PREFIX, ROBOTIQ_85, ROBOTS, check_robot, finger_addresses, gripper_of
 from robot.envs.tabletop.scene import ARM_JOINTS
 from robot.envs.tabletop.world import start_joints
 from robot.types import InputError, Label
@@ -14,7 +14,7 @@ from robot.types import InputError, Label
 OPEN, CLOSE = [0.0] * 6 + [1.0], [0.0] * 6 + [0.0]
 
 
-@pytest.fixture(scope="module", params=ARMS)
+@pytest.fixture(scope="module", params=ROBOTS)
 def env(request):
     env = RobosuiteEnv(task="pick", robot=request.param, image_size=64)
     yield env
@@ -36,7 +36,7 @@ def test_opening_inverts_joints():
 
 
 def test_the_default_arm_is_compiled_as_robosuite_made_it():
-    assert ARMS["Panda"].edit_xml("<mujoco/>") == "<mujoco/>"
+    assert ROBOTS["Panda"].edit_xml("<mujoco/>") == "<mujoco/>"
 
 
 def test_finger_travel_lies_within_the_joints_of_the_model(env):
