@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from robot.data.store import EpisodeStore
+from robot.envs.tabletop.textures import training_textures
 from robot.train.backgrounds import ForegroundLook, empty_rooms, middle_of, texture_pictures
 from robot.types import Goal, Label
 from tests.experiment.toy import episode
@@ -42,7 +43,7 @@ def test_the_empty_room_is_seen_where_labels_name_nothing(tmp_path):
 
 
 def test_textures_are_pictures_of_the_policys_size_that_a_seed_draws_again():
-    pictures = texture_pictures(size=16, count=5)
+    pictures = texture_pictures(training_textures(), size=16, count=5)
     assert pictures.shape == (5, 3, 16, 16) and pictures.dtype == torch.uint8
-    assert torch.equal(pictures, texture_pictures(size=16, count=5))
+    assert torch.equal(pictures, texture_pictures(training_textures(), size=16, count=5))
     assert len({picture.numpy().tobytes() for picture in pictures}) == 5
