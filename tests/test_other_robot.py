@@ -33,7 +33,7 @@ STEPS = 6
 TRAINING = Training(
     steps=3, warmup_steps=1, checkpoint_every=3, log_every=1, precision="fp32", device="cpu"
 )
-POLICY = {"cameras": 3, "image_size": 16, "horizon": 4, "width": 8, "layers": 2, "keypoints": 4}
+POLICY = {"image_size": 16, "horizon": 4, "width": 8, "layers": 2, "keypoints": 4}
 POLICY |= {"dim": 16, "depth": 1}
 
 pytestmark = pytest.mark.usefixtures("hashed_words")

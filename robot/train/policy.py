@@ -84,7 +84,9 @@ def train_policy(
     windows = training_windows(options, head=head, announce=announce)
     torch.manual_seed(options.seed)
     module = make_policy(
-        options.policy.kind, statistics=windows.statistics(), options=options.policy.options
+        options.policy.kind,
+        statistics=windows.statistics(),
+        options={**options.policy.options, "cameras": len(windows.spaces.cameras)},
     )
     batches = policy_batches(
         windows,
