@@ -13,7 +13,6 @@ from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
 from robot.rollout.corrupt import check_mixture, make_machine
 from robot.rollout.demonstrate import make_demonstrator
-from robot.rollout.mask_frames import make_mask_frames
 from robot.system.cache import key
 from robot.system.command import require_free_space, require_writable
 from robot.system.parallel import parallel_map
@@ -127,6 +126,8 @@ def collect_mask_frames(
     """Return the store of mask frames with these options, which has at least the `shards` of these
     numbers.
     """
+    from robot.rollout.mask_frames import make_mask_frames  # loads robosuite, seconds
+
     check_mask_scenes(tasks, scenes)
     require_gl()
     options = {

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from robot.data.mask_batches import in_order
 from robot.data.mask_frames import MaskFrames
 from robot.perception.head.mask_head import Head
 from robot.perception.registry import words_for
@@ -22,7 +23,7 @@ def witness_losses(head: Head, frames: MaskFrames) -> Float[Tensor, " f"]:
     device, words = head.presence_bias.device, words_for(head).encode(list(frames.goals))
     dtype = pick_dtype("auto", device)
     losses = []
-    for batch in frames.batches(head.frames_at_once, language=words):
+    for batch in in_order(frames, head.frames_at_once, language=words):
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             losses.append(head.loss(batch.to(device)).float().cpu())  # type: ignore[operator]
     return torch.cat(losses).clone()
