@@ -43,3 +43,11 @@ def no_network():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", _connect_to_this_machine)
         yield
+
+
+@pytest.fixture
+def hashed_words(monkeypatch):
+    """Replace the language model, which takes seconds to load, by a fixed vector per word."""
+    from robot import language
+
+    monkeypatch.setattr(language, "load_minilm", language.load_hashed)
