@@ -223,3 +223,13 @@ def test_imports_are_compiled_even_where_python_is_told_not_to(tmp_path, monkeyp
 def test_every_module_to_compile_exists():
     missing = [name for name in setup.IMPORTED if importlib.util.find_spec(name) is None]
     assert missing == []
+
+
+def test_venv_that_links_to_itself_is_named(checkout, tmp_path, monkeypatch, capsys):
+    venv, _ = checkout
+    venv.rename(tmp_path / "elsewhere")
+    venv.symlink_to(venv)
+    monkeypatch.setattr(setup, "venv_python", lambda: None)
+    with pytest.raises(SystemExit):
+        setup.install_environment()
+    assert f"link to {venv}" in capsys.readouterr().err

@@ -176,7 +176,7 @@ def create_venv(made_with: tuple[int, ...] | None) -> None:
     """Create .venv with this Python, in place of one that another version made."""
     if VENV.is_symlink():
         stop(
-            f"got .venv as a link to {VENV.resolve()} with Python "
+            f"got .venv as a link to {os.readlink(VENV)} with Python "
             f"{dotted(made_with) if made_with else 'that does not run'}, expected "
             f"{dotted(RUNNING)}; remove the link, then run the same make command again"
         )
