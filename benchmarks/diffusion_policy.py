@@ -18,14 +18,15 @@ from torch import Tensor, nn
 from benchmarks.timing import percentiles, timed
 from robot.batch import COMPOSITE_CHANNELS, LANGUAGE_DIM, LanguageTokens, PolicyObservation
 from robot.policy import DiffusionPolicy
-from robot.policy.normalize import UNIT
-from robot.types import ACTION_DIM, PROPRIO_DIM
+from robot.policy.normalize import unit_statistics
 
 # Diffusion Policy on a real robot: two looks of two cameras, 64 features each, with proprioception;
 # 16 DDIM steps. (train_diffusion_unet_real_hybrid_workspace.yaml and eval_real_robot.py;
 # proprioception is as wide as ours here)
+ACTION_DIM, PROPRIO_DIM = 7, 10  # of the arm that the demonstrations are of
 PEER_CONTEXT = 2 * (2 * 64 + PROPRIO_DIM)
 PEER_STEPS = 16
+UNIT = unit_statistics(action=ACTION_DIM, proprio=PROPRIO_DIM)
 HORIZON = 16  # actions per chunk, theirs and ours
 WARM_UP = 5  # chunks of each
 

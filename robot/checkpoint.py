@@ -81,11 +81,12 @@ def load(
     builders: Mapping[str, Callable[..., nn.Module]],
     *,
     action_space: Mapping[str, Any] | None = None,
+    upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
 ) -> nn.Module:
     """Rebuild the module in eval mode on the CPU; `builders` map kinds to constructors.
 
-    With `action_space` (describe_action_space of the robot at hand), a checkpoint made for another
-    one is refused.
+    `upgrade` turns the arguments that an earlier version wrote into today's. With `action_space`
+    (describe_action_space of the robot at hand), a checkpoint made for another one is refused.
     """
     tensors, header = read_tensors(_file(path))
     kind, config = header.get("kind"), header.get("config", {})
@@ -94,10 +95,11 @@ def load(
             f"got a checkpoint of kind {kind!r} in {path}, expected {sorted(builders)}: choose "
             "another file"
         )
+    check_finite(tensors, path)
     if action_space is not None:
         check_action_space(header.get("metadata", {}).get("action_space"), action_space, path)
     try:
-        module = builders[kind](**config)
+        module = builders[kind](**upgrade(config))
         module.load_state_dict(tensors)
     except InputError as error:
         raise InputError(f"cannot use the checkpoint {path}: {error}") from error
@@ -153,6 +155,17 @@ def file_digest(path: Path | str) -> str:
         )
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def check_finite(tensors: Mapping[str, Tensor], path: Path | str) -> None:
+    """Raise InputError, naming the tensors, where a checkpoint holds NaN or infinite values."""
+    wrong = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if wrong:
+        raise InputError(
+            f"got NaN or infinite values in {len(wrong)} of {len(tensors)} tensors of the "
+            f"checkpoint {path} ({wrong[0]} first), expected finite weights: copy it again, or "
+            "train again"
+        )
 
 
 def check_action_space(

@@ -22,12 +22,12 @@ from launch import ablate, collect, evaluate, train_mask
 from robot.checkpoint import save
 from robot.data.store import EpisodeStore
 from robot.perception.head.mask_head import MaskHead
-from robot.policy import TransformerPolicy
-from robot.policy.normalize import UNIT
+from robot.policy import make_policy
 from robot.rollout.agents import robosuite_action_space
 from robot.system import command
 from robot.system.cache import key
 from tests.experiment.toy import HEAD, POLICY, write_demonstrations
+from tests.policy.toy import UNIT
 
 ROOT = Path(__file__).resolve().parents[1]
 MAINS: dict[str, Callable[[], None]] = {
@@ -64,7 +64,7 @@ def one_sentence(out: str, err: str) -> str:
 
 
 def policy_in(folder: Path, *, control_dt_s: float = 0.05, masks: str = "none") -> Path:
-    policy = TransformerPolicy(statistics=UNIT, **POLICY | {"horizon": 8})
+    policy = make_policy("transformer", statistics=UNIT, options=POLICY | {"horizon": 8})
     space = robosuite_action_space(control_dt_s=control_dt_s)
     metadata = {"action_space": space, "masks": masks, "deployment": {"name": "overlay"}, "seed": 0}
     save(folder, policy, kind="transformer", config=policy.config(), metadata=metadata)

@@ -13,8 +13,8 @@ from robot.experiment.collect import check_mask_scenes
 from robot.experiment.config import Common, Data
 from robot.experiment.datasets import needs_frames
 from robot.perception.registry import HEADS, check_spec
-from robot.policy import POLICIES
-from robot.policy.normalize import UNIT
+from robot.policy import POLICIES, make_policy
+from robot.policy.normalize import unit_statistics
 from robot.rollout.corrupt import check_mixture
 from robot.system.device import pick_device, pick_dtype
 from robot.train.demonstration_discriminator import Judging
@@ -65,7 +65,11 @@ def check_policies(arms: Sequence[Arm], common: Common) -> None:
     for training in (common.train, common.mask_training):
         pick_dtype(training.precision, pick_device(training.device))
     for arm in arms:
-        policy = POLICIES[arm.policy.kind](statistics=UNIT, **arm.policy.options)
+        policy = make_policy(
+            arm.policy.kind,
+            statistics=unit_statistics(action=1, proprio=1),  # their number changes nothing here
+            options=arm.policy.options,
+        )
         if common.evaluation.execute > policy.horizon:
             raise InputError(
                 f"got evaluation.execute={common.evaluation.execute}, expected at most the "

@@ -148,6 +148,7 @@ def measure_head(common: Common, trained: Trained) -> list[MaskQuality]:
             scenes=evaluation.mask_scenes,
             scenes_each=evaluation.mask_scenes_each,
             seed=evaluation.seed,
+            robot=common.env.robot,
             image_size=common.env.image_size,
             workers=common.workers,
             progress=moved,
@@ -164,7 +165,8 @@ def publish(comparison: Comparison, trained: Trained, *, run: Path) -> dict[str,
         return {str(k): path for k, path in trained.checkpoints.items() if k.kind == "policy"}
     folders = {}
     for arm in comparison.trained:
-        agent = agent_of(arm, common, trained, seed=common.seeds[0])
+        (seed,) = common.seeds
+        agent = agent_of(arm, common, trained, seed=seed)
         folders[arm.name] = run / arm.name
         folders[arm.name].mkdir()
         _copy(agent.policy, folders[arm.name] / "model")

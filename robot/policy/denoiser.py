@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robot.types import ACTION_DIM, InputError
+from robot.types import InputError
 
 
 class TimeEmbedding(nn.Module):
@@ -72,7 +72,7 @@ class AdaptiveTransformer(nn.Module):
     dim).
     """
 
-    def __init__(self, *, dim: int, depth: int, heads: int):
+    def __init__(self, *, action_dim: int, dim: int, depth: int, heads: int):
         super().__init__()
         if dim % heads:
             raise InputError(
@@ -80,14 +80,14 @@ class AdaptiveTransformer(nn.Module):
             )
         self.blocks = nn.ModuleList(AdaptiveBlock(dim=dim, heads=heads) for _ in range(depth))
         self.modulation = nn.Linear(dim, (6 * depth + 2) * dim)  # of all layers in one product
-        self.head = nn.Linear(dim, ACTION_DIM)
+        self.head = nn.Linear(dim, action_dim)
         for layer in (self.modulation, self.head):  # every block starts as the identity
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
     def forward(
         self, x: Float[Tensor, "b t d"], condition: Float[Tensor, "b d"]
-    ) -> Float[Tensor, "b t 7"]:
+    ) -> Float[Tensor, "b t a"]:
         modulation = (
             self.modulation(F.silu(condition)).unflatten(-1, (-1, 1, x.shape[-1])).transpose(0, 1)
         )  # (.., b, 1, d)
@@ -99,20 +99,31 @@ class AdaptiveTransformer(nn.Module):
 class TransformerDenoiser(nn.Module):
     """Self-attention over the chunk; time and context enter through adaptive layer norms."""
 
-    def __init__(self, *, context_dim: int, horizon: int, dim: int, depth: int, heads: int = 4):
+    def __init__(
+        self,
+        *,
+        action_dim: int,
+        context_dim: int,
+        horizon: int,
+        dim: int,
+        depth: int,
+        heads: int = 4,
+    ):
         super().__init__()
-        self.embed = nn.Linear(ACTION_DIM, dim)
+        self.embed = nn.Linear(action_dim, dim)
         self.position = nn.Parameter(0.02 * torch.randn(horizon, dim))
         self.time = TimeEmbedding(dim=dim)
         self.context = nn.Linear(context_dim, dim)
-        self.transformer = AdaptiveTransformer(dim=dim, depth=depth, heads=heads)
+        self.transformer = AdaptiveTransformer(
+            action_dim=action_dim, dim=dim, depth=depth, heads=heads
+        )
 
     def forward(
         self,
-        noisy: Float[Tensor, "b t 7"],
+        noisy: Float[Tensor, "b t a"],
         time: Float[Tensor, " b"],
         context: Float[Tensor, "b c"],
-    ) -> Float[Tensor, "b t 7"]:
+    ) -> Float[Tensor, "b t a"]:
         return self.transformer(
             self.embed(noisy) + self.position, self.time(time) + self.context(context)
         )
@@ -146,7 +157,7 @@ class ConditionedBlock(nn.Module):
 class UnetDenoiser(nn.Module):
     """1-D U-Net over time: `depth` levels, twice the channels and half the steps at each."""
 
-    def __init__(self, *, context_dim: int, horizon: int, dim: int, depth: int):
+    def __init__(self, *, action_dim: int, context_dim: int, horizon: int, dim: int, depth: int):
         super().__init__()
         if horizon % 2 ** (depth - 1):
             raise InputError(
@@ -161,7 +172,7 @@ class UnetDenoiser(nn.Module):
             return ConditionedBlock(in_channels=i, channels=o, condition_dim=condition_dim)
 
         self.down = nn.ModuleList(
-            block(i, o) for i, o in zip([ACTION_DIM, *widths], widths, strict=False)
+            block(i, o) for i, o in zip([action_dim, *widths], widths, strict=False)
         )
         self.shrink = nn.ModuleList(nn.Conv1d(w, w, 3, stride=2, padding=1) for w in widths[:-1])
         self.middle = block(widths[-1], widths[-1])
@@ -169,14 +180,14 @@ class UnetDenoiser(nn.Module):
             nn.ConvTranspose1d(w, w // 2, 4, stride=2, padding=1) for w in reversed(widths[1:])
         )
         self.up = nn.ModuleList(block(2 * w, w) for w in reversed(widths[:-1]))
-        self.head = nn.Conv1d(dim, ACTION_DIM, 1)
+        self.head = nn.Conv1d(dim, action_dim, 1)
 
     def forward(
         self,
-        noisy: Float[Tensor, "b t 7"],
+        noisy: Float[Tensor, "b t a"],
         time: Float[Tensor, " b"],
         context: Float[Tensor, "b c"],
-    ) -> Float[Tensor, "b t 7"]:
+    ) -> Float[Tensor, "b t a"]:
         condition = F.silu(torch.cat([self.time(time), context], dim=-1))
         x = self.down[0](noisy.transpose(1, 2), condition)
         skips = []
@@ -192,10 +203,14 @@ class UnetDenoiser(nn.Module):
 DENOISERS = {"transformer": TransformerDenoiser, "unet": UnetDenoiser}
 
 
-def make_denoiser(name: str, *, context_dim: int, horizon: int, dim: int, depth: int) -> nn.Module:
+def make_denoiser(
+    name: str, *, action_dim: int, context_dim: int, horizon: int, dim: int, depth: int
+) -> nn.Module:
     """Build a denoiser by name: "transformer" (depth counts blocks) or "unet" (depth counts
     levels).
     """
     if name not in DENOISERS:
         raise InputError(f"got denoiser {name!r}, expected one of {sorted(DENOISERS)}")
-    return DENOISERS[name](context_dim=context_dim, horizon=horizon, dim=dim, depth=depth)
+    return DENOISERS[name](
+        action_dim=action_dim, context_dim=context_dim, horizon=horizon, dim=dim, depth=depth
+    )

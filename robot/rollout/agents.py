@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from robot.agent import Agent
-from robot.checkpoint import describe_action_space, load
+from robot.checkpoint import check_action_space, describe_action_space, policy_metadata
 from robot.envs.env import action_space
 from robot.envs.robosuite import MAX_DELTA_M, MAX_DELTA_RAD, RobosuiteEnv
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Deployment
 from robot.perception.registry import load_head, make_fault, words_for
 from robot.perception.sources import CachedMasks, LearnedMasks, MaskSource, NoMask, OracleMasks
-from robot.policy import SAVED_POLICIES
+from robot.policy import registry as policies
 from robot.system.device import has_bf16
 from robot.system.parse import Spec
 from robot.types import InputError
@@ -58,9 +57,9 @@ def make_agent(env: RobosuiteEnv, spec: AgentSpec) -> Agent:
     return Agent(
         masks=source,
         deployment=spec.deployment,
-        policy=policy,  # type: ignore[arg-type]
+        policy=policy,
         language=language,
-        image_size=policy.config()["image_size"],  # type: ignore[operator]
+        image_size=policy.encoder.config.image_size,
         control_dt_s=env.control_dt_s,
     )
 
@@ -90,8 +89,8 @@ def robosuite_action_space(*, control_dt_s: float) -> dict[str, Any]:
     )
 
 
-def load_policy(path: Path, *, control_dt_s: float) -> nn.Module:
+def load_policy(path: Path, *, control_dt_s: float) -> policies.Policy:
     """Return a policy made for RobosuiteEnv's action space; raise InputError for another one."""
-    return load(
-        path, SAVED_POLICIES, action_space=robosuite_action_space(control_dt_s=control_dt_s)
-    )
+    here = robosuite_action_space(control_dt_s=control_dt_s)
+    check_action_space(policy_metadata(path).get("action_space"), here, path)
+    return policies.load_policy(path)

@@ -27,7 +27,7 @@ from robot.dwsl import rule_weights
 from robot.language import LanguageEncoder
 from robot.perception.compose.augment import CompositeAugment
 from robot.perception.registry import AnyDeployment
-from robot.policy import POLICIES
+from robot.policy import make_policy
 from robot.policy.demonstration_discriminator import DemonstrationDiscriminator, JudgedPolicy
 from robot.system.parse import Count, FlatSpec, NotNegativeNumber, Share, options
 from robot.system.progress import Announce, silent
@@ -206,7 +206,9 @@ def make_judge(windows: Windows, judging: Judging, *, seed: int) -> JudgedPolicy
     torch.manual_seed(seed)
     statistics = windows.statistics()
     judged = JudgedPolicy(
-        policy=POLICIES[judging.policy.kind](statistics=statistics, **judging.policy.options),
+        policy=make_policy(
+            judging.policy.kind, statistics=statistics, options=judging.policy.options
+        ),
         discriminator=DemonstrationDiscriminator(
             statistics=statistics, **asdict(judging.discriminator)
         ),

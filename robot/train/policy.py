@@ -18,7 +18,7 @@ from robot.perception.compose.augment import CompositeAugment, Photometric
 from robot.perception.compose.backgrounds import OnBackgrounds, PasteBackgrounds
 from robot.perception.compose.masking import Channel, Deployment
 from robot.perception.registry import describe_deployment
-from robot.policy import POLICIES
+from robot.policy import make_policy
 from robot.system.parse import NotNegative, NotNegativeNumber, Share, Spec, options
 from robot.system.progress import Announce, silent
 from robot.train.backgrounds import ForegroundLook, empty_rooms, texture_pictures
@@ -84,8 +84,8 @@ def train_policy(
         return file
     windows = training_windows(options, head=head, announce=announce)
     torch.manual_seed(options.seed)
-    module = POLICIES[options.policy.kind](
-        statistics=windows.statistics(), **options.policy.options
+    module = make_policy(
+        options.policy.kind, statistics=windows.statistics(), options=options.policy.options
     )
     batches = policy_batches(
         windows,

@@ -13,18 +13,18 @@ from robot.perception import registry as loading
 from robot.perception.compose.masking import Crop, Overlay, Unmasked
 from robot.perception.registry import load_head, make_deployment, resolve_head
 from robot.perception.sources import CachedMasks, NoMask, OracleMasks
-from robot.policy import TransformerPolicy
-from robot.policy.normalize import UNIT
+from robot.policy import make_policy
 from robot.rollout.agents import load_policy, make_agent, make_source, robosuite_action_space
 from robot.types import InputError
 from tests.experiment.toy import POLICY
+from tests.policy.toy import UNIT
 
 pytestmark = pytest.mark.usefixtures("hashed_words")
 
 
 @pytest.fixture
 def policy_file(tmp_path):
-    policy = TransformerPolicy(statistics=UNIT, **POLICY)
+    policy = make_policy("transformer", statistics=UNIT, options=POLICY)
     metadata = {"action_space": robosuite_action_space(control_dt_s=0.05)}
     return save(tmp_path, policy, kind="transformer", config=policy.config(), metadata=metadata)
 

@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
+from robot.policy.registry import ENCODER_OPTIONS
 from robot.train.loop import train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -26,10 +27,11 @@ def names(group: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", names("policy"))
-def test_policy_keys_are_the_constructor_parameters(name):
+def test_policy_keys_are_options_of_the_encoder_and_of_the_policy(name):
     config = values("policy", name)
     policy_class = get_class(config.pop("_target_"))
-    assert set(config) == set(inspect.signature(policy_class).parameters) - {"statistics"}
+    own = set(inspect.signature(policy_class).parameters) - {"statistics", "encoder"}
+    assert set(config) == ENCODER_OPTIONS | own
 
 
 @pytest.mark.parametrize("name", names("train"))

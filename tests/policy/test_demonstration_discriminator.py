@@ -10,9 +10,8 @@ import torch
 from robot.batch import JudgedWindows, PolicyObservation, TierBatch
 from robot.policy import TransformerPolicy
 from robot.policy.demonstration_discriminator import DemonstrationDiscriminator, JudgedPolicy
-from robot.policy.normalize import UNIT
 from robot.types import InputError
-from tests.policy.toy import HORIZON, SMALL, batch_of, observation
+from tests.policy.toy import HORIZON, SMALL, UNIT, batch_of, observation
 
 SIZE = {"cameras": 1, "horizon": HORIZON, "dim": 16}
 LOSSES = torch.tensor([0.3, 0.1, 0.2])
@@ -25,7 +24,7 @@ def discriminator(**change) -> DemonstrationDiscriminator:
 
 def policy() -> TransformerPolicy:
     torch.manual_seed(1)
-    return TransformerPolicy(**SMALL | {"in_channels": 5, "heads": 2, "depth": 1})
+    return TransformerPolicy(**SMALL | {"heads": 2, "depth": 1})
 
 
 def windows(size: int = 3) -> JudgedWindows:
