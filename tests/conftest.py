@@ -20,11 +20,51 @@ import torch
 from jaxtyping import install_import_hook
 
 from tests import typecheck
+from tests.learning import Learning, add_options, ways
 
 install_import_hook(
     "robot", f"{typecheck.__name__}.check"
 )  # jaxtyping shapes and plain hints, checked at every call
-torch.set_num_threads(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    torch.set_num_threads(config.getoption("--torch-threads"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    pairs = ways(metafunc.config)
+    if "learning" in metafunc.fixturenames and len(pairs) > 1:
+        names = [f"seed {seed} {precision}" for seed, precision in pairs]
+        metafunc.parametrize("learning", pairs, ids=names, indirect=True)
+
+
+@pytest.fixture
+def learning(request: pytest.FixtureRequest, record_property) -> Learning:
+    """How a test is to train, and where its margins are kept."""
+    seed, precision = getattr(request, "param", ways(request.config)[0])
+    return Learning(seed=seed, precision=precision, record=record_property)
+
+
+MODULES_THAT_MAKE_AN_ENCODER = (
+    "perception.registry",
+    "rollout.agents",
+    "train.policy",
+    "train.demonstration_discriminator",
+)
+
+
+@pytest.fixture
+def hashed_words(monkeypatch):
+    """Words without a language model, which takes seconds to load."""
+    from robot.language import LanguageEncoder
+
+    for module in MODULES_THAT_MAKE_AN_ENCODER:
+        monkeypatch.setattr(f"robot.{module}.LanguageEncoder", LanguageEncoder.hashed)
+
 
 _connect = socket.socket.connect
 
@@ -43,3 +83,11 @@ def no_network():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", _connect_to_this_machine)
         yield
+
+
+@pytest.fixture
+def hashed_words(monkeypatch):
+    """Replace the language model, which takes seconds to load, by a fixed vector per word."""
+    from robot import language
+
+    monkeypatch.setattr(language, "load_minilm", language.load_hashed)

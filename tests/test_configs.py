@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
+from robot.experiment.ablation import contenders_of
+from robot.experiment.evaluate import evaluate
+from robot.experiment.mixture import check_data
+from robot.experiment.recipe import headline_scene_of, recipes_of, shared_of
 
 from robot.dwsl import WEIGHTINGS
 from robot.envs.registry import TASKS, check_scene
 from robot.envs.robosuite import RobosuiteEnv
 from robot.envs.tabletop.scene import conditions
-from robot.experiment.ablation import contenders_of
 from robot.experiment.collect import check_mask_scenes, collect_demonstrations, collect_mask_frames
-from robot.experiment.evaluate import evaluate
 from robot.experiment.mask_quality import measure_masks
-from robot.experiment.mixture import check_data
-from robot.experiment.recipe import headline_scene_of, recipes_of, shared_of
 from robot.perception.compose.augment import CompositeAugment, Photometric
 from robot.perception.head.label_discriminator import MaskDiscriminator
 from robot.perception.head.mask_head import MaskHead

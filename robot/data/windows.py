@@ -268,3 +268,32 @@ def _camera_axis(episode: Episode, cameras: Sequence[str]) -> tuple[np.ndarray, 
     return frames, np.stack(
         [episode.labels[camera] for camera in cameras], axis=1
     ) if labelled else None
+
+
+def join(parts: Sequence[Windows]) -> Windows:
+    """Lay the windows of several stores end to end."""
+    if len(parts) == 1:
+        return parts[0]
+    frames = np.cumsum([0, *(len(part) for part in parts)])
+    goals = np.cumsum([0, *(len(part.language.tokens) for part in parts)])
+
+    def joined(name: str, offsets: Sequence[int] | None = None) -> Tensor:
+        columns = [getattr(part, name) for part in parts]
+        if offsets is not None:
+            columns = [column + int(by) for column, by in zip(columns, offsets, strict=False)]
+        return torch.cat(columns)
+
+    language = LanguageTokens(
+        tokens=torch.cat([part.language.tokens for part in parts]),
+        valid=torch.cat([part.language.valid for part in parts]),
+    )
+    return Windows(
+        composites=joined("composites"),
+        proprio=joined("proprio"),
+        actions=joined("actions"),
+        goal_ids=joined("goal_ids", goals.tolist()),
+        starts=joined("starts", frames.tolist()),
+        lengths=joined("lengths"),
+        weights=joined("weights"),
+        language=language,
+    )

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from robot.data.mask_frames import MaskFrameStore
 from robot.data.store import EpisodeStore
 from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
-from robot.rollout.corrupt import check_mixture, make_machine
+from robot.rollout.corrupt import Mixture, check_mixture, make_machine
 from robot.rollout.demonstrate import make_demonstrator
 from robot.rollout.mask_frames import make_mask_frames
 from robot.system.cache import key
 from robot.system.command import require_free_space, require_writable
 from robot.system.parallel import parallel_map
+from robot.system.parse import Count, NotNegative, Share, options
 from robot.types import InputError
 
 Progress = Callable[[int, int], None]  # (done, in all)
@@ -36,7 +40,7 @@ def collect_demonstrations(
     image_size: int,
     workers: int,
     progress: Progress,
-    quality: Mapping[str, Any] | None = None,
+    quality: Mixture | None = None,
 ) -> EpisodeStore:
     """Return the store of (task, scene, seed, image_size) under `root` with at least `episodes`
     demonstrations.
@@ -46,17 +50,18 @@ def collect_demonstrations(
     spoilt, in a store of their own.
     """
     check_scene(task, scene)
-    mixture = None if quality is None else check_mixture(task, quality)
+    if quality is not None:
+        check_mixture(task, quality)
     if episodes < 1 or workers < 1:
         raise InputError(
             f"got episodes={episodes} and workers={workers}, expected at least 1 of each"
         )
     require_gl()
     identity = {"seed": seed, "image_size": image_size} | (
-        {} if mixture is None else {"quality": quality}
+        {} if quality is None else {"quality": asdict(quality)}
     )
     directory = root / key(
-        f"{task}-{scene}" if mixture is None else f"{task}-{scene}-machine", identity
+        f"{task}-{scene}" if quality is None else f"{task}-{scene}-machine", identity
     )
     require_writable(root)
     store = EpisodeStore(directory)
@@ -70,8 +75,8 @@ def collect_demonstrations(
     }
     make = (
         partial(make_demonstrator, **options)
-        if mixture is None
-        else partial(make_machine, **options, mixture=mixture)
+        if quality is None
+        else partial(make_machine, **options, mixture=quality)
     )
     tried = max(store.indices(), default=-1) + 1
     progress(len(store), episodes)
@@ -108,47 +113,63 @@ def check_mask_scenes(tasks: Sequence[str], scenes: Iterable[str]) -> None:
             check_scene(task, scene)
 
 
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+@options
+class MaskFrameOptions:
+    """What a mask head learns from or is measured on: `shards` shards of `scenes_per_shard` scenes,
+    conditions by their shares, each of `snapshots` looks labelled for `goals` goals, of which
+    `absent_share` name an object that is not there (robot.rollout.mask_frames).
+    """
+
+    tasks: Names
+    scenes: Mapping[str, float]
+    moments: Literal["staged", "expert"]
+    shards: Count
+    seed: NotNegative
+    scenes_per_shard: Count
+    snapshots: Count
+    goals: Count
+    absent_share: Share
+
+
 def collect_mask_frames(
+    frames: MaskFrameOptions,
     *,
     root: Path,
-    tasks: Sequence[str],
-    scenes: Mapping[str, float],
-    moments: str,
     shards: Sequence[int],
-    seed: int,
     image_size: int,
-    scenes_per_shard: int,
-    snapshots: int,
-    goals: int,
-    absent_share: float,
     workers: int,
     progress: Progress,
 ) -> MaskFrameStore:
     """Return the store of mask frames with these options, which has at least the `shards` of these
     numbers.
     """
-    check_mask_scenes(tasks, scenes)
+    check_mask_scenes(frames.tasks, frames.scenes)
     require_gl()
-    options = {
-        "tasks": list(tasks),
-        "scenes": dict(scenes),
-        "moments": moments,
-        "seed": seed,
+    content = {
+        "tasks": list(frames.tasks),
+        "scenes": dict(frames.scenes),
+        "moments": frames.moments,
+        "seed": frames.seed,
         "image_size": image_size,
-        "scenes_per_shard": scenes_per_shard,
-        "snapshots": snapshots,
-        "goals": goals,
-        "absent_share": absent_share,
+        "scenes_per_shard": frames.scenes_per_shard,
+        "snapshots": frames.snapshots,
+        "goals": frames.goals,
+        "absent_share": frames.absent_share,
     }
-    directory = root / key("mask-frames", options)
+    directory = root / key("mask-frames", content)
     require_writable(root)
     store = MaskFrameStore(directory)
     missing = store.missing(shards)
-    require_free_space(root, len(missing) * scenes_per_shard * snapshots * 2 * BYTES_PER_FRAME)
+    require_free_space(
+        root, len(missing) * frames.scenes_per_shard * frames.snapshots * 2 * BYTES_PER_FRAME
+    )
     progress(len(shards) - len(missing), len(shards))
     for done, _ in enumerate(
         parallel_map(
-            partial(make_mask_frames, root=directory, **options), missing, workers=workers
+            partial(make_mask_frames, root=directory, **content), missing, workers=workers
         ),
         start=1,
     ):

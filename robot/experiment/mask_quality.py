@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from robot.data.mask_frames import MaskFrames
-from robot.experiment.collect import collect_mask_frames
+from robot.experiment.collect import MaskFrameOptions, collect_mask_frames
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.head.mask_head import Head
 from robot.perception.head.presence import ABSENT_BELOW
@@ -50,18 +50,22 @@ def measure_masks(
     looks each.
     """
     shards = range(math.ceil(scenes_each * len(scenes) / SCENES_PER_SHARD))
-    store = collect_mask_frames(
-        root=root,
-        tasks=tasks,
+    shown = MaskFrameOptions(
+        tasks=tuple(tasks),
         scenes=dict.fromkeys(scenes, 1.0),
         moments="expert",
-        shards=shards,
+        shards=len(shards),
         seed=seed,
-        image_size=image_size,
         scenes_per_shard=SCENES_PER_SHARD,
         snapshots=SNAPSHOTS,
         goals=1,
         absent_share=0.0,
+    )
+    store = collect_mask_frames(
+        shown,
+        root=root,
+        shards=shards,
+        image_size=image_size,
         workers=workers,
         progress=progress,
     )

@@ -5,12 +5,13 @@ deployments, faults.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from inspect import signature
 from pathlib import Path
-from typing import Any, overload
+from typing import Annotated, Any, overload
 
 import numpy as np
+from pydantic import PlainValidator
 from torch import nn
 
 from robot.checkpoint import load, read_header, resolve_checkpoint
@@ -35,9 +36,10 @@ from robot.perception.faults import (
     StaleMasks,
     WrongObjectMasks,
 )
-from robot.perception.head.label_discriminator import Discriminator, MaskDiscriminator
+from robot.perception.head.label_discriminator import LabelDiscriminator, MaskDiscriminator
 from robot.perception.head.mask_head import Head, MaskHead
 from robot.perception.sources import MaskSource
+from robot.system.parse import Spec
 from robot.types import InputError
 
 DEPLOYMENTS: dict[str, type[Deployment]] = {
@@ -76,6 +78,23 @@ def make_deployment(name: str, **options: Any) -> Deployment:
     return DEPLOYMENTS[name](**options)
 
 
+def _parsed(section: object) -> Deployment:
+    if isinstance(section, Deployment):
+        return section
+    if not isinstance(section, Mapping):
+        raise InputError(f"got deployment={section}, expected a section with a name; add name")
+    return make_deployment(**section)
+
+
+AnyDeployment = Annotated[Deployment, PlainValidator(_parsed)]  # in sections of a config
+
+
+def describe_deployment(deployment: Deployment) -> dict[str, Any]:
+    """Return a deployment as JSON. Inverse: `make_deployment`."""
+    name = next(name for name, cls in DEPLOYMENTS.items() if cls is type(deployment))
+    return {"name": name, **asdict(deployment)}
+
+
 def _ivm(**options: Any) -> nn.Module:
     from robot.perception.ivm.pretrained import (
         pretrained_ivm,  # transformers' models take seconds to import
@@ -97,31 +116,17 @@ DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def split_kind(
-    options: Mapping[str, Any], builders: Mapping[str, Any]
-) -> tuple[str, dict[str, Any]]:
-    """Return which builder a config asks for (`kind`, the first where it does not say) and that
-    builder's arguments.
-    """
-    rest = dict(options)
-    kind = rest.pop("kind", next(iter(builders)))
-    if kind not in builders:
+def check_spec(spec: Spec, builders: Mapping[str, Any], *, at: str) -> None:
+    """Raise InputError where the kind is unknown, or its pretrained weights cannot be had."""
+    if spec.kind not in builders:
         raise InputError(
-            f"got kind {kind!r}, expected one of {', '.join(builders)}; correct `kind` in the "
-            "config"
+            f"got {at}.kind={spec.kind}, expected one of {', '.join(builders)}; choose one of these"
         )
-    return kind, rest
-
-
-def check_weights_of(options: Mapping[str, Any], builders: Mapping[str, Any]) -> None:
-    """Raise InputError where a head or discriminator is of no known kind, or its pretrained weights
-    cannot be had.
-    """
-    split_kind(options, builders)
-    if "llava" in options:
+    if "llava" in spec.options:
         from robot.perception.ivm.pretrained import check_weights
 
-        check_weights(llava=options["llava"], sam=options.get("sam"))
+        sam = spec.options.get("sam")
+        check_weights(llava=str(spec.options["llava"]), sam=None if sam is None else str(sam))
 
 
 def load_head(path: Path) -> Head:
@@ -132,7 +137,7 @@ def load_head(path: Path) -> Head:
 
 
 def words_for(
-    module: Head | Discriminator, language: LanguageEncoder | None = None
+    module: Head | LabelDiscriminator, language: LanguageEncoder | None = None
 ) -> LanguageEncoder | RawSentences:
     """Return what turns goals into what the module reads; `language` where that is tokens and an
     encoder is there already.

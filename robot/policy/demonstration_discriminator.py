@@ -21,7 +21,7 @@ SMALLEST_SPREAD = (
 )
 
 
-class Discriminator(nn.Module):
+class DemonstrationDiscriminator(nn.Module):
     """Judge (observation, action chunk, observation after it, loss of a policy on the chunk) (DWBC,
     Xu et al. 2022).
 
@@ -143,7 +143,7 @@ class JudgedPolicy(nn.Module):
     clipping of the joint norm.
     """
 
-    def __init__(self, *, policy: nn.Module, discriminator: Discriminator):
+    def __init__(self, *, policy: nn.Module, discriminator: DemonstrationDiscriminator):
         super().__init__()
         self.policy, self.discriminator = policy, discriminator
 

@@ -1,10 +1,8 @@
-"""The agent of a checkpoint, in a simulator: its masks may come from the simulator's truth, whole
-or broken on purpose.
-"""
+"""The agent of a checkpoint in a simulator, whose truth its masks may come from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,71 @@ from robot.checkpoint import check_action_space, describe_action_space, policy_m
 from robot.envs.env import action_space
 from robot.envs.robosuite import MAX_DELTA_M, MAX_DELTA_RAD, RobosuiteEnv
 from robot.language import LanguageEncoder
-from robot.perception.registry import SOURCES, load_head, make_deployment, make_fault, words_for
+from robot.perception.compose.masking import Deployment
+from robot.perception.registry import load_head, make_fault, words_for
 from robot.perception.sources import CachedMasks, LearnedMasks, MaskSource, NoMask, OracleMasks
 from robot.policy import registry as policies
 from robot.system.device import has_bf16
+from robot.system.parse import Spec
 from robot.types import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentSpec:
+    """What an agent is made of: a policy, what it sees through, and what breaks its masks.
+
+    `faults` are injected in order, the last outermost; a fresh mask comes every `mask_period`
+    decisions.
+    """
+
+    policy: Path
+    perception: str  # learned, oracle, none
+    head: Path | None
+    deployment: Deployment
+    mask_period: int = 1
+    faults: tuple[Spec, ...] = ()
+
+
+def make_agent(env: RobosuiteEnv, spec: AgentSpec) -> Agent:
+    """Return the agent; faults draw from seed 0 until it is reset with a generator."""
+    language = LanguageEncoder()
+    source = make_source(spec.perception, head=spec.head, language=language, env=env)
+    if spec.mask_period > 1:
+        source = CachedMasks(source, spec.mask_period)
+    for fault in spec.faults:
+        source = make_fault(
+            fault.kind,
+            source,
+            labels=env.other_object_maps,
+            rng=np.random.default_rng(0),
+            **fault.options,
+        )
+    policy = load_policy(spec.policy, control_dt_s=env.control_dt_s)
+    return Agent(
+        masks=source,
+        deployment=spec.deployment,
+        policy=policy,
+        language=language,
+        image_size=policy.encoder.config.image_size,
+        control_dt_s=env.control_dt_s,
+    )
+
+
+def make_source(
+    perception: str, *, head: Path | None, language: LanguageEncoder, env: RobosuiteEnv
+) -> MaskSource:
+    """Return the mask source of a perception; the oracle reads `env`."""
+    if perception == "none":
+        return NoMask()
+    if perception == "oracle":
+        return OracleMasks(env.label_maps)
+    if head is None:
+        raise InputError(
+            "got perception learned without a mask head; pass head=<checkpoint> "
+            "(launch/train_mask.py makes one)"
+        )
+    loaded = load_head(head)
+    return LearnedMasks(loaded, words_for(loaded, language), bfloat16=has_bf16(torch.device("cpu")))
 
 
 def robosuite_action_space(*, control_dt_s: float) -> dict[str, Any]:
@@ -36,59 +94,3 @@ def load_policy(path: Path, *, control_dt_s: float) -> policies.Policy:
     here = robosuite_action_space(control_dt_s=control_dt_s)
     check_action_space(policy_metadata(path).get("action_space"), here, path)
     return policies.load_policy(path)
-
-
-def make_source(
-    name: str, *, head: Path | None, language: LanguageEncoder, env: RobosuiteEnv | None
-) -> MaskSource:
-    """Return the mask source `name`; the oracle reads `env`."""
-    if name == "none":
-        return NoMask()
-    if name == "oracle":
-        assert env is not None, "an oracle needs a simulator"
-        return OracleMasks(env.label_maps)
-    if name != "learned":
-        raise InputError(
-            f"got perception {name!r}, expected one of {', '.join(SOURCES)}; pass perception=<one "
-            "of these>"
-        )
-    if head is None:
-        raise InputError(
-            "got perception learned without a mask head; pass head=<checkpoint> "
-            "(launch/train_mask.py makes one)"
-        )
-    loaded = load_head(head)
-    return LearnedMasks(loaded, words_for(loaded, language), bfloat16=has_bf16(torch.device("cpu")))
-
-
-def make_agent(
-    env: RobosuiteEnv,
-    *,
-    policy: Path,
-    perception: str,
-    head: Path | None,
-    deployment: Mapping[str, Any],
-    mask_period: int,
-    faults: Sequence[Mapping[str, Any]] = (),
-) -> Agent:
-    """Return the agent of a policy checkpoint, seeing through `perception`; `faults` are injected
-    in order, the last outermost.
-
-    Faults draw from seed 0 until the agent is reset with a generator.
-    """
-    language = LanguageEncoder()
-    source = make_source(perception, head=head, language=language, env=env)
-    source = source if mask_period == 1 else CachedMasks(source, mask_period)
-    for fault in faults:
-        source = make_fault(
-            source=source, labels=env.other_object_maps, rng=np.random.default_rng(0), **fault
-        )
-    loaded = load_policy(policy, control_dt_s=env.control_dt_s)
-    return Agent(
-        masks=source,
-        deployment=make_deployment(**deployment),
-        policy=loaded,
-        language=language,
-        image_size=loaded.encoder.config.image_size,
-        control_dt_s=env.control_dt_s,
-    )

@@ -71,17 +71,13 @@ class Mixture:
         return names[rng.choice(len(names), p=shares / shares.sum())]
 
 
-def check_mixture(task: str, quality: Mapping) -> Mixture:
-    """Return the mixture, or raise InputError where it is none or the task cannot show one of its
-    kinds.
-    """
-    mixture = Mixture(**quality)
+def check_mixture(task: str, mixture: Mixture) -> None:
+    """Raise InputError where the task cannot show one of the mixture's kinds."""
     if task in BUILTIN and mixture.kinds.get("wrong_object", 0) > 0:
         raise InputError(
             f"got quality kind wrong_object for task {task!r}, which has no other object; set its "
             "share to 0"
         )
-    return mixture
 
 
 def machine_demonstration(

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+
 import torch
 
 from robot.types import InputError
 
 PRECISIONS = ("auto", "bf16", "fp32")
+_BF16_INSTRUCTIONS = ("amx_tile", "avx512_bf16", "bf16")  # as torch.cpu.get_capabilities names them
+# Highest instruction set that a library may use, and the values that leave bfloat16 in reach.
+_CAPS = {
+    "ONEDNN_MAX_CPU_ISA": ("BF16", "FP16", "AMX", "AVX10", "ALL", "DEFAULT"),
+    "DNNL_MAX_CPU_ISA": ("BF16", "FP16", "AMX", "AVX10", "ALL", "DEFAULT"),
+    "ATEN_CPU_CAPABILITY": ("AVX512", "AMX", "SVE"),
+}
 
 
 def pick_device(name: str | None = None) -> torch.device:
@@ -27,14 +37,21 @@ def pick_device(name: str | None = None) -> torch.device:
 
 def has_bf16(device: torch.device) -> bool:
     """Return whether the device multiplies bfloat16 in hardware; elsewhere bf16 autocast is slower
-    than float32.
+    than float32. A processor whose instruction set is capped by the environment does not.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
         capabilities = torch.cpu.get_capabilities()
-        return any(capabilities.get(name, False) for name in ("amx_tile", "avx512_bf16", "bf16"))
+        has = any(capabilities.get(name, False) for name in _BF16_INSTRUCTIONS)
+        return has and not is_capped(os.environ)
     return False
+
+
+def is_capped(environment: Mapping[str, str]) -> bool:
+    """Return whether the environment keeps oneDNN or ATen from the processor's bfloat16 units."""
+    caps = {name: environment.get(name, "").upper() for name in _CAPS}
+    return any(cap and not any(ok in cap for ok in _CAPS[name]) for name, cap in caps.items())
 
 
 def pick_dtype(precision: str, device: torch.device) -> torch.dtype:

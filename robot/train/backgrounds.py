@@ -17,7 +17,6 @@ from PIL import Image
 from torch import Tensor
 
 from robot.data.store import EpisodeStore
-from robot.envs.tabletop.textures import training_textures
 from robot.perception.compose.masking import mask_from_labels
 from robot.report.pictures import spread
 from robot.types import MASK_CHANNELS, Goal, InputError, Label
@@ -29,11 +28,13 @@ STRANGE = 12  # grey levels away from the empty room: nothing here has noise or 
 
 
 def texture_pictures(
-    *, size: int, count: int = PICTURES, seed: int = PICTURES_SEED
+    files: Sequence[Path], *, size: int, count: int = PICTURES, seed: int = PICTURES_SEED
 ) -> UInt8[Tensor, "p 3 s s"]:
-    """Return random crops of the training textures, flipped at random."""
+    """Return random crops of the textures in `files`, flipped at random."""
+    if not files:
+        raise ValueError("got no texture files, expected some to paste behind the objects")
     rng = np.random.default_rng(seed)
-    textures = [Image.open(file).convert("RGB") for file in training_textures()]
+    textures = [Image.open(file).convert("RGB") for file in files]
     pictures = [
         _crop(textures[k], size=size, rng=rng) for k in rng.integers(len(textures), size=count)
     ]

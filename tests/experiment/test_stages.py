@@ -7,8 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from robot.experiment.recipe import Recipe, Shared
+
 from robot.experiment.stages import chains_of, head_stage, needs_frames, rounds_of
 from robot.system.cache import key
 from robot.types import InputError

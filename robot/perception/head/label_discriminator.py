@@ -60,7 +60,7 @@ def kept(labels: UInt8[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
     return (labels != Label.BACKGROUND).float()
 
 
-class Discriminator(nn.Module):
+class LabelDiscriminator(nn.Module):
     """`judge(frames, language, masks, losses) -> logits (B,)` that the mask is one to trust."""
 
     reads_sentences = False  # True: `language` are Sentences; False: LanguageTokens
@@ -95,7 +95,7 @@ class Discriminator(nn.Module):
         )
 
 
-class MaskDiscriminator(Discriminator):
+class MaskDiscriminator(LabelDiscriminator):
     """The small one: the mask head's image encoder and word pool on the masked frame, pooled over
     the image, one logit.
 

@@ -12,6 +12,7 @@ from robot.language import LanguageEncoder
 from robot.perception.compose.masking import mask_from_labels
 from robot.perception.head.mask_head import MaskHead
 from robot.perception.head.metrics import auroc, iou
+from robot.system.device import pick_dtype
 from tests.perception.head.shapes import Shapes
 
 SENTENCES = ("take the red one", "take the blue one")
@@ -50,14 +51,15 @@ def two_squares(count: int, generator: torch.Generator, encoder: LanguageEncoder
     )
 
 
-def fit(head: MaskHead, draw, *, steps: int, learning_rate: float) -> None:
+def fit(head: MaskHead, draw, *, steps: int, learning_rate: float, precision: str = "auto") -> None:
+    dtype = pick_dtype(precision, torch.device("cpu"))
     optimizer = torch.optim.AdamW(head.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, learning_rate, total_steps=steps, pct_start=0.1
     )
     for _ in range(steps):
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
             loss = head.loss(draw()).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
@@ -71,19 +73,27 @@ def target_iou(head: MaskHead, batch: MaskBatch) -> float:
     return iou(probability[:, 0], mask_from_labels(batch.labels)[:, 0]).nanmean().item()
 
 
-def test_the_sentence_decides_which_square_is_kept():
-    torch.manual_seed(0)
-    encoder, generator = LanguageEncoder.hashed(), torch.Generator().manual_seed(0)
+def test_the_sentence_decides_which_square_is_kept(learning):
+    torch.manual_seed(learning.seed)
+    encoder, generator = (
+        LanguageEncoder.hashed(),
+        torch.Generator().manual_seed(learning.seed),
+    )
     head = MaskHead(**TINY)
-    fit(head, lambda: two_squares(16, generator, encoder), steps=120, learning_rate=4e-3)
-    batch = two_squares(64, torch.Generator().manual_seed(1), encoder)
+    fit(
+        head,
+        lambda: two_squares(16, generator, encoder),
+        steps=200,
+        learning_rate=3e-3,
+        precision=learning.precision,
+    )
+    batch = two_squares(64, torch.Generator().manual_seed(100 + learning.seed), encoder)
     red, blue = encoder.encode(list(SENTENCES)).tokens
     opposite = red + blue - batch.language.tokens
     right = target_iou(head, batch)
     wrong = target_iou(head, replace(batch, language=replace(batch.language, tokens=opposite)))
-    assert right > 0.8 and wrong < 0.1, (
-        f"IoU {right:.2f} with the sentence, {wrong:.2f} with the opposite one"
-    )
+    learning.above(0.8, iou_with_the_sentence=right)
+    learning.below(0.1, iou_with_the_opposite_sentence=wrong)
 
 
 @pytest.mark.slow

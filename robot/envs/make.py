@@ -1,0 +1,35 @@
+"""An env from its options: what `env=` chooses on the command line."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from robot.system.parse import Count, NotNegative, Positive, options
+
+if TYPE_CHECKING:
+    from robot.envs.robosuite import RobosuiteEnv
+
+
+@options
+class EnvOptions:
+    """The config group `env`; but for `backend` the keyword arguments of the env's constructor."""
+
+    backend: Literal["robosuite"] = "robosuite"
+    image_size: Annotated[int, Field(ge=16, le=1024)] = 128
+    control_dt_s: Positive = 0.05
+    horizon: Count | None = None
+    shadows: bool = False
+    samples: NotNegative = 0
+    mesh_faces: Count = 400
+
+
+def make_env(task: str, options: EnvOptions) -> RobosuiteEnv:
+    """Return the env of a task. Imports the simulator, which takes seconds."""
+    from robot.envs.robosuite import RobosuiteEnv
+
+    arguments = asdict(options)
+    del arguments["backend"]
+    return RobosuiteEnv(task=task, **arguments)
