@@ -23,6 +23,7 @@ class Collection:
 
     root: Path
     task: str
+    robot: str
     scene: str
     episodes: Count
     seed: NotNegative
@@ -38,6 +39,7 @@ def main(config: DictConfig) -> None:
         store = collect_demonstrations(
             root=collection.root / "demonstrations",
             task=collection.task,
+            robot=collection.robot,
             scene=collection.scene,
             episodes=collection.episodes,
             seed=collection.seed,

@@ -38,6 +38,7 @@ class Scoring:
     """configs/score_demonstrations.yaml."""
 
     task: str
+    robot: str
     scene: str
     image_size: Count
     seed: NotNegative
@@ -55,6 +56,7 @@ def main(config: DictConfig) -> None:
     with Bars() as progress:
         stores = collect_scenes(
             scoring.data,
+            robot=scoring.robot,
             task=scoring.task,
             shares=shares,
             image_size=scoring.image_size,

@@ -54,6 +54,7 @@ class Measure:
 class MaskJob:
     """configs/train_mask.yaml."""
 
+    robot: str
     image_size: Count
     seed: NotNegative
     workers: Count
@@ -75,6 +76,7 @@ def main(config: DictConfig) -> None:
             job.data.mask_frames,
             root=job.data.root / "mask_frames",
             shards=shard_numbers(job.data.mask_frames.shards),
+            robot=job.robot,
             image_size=job.image_size,
             workers=job.workers,
             progress=moving(progress, "collect mask frames"),
@@ -84,6 +86,7 @@ def main(config: DictConfig) -> None:
             load_head(trained.checkpoints[HEAD]),
             root=job.data.root / "mask_frames",
             workers=job.workers,
+            robot=job.robot,
             image_size=job.image_size,
             progress=moving(progress, "measure masks"),
             **asdict(job.measure),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from robot.envs.robots import DEFAULT_ROBOT, check_robot
 from robot.system.parse import Count, NotNegative, Positive, options
 
 if TYPE_CHECKING:
@@ -18,12 +19,17 @@ class EnvOptions:
     """The config group `env`; but for `backend` the keyword arguments of the env's constructor."""
 
     backend: Literal["robosuite"] = "robosuite"
+    robot: str = DEFAULT_ROBOT
+    goal: str | None = None
     image_size: Annotated[int, Field(ge=16, le=1024)] = 128
     control_dt_s: Positive = 0.05
     horizon: Count | None = None
     shadows: bool = False
     samples: NotNegative = 0
     mesh_faces: Count = 400
+
+    def __post_init__(self) -> None:
+        check_robot(self.robot)
 
 
 def make_env(task: str, options: EnvOptions) -> RobosuiteEnv:

@@ -16,22 +16,22 @@ from robot.envs.decimate import accelerate
 from robot.envs.env import RobotEnv, action_space, observation_space
 from robot.envs.registry import TABLETOP, make_task
 from robot.envs.render import SceneRenderer, camera_intrinsics, camera_pose
+from robot.envs.robots import DEFAULT_ROBOT, check_robot, finger_addresses, gripper_of
 from robot.envs.task import Expert
 from robot.types import InputError, Label
 
 MAX_DELTA_M, MAX_DELTA_RAD = 0.05, 0.5  # robosuite's OSC_POSE output limits
-GRIPPER_GAP_M = 0.08
 CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}  # ours: robosuite's
 CONTROL_DT_S = 0.05  # of demonstrations, and wherever nothing else is said
 SUCCESS_STEPS = 3  # success must hold this long, so that a bounce is none
 
 
 class RobosuiteEnv(RobotEnv):
-    """A robosuite task with the Panda and OSC_POSE.
+    """A robosuite task with one of the arms of robot.envs.robots and OSC_POSE.
 
     The initial state is a function of (task, scene, seed, episode index). `reset(seed=s)` starts at
     episode 0 of seed `s`; every later reset moves one episode on, `options={"episode": k, "scene":
-    name}` says otherwise.
+    name}` says otherwise. `goal` replaces the task's own sentences.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
@@ -40,6 +40,8 @@ class RobosuiteEnv(RobotEnv):
         self,
         *,
         task: str,
+        robot: str = DEFAULT_ROBOT,
+        goal: str | None = None,
         scene: str = "clean",
         image_size: int = 128,
         control_dt_s: float = CONTROL_DT_S,
@@ -55,6 +57,7 @@ class RobosuiteEnv(RobotEnv):
                 f"got image_size={image_size}, expected 16 to 1024 pixels; pass for example "
                 "image_size=128"
             )
+        self.robot = check_robot(robot)
         self.task, self.scene, self.image_size, self.control_dt_s = (
             make_task(task),
             scene,
@@ -66,13 +69,13 @@ class RobosuiteEnv(RobotEnv):
             render_mode,
             segmentation,
         )
-        self._horizon = horizon
+        self._horizon, self._words = horizon, goal
         self.horizon = horizon or self.task.horizon
         self.action_space = action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
         self.observation_space = observation_space(cameras=self.cameras, image_size=image_size)
         self.sim = self.task.make(
-            wrap=lambda cls: accelerate(cls, faces=mesh_faces),
-            robots="Panda",
+            wrap=lambda cls: accelerate(cls, faces=mesh_faces, edit_xml=self.robot.edit_xml),
+            robots=robot,
             has_renderer=False,
             has_offscreen_renderer=False,
             use_camera_obs=False,
@@ -87,9 +90,7 @@ class RobosuiteEnv(RobotEnv):
         )
         self._site = self.sim.robots[0].eef_site_id["right"]
         self._base = self.model.body("robot0_base").id
-        self._fingers = [
-            self.model.joint(f"gripper0_right_finger_joint{k}").qposadr[0] for k in (1, 2)
-        ]
+        self._fingers = finger_addresses(self.sim)
         self._body_names = [self.model.body(b).name for b in range(self.model.nbody)]
         self._seed, self._episode = 0, -1
 
@@ -126,7 +127,8 @@ class RobosuiteEnv(RobotEnv):
             self._seed, self._episode = seed, -1
         self._episode = int(options.get("episode", self._episode + 1))
         scene = str(options.get("scene", self.scene))
-        self.goal = self.task.begin(self.sim, scene=scene, seed=self._seed, index=self._episode)
+        words = self.task.begin(self.sim, scene=scene, seed=self._seed, index=self._episode)
+        self.goal = words if self._words is None else self._words
         self._sensor_rng = np.random.default_rng([self._seed, self._episode, 1])
         self._labels_of_geoms = self._geom_labels(self.task.roles(self.sim))
         self._steps, self._held = 0, 0
@@ -246,7 +248,7 @@ class RobosuiteEnv(RobotEnv):
         clipped = np.clip(action, low, high)
         return np.concatenate(
             [clipped[:3] / MAX_DELTA_M, clipped[3:6] / MAX_DELTA_RAD, [1.0 - 2.0 * clipped[6]]]
-        )
+        )[: self.sim.action_dim]  # a hand without fingers has no last value
 
     def observe(self) -> dict[str, Any]:
         """Return what the env API shows now; `execute` has just done so, a changed look needs it
@@ -269,11 +271,11 @@ class RobosuiteEnv(RobotEnv):
         base_rotation = self.data.xmat[self._base].reshape(3, 3)
         position = base_rotation.T @ (self.data.site_xpos[self._site] - self.data.xpos[self._base])
         rotation = base_rotation.T @ self.data.site_xmat[self._site].reshape(3, 3)
-        gap = abs(self.data.qpos[self._fingers[0]]) + abs(self.data.qpos[self._fingers[1]])
+        opening = gripper_of(self.sim).opening(self.data.qpos[self._fingers])
         return {
             "ee_position": position.astype(np.float32),
             "ee_rotation": np.clip(rotation[:, :2].T.reshape(6), -1.0, 1.0).astype(np.float32),
-            "gripper": np.clip([gap / GRIPPER_GAP_M], 0.0, 1.0).astype(np.float32),
+            "gripper": np.array([opening], dtype=np.float32),
         }
 
     def _info(self, *, success: bool) -> dict[str, Any]:

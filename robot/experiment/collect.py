@@ -12,8 +12,9 @@ from pydantic import Field
 
 from robot.data.mask_frames import MaskFrameStore
 from robot.data.store import EpisodeStore
-from robot.envs.registry import TABLETOP, check_scene
+from robot.envs.registry import TABLETOP, check_expert, check_scene
 from robot.envs.render import require_gl
+from robot.envs.robots import DEFAULT_ROBOT, check_robot
 from robot.rollout.corrupt import Mixture, check_mixture, make_machine
 from robot.rollout.demonstrate import make_demonstrator
 from robot.rollout.mask_frames import make_mask_frames
@@ -40,6 +41,7 @@ def collect_demonstrations(
     image_size: int,
     workers: int,
     progress: Progress,
+    robot: str = DEFAULT_ROBOT,
     quality: Mixture | None = None,
 ) -> EpisodeStore:
     """Return the store of (task, scene, seed, image_size) under `root` with at least `episodes`
@@ -49,6 +51,7 @@ def collect_demonstrations(
     (the keywords of robot.rollout.corrupt.Mixture) they are machine demonstrations, a share of them
     spoilt, in a store of their own.
     """
+    check_robot(robot)
     check_scene(task, scene)
     if quality is not None:
         check_mixture(task, quality)
@@ -57,17 +60,22 @@ def collect_demonstrations(
             f"got episodes={episodes} and workers={workers}, expected at least 1 of each"
         )
     require_gl()
-    identity = {"seed": seed, "image_size": image_size} | (
-        {} if quality is None else {"quality": asdict(quality)}
+    identity = (
+        {"seed": seed, "image_size": image_size}
+        | ({} if quality is None else {"quality": asdict(quality)})
+        | robot_identity(robot)
     )
     directory = root / key(
         f"{task}-{scene}" if quality is None else f"{task}-{scene}-machine", identity
     )
     require_writable(root)
     store = EpisodeStore(directory)
+    if len(store) < episodes:
+        check_expert(task)
     require_free_space(root, max(0, episodes - len(store)) * 60 * 2 * BYTES_PER_FRAME)
     options = {
         "root": directory,
+        "robot": robot,
         "task": task,
         "scene": scene,
         "seed": seed,
@@ -99,6 +107,14 @@ def collect_demonstrations(
         holes = []
     store.finalize()
     return store
+
+
+def robot_identity(robot: str) -> dict[str, str]:
+    """Return what a robot adds to the options that a cache folder is named after.
+
+    Nothing for the default one: what was collected when there was no other is found again.
+    """
+    return {} if robot == DEFAULT_ROBOT else {"robot": robot}
 
 
 def check_mask_scenes(tasks: Sequence[str], scenes: Iterable[str]) -> None:
@@ -142,10 +158,12 @@ def collect_mask_frames(
     image_size: int,
     workers: int,
     progress: Progress,
+    robot: str = DEFAULT_ROBOT,
 ) -> MaskFrameStore:
     """Return the store of mask frames with these options, which has at least the `shards` of these
     numbers.
     """
+    check_robot(robot)
     check_mask_scenes(frames.tasks, frames.scenes)
     require_gl()
     content = {
@@ -158,7 +176,7 @@ def collect_mask_frames(
         "snapshots": frames.snapshots,
         "goals": frames.goals,
         "absent_share": frames.absent_share,
-    }
+    } | robot_identity(robot)
     directory = root / key("mask-frames", content)
     require_writable(root)
     store = MaskFrameStore(directory)

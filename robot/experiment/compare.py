@@ -148,6 +148,7 @@ def measure_head(common: Common, trained: Trained) -> list[MaskQuality]:
             scenes=evaluation.mask_scenes,
             scenes_each=evaluation.mask_scenes_each,
             seed=evaluation.seed,
+            robot=common.env.robot,
             image_size=common.env.image_size,
             workers=common.workers,
             progress=moved,

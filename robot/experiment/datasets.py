@@ -10,6 +10,7 @@ from typing import Any
 from rich.progress import Progress, TaskID
 
 from robot.data.mask_shards import shard_numbers
+from robot.envs.robots import DEFAULT_ROBOT
 from robot.experiment.arms import Arm
 from robot.experiment.collect import collect_demonstrations, collect_mask_frames
 from robot.experiment.config import Common, Data
@@ -60,6 +61,7 @@ def collect(arms: Sequence[Arm], common: Common) -> Datasets:
     with Bars() as progress:
         stores = collect_scenes(
             common.data,
+            robot=common.env.robot,
             task=common.task,
             shares=shares_of(common.data, [arm.scenes for arm in arms]),
             image_size=common.env.image_size,
@@ -72,6 +74,7 @@ def collect(arms: Sequence[Arm], common: Common) -> Datasets:
             common.data.mask_frames,
             root=common.data.root / "mask_frames",
             shards=shard_numbers(common.data.mask_frames.shards),
+            robot=common.env.robot,
             image_size=common.env.image_size,
             workers=common.workers,
             progress=moving(progress, "collect mask frames"),
@@ -87,6 +90,7 @@ def collect_scenes(
     image_size: int,
     workers: int,
     progress: Progress,
+    robot: str = DEFAULT_ROBOT,
 ) -> dict[str, list[Path]]:
     """Collect the demonstrations that the stores of every scene lack, one bar per scene and
     tier.
@@ -98,6 +102,7 @@ def collect_scenes(
         scene: [
             collect_demonstrations(
                 root=data.root / "demonstrations",
+                robot=robot,
                 task=task,
                 scene=scene,
                 episodes=count,

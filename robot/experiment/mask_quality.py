@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from robot.data.mask_frames import MaskFrames
+from robot.envs.robots import DEFAULT_ROBOT
 from robot.experiment.collect import MaskFrameOptions, collect_mask_frames
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.head.mask_head import Head
@@ -45,6 +46,7 @@ def measure_masks(
     image_size: int,
     workers: int,
     progress: Callable[[int, int], None],
+    robot: str = DEFAULT_ROBOT,
 ) -> list[Measured]:
     """Return the head's quality in every condition over about `scenes_each` scenes with SNAPSHOTS
     looks each.
@@ -65,6 +67,7 @@ def measure_masks(
         shown,
         root=root,
         shards=shards,
+        robot=robot,
         image_size=image_size,
         workers=workers,
         progress=progress,

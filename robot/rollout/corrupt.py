@@ -19,6 +19,7 @@ import numpy as np
 from robot.data.store import EpisodeStore
 from robot.envs.registry import BUILTIN
 from robot.envs.robosuite import MAX_DELTA_M, MAX_DELTA_RAD, RobosuiteEnv
+from robot.envs.robots import DEFAULT_ROBOT
 from robot.envs.task import Expert
 from robot.rollout.demonstrate import TRIES, MakeExpert, attempt, demonstrate
 from robot.types import CLEAN, QUALITY, Episode, InputError
@@ -273,12 +274,19 @@ FAULTS: dict[str, Callable[[np.random.Generator], Fault]] = {
 
 
 def make_machine(
-    *, root: Path, task: str, scene: str, seed: int, image_size: int, mixture: Mixture
+    *,
+    root: Path,
+    task: str,
+    scene: str,
+    seed: int,
+    image_size: int,
+    mixture: Mixture,
+    robot: str = DEFAULT_ROBOT,
 ) -> Callable[[int], int]:
     """Return work for `parallel_map`: record machine episode `index` into the store at `root`,
     return its length in steps.
     """
-    env = RobosuiteEnv(task=task, image_size=image_size)
+    env = RobosuiteEnv(task=task, robot=robot, image_size=image_size)
     return partial(
         _record, env=env, store=EpisodeStore(root), scene=scene, seed=seed, mixture=mixture
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from robot.data.store import EpisodeStore
 from robot.envs.robosuite import RobosuiteEnv
+from robot.envs.robots import DEFAULT_ROBOT
 from robot.envs.task import Expert
 from robot.types import Episode, Goal, Observation
 
@@ -102,12 +103,18 @@ class Disturbance:
 
 
 def make_demonstrator(
-    *, root: Path, task: str, scene: str, seed: int, image_size: int
+    *,
+    root: Path,
+    task: str,
+    scene: str,
+    seed: int,
+    image_size: int,
+    robot: str = DEFAULT_ROBOT,
 ) -> Callable[[int], int]:
     """Return work for `parallel_map`: record episode `index` into the store at `root`, return its
     length in steps.
     """
-    env = RobosuiteEnv(task=task, image_size=image_size)
+    env = RobosuiteEnv(task=task, robot=robot, image_size=image_size)
     store = EpisodeStore(root)
     return partial(_record, env=env, store=store, scene=scene, seed=seed)
 

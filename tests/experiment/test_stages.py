@@ -28,6 +28,7 @@ def shared(**change) -> Shared:
     options = {
         "root": Path("data"),
         "task": "pick",
+        "robot": "Panda",
         "policy": POLICY,
         "data": {"episodes": 4, "seed": 0, "quality": None},
         "judging": {"folds": 2, "head": None, "training": {"steps": 5}},
