@@ -58,10 +58,10 @@ class AdaptiveBlock(nn.Module):
             self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         )  # each (b, heads, t, d')
         if torch.is_grad_enabled():
-            # Written out: on a CPU the fused kernel's bf16 backward pass is seven times slower for
-            # sequences as short as a chunk.
-            attention = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1).to(v.dtype)
-            attended = attention @ v
+            # Written out: on a CPU the fused kernel's bf16 backward pass is ten times slower for
+            # sequences as short as a chunk, and softmax is twice as slow in bf16 as in float32.
+            score = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+            attended = score.float().softmax(-1).to(v.dtype) @ v
         else:
             attended = F.scaled_dot_product_attention(q, k, v)
         return self.merge(attended.transpose(1, 2).flatten(2))

@@ -45,6 +45,9 @@ class TokenBlock(nn.Module):
         q, k, v = (
             self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         )  # each (b, heads, t, d')
+        if not torch.is_grad_enabled():
+            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=valid[:, None, None])
+            return self.merge(attended.transpose(1, 2).flatten(2))
         ban = torch.zeros(valid.shape, dtype=q.dtype, device=q.device).masked_fill(
             ~valid, -torch.inf
         )[:, None, None]
