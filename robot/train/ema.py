@@ -23,10 +23,8 @@ def decay_at(step: int, decay: float) -> float:
 @torch.no_grad()
 def update_average(average: nn.Module, module: nn.Module, *, decay: float) -> None:
     """Set average = decay * average + (1 - decay) * module for parameters, and copy the buffers."""
-    pairs = zip(average.parameters(), module.parameters(), strict=True)
-    own = [(kept, new) for kept, new in pairs if kept is not new]  # frozen weights may be shared
-    if own:
-        kept, new = (list(weights) for weights in zip(*own, strict=True))
-        torch._foreach_lerp_(kept, new, 1 - decay)  # one kernel for all of them
-    for kept, new in zip(average.buffers(), module.buffers(), strict=True):
-        kept.copy_(new)
+    for kept, current in zip(average.parameters(), module.parameters(), strict=True):
+        if kept is not current:  # frozen weights may be shared by both
+            kept.lerp_(current, 1 - decay)
+    for kept, current in zip(average.buffers(), module.buffers(), strict=True):
+        kept.copy_(current)
