@@ -108,11 +108,19 @@ class PeerUnet(nn.Module):
         time: Float[Tensor, " b"],
         context: Float[Tensor, "b c"],
     ) -> Float[Tensor, "b t 7"]:
+        return self.denoise(noisy, self.condition(time, context))
+
+    def condition(
+        self, time: Float[Tensor, " b"], context: Float[Tensor, "b c"]
+    ) -> Float[Tensor, "b d"]:
         angle = 100 * time[:, None] * self.frequencies  # the training step, 0 .. 99
-        condition = torch.cat(
+        return torch.cat(
             [self.step(torch.cat([angle.sin(), angle.cos()], dim=-1)), context], dim=-1
         )
 
+    def denoise(
+        self, noisy: Float[Tensor, "b t 7"], condition: Float[Tensor, "b d"]
+    ) -> Float[Tensor, "b t 7"]:
         def through(blocks: Any, x: Tensor) -> Tensor:
             for block in blocks:
                 x = block(x, condition)
@@ -170,7 +178,7 @@ def compare_denoisers(*, chunks: int, console: Console) -> dict[str, Any]:
     its disadvantage.
     """
     peer, default = PeerUnet(), DiffusionPolicy(statistics=UNIT, horizon=HORIZON)
-    steps = {"peer": PEER_STEPS, "ours": len(default.timesteps)}
+    steps = {"peer": PEER_STEPS, "ours": len(default.sample_times)}
     modules = {"peer": peer, "ours": default.denoiser}
     draws = (
         chunk_sampler(peer, context=PEER_CONTEXT, steps=PEER_STEPS, prediction="epsilon"),

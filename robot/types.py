@@ -17,11 +17,6 @@ from jaxtyping import Bool, Float32, UInt8
 from robot.errors import InputError as InputError  # robot.types is where everyone imports it from
 from robot.spaces import Spaces
 
-PROPRIO_DIM = 10  # ee_position 3, ee_rotation 6-D, gripper opening 1
-ACTION_DIM = (
-    7  # delta position 3 [m], delta rotation vector 3 [rad], gripper target 1 [0 closed .. 1 open]
-)
-
 
 class Label(int, Enum):
     """Role of a pixel with respect to the goal; the values of a label map."""

@@ -106,7 +106,7 @@ def test_mask_weighting_keys_are_what_its_stages_take(name):
 @pytest.mark.parametrize("name", sorted(POLICIES))
 def test_a_policy_made_without_a_config_is_that_of_its_config(name):
     values = group("policy", name)
-    assert values.pop("_target_") == f"robot.policy.{POLICIES[name].__name__}"
+    assert values.pop("kind") == name
     configured = make_policy(name, statistics=UNIT, options=values)
     assert configured.config() == POLICIES[name](statistics=UNIT).config()
 

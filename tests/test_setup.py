@@ -1,6 +1,8 @@
 import ast
+import importlib.util
 import re
 import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -95,6 +97,7 @@ def checkout(tmp_path, monkeypatch):
     monkeypatch.setattr(setup, "STAMP", venv / ".installed")
     monkeypatch.setattr(setup, "venv_python", lambda: (3, 9))
     monkeypatch.setattr(setup, "cpu_index_options", list)
+    monkeypatch.setattr(setup, "compile_imports", lambda: None)
     monkeypatch.setattr(setup, "pip", lambda arguments: done.append(arguments[-1]))
     monkeypatch.setattr(
         setup.subprocess,
@@ -120,6 +123,7 @@ def test_every_phase_prints_a_line_with_its_seconds(checkout, capsys):
         ["installing", "torch==2.13.0"],
         ["installing", "the"],
         ["installing", "this"],
+        ["compiling", "what"],
         ["done"],
     ]
 
@@ -202,3 +206,30 @@ def test_a_gpu_machine_takes_the_default_torch(monkeypatch):
 
 def test_torch_is_installed_at_the_locked_version():
     assert setup.locked("torch") == "torch==2.13.0"
+
+
+def test_imports_are_compiled_even_where_python_is_told_not_to(tmp_path, monkeypatch):
+    (tmp_path / "slow_to_compile.py").touch()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").symlink_to(sys.executable)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(setup, "VENV", tmp_path)
+    monkeypatch.setattr(setup, "IMPORTED", ("slow_to_compile",))
+    setup.compile_imports()
+    assert list(tmp_path.glob("__pycache__/slow_to_compile.*.pyc"))
+
+
+def test_every_module_to_compile_exists():
+    missing = [name for name in setup.IMPORTED if importlib.util.find_spec(name) is None]
+    assert missing == []
+
+
+def test_venv_that_links_to_itself_is_named(checkout, tmp_path, monkeypatch, capsys):
+    venv, _ = checkout
+    venv.rename(tmp_path / "elsewhere")
+    venv.symlink_to(venv)
+    monkeypatch.setattr(setup, "venv_python", lambda: None)
+    with pytest.raises(SystemExit):
+        setup.install_environment()
+    assert f"link to {venv}" in capsys.readouterr().err

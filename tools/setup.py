@@ -27,6 +27,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 VENV = REPOSITORY / ".venv"
 LOCK = REPOSITORY / "requirements.lock"
 STAMP = VENV / ".installed"
+IMPORTED = (
+    *("torch._dynamo", "transformers.models.bert.modeling_bert", "wandb", "diffusers", "peft"),
+    *("robosuite", "mujoco.egl", "scipy.spatial", "scipy.optimize", "trimesh", "gymnasium"),
+    *("hydra", "matplotlib.pyplot", "pyarrow.parquet", "jaxtyping", "beartype", "pytest"),
+)
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 CPU_INDEX_TIMEOUT_S = 3.0
 
@@ -123,9 +128,9 @@ def install_environment() -> None:
         progress(f"creating .venv with Python {dotted(RUNNING)}")
         create_venv(made_with)
 
-    # --no-compile: Python compiles the modules that are imported, not the ten times as many that
-    # are not. torch first and with its dependencies: which they are (CUDA or none) depends on the
-    # build that this machine takes.
+    # --no-compile: `compile_imports` compiles the modules that are imported, not the ten times as
+    # many that are not. torch first and with its dependencies: which they are (CUDA or none)
+    # depends on the build that this machine takes.
     torch = locked("torch")
     progress(f"installing {torch} (the largest; a minute or more)")
     pip(["install", "--no-compile", *cpu_index_options(), "-c", str(LOCK), torch])
@@ -135,6 +140,8 @@ def install_environment() -> None:
     pip(["install", "--no-compile", "--no-deps", "-r", str(LOCK)])
     progress("installing this project")
     pip(["install", "--no-deps", "--no-build-isolation", "-e", str(REPOSITORY)])
+    progress("compiling what the commands import")
+    compile_imports()
     STAMP.write_text(wanted)
     progress("done")
 
@@ -169,7 +176,7 @@ def create_venv(made_with: tuple[int, ...] | None) -> None:
     """Create .venv with this Python, in place of one that another version made."""
     if VENV.is_symlink():
         stop(
-            f"got .venv as a link to {VENV.resolve()} with Python "
+            f"got .venv as a link to {os.readlink(VENV)} with Python "
             f"{dotted(made_with) if made_with else 'that does not run'}, expected "
             f"{dotted(RUNNING)}; remove the link, then run the same make command again"
         )
@@ -193,6 +200,15 @@ def pip(arguments: Sequence[str]) -> None:
             "pip failed for the reason above; run the same make command again when it is gone "
             "(`make clean` starts afresh)"
         )
+
+
+def compile_imports() -> None:
+    """Import once what the commands import. Python then writes the bytecode down, which containers
+    often forbid (PYTHONDONTWRITEBYTECODE): every process would compile for seconds before it works.
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    command = [str(VENV / "bin/python"), "-c", f"import {', '.join(IMPORTED)}"]
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def dotted(version: Sequence[int]) -> str:

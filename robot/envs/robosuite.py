@@ -157,7 +157,8 @@ class RobosuiteEnv(RobotEnv):
     def advance(self, actions: Float32[np.ndarray, "t a"]) -> tuple[bool, bool]:
         """Execute actions without looking; return (success, truncated)."""
         for action in actions:
-            self.sim.step(self.to_robosuite(action))
+            # a hand without fingers takes no gripper target, which comes last
+            self.sim.step(self.to_robosuite(action)[: self.sim.action_dim])
             self._steps += 1
             self._held = self._held + 1 if self.task.success(self.sim) else 0
             if self._held >= SUCCESS_STEPS:
@@ -256,7 +257,7 @@ class RobosuiteEnv(RobotEnv):
         clipped = np.clip(action, low, high)
         return np.concatenate(
             [clipped[:3] / MAX_DELTA_M, clipped[3:6] / MAX_DELTA_RAD, [1.0 - 2.0 * clipped[6]]]
-        )[: self.sim.action_dim]  # a hand without fingers has no last value
+        )
 
     def observe(self) -> dict[str, Any]:
         """Return what the env API shows now; `execute` has just done so, a changed look needs it

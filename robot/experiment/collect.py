@@ -17,7 +17,6 @@ from robot.envs.render import require_gl
 from robot.envs.robots import DEFAULT_ROBOT, check_robot
 from robot.rollout.corrupt import Mixture, check_mixture, make_machine
 from robot.rollout.demonstrate import make_demonstrator
-from robot.rollout.mask_frames import make_mask_frames
 from robot.system.cache import key
 from robot.system.command import require_free_space, require_writable
 from robot.system.parallel import parallel_map
@@ -163,6 +162,8 @@ def collect_mask_frames(
     """Return the store of mask frames with these options, which has at least the `shards` of these
     numbers.
     """
+    from robot.rollout.mask_frames import make_mask_frames  # loads robosuite, seconds
+
     check_robot(robot)
     check_mask_scenes(frames.tasks, frames.scenes)
     require_gl()

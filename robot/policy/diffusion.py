@@ -4,6 +4,7 @@ and a goal.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from robot.batch import PolicyBatch, PolicyObservation
 from robot.policy import schedule
 from robot.policy.conditioning import ObservationEncoder
 from robot.policy.config import DEFAULT_ENCODER, EncoderConfig
-from robot.policy.denoiser import make_denoiser
+from robot.policy.denoiser import conditions, make_denoiser
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
 from robot.types import InputError
@@ -30,6 +31,7 @@ class DiffusionPolicy(nn.Module):
     """
 
     alpha_bars: Tensor
+    sample_times: Tensor
 
     def __init__(
         self,
@@ -75,7 +77,10 @@ class DiffusionPolicy(nn.Module):
             schedule.alpha_bars(schedule.squared_cosine_betas(train_steps)),
             persistent=False,
         )
-        self.timesteps = schedule.ddim_timesteps(train_steps, sample_steps).tolist()
+        steps = schedule.ddim_timesteps(train_steps, sample_steps)
+        self.register_buffer("sample_times", self._time(steps), persistent=False)
+        # as floats: a scalar tensor costs a kernel wherever it is used
+        self.levels = [*self.alpha_bars[steps].double().tolist(), 1.0]
 
     def config(self) -> dict[str, Any]:
         """Return the keyword arguments that rebuild this policy, statistics included."""
@@ -116,14 +121,16 @@ class DiffusionPolicy(nn.Module):
         batch, device = len(context), context.device
         shape = (batch, self.horizon, self.actions.dim)
         x = schedule.gaussian(shape, device=device, generator=generator)
-        levels = [*self.alpha_bars[self.timesteps], torch.ones((), device=device)]
-        for i, step in enumerate(self.timesteps):
-            time = self._time(torch.full((batch,), step, device=device))
-            predicted = self.denoiser(x, time, context).float()
-            clean = schedule.clean_from_prediction(predicted, x, levels[i], self.prediction).clamp(
+        for condition, (level, following) in zip(
+            conditions(self.denoiser, self.sample_times, context),
+            itertools.pairwise(self.levels),
+            strict=True,
+        ):
+            predicted = self.denoiser.denoise(x, condition).float()
+            clean = schedule.clean_from_prediction(predicted, x, level, self.prediction).clamp(
                 -1, 1
             )
-            x = schedule.ddim_step(x, clean, alpha_bar=levels[i], alpha_bar_next=levels[i + 1])
+            x = schedule.ddim_step(x, clean, alpha_bar=level, alpha_bar_next=following)
         return self.actions.unnormalize(x)
 
     def _time(self, step: Tensor) -> Float[Tensor, " b"]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from robot.batch import PolicyBatch, PolicyObservation
 from robot.policy.conditioning import ObservationEncoder
 from robot.policy.config import DEFAULT_ENCODER, EncoderConfig
-from robot.policy.denoiser import make_denoiser
+from robot.policy.denoiser import conditions, make_denoiser
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
 from robot.policy.schedule import gaussian
@@ -86,7 +86,7 @@ class FlowPolicy(nn.Module):
         context = self.encoder(observation)
         shape = (len(context), self.horizon, self.actions.dim)
         x = gaussian(shape, device=context.device, generator=generator)
-        for i in range(self.sample_steps):
-            time = torch.full((len(x),), i / self.sample_steps, device=x.device)
-            x = x + self.denoiser(x, time, context).float() / self.sample_steps
+        times = torch.arange(self.sample_steps, device=x.device) / self.sample_steps
+        for condition in conditions(self.denoiser, times, context):
+            x = x + self.denoiser.denoise(x, condition).float() / self.sample_steps
         return self.actions.unnormalize(x.clamp(-1, 1))

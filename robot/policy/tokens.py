@@ -45,6 +45,9 @@ class TokenBlock(nn.Module):
         q, k, v = (
             self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         )  # each (b, heads, t, d')
+        if not torch.is_grad_enabled():
+            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=valid[:, None, None])
+            return self.merge(attended.transpose(1, 2).flatten(2))
         ban = torch.zeros(valid.shape, dtype=q.dtype, device=q.device).masked_fill(
             ~valid, -torch.inf
         )[:, None, None]
@@ -96,11 +99,7 @@ class TokenEncoder(nn.Module):
         self, image: Float[Tensor, "b 6 h w"], goal: Float[Tensor, "b g"]
     ) -> Float[Tensor, "b f"]:
         places, valid = kept_places(kept_patches(image, threshold=self.threshold))
-        patches = (
-            F.pixel_unshuffle(2 * image[:, : self.in_channels] - 1, PATCH)
-            .flatten(2)
-            .transpose(1, 2)
-        )  # (b, p, 16 c)
+        patches = fold_patches(image[:, : self.in_channels]).flatten(1, 2)  # (b, p, 16 c)
         chosen = patches.gather(
             1, places[..., None].expand(-1, -1, patches.shape[-1])
         )  # before any weight is applied
@@ -132,6 +131,16 @@ class TokenEncoder(nn.Module):
             "btk,btc->bkc", score.softmax(1), self.grid[places] * valid[..., None]
         )
         return torch.cat([points.flatten(1), x[:, 0].float()], dim=-1)
+
+
+def fold_patches(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b y x v"]:
+    """Return the values of every patch side by side, from [0, 1] to [-1, 1]; v = c * PATCH ** 2.
+
+    As F.pixel_unshuffle orders them, but with channels last and in one copy instead of three.
+    """
+    columns = image.unflatten(3, (-1, PATCH)).unflatten(2, (-1, PATCH))  # (b, c, y, 4, x, 4)
+    copied = columns.permute(0, 2, 4, 1, 3, 5).clone(memory_format=torch.contiguous_format)
+    return copied.flatten(3).mul_(2).sub_(1)
 
 
 def kept_patches(image: Float[Tensor, "b 6 h w"], *, threshold: float) -> Bool[Tensor, "b p"]:

@@ -77,4 +77,4 @@ class TransformerPolicy(nn.Module):
     def _predict(self, observation: PolicyObservation) -> Float[Tensor, "b t a"]:
         condition = self.condition(self.encoder(observation))
         queries = self.queries.expand(len(condition), -1, -1)
-        return self.transformer(queries, condition).float()
+        return self.transformer(queries, self.transformer.modulations(condition)).float()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robot.policy.config import PATCH, EncoderConfig
-from robot.policy.tokens import TokenEncoder
+from robot.policy.tokens import TokenEncoder, fold_patches
 from robot.types import InputError
 
 
@@ -65,9 +65,8 @@ class CameraEncoder(nn.Module):
     def forward(
         self, image: Float[Tensor, "b 6 h w"], goal: Float[Tensor, "b g"]
     ) -> Float[Tensor, "b f"]:
-        x = F.pixel_unshuffle(2 * image[:, : self.in_channels] - 1, PATCH).contiguous(
-            memory_format=torch.channels_last
-        )  # (b, 16 c, h/4, w/4)
+        x = fold_patches(image[:, : self.in_channels])  # (b, h/4, w/4, 16 c)
+        x = x.permute(0, 3, 1, 2)  # (b, 16 c, h/4, w/4), channels_last
         x = self.stem(x).relu()  # (b, width, h/4, w/4), half of that a side with stride 2
         film = self.film(goal)[:, :, None, None].chunk(2 * len(self.convolutions), dim=1)
         for i, convolution in enumerate(self.convolutions):

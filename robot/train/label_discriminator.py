@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from robot.checkpoint import read_tensors, save, write_tensors
+from robot.data.mask_batches import in_order, mask_batch
 from robot.data.mask_frames import MaskFrames, MaskFrameStore
 from robot.data.mask_shards import split_shards
 from robot.language import LanguageEncoder, RawSentences
@@ -128,7 +129,7 @@ def witness_losses(head: Head, frames: MaskFrames) -> Float[Tensor, " f"]:
     device, words = head.presence_bias.device, words_for(head).encode(list(frames.goals))
     dtype = pick_dtype("auto", device)
     losses = []
-    for batch in frames.batches(head.frames_at_once, language=words):
+    for batch in in_order(frames, head.frames_at_once, language=words):
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             losses.append(head.loss(batch.to(device)).float().cpu())  # type: ignore[operator]
     return torch.cat(losses).clone()
@@ -170,7 +171,7 @@ def judged_batches(
             halves = {}
             for name, indices in members.items():
                 chosen = rng.choice(indices, size=batch_size)
-                batch = augment(tiers.frames.batch(chosen, language=words), generator)
+                batch = augment(mask_batch(tiers.frames, chosen, language=words), generator)
                 halves[name] = JudgedRecords(
                     batch, None if losses is None else losses[torch.from_numpy(chosen)]
                 )
@@ -196,7 +197,7 @@ def judge_all(
     logits = []
     told = repeat(None) if losses is None else losses.split(judge.frames_at_once)
     for batch, of_batch in zip(
-        frames.batches(judge.frames_at_once, language=words), told, strict=False
+        in_order(frames, judge.frames_at_once, language=words), told, strict=False
     ):
         logits.append(judge.verdicts(JudgedRecords(batch, of_batch).to(device)).cpu())
     return torch.cat(logits).clone()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from robot.batch import LanguageTokens, MaskBatch, Sentences
 from robot.checkpoint import file_digest, read_header, save
+from robot.data.mask_batches import in_order, mask_batch
 from robot.data.mask_frames import MaskFrames, MaskFrameStore
 from robot.data.mask_shards import split_shards
 from robot.dwsl import binary_weights
@@ -179,7 +180,7 @@ def mask_batches(
             rng = np.random.default_rng([seed, step])
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
             chosen = looks[rng.integers(len(looks), size=max(1, batch_size // cameras))].ravel()
-            batch = augment(frames.batch(chosen, language=tokens), generator)
+            batch = augment(mask_batch(frames, chosen, language=tokens), generator)
             yield (
                 batch
                 if judged is None
@@ -220,7 +221,7 @@ def predict(
     frames.looks(cameras=head.cameras)  # refuses what has none
     device = head.presence_bias.device
     logits, ious = [], []
-    for batch in frames.batches(head.frames_at_once, language=tokens):
+    for batch in in_order(frames, head.frames_at_once, language=tokens):
         batch = batch.to(device)
         output = head(batch.frames, batch.language)
         logits.append(output.presence_logits.cpu())

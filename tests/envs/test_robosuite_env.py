@@ -16,13 +16,13 @@ from gymnasium.utils.env_checker import check_env
 from robot.envs import gym_id
 from robot.envs.registry import BUILTIN, TASKS
 from robot.envs.robosuite import (
-    GRIPPER_GAP_M,
     MAX_DELTA_M,
     MAX_DELTA_RAD,
     SUCCESS_STEPS,
     RobosuiteEnv,
     robosuite_spaces,
 )
+from robot.envs.robots import PANDA_HAND
 from robot.envs.tabletop import catalogue as cat
 from robot.types import InputError, Label, Observation
 
@@ -325,7 +325,7 @@ def test_the_gripper_reads_one_when_open_and_zero_when_closed(env):
     closed[6] = 0.0
     assert env.execute(np.repeat(STILL[None], 15, axis=0))[0]["proprio"]["gripper"] > 0.95
     assert env.execute(np.repeat(closed[None], 15, axis=0))[0]["proprio"]["gripper"] < 0.05
-    assert GRIPPER_GAP_M == 0.08
+    assert PANDA_HAND.stroke_m == 0.08
 
 
 # --- the end of an episode

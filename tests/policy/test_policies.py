@@ -8,7 +8,7 @@ import torch
 from robot.policy import POLICIES, DiffusionPolicy, FlowPolicy, TransformerPolicy
 from robot.policy.denoiser import DENOISERS, make_denoiser
 from robot.policy.loss import chunk_loss
-from robot.train.loop import train
+from robot.train.loop import Training, train
 from robot.types import InputError
 from tests.learning import Learning
 from tests.policy.toy import HORIZON, SMALL, UNIT, batch_of, observation, two_ways
@@ -73,15 +73,8 @@ def test_actions_past_the_end_of_the_episode_do_not_change_the_loss():
 @every_policy
 def test_every_parameter_gets_a_gradient_after_one_step(policy_class):
     policy = policy_class(**SMALL)
-    train(
-        policy,
-        two_ways,
-        steps=1,
-        warmup_steps=1,
-        generator=seeded(0),
-        precision="fp32",
-        device="cpu",
-    )
+    training = Training(steps=1, warmup_steps=1, precision="fp32", device="cpu")
+    train(policy, two_ways, training, generator=seeded(0))
     policy.zero_grad()
     policy.loss(next(two_ways(1)), seeded(0)).sum().backward()
     assert [name for name, p in policy.named_parameters() if p.grad is None] == []
@@ -152,14 +145,15 @@ def test_chunk_loss_of_a_sample_without_valid_steps_is_zero():
 
 def trained(policy, batches, *, steps: int, learning: Learning):
     """Train a policy of one block for a second or two."""
-    options = {
-        "learning_rate": 5e-3,
-        "warmup_steps": 10,
-        "ema_decay": 0.9,
-        "precision": learning.precision,
-        "device": "cpu",
-    }
-    return train(policy, batches, steps=steps, generator=seeded(learning.seed), **options)
+    training = Training(
+        steps=steps,
+        learning_rate=5e-3,
+        warmup_steps=10,
+        ema_decay=0.9,
+        precision=learning.precision,
+        device="cpu",
+    )
+    return train(policy, batches, training, generator=seeded(learning.seed))
 
 
 @pytest.mark.parametrize("policy_class", [DiffusionPolicy, FlowPolicy])

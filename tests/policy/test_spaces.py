@@ -9,7 +9,7 @@ from robot.batch import PolicyBatch
 from robot.policy import POLICIES, make_policy
 from robot.policy.chunking import ChunkExecutor
 from robot.policy.normalize import unit_statistics
-from robot.train.loop import train
+from robot.train.loop import Training, train
 from tests.policy.toy import HORIZON, observation
 
 ACTIONS, STATES, CAMERAS = 6, 9, 3
@@ -30,7 +30,7 @@ def test_six_actions_nine_states_and_three_cameras_train_and_act(kind, vision):
     options = {"cameras": CAMERAS, "image_size": 16, "width": 8, "layers": 2, "keypoints": 4}
     options |= {"vision": vision, "dim": 16, "depth": 1, "horizon": HORIZON}
     policy, seen = make_policy(kind, statistics=STATISTICS, options=options), batch(4, side=16)
-    train(policy, [seen], steps=1, precision="fp32", device="cpu")
+    train(policy, [seen], Training(steps=1, precision="fp32", device="cpu"))
     assert policy.loss(seen).shape == (4,)
     assert policy.sample(seen.observation).shape == (4, HORIZON, ACTIONS)
 

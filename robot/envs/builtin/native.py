@@ -37,11 +37,13 @@ class Native:
 @cache
 def natives() -> dict[str, Native]:
     """Return native.yaml by the names of the tasks."""
-    entries = yaml.safe_load(PATH.read_text(encoding="utf-8"))
-    return {
-        name: Native(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
-        for name, entry in entries.items()
-    }
+    entries: dict[str, dict[str, Any]] = yaml.safe_load(PATH.read_text(encoding="utf-8"))
+    return {name: Native(**_frozen(entry)) for name, entry in entries.items()}
+
+
+def _frozen(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry with tuples for lists."""
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
 
 
 def registered() -> dict[str, bool]:
