@@ -49,23 +49,6 @@ def learning(request: pytest.FixtureRequest, record_property) -> Learning:
     return Learning(seed=seed, precision=precision, record=record_property)
 
 
-MODULES_THAT_MAKE_AN_ENCODER = (
-    "perception.registry",
-    "rollout.agents",
-    "train.policy",
-    "train.demonstration_discriminator",
-)
-
-
-@pytest.fixture
-def hashed_words(monkeypatch):
-    """Words without a language model, which takes seconds to load."""
-    from robot.language import LanguageEncoder
-
-    for module in MODULES_THAT_MAKE_AN_ENCODER:
-        monkeypatch.setattr(f"robot.{module}.LanguageEncoder", LanguageEncoder.hashed)
-
-
 _connect = socket.socket.connect
 
 
