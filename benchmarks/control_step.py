@@ -47,6 +47,7 @@ from benchmarks.timing import describe_machine, percentiles, said_of_load
 from robot.agent import Agent
 from robot.checkpoint import git_revision, load, read_header, resolve_checkpoint
 from robot.envs.registry import check_scene
+from robot.envs.robosuite import robosuite_spaces
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Deployment, Overlay
 from robot.perception.head.mask_head import MaskHead
@@ -59,7 +60,6 @@ from robot.system.command import main_guard, run_directory, write_results
 from robot.system.device import has_bf16
 from robot.types import InputError, Observation
 
-CONTROL_DT_S = 0.05
 DEFAULT_POLICIES = ("diffusion", "transformer")
 MASK_HEAD, DEFAULT_HEAD = "mask_head", "tabletop"
 ENOUGH = 200  # decisions below which a p99 is the luck of one or two of them
@@ -200,7 +200,7 @@ def measure_policy(
         policy=policy,
         language=language,
         image_size=policy.encoder.config.image_size,
-        control_dt_s=CONTROL_DT_S,
+        spaces=robosuite_spaces(),
     )
     times = drive(
         agent, looks, decisions=options.decisions, execute=options.execute, seed=options.seed

@@ -36,7 +36,6 @@ from torch import Tensor
 from benchmarks.timing import describe_machine, percentiles, said_of_load, timed
 from robot.checkpoint import git_revision
 from robot.perception.compose.masking import Overlay, compose, mask_from_labels
-from robot.perception.sources import stack_frames
 from robot.policy.config import DEFAULT_ENCODER
 from robot.policy.tokens import PATCH, kept_patches
 from robot.policy.vision import VisionEncoder
@@ -96,7 +95,7 @@ def simulated_looks(options: argparse.Namespace, *, size: int) -> list[Float[Ten
     }
     return [
         compose(
-            stack_frames(look.observation.frames),
+            np.stack([frame.image for frame in look.observation.frames]),
             mask_from_labels(torch.from_numpy(look.labels)),
             deployment=Overlay(),
             size=size,

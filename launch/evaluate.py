@@ -134,7 +134,7 @@ def entrant_of(asked: Asked) -> Entrant:
     instead.
     """
     trained = policy_metadata(asked.checkpoint)
-    policy = load_policy(asked.checkpoint, control_dt_s=asked.env.control_dt_s)
+    policy = load_policy(asked.checkpoint, spaces=asked.env.spaces())
     if asked.execute > int(policy.horizon):  # type: ignore[arg-type]
         raise InputError(
             f"got execute={asked.execute}, expected at most the policy's {policy.horizon} actions "

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Int, UInt8
 from robot.data import png
 from robot.data.atomic import remove_stale
 from robot.data.parquet import explaining, read_table, write_table
+from robot.spaces import Camera
 from robot.types import InputError, Label
 
 _PRESENCE = ("target_visible", "destination_visible")
@@ -74,6 +75,12 @@ class MaskFrames:
         count = len(set(self.cameras)) or 1
         looks = [self.cameras[k : k + count] for k in range(0, len(self.cameras), count)]
         return count if all(look == self.cameras[:count] for look in looks) else 1
+
+    @property
+    def camera_spaces(self) -> tuple[Camera, ...]:
+        """Return the cameras in the order in which they first appear, which is that of a look."""
+        height, width = self.images.shape[1:3]
+        return tuple(Camera(name, height, width) for name in dict.fromkeys(self.cameras))
 
     def looks(self, *, cameras: int) -> Int[np.ndarray, "l cameras"]:
         """Return the records of every look, or refuse frames that were not seen by as many cameras;

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from robot.envs.robots import DEFAULT_ROBOT, check_robot
+from robot.spaces import Spaces
 from robot.system.parse import Count, NotNegative, Positive, options
 
 if TYPE_CHECKING:
@@ -30,6 +31,14 @@ class EnvOptions:
 
     def __post_init__(self) -> None:
         check_robot(self.robot)
+
+    def spaces(self) -> Spaces:
+        """Return the spaces of the env that `make_env` makes."""
+        from robot.envs.robosuite import robosuite_spaces
+
+        return robosuite_spaces(
+            image_size=self.image_size, control_dt_s=self.control_dt_s, robot=self.robot
+        )
 
 
 def make_env(task: str, options: EnvOptions) -> RobosuiteEnv:

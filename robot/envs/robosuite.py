@@ -18,12 +18,26 @@ from robot.envs.registry import TABLETOP, make_task
 from robot.envs.render import SceneRenderer, camera_intrinsics, camera_pose
 from robot.envs.robots import DEFAULT_ROBOT, check_robot, finger_addresses, gripper_of
 from robot.envs.task import Expert
+from robot.spaces import Camera, Spaces, end_effector_action, end_effector_state
 from robot.types import InputError, Label
 
 MAX_DELTA_M, MAX_DELTA_RAD = 0.05, 0.5  # robosuite's OSC_POSE output limits
 CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}  # ours: robosuite's
 CONTROL_DT_S = 0.05  # of demonstrations, and wherever nothing else is said
 SUCCESS_STEPS = 3  # success must hold this long, so that a bounce is none
+
+
+def robosuite_spaces(
+    *, image_size: int = 128, control_dt_s: float = CONTROL_DT_S, robot: str = DEFAULT_ROBOT
+) -> Spaces:
+    """Return the spaces of RobosuiteEnv without making one."""
+    return Spaces(
+        state=end_effector_state(),
+        action=end_effector_action(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD),
+        cameras=tuple(Camera(name, height=image_size, width=image_size) for name in CAMERAS),
+        control_dt_s=control_dt_s,
+        robot_type=robot.lower(),
+    )
 
 
 class RobosuiteEnv(RobotEnv):
@@ -58,21 +72,15 @@ class RobosuiteEnv(RobotEnv):
                 "image_size=128"
             )
         self.robot = check_robot(robot)
-        self.task, self.scene, self.image_size, self.control_dt_s = (
-            make_task(task),
-            scene,
-            image_size,
-            control_dt_s,
-        )
-        self.cameras, self.render_mode, self.segmentation = (
-            tuple(CAMERAS),
-            render_mode,
-            segmentation,
+        self.task, self.scene, self.image_size = make_task(task), scene, image_size
+        self.render_mode, self.segmentation = render_mode, segmentation
+        self.spaces = robosuite_spaces(
+            image_size=image_size, control_dt_s=control_dt_s, robot=robot
         )
         self._horizon, self._words = horizon, goal
         self.horizon = horizon or self.task.horizon
-        self.action_space = action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
-        self.observation_space = observation_space(cameras=self.cameras, image_size=image_size)
+        self.action_space = action_space(self.spaces.action)
+        self.observation_space = observation_space(self.spaces)
         self.sim = self.task.make(
             wrap=lambda cls: accelerate(cls, faces=mesh_faces, edit_xml=self.robot.edit_xml),
             robots=robot,
@@ -138,7 +146,7 @@ class RobosuiteEnv(RobotEnv):
         return self.execute(np.asarray(action)[None])
 
     def execute(
-        self, actions: Float32[np.ndarray, "t 7"]
+        self, actions: Float32[np.ndarray, "t a"]
     ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Execute actions one control step after the other and look only after the last; stop at
         success or the horizon.
@@ -146,7 +154,7 @@ class RobosuiteEnv(RobotEnv):
         success, truncated = self.advance(actions)
         return self.observe(), float(success), success, truncated, self._info(success=success)
 
-    def advance(self, actions: Float32[np.ndarray, "t 7"]) -> tuple[bool, bool]:
+    def advance(self, actions: Float32[np.ndarray, "t a"]) -> tuple[bool, bool]:
         """Execute actions without looking; return (success, truncated)."""
         for action in actions:
             # a hand without fingers takes no gripper target, which comes last
@@ -317,8 +325,3 @@ class RobosuiteEnv(RobotEnv):
                 return int(Label.GRIPPER)
             body = self.model.body_parentid[body]
         return int(Label.BACKGROUND)
-
-
-def state_names() -> Sequence[str]:
-    """Return the names of the 10 proprioceptive values, in order."""
-    return ("x", "y", "z", "r11", "r21", "r31", "r12", "r22", "r32", "gripper")

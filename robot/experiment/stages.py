@@ -15,7 +15,6 @@ from robot.experiment.arms import Arm
 from robot.experiment.config import Common
 from robot.experiment.datasets import Datasets, shares_of
 from robot.experiment.jobs import Stage, StageId
-from robot.rollout.agents import robosuite_action_space
 from robot.system.cache import key
 from robot.train.demonstration_discriminator import JudgeTraining, judge
 from robot.train.label_discriminator import LabelJudgeTraining, train_label_discriminator
@@ -182,7 +181,6 @@ def policy_stage(
         training=replace(common.train, steps=round(common.train.steps * arm.steps)),
         batch_size=common.batch_size,
         seed=seed,
-        action_space=robosuite_action_space(control_dt_s=common.env.control_dt_s),
     )
     learned = arm.perception == "learned"
     content: dict[str, Any] = {"options": _placeless(options)}

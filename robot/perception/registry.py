@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import PlainValidator
 from torch import nn
 
-from robot.checkpoint import load, read_header, resolve_checkpoint
+from robot.checkpoint import cameras_of, load, read_header, resolve_checkpoint
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.inpaint import Inpaint
 from robot.perception.compose.masking import (
@@ -133,6 +133,7 @@ def load_head(path: Path) -> Head:
     """Return the mask head of a checkpoint."""
     head = load(path, HEADS)
     assert isinstance(head, Head)
+    head.trained_cameras = cameras_of(path)
     return head
 
 

@@ -15,7 +15,7 @@ from robot.envs.make import EnvOptions, make_env
 from robot.envs.robosuite import RobosuiteEnv
 from robot.policy.chunking import ChunkExecutor
 from robot.rollout.agents import AgentSpec, make_agent
-from robot.types import Label, Observation
+from robot.types import MASK_CHANNELS, Label, Observation
 
 FAULTS_STREAM = 2  # of the random streams of (seed, index): the sensor's is 1
 KEPT_AGENTS = 4  # per process: each holds its networks and a language model
@@ -26,7 +26,7 @@ class Snapshot:
     """What is kept of one decision for pictures."""
 
     images: Mapping[str, np.ndarray]  # camera -> uint8 (H, W, 3)
-    probability: np.ndarray  # (N, 3, H, W)
+    probability: tuple[np.ndarray, ...]  # (3, H, W) per camera
     composites: np.ndarray  # (N, 3, h, w) in [0, 1], the RGB the policy saw
 
 
@@ -69,7 +69,7 @@ def evaluate_episode(
     generator = torch.Generator().manual_seed(seed * 100_003 + index)
     plans, ious, snapshots, done, wrong = [], [], [], False, False
     while not done:
-        observation = Observation.from_env(raw)
+        observation = Observation.from_env(raw, env.spaces)
         plan = agent.plan(observation, generator=generator)
         plans.append(plan.mask_ms + plan.policy_ms)
         ious += _ious(env, plan)
@@ -97,10 +97,8 @@ def evaluate_episode(
 def _ious(env: RobosuiteEnv, plan: Plan) -> list[float]:
     """Return the IoU of the target channel with the truth, for the cameras that show the target."""
     ious = []
-    for probability, truth in zip(
-        plan.mask.probability[:, 0], env.label_maps().values(), strict=True
-    ):
-        wanted, said = truth == Label.TARGET, probability > 0.5
+    for roles, truth in zip(plan.mask.probability, env.label_maps().values(), strict=True):
+        wanted, said = truth == Label.TARGET, roles[MASK_CHANNELS.index(Label.TARGET)] > 0.5
         if wanted.sum() >= 6:
             ious.append(float((wanted & said).sum() / (wanted | said).sum()))
     return ious
@@ -160,5 +158,5 @@ def _warmed_up(agent: Agent, env: RobosuiteEnv) -> Agent:
     measurement.
     """
     for _ in range(2):
-        agent.plan(Observation.from_env(env.reset(seed=0)[0]))
+        agent.plan(Observation.from_env(env.reset(seed=0)[0], env.spaces))
     return agent

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from robot.agent import Agent
-from robot.checkpoint import check_action_space, describe_action_space, policy_metadata
-from robot.envs.env import action_space
-from robot.envs.robosuite import MAX_DELTA_M, MAX_DELTA_RAD, RobosuiteEnv
+from robot.agent import Agent, StateRange
+from robot.checkpoint import spaces_of
+from robot.envs.robosuite import RobosuiteEnv
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Deployment
 from robot.perception.registry import load_head, make_fault, words_for
 from robot.perception.sources import CachedMasks, LearnedMasks, MaskSource, NoMask, OracleMasks
 from robot.policy import registry as policies
+from robot.spaces import Spaces, check_spaces
 from robot.system.device import has_bf16
 from robot.system.parse import Spec
 from robot.types import InputError
@@ -53,14 +52,15 @@ def make_agent(env: RobosuiteEnv, spec: AgentSpec) -> Agent:
             rng=np.random.default_rng(0),
             **fault.options,
         )
-    policy = load_policy(spec.policy, control_dt_s=env.control_dt_s)
+    policy = load_policy(spec.policy, spaces=env.spaces)
     return Agent(
         masks=source,
         deployment=spec.deployment,
         policy=policy,
         language=language,
         image_size=policy.encoder.config.image_size,
-        control_dt_s=env.control_dt_s,
+        spaces=env.spaces,
+        trained_range=StateRange.of(policy.config()["statistics"]),
     )
 
 
@@ -81,16 +81,15 @@ def make_source(
     return LearnedMasks(loaded, words_for(loaded, language), bfloat16=has_bf16(torch.device("cpu")))
 
 
-def robosuite_action_space(*, control_dt_s: float) -> dict[str, Any]:
-    """Describe the actions of RobosuiteEnv, as a checkpoint records them."""
-    space = action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
-    return describe_action_space(
-        low=space.low.tolist(), high=space.high.tolist(), control_dt_s=control_dt_s
+def load_policy(path: Path, *, spaces: Spaces) -> policies.Policy:
+    """Return a policy made for the spaces at hand; raise InputError, naming what differs, for
+    others.
+    """
+    policy = policies.load_policy(path)
+    check_spaces(
+        spaces_of(path),
+        spaces,
+        what=f"a robot for the policy {path}",
+        remedy="Use a policy that was trained for this robot and its cameras",
     )
-
-
-def load_policy(path: Path, *, control_dt_s: float) -> policies.Policy:
-    """Return a policy made for RobosuiteEnv's action space; raise InputError for another one."""
-    here = robosuite_action_space(control_dt_s=control_dt_s)
-    check_action_space(policy_metadata(path).get("action_space"), here, path)
-    return policies.load_policy(path)
+    return policy

@@ -65,7 +65,7 @@ def attempt(
         observation, *_ = env.step(action)
     seen, labels, actions, done = [], [], [], False
     while not done:
-        seen.append(Observation.from_env(observation))
+        seen.append(Observation.from_env(observation, env.spaces))
         labels.append(env.label_maps())
         actions.append(expert.act())
         observation, _, success, truncated, info = env.step(disturbance(actions[-1]))
@@ -78,6 +78,7 @@ def attempt(
         labels={camera: np.stack([maps[camera] for maps in labels]) for camera in env.cameras},
         proprio=np.stack([o.proprio for o in seen]),
         actions=np.stack(actions).astype(np.float32),
+        spaces=env.spaces,
         control_dt_s=env.control_dt_s,
         success=bool(info["success"]),
         seed=seed,

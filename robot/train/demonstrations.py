@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from robot.data.scores import read_scores
@@ -15,15 +17,23 @@ from robot.data.store import EpisodeStore
 from robot.data.windows import Windows, join, load_windows
 from robot.dwsl import NEED_SCORES, WEIGHTINGS, Judged, check_weighting
 from robot.language import LanguageEncoder, RawSentences
-from robot.perception.compose.masking import Deployment, compose, mask_from_labels, to_uint8
-from robot.perception.head.mask_head import Head
+from robot.perception.compose.masking import (
+    Deployment,
+    compose_cameras,
+    mask_from_labels,
+    to_uint8,
+)
+from robot.perception.head.look import join_outputs, look_through
+from robot.perception.head.mask_head import Head, MaskOutput
 from robot.perception.registry import load_head, words_for
 from robot.system.device import pick_device, pick_dtype
 from robot.system.progress import Announce, silent
 from robot.types import CLEAN, Goal, InputError, quality_of
 
-# frames (M, H, W, 3), labels (M, H, W), goal -> mask probabilities (M, 3, H, W)
-Look = Callable[[np.ndarray, np.ndarray | None, Goal], Tensor]
+PerCamera = Sequence[np.ndarray]
+Masks = Sequence[Float[Tensor, "t 3 _ _"]]  # per camera
+# frames (T, H, W, 3) and labels (T, H, W) of each camera, goal -> probabilities of each
+Look = Callable[[PerCamera, PerCamera | None, Goal], Masks]
 
 
 @dataclass(frozen=True)
@@ -55,12 +65,9 @@ def load_all(
 ) -> Windows:
     """Load the selected demonstrations as windows of composites, store after store."""
 
-    def composed(frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> np.ndarray:
-        steps, cameras = frames.shape[:2]
-        flat = frames.reshape(-1, *frames.shape[2:])
-        probability = look(flat, None if labels is None else labels.reshape(flat.shape[:-1]), goal)
-        seen = to_uint8(compose(flat, probability, deployment=deployment, size=size))
-        return seen.view(steps, cameras, *seen.shape[1:]).numpy()
+    def composed(frames: PerCamera, labels: PerCamera | None, goal: Goal) -> np.ndarray:
+        masks = look(frames, labels, goal)
+        return to_uint8(compose_cameras(frames, masks, deployment=deployment, size=size)).numpy()
 
     def progress(done: int, of: int) -> None:
         announce(f"reading demonstrations {done}/{of}")
@@ -101,19 +108,19 @@ def make_look(masks: str, *, head: Path | None, language: LanguageEncoder) -> Lo
             )
 
 
-def whole_look(frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> Tensor:
+def whole_look(frames: PerCamera, labels: PerCamera | None, goal: Goal) -> Masks:
     """Keep everything."""
-    return torch.ones(len(frames), 3, *frames.shape[1:3])
+    return [torch.ones(len(images), 3, *images.shape[1:3]) for images in frames]
 
 
-def labels_look(frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> Tensor:
+def labels_look(frames: PerCamera, labels: PerCamera | None, goal: Goal) -> Masks:
     """Take the labels that the simulator left beside the frames."""
     if labels is None:
         raise InputError(
             "got demonstrations without masks, expected labels beside the frames; use "
             "perception=learned"
         )
-    return mask_from_labels(torch.from_numpy(labels))
+    return [mask_from_labels(torch.from_numpy(roles)) for roles in labels]
 
 
 class _LearnedLook:
@@ -122,15 +129,18 @@ class _LearnedLook:
         self._dtype = pick_dtype("auto", head.presence_bias.device)
 
     @torch.inference_mode()
-    def __call__(self, frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> Tensor:
-        device = self._head.presence_bias.device
-        planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
-        parts = []
+    def __call__(self, frames: PerCamera, labels: PerCamera | None, goal: Goal) -> Masks:
+        planes = [torch.from_numpy(images).permute(0, 3, 1, 2) for images in frames]
+        seen = look_through(self._head, planes, ask=partial(self._ask, goal=goal))
+        return [masks.clone() for masks in seen.probability]
+
+    def _ask(self, planes: Tensor, *, goal: Goal) -> MaskOutput:
+        device, parts = self._head.presence_bias.device, []
         for chunk in planes.split(self._head.frames_at_once):
             words = self._language.encode([goal.text] * len(chunk)).to(device)
             with torch.autocast(device.type, self._dtype, enabled=self._dtype != torch.float32):
-                parts.append(self._head(chunk.to(device), words).logits.float().sigmoid().cpu())
-        return torch.cat(parts).clone()
+                parts.append(self._head(chunk.to(device), words))
+        return join_outputs(parts)
 
 
 def weigh(

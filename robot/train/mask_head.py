@@ -25,6 +25,7 @@ from robot.perception.head.mask_head import Head
 from robot.perception.head.metrics import auroc, iou
 from robot.perception.head.presence import calibrate
 from robot.perception.registry import HEADS, load_head, words_for
+from robot.spaces import cameras_to_json
 from robot.system.command import plain
 from robot.system.parse import Spec
 from robot.system.progress import Announce, silent
@@ -105,6 +106,7 @@ def train_mask_head(
         "held_out": measured,
         "weighting": plain(options.weighting),
         "start_sha256": None if start is None else file_digest(start),
+        "cameras": cameras_to_json(learned.camera_spaces),
     }
     return save(
         directory,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,6 @@ class PolicyTraining:
     training: Training
     batch_size: int
     seed: int
-    action_space: Mapping[str, Any]
 
 
 def train_policy(
@@ -85,7 +84,9 @@ def train_policy(
     windows = training_windows(options, head=head, announce=announce)
     torch.manual_seed(options.seed)
     module = make_policy(
-        options.policy.kind, statistics=windows.statistics(), options=options.policy.options
+        options.policy.kind,
+        statistics=windows.statistics(),
+        options={**options.policy.options, "cameras": len(windows.spaces.cameras)},
     )
     batches = policy_batches(
         windows,
@@ -107,7 +108,7 @@ def train_policy(
         average.cpu(),
         kind=options.policy.kind,
         config=module.config(),
-        metadata=metadata_of(options, episodes=len(windows.starts)),
+        metadata=metadata_of(options, windows),
     )
 
 
@@ -138,16 +139,16 @@ def image_size_of(options: PolicyTraining) -> int:
     return size
 
 
-def metadata_of(options: PolicyTraining, *, episodes: int) -> dict[str, Any]:
+def metadata_of(options: PolicyTraining, windows: Windows) -> dict[str, Any]:
     """Return what the checkpoint says about its training: what is needed to act as it was
     trained.
     """
     return {
-        "action_space": dict(options.action_space),
+        "spaces": windows.spaces.to_json(),
         "masks": options.masks,
         "deployment": describe_deployment(options.deployment),
         "demonstrations": [selection.root.name for selection in options.demonstrations],
-        "episodes": episodes,
+        "episodes": len(windows.starts),
         "seed": options.seed,
         "weighting": options.weighting,
         "scores": options.scores,

@@ -22,6 +22,7 @@ from robot.experiment.collect import HOPELESS, collect_demonstrations, collect_m
 from robot.system import command
 from robot.system.cache import key
 from robot.types import Episode, Goal, InputError
+from tests.robots import panda
 
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = {"progress": lambda done, of: None}
@@ -51,6 +52,7 @@ def episode(index: int, *, steps: int = 3) -> Episode:
         proprio=np.zeros((steps, 10), np.float32),
         actions=np.full((steps, 7), index, np.float32),
         control_dt_s=0.05,
+        spaces=panda(agentview=(8, 8)),
         success=True,
         seed=0,
         index=index,

@@ -18,6 +18,7 @@ from robot.perception.compose.masking import mask_from_labels
 from robot.perception.head.decoder import MaskDecoder
 from robot.perception.head.encoders import ImageEncoder, LanguagePool
 from robot.perception.head.losses import coarse_loss, iou_loss, mask_loss
+from robot.spaces import Camera
 from robot.types import MASK_CHANNELS, InputError
 
 
@@ -43,6 +44,7 @@ class Head(nn.Module):
     presence_bias: Tensor
     reads_sentences = False  # True: `language` are Sentences; False: LanguageTokens
     cameras = 1  # looked through at once
+    trained_cameras: tuple[Camera, ...] = ()  # of a checkpoint; empty: frames are taken as they are
     looks_at_once = 32  # that one call without gradients should be asked about: bounds memory
 
     def __init__(self) -> None:
