@@ -12,6 +12,8 @@ os.environ["WANDB_MODE"] = "disabled"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "agg"
 
+import socket
+from typing import Any
 
 import pytest
 import torch
@@ -47,12 +49,23 @@ def learning(request: pytest.FixtureRequest, record_property) -> Learning:
     return Learning(seed=seed, precision=precision, record=record_property)
 
 
-MODULES_THAT_MAKE_AN_ENCODER = (
-    "perception.registry",
-    "rollout.agents",
-    "train.policy",
-    "train.demonstration_discriminator",
-)
+_connect = socket.socket.connect
+
+
+def _connect_to_this_machine(self: socket.socket, address: Any) -> None:
+    """Refuse every address that is not this machine's."""
+    host = address[0] if self.family in (socket.AF_INET, socket.AF_INET6) else "localhost"
+    if host != "localhost" and host != "::1" and not str(host).startswith("127."):
+        raise OSError(f"tests use no network, got a connection to {address}")
+    _connect(self, address)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network():
+    """Let tests talk to servers of their own on loopback, and to nothing else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", _connect_to_this_machine)
+        yield
 
 
 @pytest.fixture

@@ -161,11 +161,11 @@ def publish(comparison: Comparison, trained: Trained, *, run: Path) -> dict[str,
     `<run>/<arm>/` holds the policy, and its mask head where it sees through one.
     """
     common = comparison.common
-    if len(common.seeds) > 1:
+    seed, *others = list(common.seeds)
+    if others:
         return {str(k): path for k, path in trained.checkpoints.items() if k.kind == "policy"}
     folders = {}
     for arm in comparison.trained:
-        (seed,) = common.seeds
         agent = agent_of(arm, common, trained, seed=seed)
         folders[arm.name] = run / arm.name
         folders[arm.name].mkdir()
