@@ -200,6 +200,17 @@ def check_spaces(
         raise InputError(f"got {what} that differs: {'; '.join(found)}. {remedy}")
 
 
+def check_cameras(made_for: Sequence[Camera], here: Sequence[Camera]) -> None:
+    """Raise InputError, naming what differs, unless frames of these cameras, in this order, are
+    what a policy was trained on, or larger.
+    """
+    if found := camera_differences(made_for, here, exact=False):
+        raise InputError(
+            f"got cameras that differ from those of training: {'; '.join(found)}. Pass their "
+            "frames in that order"
+        )
+
+
 def differences(made_for: Spaces, here: Spaces, *, exact: bool) -> list[str]:
     """Return a phrase per difference, none where what was made for one robot fits the other."""
     found = [

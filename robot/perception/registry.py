@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, overload
 
 import numpy as np
+import torch
 from pydantic import PlainValidator
 from torch import nn
 
@@ -38,7 +39,8 @@ from robot.perception.faults import (
 )
 from robot.perception.head.label_discriminator import LabelDiscriminator, MaskDiscriminator
 from robot.perception.head.mask_head import Head, MaskHead
-from robot.perception.sources import MaskSource
+from robot.perception.sources import LearnedMasks, MaskSource
+from robot.system.device import has_bf16
 from robot.system.parse import Spec
 from robot.types import InputError
 
@@ -165,6 +167,16 @@ def resolve_head(name: str | None) -> Path | None:
             f"got a checkpoint of {kind} at {file}, expected a mask head: one of {', '.join(HEADS)}"
         )
     return file
+
+
+def learned_masks(
+    head: Path | str, *, device: torch.device, language: LanguageEncoder | None = None
+) -> LearnedMasks:
+    """Return the mask source of a head: a checkpoint, its folder, or the name of shipped
+    weights.
+    """
+    loaded = load_head(resolve_head(str(head))).to(device)
+    return LearnedMasks(loaded, words_for(loaded, language), bfloat16=has_bf16(device))
 
 
 def make_fault(
