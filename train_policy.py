@@ -30,7 +30,7 @@ from robot.experiment.recipe import (
 )
 from robot.experiment.report import report
 from robot.experiment.stages import HEAD, collect, needs_frames, publish, rounds_of
-from robot.perception.registry import load_head
+from robot.perception.head.base import Head
 from robot.report.html import MaskQuality
 from robot.report.statistics import cell_to_json, summarise, write_episodes
 from robot.report.table import success_table
@@ -107,7 +107,7 @@ def measure_head(config: Any, *, head: Path, root: Path) -> list[MaskQuality]:
     evaluation = config["evaluation"]
     with bar("measure masks") as progress:
         measured = measure_masks(
-            load_head(head),
+            Head.load(head),
             root=root / "mask_frames",
             tasks=[config["task"]],
             scenes=evaluation["mask_scenes"],

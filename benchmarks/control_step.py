@@ -49,15 +49,15 @@ from robot.checkpoint import git_revision, load, read_header, resolve_checkpoint
 from robot.envs.registry import check_scene
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Deployment, Overlay
+from robot.perception.head.base import Head
 from robot.perception.head.mask_head import MaskHead
-from robot.perception.registry import load_head, make_deployment, resolve_head
+from robot.perception.registry import make_deployment
 from robot.perception.sources import LearnedMasks
 from robot.policy import POLICIES, SAVED_POLICIES
 from robot.policy.chunking import ChunkExecutor
 from robot.policy.normalize import UNIT
 from robot.policy.tokens import kept_patches
 from robot.system.command import main_guard, run_directory, write_results
-from robot.system.device import has_bf16
 from robot.types import InputError, Observation
 
 CONTROL_DT_S = 0.05
@@ -148,7 +148,7 @@ def choose_parts(checkpoints: Sequence[str]) -> dict[str, Part]:
             )
         parts[kind] = part
     if "mask_head" not in parts:
-        parts["mask_head"] = Part(load_head(resolve_head(DEFAULT_HEAD)), origin=DEFAULT_HEAD)
+        parts["mask_head"] = Part(Head.load(DEFAULT_HEAD), origin=DEFAULT_HEAD)
     for kind in DEFAULT_POLICIES:
         if kind not in parts:
             parts[kind] = Part(POLICIES[kind](statistics=UNIT).eval())
@@ -195,7 +195,7 @@ def measure_policy(
             "chunk; lower it"
         )
     agent = Agent(
-        masks=LearnedMasks(head.module, language, bfloat16=has_bf16(torch.device("cpu"))),
+        masks=LearnedMasks(head.module, language),
         deployment=part.deployment,
         policy=policy,
         language=language,

@@ -37,7 +37,7 @@ from robot.experiment.recipe import (
     shared_of,
 )
 from robot.experiment.stages import collect, needs_frames, rounds_of
-from robot.perception.registry import resolve_head
+from robot.perception.head.base import Head
 from robot.report.paper import paper_table
 from robot.report.statistics import ALL_TASKS, cell_to_json
 from robot.report.table import success_table
@@ -159,7 +159,7 @@ def main(config: DictConfig) -> None:
     shared, contenders, head = (
         shared_of(settings),
         contenders_of(settings),
-        resolve_head(settings["head"]),
+        Head.resolve(settings["head"]),
     )
     protocol = protocol_of(settings)
     check(settings, contenders, shared=shared, head=head)

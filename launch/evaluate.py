@@ -18,7 +18,8 @@ from robot.envs.render import require_gl
 from robot.envs.tabletop.scene import PLACE_TASKS
 from robot.experiment.evaluate import Arm, evaluate
 from robot.experiment.report import report
-from robot.perception.registry import SOURCES, make_deployment, resolve_head
+from robot.perception.head.base import Head
+from robot.perception.registry import SOURCES, make_deployment
 from robot.report.statistics import cell_to_json, summarise, write_episodes
 from robot.report.table import success_table
 from robot.rollout.agents import load_policy
@@ -51,7 +52,7 @@ def arm_of(settings: Any, *, checkpoint: Path) -> Arm:
     perception = settings["perception"]["masks"] if settings.get("perception") else trained["masks"]
     if perception not in SOURCES:
         raise InputError(f"got perception={perception}, expected one of {', '.join(SOURCES)}")
-    head = resolve_head(settings["head"]) or checkpoint / "mask_head.safetensors"
+    head = Head.resolve(settings["head"]) or checkpoint / "mask_head.safetensors"
     if perception == "learned" and not head.exists():
         raise InputError(
             f"got no mask head at {head}, expected one; pass head=tabletop, or perception=oracle "

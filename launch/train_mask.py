@@ -23,13 +23,8 @@ from robot.data.mask_shards import shard_numbers
 from robot.experiment.collect import check_mask_scenes, collect_mask_frames
 from robot.experiment.jobs import Chain, Stage, run_chains
 from robot.experiment.mask_quality import Measured, measure_masks
-from robot.perception.registry import (
-    DISCRIMINATORS,
-    HEADS,
-    check_weights_of,
-    load_head,
-    resolve_head,
-)
+from robot.perception.head.base import HEADS, Head
+from robot.perception.registry import DISCRIMINATORS, check_weights_of
 from robot.system.cache import key
 from robot.system.command import run_directory, write_results
 from robot.system.progress import Bars
@@ -46,7 +41,7 @@ def main(config: DictConfig) -> None:
     )  # now, not after the training
     check_weighting(settings["mask_weighting"])
     check_weights_of(settings["mask_head"], HEADS)
-    start = resolve_head(settings["head_start"])
+    start = Head.resolve(settings["head_start"])
     if start is not None:
         check_start(start, settings["mask_head"])
     if settings["mask_weighting"]["kind"] == "dwsl":
@@ -71,7 +66,7 @@ def main(config: DictConfig) -> None:
         )
         bar = progress.add_task("measure masks", total=None, text="")
         measured = measure_masks(
-            load_head(checkpoints["mask head"]),
+            Head.load(checkpoints["mask head"]),
             root=root / "mask_frames",
             workers=workers,
             image_size=size,

@@ -50,7 +50,7 @@ def learning(request: pytest.FixtureRequest, record_property) -> Learning:
 
 
 MODULES_THAT_MAKE_AN_ENCODER = (
-    "perception.registry",
+    "perception.head.base",
     "rollout.agents",
     "train.policy",
     "train.demonstration_discriminator",

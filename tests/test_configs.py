@@ -22,18 +22,12 @@ from robot.experiment.mask_quality import measure_masks
 from robot.experiment.mixture import check_data
 from robot.experiment.recipe import headline_scene_of, recipes_of, shared_of
 from robot.perception.compose.augment import CompositeAugment, Photometric
+from robot.perception.head.base import HEADS
 from robot.perception.head.label_discriminator import MaskDiscriminator
 from robot.perception.head.mask_head import MaskHead
 from robot.perception.ivm.discriminator import IvmDiscriminator
 from robot.perception.ivm.pretrained import pretrained_discriminator, pretrained_ivm
-from robot.perception.registry import (
-    DISCRIMINATORS,
-    FAULTS,
-    HEADS,
-    SOURCES,
-    make_deployment,
-    split_kind,
-)
+from robot.perception.registry import DISCRIMINATORS, FAULTS, SOURCES, make_deployment, split_kind
 from robot.policy import POLICIES
 from robot.policy.demonstration_discriminator import Discriminator
 from robot.report.paper import paper

@@ -13,11 +13,10 @@ import torch
 from robot.data.mask_frames import MaskFrames
 from robot.experiment.collect import collect_mask_frames
 from robot.language import LanguageEncoder, RawSentences
-from robot.perception.head.mask_head import Head
+from robot.perception.head.base import Head
 from robot.perception.head.presence import ABSENT_BELOW
-from robot.perception.registry import words_for
 from robot.report.html import MaskQuality
-from robot.train.mask_head import predict
+from robot.train.mask_head import measure
 
 SNAPSHOTS = 4
 SCENES_PER_SHARD = 10
@@ -65,7 +64,7 @@ def measure_masks(
         workers=workers,
         progress=progress,
     )
-    frames, language = store.load(shards=shards), words_for(head)
+    frames, language = store.load(shards=shards), head.word_encoder()
     shown = np.array(frames.scenes)
     parts = {scene: frames.select(np.flatnonzero(shown == scene)) for scene in scenes}
     return [_measure(head, part, scene=scene, language=language) for scene, part in parts.items()]
@@ -75,7 +74,7 @@ def measure_masks(
 def _measure(
     head: Head, frames: MaskFrames, *, scene: str, language: LanguageEncoder | RawSentences
 ) -> Measured:
-    logits, ious = predict(head, frames, tokens=language.encode(list(frames.goals)))
+    logits, ious = measure(head, frames, words=language.encode(list(frames.goals)))
     cameras = frames.cameras_per_look
     presence = head.presence_probability(logits)[:, 0].view(-1, cameras).amax(dim=1)
     visible = torch.from_numpy(frames.presence[:, 0])

@@ -17,7 +17,7 @@ from robot.checkpoint import file_digest
 from robot.dwsl import NEED_SCORES, check_weighting
 from robot.experiment.collect import collect_demonstrations
 from robot.experiment.jobs import Stage
-from robot.perception.registry import resolve_head
+from robot.perception.head.base import Head
 from robot.rollout.corrupt import check_mixture
 from robot.system.cache import key
 from robot.train.demonstration_discriminator import check_judging, judge
@@ -54,7 +54,7 @@ def check_data(
         check_judging(
             **{name: judging[name] for name in ("policy", "discriminator", "kind", "folds")}
         )
-        if resolve_head(judging["head"]) is None and judging["masks"] == "learned":
+        if Head.resolve(judging["head"]) is None and judging["masks"] == "learned":
             raise InputError(
                 "got judge.masks=learned without a mask head; pass judge.head=tabletop, or "
                 "judge.masks=oracle"
@@ -180,7 +180,7 @@ def judge_stage(
     options = {
         name: value for name, value in judging.items() if name not in ("image_size", "horizon")
     }
-    head = resolve_head(judging["head"])
+    head = Head.resolve(judging["head"])
     options |= {
         "head": head,
         "seed": seed,

@@ -13,13 +13,8 @@ from robot.envs.registry import check_scene
 from robot.envs.robosuite import CONTROL_DT_S
 from robot.experiment.collect import check_mask_scenes
 from robot.perception.compose.masking import Deployment
-from robot.perception.registry import (
-    HEADS,
-    SOURCES,
-    check_weights_of,
-    make_deployment,
-    resolve_head,
-)
+from robot.perception.head.base import HEADS, Head
+from robot.perception.registry import SOURCES, check_weights_of, make_deployment
 from robot.policy import POLICIES
 from robot.policy.normalize import UNIT
 from robot.system.device import pick_device, pick_dtype
@@ -138,7 +133,7 @@ def shared_of(config: Mapping[str, Any]) -> Shared:
         batch_size=config["batch_size"],
         mask_head=config["mask_head"],
         mask_training=config["mask_training"],
-        head_start=resolve_head(config["head_start"]),
+        head_start=Head.resolve(config["head_start"]),
         mask_batch_size=config["mask_batch_size"],
         image_size=config["env"]["image_size"],
         control_dt_s=config["env"]["control_dt_s"],

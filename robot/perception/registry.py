@@ -1,5 +1,5 @@
-"""What perception can be made of, by the names that configs and checkpoints use: heads,
-deployments, faults.
+"""What perception can be made of, by the names that configs and checkpoints use: deployments,
+faults, discriminators. Heads: robot/perception/head/base.py.
 """
 
 from __future__ import annotations
@@ -7,14 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from inspect import signature
-from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from torch import nn
 
-from robot.checkpoint import load, read_header, resolve_checkpoint
-from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.inpaint import Inpaint
 from robot.perception.compose.masking import (
     Blur,
@@ -35,8 +32,7 @@ from robot.perception.faults import (
     StaleMasks,
     WrongObjectMasks,
 )
-from robot.perception.head.label_discriminator import Discriminator, MaskDiscriminator
-from robot.perception.head.mask_head import Head, MaskHead
+from robot.perception.head.label_discriminator import MaskDiscriminator
 from robot.perception.sources import MaskSource
 from robot.types import InputError
 
@@ -76,21 +72,12 @@ def make_deployment(name: str, **options: Any) -> Deployment:
     return DEPLOYMENTS[name](**options)
 
 
-def _ivm(**options: Any) -> nn.Module:
-    from robot.perception.ivm.pretrained import (
-        pretrained_ivm,  # transformers' models take seconds to import
-    )
-
-    return pretrained_ivm(**options)
-
-
 def _ivm_discriminator(**options: Any) -> nn.Module:
     from robot.perception.ivm.pretrained import pretrained_discriminator
 
     return pretrained_discriminator(**options)
 
 
-HEADS: dict[str, Callable[..., nn.Module]] = {"mask_head": MaskHead, "ivm_sam_llava": _ivm}
 DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
     "mask_discriminator": MaskDiscriminator,
     "ivm_discriminator": _ivm_discriminator,
@@ -122,43 +109,6 @@ def check_weights_of(options: Mapping[str, Any], builders: Mapping[str, Any]) ->
         from robot.perception.ivm.pretrained import check_weights
 
         check_weights(llava=options["llava"], sam=options.get("sam"))
-
-
-def load_head(path: Path) -> Head:
-    """Return the mask head of a checkpoint."""
-    head = load(path, HEADS)
-    assert isinstance(head, Head)
-    return head
-
-
-def words_for(
-    module: Head | Discriminator, language: LanguageEncoder | None = None
-) -> LanguageEncoder | RawSentences:
-    """Return what turns goals into what the module reads; `language` where that is tokens and an
-    encoder is there already.
-    """
-    if module.reads_sentences:
-        return RawSentences()
-    return LanguageEncoder() if language is None else language
-
-
-@overload
-def resolve_head(name: str) -> Path: ...
-@overload
-def resolve_head(name: str | None) -> Path | None: ...
-def resolve_head(name: str | None) -> Path | None:
-    """Return the file of a mask head: a checkpoint, its folder, or the name of weights that are
-    shipped; None stays None.
-    """
-    if name is None:
-        return None
-    path = resolve_checkpoint(name)
-    file = path / "mask_head.safetensors" if (path / "mask_head.safetensors").is_file() else path
-    if (kind := read_header(file)["kind"]) not in HEADS:
-        raise InputError(
-            f"got a checkpoint of {kind} at {file}, expected a mask head: one of {', '.join(HEADS)}"
-        )
-    return file
 
 
 def make_fault(

@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.masking import mask_from_labels
-from robot.perception.head.mask_head import Head
+from robot.perception.head.base import Head
 from robot.perception.head.presence import ABSENT_BELOW, FOUND_ABOVE, status_of
 from robot.types import Frame, Goal, InputError, Mask, MaskStatus
 
@@ -49,10 +49,7 @@ def stack_frames(frames: Sequence[Frame]) -> UInt8[np.ndarray, "n h w 3"]:
 
 
 class LearnedMasks:
-    """Ask a mask head, which wants the frames of all its cameras, in the order of its training.
-
-    `bfloat16` halves the time on processors that have it.
-    """
+    """Ask a mask head, which wants the frames of all its cameras, in the order of its training."""
 
     def __init__(
         self,
@@ -61,23 +58,18 @@ class LearnedMasks:
         *,
         found_above: float = FOUND_ABOVE,
         absent_below: float = ABSENT_BELOW,
-        bfloat16: bool = False,
     ) -> None:
         if not 0 <= absent_below < found_above <= 1:
             raise InputError(
                 f"got found_above {found_above} and absent_below {absent_below}, expected 0 <= "
                 "absent_below < found_above <= 1"
             )
-        self.head, self.language, self.bfloat16 = head.eval(), language, bfloat16
+        self.head, self.language = head.eval(), language
         self.found_above, self.absent_below = found_above, absent_below
 
     @torch.inference_mode()
     def __call__(self, frames: Sequence[Frame], goal: Goal) -> Mask:
-        device = self.head.presence_bias.device
-        images = torch.from_numpy(stack_frames(frames)).to(device).permute(0, 3, 1, 2)
-        language = self.language.encode([goal.text] * len(frames)).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
-            output = self.head(images, language)
+        output = self.head.predict(stack_frames(frames), self.language.encode([goal.text]))
         presence = self.head.presence_probability(output.presence_logits)
         status = status_of(
             presence[:, 0].max().item(),
@@ -85,9 +77,9 @@ class LearnedMasks:
             absent_below=self.absent_below,
         )
         return Mask(
-            probability=output.logits.sigmoid().cpu().numpy(),
-            presence=presence.cpu().numpy(),
-            predicted_iou=output.predicted_iou.cpu().numpy(),
+            probability=output.logits.sigmoid().numpy(),
+            presence=presence.numpy(),
+            predicted_iou=output.predicted_iou.numpy(),
             status=(status,) * len(frames),
         )
 

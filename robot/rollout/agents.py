@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from robot.agent import Agent
@@ -17,10 +16,10 @@ from robot.checkpoint import describe_action_space, load
 from robot.envs.env import action_space
 from robot.envs.robosuite import MAX_DELTA_M, MAX_DELTA_RAD, RobosuiteEnv
 from robot.language import LanguageEncoder
-from robot.perception.registry import SOURCES, load_head, make_deployment, make_fault, words_for
+from robot.perception.head.base import Head
+from robot.perception.registry import SOURCES, make_deployment, make_fault
 from robot.perception.sources import CachedMasks, LearnedMasks, MaskSource, NoMask, OracleMasks
 from robot.policy import SAVED_POLICIES
-from robot.system.device import has_bf16
 from robot.types import InputError
 
 
@@ -58,8 +57,8 @@ def make_source(
             "got perception learned without a mask head; pass head=<checkpoint> "
             "(launch/train_mask.py makes one)"
         )
-    loaded = load_head(head)
-    return LearnedMasks(loaded, words_for(loaded, language), bfloat16=has_bf16(torch.device("cpu")))
+    loaded = Head.load(head)
+    return LearnedMasks(loaded, loaded.word_encoder(language))
 
 
 def make_agent(

@@ -18,9 +18,10 @@ from robot.data.mask_frames import MaskFrames, MaskFrameStore
 from robot.data.mask_shards import split_shards
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.augment import MaskAugment
+from robot.perception.head.base import Head
 from robot.perception.head.label_discriminator import Discriminator, JudgedBatch, JudgedRecords
 from robot.perception.head.metrics import auroc
-from robot.perception.registry import DISCRIMINATORS, load_head, split_kind, words_for
+from robot.perception.registry import DISCRIMINATORS, split_kind
 from robot.system.device import pick_device
 from robot.system.progress import Announce, silent
 from robot.train.label_tiers import Tiers, check_weighting, make_tiers
@@ -69,8 +70,8 @@ def train_mask_discriminator(
             "mask_weighting.witness_steps"
         )
     language, told = (
-        words_for(judge),
-        None if witness is None else load_head(witness).to(pick_device()),
+        judge.word_encoder(),
+        None if witness is None else Head.load(witness).to(pick_device()),
     )
     tiers = make_tiers(store.load(shards=learned), seed=seed, **shares)
     announce("asking the witness about every label")

@@ -20,10 +20,10 @@ from robot.dwsl import binary_weights
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.augment import MaskAugment
 from robot.perception.compose.masking import mask_from_labels
-from robot.perception.head.mask_head import Head
+from robot.perception.head.base import HEADS, Head
 from robot.perception.head.metrics import auroc, iou
 from robot.perception.head.presence import calibrate
-from robot.perception.registry import HEADS, load_head, split_kind, words_for
+from robot.perception.registry import split_kind
 from robot.system.progress import Announce, silent
 from robot.train.label_discriminator import load_verdicts, trusted_part
 from robot.train.label_tiers import check_weighting, make_tiers
@@ -68,8 +68,8 @@ def train_mask_head(
     assert isinstance(module, Head)
     if start is not None:
         check_start(start, head)
-        module.load_state_dict(load_head(start).state_dict())
-    language = words_for(module)
+        module.load_state_dict(Head.load(start).state_dict())
+    language = module.word_encoder()
     average = train(
         module,
         mask_batches(
@@ -187,18 +187,15 @@ def mask_batches(
     return batches
 
 
-@torch.inference_mode()
 def calibrate_head(
     head: Head, frames: MaskFrames, *, language: LanguageEncoder | RawSentences
 ) -> dict[str, float]:
     """Fit the head's presence calibration to held-out frames; return its mean target IoU and
     presence AUROC there.
     """
-    tokens = language.encode(list(frames.goals))
-    logits, ious = predict(head, frames, tokens=tokens)
+    logits, ious = measure(head, frames, words=language.encode(list(frames.goals)))
     truth = torch.from_numpy(frames.presence.astype(np.float32))
-    with torch.inference_mode(False):
-        temperature, bias = calibrate(logits.clone(), truth.clone())
+    temperature, bias = calibrate(logits, truth)
     head.presence_temperature.copy_(temperature)
     head.presence_bias.copy_(bias)
     visible = truth[:, 0] > 0.5
@@ -208,18 +205,16 @@ def calibrate_head(
     }
 
 
-@torch.inference_mode()
-def predict(
-    head: Head, frames: MaskFrames, *, tokens: LanguageTokens | Sentences
+def measure(
+    head: Head, frames: MaskFrames, *, words: LanguageTokens | Sentences
 ) -> tuple[Tensor, Tensor]:
-    """Return presence logits (F, 2) and the IoU (F,) of the target's mask over all frames."""
-    head.eval()
+    """Return presence logits (F, 2) and the IoU (F,) of the target's mask over all frames; row g of
+    `words` belongs to `goals[g]`.
+    """
     frames.looks(cameras=head.cameras)  # refuses what has none
-    device = head.presence_bias.device
     logits, ious = [], []
-    for batch in frames.batches(head.frames_at_once, language=tokens):
-        batch = batch.to(device)
-        output = head(batch.frames, batch.language)
-        logits.append(output.presence_logits.cpu())
-        ious.append(iou(output.logits[:, 0].sigmoid(), mask_from_labels(batch.labels)[:, 0]).cpu())
+    for batch in frames.batches(head.frames_at_once, language=words):
+        output = head.predict(batch.frames, batch.language)
+        logits.append(output.presence_logits)
+        ious.append(iou(output.logits[:, 0].sigmoid(), mask_from_labels(batch.labels)[:, 0]))
     return torch.cat(logits), torch.cat(ious)

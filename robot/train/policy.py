@@ -24,10 +24,10 @@ from robot.perception.compose.masking import (
     mask_from_labels,
     to_uint8,
 )
-from robot.perception.head.mask_head import Head
-from robot.perception.registry import load_head, make_deployment, words_for
+from robot.perception.head.base import Head
+from robot.perception.registry import make_deployment
 from robot.policy import POLICIES
-from robot.system.device import pick_device, pick_dtype
+from robot.system.device import pick_device
 from robot.system.progress import Announce, silent
 from robot.train.backgrounds import ForegroundLook, empty_rooms, texture_pictures
 from robot.train.demonstration_weights import chosen_episodes, weigh
@@ -130,8 +130,8 @@ def make_look(masks: str, *, head: Path | None, language: LanguageEncoder) -> Lo
             raise InputError(
                 "got masks learned without a mask head; pass head=<checkpoint> or masks=oracle"
             )
-        loaded = load_head(head)
-        return _LearnedLook(loaded, words_for(loaded, language))
+        loaded = Head.load(head)
+        return _LearnedLook(loaded.to(pick_device()), loaded.word_encoder(language))
     if masks == "oracle":
         return _labels_look
     if masks == "none":
@@ -153,19 +153,10 @@ def _labels_look(frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> T
 
 class _LearnedLook:
     def __init__(self, head: Head, language: LanguageEncoder | RawSentences) -> None:
-        self._head, self._language = head.to(pick_device()), language
-        self._dtype = pick_dtype("auto", head.presence_bias.device)
+        self._head, self._language = head, language
 
-    @torch.inference_mode()
     def __call__(self, frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> Tensor:
-        device = self._head.presence_bias.device
-        planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
-        parts = []
-        for chunk in planes.split(self._head.frames_at_once):
-            words = self._language.encode([goal.text] * len(chunk)).to(device)
-            with torch.autocast(device.type, self._dtype, enabled=self._dtype != torch.float32):
-                parts.append(self._head(chunk.to(device), words).logits.float().sigmoid().cpu())
-        return torch.cat(parts).clone()
+        return self._head.predict(frames, self._language.encode([goal.text])).logits.sigmoid()
 
 
 def load_all(
