@@ -125,12 +125,15 @@ def _minutes(seconds: float) -> str:
 
 def this_machine() -> Machine:
     """Describe this machine; probing it takes about a third of a second."""
-    bf16 = has_bf16(pick_device("cpu"))
+    bf16, threads = has_bf16(pick_device("cpu")), torch.get_num_threads()
+    torch.set_num_threads(1)  # as the processes that train do
+    arithmetic_s = _probe(_arithmetic(torch.bfloat16 if bf16 else torch.float32))
+    torch.set_num_threads(threads)
     return Machine(
         name=processor_name(),
         cores=os.cpu_count() or 1,
         bf16=bf16,
-        arithmetic_s=_probe(_arithmetic(torch.bfloat16 if bf16 else torch.float32)),
+        arithmetic_s=arithmetic_s,
         interpreter_s=_probe(_count),
     )
 
@@ -147,15 +150,15 @@ def processor_name() -> str:
 
 
 def _probe(work: Callable[[], object]) -> float:
-    """Return the fastest of the runs that fit into PROBE_S: what else the machine does slows down
-    only some of them.
+    """Return the processor seconds of the fastest run that fits into PROBE_S: what else the machine
+    does slows down only some of them.
     """
     work()  # warm-up
     best, until = float("inf"), time.perf_counter() + PROBE_S
     while time.perf_counter() < until:
-        began = time.perf_counter()
+        began = time.process_time()
         work()
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.process_time() - began)
     return best
 
 
@@ -169,12 +172,9 @@ def _arithmetic(dtype: torch.dtype) -> Callable[[], object]:
     matrix = torch.randn(256, 256, generator=generator).to(dtype)
 
     def work() -> None:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # as the processes that train do
         with torch.inference_mode():
             F.conv2d(images, kernel, padding=1)
             rows @ matrix
-        torch.set_num_threads(threads)
 
     return work
 
