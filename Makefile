@@ -5,27 +5,23 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
-STAMP := .venv/.installed
-# The first of these that is Python 3.11; a pyenv shim can be on PATH and still refuse to run.
-PYTHON = $(or $(shell for p in python3.11 python3 /usr/bin/python3.11; do \
-	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo "$$p" && break; done),python3.11)
+# The first of these that runs and is supported (a pyenv shim can be on PATH and still refuse to run);
+# `make test PYTHON=python3.11` chooses another, and makes .venv anew where it is of another version.
+PYTHON = $(or $(shell for p in $(BIN)/python python3.12 python3.11 python3; do \
+	"$$p" tools/setup.py --check >/dev/null 2>&1 && echo "$$p" && break; done),python3)
 ENV ?= robosuite
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
 
-.PHONY: help setup system train test test-slow format check clean
+.PHONY: help setup train test test-slow format check clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-setup: system $(STAMP)  ## Install into .venv what requirements.lock lists, and the system's GL libraries; idempotent
-
-system:
-	@$(PYTHON) tools/setup.py system
-
-$(STAMP): requirements.lock pyproject.toml tools/setup.py | system
-	@$(PYTHON) tools/setup.py environment
-	@touch $@
+setup:  ## Install into .venv what requirements.lock lists, and the system's GL libraries; idempotent
+	@python="$(PYTHON)"; "$$python" -c '' 2>/dev/null || { \
+		echo "setup: got PYTHON=$$python, which does not run; install Python 3.12 or pass another" >&2; exit 2; }; \
+	"$$python" tools/setup.py
 
 train: setup  ## Set up, then train and evaluate: `make train ENV=robosuite ARGS="train.steps=100"`
 	$(BIN)/python train_policy.py env=$(ENV) $(ARGS)

@@ -41,28 +41,27 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.diffusion_policy import compare_denoisers, weights
+from benchmarks.diffusion_policy import UNIT, compare_denoisers, weights
 from benchmarks.looks import expert_looks
 from benchmarks.timing import describe_machine, percentiles, said_of_load
 from robot.agent import Agent
 from robot.checkpoint import git_revision, load, read_header, resolve_checkpoint
 from robot.envs.registry import check_scene
+from robot.envs.robosuite import robosuite_spaces
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Deployment, Overlay
-from robot.perception.head.base import Head
 from robot.perception.head.mask_head import MaskHead
-from robot.perception.registry import make_deployment
+from robot.perception.registry import load_head, make_deployment, resolve_head
 from robot.perception.sources import LearnedMasks
-from robot.policy import POLICIES, SAVED_POLICIES
+from robot.policy import POLICIES, load_policy
 from robot.policy.chunking import ChunkExecutor
-from robot.policy.normalize import UNIT
 from robot.policy.tokens import kept_patches
 from robot.system.command import main_guard, run_directory, write_results
+from robot.system.device import has_bf16
 from robot.types import InputError, Observation
 
-CONTROL_DT_S = 0.05
 DEFAULT_POLICIES = ("diffusion", "transformer")
-DEFAULT_HEAD = "tabletop"
+MASK_HEAD, DEFAULT_HEAD = "mask_head", "tabletop"
 ENOUGH = 200  # decisions below which a p99 is the luck of one or two of them
 WARM_UP = 5  # decisions
 CONSOLE = Console(stderr=True)
@@ -95,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     parts, load_before = choose_parts(options.checkpoint), os.getloadavg()[0]
-    head, language, looks = parts.pop("mask_head"), LanguageEncoder(), looks_of(options)
+    head, language, looks = parts.pop(MASK_HEAD), LanguageEncoder(), looks_of(options)
     how = {"head": head, "looks": looks, "options": options, "language": language}
     policies = {name: measure_policy(part, **how) for name, part in parts.items()}
     denoisers = compare_denoisers(chunks=options.chunks, console=CONSOLE)
@@ -147,8 +146,8 @@ def choose_parts(checkpoints: Sequence[str]) -> dict[str, Part]:
                 "leave one out"
             )
         parts[kind] = part
-    if "mask_head" not in parts:
-        parts["mask_head"] = Part(Head.load(DEFAULT_HEAD), origin=DEFAULT_HEAD)
+    if MASK_HEAD not in parts:
+        parts[MASK_HEAD] = Part(load_head(resolve_head(DEFAULT_HEAD)), origin=DEFAULT_HEAD)
     for kind in DEFAULT_POLICIES:
         if kind not in parts:
             parts[kind] = Part(POLICIES[kind](statistics=UNIT).eval())
@@ -157,7 +156,8 @@ def choose_parts(checkpoints: Sequence[str]) -> dict[str, Part]:
 
 def _load(name: str) -> tuple[str, Part]:
     path = resolve_checkpoint(name)
-    module, header = load(path, {"mask_head": MaskHead, **SAVED_POLICIES}), read_header(path)
+    header = read_header(path)
+    module = load_policy(path) if header["kind"] in POLICIES else load(path, {MASK_HEAD: MaskHead})
     said = header.get("metadata", {})
     if said.get("masks") == "none":
         raise InputError(
@@ -195,12 +195,12 @@ def measure_policy(
             "chunk; lower it"
         )
     agent = Agent(
-        masks=LearnedMasks(head.module, language),
+        masks=LearnedMasks(head.module, language, bfloat16=has_bf16(torch.device("cpu"))),
         deployment=part.deployment,
         policy=policy,
         language=language,
-        image_size=policy.config()["image_size"],
-        control_dt_s=CONTROL_DT_S,
+        image_size=policy.encoder.config.image_size,
+        spaces=robosuite_spaces(),
     )
     times = drive(
         agent, looks, decisions=options.decisions, execute=options.execute, seed=options.seed
@@ -209,7 +209,7 @@ def measure_policy(
         **summarise(times),
         "sample_steps": policy.config().get("sample_steps", 1),
         "weights": weights(policy),
-        "vision": policy.config()["vision"],
+        "vision": policy.encoder.config.vision,
         "kept_share": float(times.kept.mean()),
         "origin": part.origin,
     }

@@ -18,14 +18,15 @@ from torch import Tensor, nn
 from benchmarks.timing import percentiles, timed
 from robot.batch import COMPOSITE_CHANNELS, LANGUAGE_DIM, LanguageTokens, PolicyObservation
 from robot.policy import DiffusionPolicy
-from robot.policy.normalize import UNIT
-from robot.types import ACTION_DIM, PROPRIO_DIM
+from robot.policy.normalize import unit_statistics
 
 # Diffusion Policy on a real robot: two looks of two cameras, 64 features each, with proprioception;
 # 16 DDIM steps. (train_diffusion_unet_real_hybrid_workspace.yaml and eval_real_robot.py;
 # proprioception is as wide as ours here)
+ACTION_DIM, PROPRIO_DIM = 7, 10  # of the arm that the demonstrations are of
 PEER_CONTEXT = 2 * (2 * 64 + PROPRIO_DIM)
 PEER_STEPS = 16
+UNIT = unit_statistics(action=ACTION_DIM, proprio=PROPRIO_DIM)
 HORIZON = 16  # actions per chunk, theirs and ours
 WARM_UP = 5  # chunks of each
 
@@ -107,11 +108,19 @@ class PeerUnet(nn.Module):
         time: Float[Tensor, " b"],
         context: Float[Tensor, "b c"],
     ) -> Float[Tensor, "b t 7"]:
+        return self.denoise(noisy, self.condition(time, context))
+
+    def condition(
+        self, time: Float[Tensor, " b"], context: Float[Tensor, "b c"]
+    ) -> Float[Tensor, "b d"]:
         angle = 100 * time[:, None] * self.frequencies  # the training step, 0 .. 99
-        condition = torch.cat(
+        return torch.cat(
             [self.step(torch.cat([angle.sin(), angle.cos()], dim=-1)), context], dim=-1
         )
 
+    def denoise(
+        self, noisy: Float[Tensor, "b t 7"], condition: Float[Tensor, "b d"]
+    ) -> Float[Tensor, "b t 7"]:
         def through(blocks: Any, x: Tensor) -> Tensor:
             for block in blocks:
                 x = block(x, condition)
@@ -169,7 +178,7 @@ def compare_denoisers(*, chunks: int, console: Console) -> dict[str, Any]:
     its disadvantage.
     """
     peer, default = PeerUnet(), DiffusionPolicy(statistics=UNIT, horizon=HORIZON)
-    steps = {"peer": PEER_STEPS, "ours": len(default.timesteps)}
+    steps = {"peer": PEER_STEPS, "ours": len(default.sample_times)}
     modules = {"peer": peer, "ours": default.denoiser}
     draws = (
         chunk_sampler(peer, context=PEER_CONTEXT, steps=PEER_STEPS, prediction="epsilon"),

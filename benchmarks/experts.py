@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from robot.envs.registry import BUILTIN, TASKS
 from robot.envs.robosuite import RobosuiteEnv
+from robot.envs.robots import DEFAULT_ROBOT, ROBOTS
 from robot.report.statistics import wilson95
 from robot.rollout.demonstrate import Disturbance
 from robot.system.command import main_guard, run_directory, write_results
@@ -24,8 +26,8 @@ from robot.system.parallel import available_workers, parallel_map
 from robot.types import InputError
 
 
-def make_trial(*, task: str, scene: str, seed: int):
-    env = RobosuiteEnv(task=task, image_size=16)
+def make_trial(*, task: str, scene: str, seed: int, robot: str):
+    env = RobosuiteEnv(task=task, robot=robot, image_size=16)
 
     def trial(index: int) -> bool:
         env.reset(seed=seed, options={"episode": index, "scene": scene})
@@ -50,12 +52,15 @@ def main() -> None:
         default=[t for t in TASKS if t not in ("place", "place_any")],
         choices=TASKS,
     )
+    parser.add_argument("--robots", nargs="+", default=[DEFAULT_ROBOT], choices=ROBOTS)
+    parser.add_argument("--scenes", nargs="+", default=["clean", "distract"])
     parser.add_argument("--workers", type=int, default=available_workers())
     arguments = parser.parse_args()
     if arguments.episodes < 1:
         raise InputError(f"got --episodes {arguments.episodes}, expected at least 1")
     table, cells = (
         Table(
+            "robot",
             "task",
             "scene",
             "success",
@@ -64,18 +69,23 @@ def main() -> None:
         ),
         [],
     )
-    for task in arguments.tasks:
-        for scene in ("clean",) if task in BUILTIN else ("clean", "distract"):
-            make = partial(make_trial, task=task, scene=scene, seed=arguments.seed)
+    for robot, task in product(arguments.robots, arguments.tasks):
+        for scene in ("clean",) if task in BUILTIN else arguments.scenes:
+            make = partial(make_trial, task=task, scene=scene, seed=arguments.seed, robot=robot)
             trials = dict(parallel_map(make, range(arguments.episodes), workers=arguments.workers))
             successes = sum(trials.values())
             low, high = wilson95(successes, arguments.episodes)
             table.add_row(
-                task, scene, f"{successes / arguments.episodes:.1%}", f"{low:.1%} to {high:.1%}"
+                robot,
+                task,
+                scene,
+                f"{successes / arguments.episodes:.1%}",
+                f"{low:.1%} to {high:.1%}",
             )
             failed = sorted(index for index, success in trials.items() if not success)
             cells.append(
                 {
+                    "robot": robot,
                     "task": task,
                     "scene": scene,
                     "success_rate": successes / arguments.episodes,
@@ -85,7 +95,7 @@ def main() -> None:
                     "failed": failed,
                 }
             )
-            print(f"{task}/{scene}: {successes}/{arguments.episodes}", flush=True)
+            print(f"{robot} {task}/{scene}: {successes}/{arguments.episodes}", flush=True)
     Console().print(table)
     write_results(run_directory("bench-experts", root=Path("runs")), {"cells": cells})
 

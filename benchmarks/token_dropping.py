@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,25 +36,14 @@ from torch import Tensor
 from benchmarks.timing import describe_machine, percentiles, said_of_load, timed
 from robot.checkpoint import git_revision
 from robot.perception.compose.masking import Overlay, compose, mask_from_labels
-from robot.perception.sources import stack_frames
-from robot.policy import DiffusionPolicy
-from robot.policy.normalize import UNIT
+from robot.policy.config import DEFAULT_ENCODER
 from robot.policy.tokens import PATCH, kept_patches
 from robot.policy.vision import VisionEncoder
 from robot.system.command import main_guard, run_directory, write_results
 from robot.types import InputError
 
-CAMERAS = 2
-GOAL_DIM = 128
 WARM_UP = 3  # looks, by each encoder
 CONSOLE = Console(stderr=True)
-SIZES = (
-    "in_channels",
-    "image_size",
-    "width",
-    "layers",
-    "keypoints",
-)  # what the encoder shares with the policy
 
 
 @main_guard
@@ -63,10 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     load_before = os.getloadavg()[0]
-    sizes = default_sizes()
-    looks = (random_looks if options.kept else simulated_looks)(options, size=sizes["image_size"])
+    looks = (random_looks if options.kept else simulated_looks)(
+        options, size=DEFAULT_ENCODER.image_size
+    )
     encoders = {
-        name: VisionEncoder(cameras=CAMERAS, goal_dim=GOAL_DIM, vision=name, **sizes).eval()
+        name: VisionEncoder(replace(DEFAULT_ENCODER, vision=name)).eval()
         for name in ("tokens", "cnn")
     }
     measured = compare(encoders, looks, rounds=options.rounds)
@@ -77,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "ratio_to_cnn": measured["cnn"]["p50_ms"] / measured["kept"]["p50_ms"],
         "kept_share": kept_share(looks),
         "looks": len(looks),
-        "patches": CAMERAS * (sizes["image_size"] // PATCH) ** 2,
+        "patches": DEFAULT_ENCODER.cameras * (DEFAULT_ENCODER.image_size // PATCH) ** 2,
         "encoders": measured,
         "machine": describe_machine(load_before=load_before),
         "git_revision": git_revision(),
@@ -92,12 +83,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_results(run_directory("bench-token-dropping", root=options.runs), results)
 
 
-def default_sizes() -> dict[str, int]:
-    """Return the sizes of the default policy's image encoder."""
-    config = DiffusionPolicy(statistics=UNIT).config()
-    return {name: config[name] for name in SIZES}
-
-
 def simulated_looks(options: argparse.Namespace, *, size: int) -> list[Float[Tensor, "n 6 s s"]]:
     """Return composites along an expert's episodes, masked by the simulator's truth."""
     from benchmarks.looks import expert_looks  # here: it imports robosuite, which takes seconds
@@ -110,7 +95,7 @@ def simulated_looks(options: argparse.Namespace, *, size: int) -> list[Float[Ten
     }
     return [
         compose(
-            stack_frames(look.observation.frames),
+            np.stack([frame.image for frame in look.observation.frames]),
             mask_from_labels(torch.from_numpy(look.labels)),
             deployment=Overlay(),
             size=size,
@@ -124,8 +109,10 @@ def random_looks(options: argparse.Namespace, *, size: int) -> list[Float[Tensor
     generator, side = torch.Generator().manual_seed(options.seed), size // PATCH
     looks = []
     for _ in range(8):
-        image = torch.rand(CAMERAS, 6, size, size, generator=generator)
-        covered = (torch.rand(CAMERAS, side, side, generator=generator) < options.kept).float()
+        image = torch.rand(DEFAULT_ENCODER.cameras, 6, size, size, generator=generator)
+        covered = (
+            torch.rand(DEFAULT_ENCODER.cameras, side, side, generator=generator) < options.kept
+        ).float()
         image[:, 3:] = 0
         image[:, 3] = covered.repeat_interleave(PATCH, dim=1).repeat_interleave(PATCH, dim=2)
         looks.append(image)
@@ -150,7 +137,7 @@ def compare(
     encoders: Mapping[str, VisionEncoder], looks: Sequence[Tensor], *, rounds: int
 ) -> dict[str, dict[str, float]]:
     """Return milliseconds per look: in turns, so that all meet the same load."""
-    goal = torch.randn(1, GOAL_DIM)
+    goal = torch.randn(1, DEFAULT_ENCODER.dim)
     turns: dict[str, Callable[[Tensor], Any]] = {
         "all": lambda look: encoders["tokens"](uncovered(look)[None], goal),
         "kept": lambda look: encoders["tokens"](look[None], goal),

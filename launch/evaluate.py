@@ -1,6 +1,4 @@
-"""`python launch/evaluate.py checkpoint=tabletop scene=distract episodes=50 perception=learned`:
-any policy, any scene.
-"""
+"""`python launch/evaluate.py checkpoint=tabletop scene=distract`: any policy in any scene."""
 
 from __future__ import annotations
 
@@ -13,24 +11,118 @@ from rich.console import Console
 
 from launch.command_line import hydra_command
 from robot.checkpoint import policy_metadata, resolve_checkpoint
+from robot.envs.make import EnvOptions
 from robot.envs.registry import check_scene
 from robot.envs.render import require_gl
 from robot.envs.tabletop.scene import PLACE_TASKS
-from robot.experiment.evaluate import Arm, evaluate
-from robot.experiment.report import report
-from robot.perception.head.base import Head
-from robot.perception.registry import SOURCES, make_deployment
-from robot.report.statistics import cell_to_json, summarise, write_episodes
+from robot.experiment.cells import Entrant, cells_of, evaluate_cells
+from robot.experiment.report import Story, write
+from robot.perception.registry import SOURCES, make_deployment, resolve_head
+from robot.policy import load_policy
 from robot.report.table import success_table
-from robot.rollout.agents import load_policy
+from robot.rollout.act import Protocol
+from robot.rollout.agents import AgentSpec, check_robot
 from robot.system.command import run_directory, write_results
+from robot.system.parse import Count, NotNegative, NotNegativeNumber, options, parse
 from robot.system.progress import bar
 from robot.types import InputError
 
-UNASKED = (
-    {"name": "overlay"},
-    {"name": "none"},
-)  # what the config group `perception` says where nobody says anything else
+UNASKED = ({"name": "overlay"}, {"name": "none"})  # defaults of the config group `perception`
+
+
+@options
+class Asked:
+    """configs/evaluate.yaml, names resolved."""
+
+    checkpoint: Path
+    tasks: tuple[str, ...]
+    scenes: tuple[str, ...]
+    episodes: Count
+    seed: NotNegative
+    head: Path | None
+    perception: str | None
+    deployment: str | None
+    mask_period: Count
+    execute: Count
+    ensemble_decay: NotNegativeNumber | None
+    keep: NotNegative
+    name: str | None
+    workers: Count
+    env: EnvOptions
+
+
+@hydra_command("evaluate")
+def main(config: DictConfig) -> None:
+    asked = parse_asked(OmegaConf.to_container(config, resolve=True))
+    entrant = entrant_of(asked)
+    console = Console()
+    if note := stranger(policy_metadata(asked.checkpoint), tasks=asked.tasks):
+        console.print(note)
+    run, config_yaml = run_directory("evaluate"), OmegaConf.to_yaml(config, resolve=True)
+    (run / "config.yaml").write_text(config_yaml)
+    protocol = Protocol(
+        seed=asked.seed,
+        execute=asked.execute,
+        ensemble_decay=asked.ensemble_decay,
+        env=asked.env,
+    )
+    cells = cells_of(
+        [entrant],
+        tasks=asked.tasks,
+        scenes=asked.scenes,
+        protocol=protocol,
+        episodes=asked.episodes,
+        root=run / "cells",  # of this run: asked again, episodes are run again
+    )
+    with bar("evaluate") as moved:
+        evaluated = evaluate_cells(
+            cells,
+            protocol=protocol,
+            episodes=asked.episodes,
+            keep=asked.keep,
+            workers=asked.workers,
+            progress=moved,
+        )
+    story = Story(
+        title=f"{entrant.arm} on {', '.join(asked.tasks)}",
+        summary=f"{asked.episodes} episodes per task and scene.",
+        seeds=f"training {entrant.training_seed}, evaluation {asked.seed}",
+        arm=entrant.arm,
+        config_yaml=config_yaml,
+        look_dt_s=asked.execute * asked.env.control_dt_s,
+    )
+    findings = write(run, evaluated, story=story)
+    console.print(success_table(findings.cells))
+    console.print(f"report: {findings.page}")
+    write_results(run, findings.as_json())
+
+
+def parse_asked(values: Any) -> Asked:
+    """Parse the config; raise InputError for tasks and scenes that cannot be shown."""
+    require_gl()
+    perception = values.pop("perception", None)
+    if perception and perception["deployment"] not in UNASKED:
+        raise InputError(
+            f"got perception.deployment={perception['deployment']}, which is for training; here, "
+            f"pass deployment={perception['deployment']['name']}"
+        )
+    changed = {
+        "checkpoint": resolve_checkpoint(values["checkpoint"]),
+        "tasks": names(values.pop("task")),
+        "scenes": names(values.pop("scene")),
+        "head": resolve_head(values["head"]),
+        "perception": perception["masks"] if perception else None,
+    }
+    asked = parse(Asked, values | changed)
+    if not asked.tasks or not asked.scenes:
+        raise InputError(
+            f"got task={list(asked.tasks)} and scene={list(asked.scenes)}, expected at least one "
+            "of each; pass 'scene=[clean,distract]'"
+        )
+    for task in asked.tasks:
+        for scene in asked.scenes:
+            check_scene(task, scene)
+    return asked
 
 
 def names(value: Any) -> list[str]:
@@ -38,118 +130,50 @@ def names(value: Any) -> list[str]:
     return value if isinstance(value, list) else str(value).split(",")
 
 
-def arm_of(settings: Any, *, checkpoint: Path) -> Arm:
-    """Return the arm that a checkpoint was trained for, or the one that the command asks for;
-    refuse before anything runs.
+def entrant_of(asked: Asked) -> Entrant:
+    """Return the agent that the checkpoint was trained for, or what the command asks for
+    instead.
     """
-    trained = policy_metadata(checkpoint)
-    policy = load_policy(checkpoint, control_dt_s=settings["env"]["control_dt_s"])
-    if settings["execute"] > policy.horizon:
+    trained = policy_metadata(asked.checkpoint)
+    check_robot(asked.checkpoint, asked.env.spaces())
+    policy = load_policy(asked.checkpoint)
+    if asked.execute > policy.horizon:
         raise InputError(
-            f"got execute={settings['execute']}, expected at most the policy's {policy.horizon} "
-            "actions a chunk"
+            f"got execute={asked.execute}, expected at most the policy's {policy.horizon} actions "
+            "per chunk; lower it"
         )
-    perception = settings["perception"]["masks"] if settings.get("perception") else trained["masks"]
+    perception = asked.perception or trained["masks"]
     if perception not in SOURCES:
         raise InputError(f"got perception={perception}, expected one of {', '.join(SOURCES)}")
-    head = Head.resolve(settings["head"]) or checkpoint / "mask_head.safetensors"
+    head = asked.head or asked.checkpoint / "mask_head.safetensors"
     if perception == "learned" and not head.exists():
         raise InputError(
             f"got no mask head at {head}, expected one; pass head=tabletop, or perception=oracle "
             "or none"
         )
-    asked = settings["perception"]["deployment"] if settings.get("perception") else UNASKED[0]
-    if asked not in UNASKED:
-        raise InputError(
-            f"got perception.deployment={asked}, which is for training; here, pass "
-            f"deployment={asked['name']}"
-        )
-    deployment = (
-        {"name": settings["deployment"]} if settings["deployment"] else trained["deployment"]
-    )
-    if perception == "none":
-        deployment = {"name": "none"}
-    make_deployment(**deployment)  # refuses what is none
-    return Arm(
-        name=settings["name"] or f"{checkpoint.name} ({perception})",
-        policy=checkpoint,
+    deployment = {"name": asked.deployment} if asked.deployment else trained["deployment"]
+    agent = AgentSpec(
+        policy=asked.checkpoint,
         perception=perception,
         head=head if perception == "learned" else None,
-        deployment=deployment,
-        training_seed=trained.get("seed", 0),
-        mask_period=settings["mask_period"],
+        deployment=make_deployment(**{"name": "none"} if perception == "none" else deployment),
+        mask_period=asked.mask_period,
     )
+    arm = asked.name or f"{asked.checkpoint.name} ({perception})"
+    return Entrant(arm, trained.get("seed", 0), agent)
 
 
 def stranger(trained: Mapping[str, Any], *, tasks: Sequence[str]) -> str | None:
     """Say that a policy meets tasks which it did not learn; None where it learned them, or its
     checkpoint does not say.
     """
-    learned = {
-        name.partition("-")[0] for name in trained.get("demonstrations", ())
-    }  # <task>-<scene>-<key>
+    # demonstrations are named <task>-<scene>-<key>
+    learned = {name.partition("-")[0] for name in trained.get("demonstrations", ())}
     known = learned | set(PLACE_TASKS if "place" in learned else ())
     strange = [task for task in tasks if task not in known]
-    return (
-        f"note: this policy learned {', '.join(sorted(learned))}, not {', '.join(strange)}"
-        if learned and strange
-        else None
-    )
-
-
-@hydra_command("evaluate")
-def main(config: DictConfig) -> None:
-    settings: Any = OmegaConf.to_container(config, resolve=True)
-    require_gl()
-    tasks, scenes = names(settings["task"]), names(settings["scene"])
-    if not tasks or not scenes:
-        raise InputError(
-            f"got task={tasks} and scene={scenes}, expected at least one of each; pass "
-            "'scene=[clean,distract]'"
-        )
-    for task in tasks:
-        for scene in scenes:
-            check_scene(task, scene)
-    arm = arm_of(settings, checkpoint=resolve_checkpoint(settings["checkpoint"]))
-    console = Console()
-    if note := stranger(policy_metadata(arm.policy), tasks=tasks):
-        console.print(note)
-    run = run_directory("evaluate")
-    (run / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
-    with bar("evaluate") as progress:
-        evaluated = evaluate(
-            [arm],
-            tasks=tasks,
-            scenes=scenes,
-            episodes=settings["episodes"],
-            seed=settings["seed"],
-            execute=settings["execute"],
-            ensemble_decay=settings["ensemble_decay"],
-            env_options={k: v for k, v in settings["env"].items() if k != "task"},
-            keep=settings["keep"],
-            workers=settings["workers"],
-            progress=progress,
-        )
-    results = [e.result for e in evaluated]
-    cells = summarise(results)
-    write_episodes(run / "episodes.jsonl", results)
-    page = report(
-        run,
-        evaluated,
-        title=f"{arm.name} on {', '.join(tasks)}",
-        summary=f"{settings['episodes']} episodes per task and scene.",
-        logs={},
-        mask_quality=[],
-        config_yaml=(run / "config.yaml").read_text(),
-        stage_s={},
-        seeds=f"training {arm.training_seed}, evaluation {settings['seed']}",
-        arm=arm.name,
-        headline_scene=None,
-        look_dt_s=settings["execute"] * settings["env"]["control_dt_s"],
-    )
-    console.print(success_table(cells))
-    console.print(f"report: {page}")
-    write_results(run, {"cells": [cell_to_json(cell) for cell in cells]})
+    if not learned or not strange:
+        return None
+    return f"note: this policy learned {', '.join(sorted(learned))}, not {', '.join(strange)}"
 
 
 if __name__ == "__main__":

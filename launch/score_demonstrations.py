@@ -1,10 +1,9 @@
 """`python launch/score_demonstrations.py task=pick data.quality.corrupted=0.6`: trusted and machine
-demonstrations -> a weight per window.
+demonstrations -> a discriminator -> a weight per window.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -13,6 +12,10 @@ from rich.table import Table
 
 from launch.command_line import hydra_command
 from robot.data.scores import scores_path
+from robot.envs.registry import check_scene
+from robot.experiment.checks import check_weightings
+from robot.experiment.config import Data, Wandb
+from robot.experiment.datasets import Datasets, collect_scenes, shares_of
 from robot.experiment.demonstration_quality import (
     DemonstrationQuality,
     measure,
@@ -20,44 +23,56 @@ from robot.experiment.demonstration_quality import (
     show_extremes,
     weight_figure,
 )
-from robot.experiment.jobs import Chain, run_chains
-from robot.experiment.mixture import (
-    check_data,
-    collect_scenes,
-    demonstrations_of,
-    judge_stage,
-    shares_of,
-)
+from robot.experiment.jobs import StageId, run_stages
+from robot.experiment.stages import judging_stage
+from robot.perception.registry import resolve_head
 from robot.system.command import run_directory, write_results
+from robot.system.parse import Count, NotNegative, options, parse
 from robot.system.progress import Bars
+from robot.train.demonstration_discriminator import JudgeTraining, Judging
 from robot.types import InputError
+
+
+@options
+class Scoring:
+    """configs/score_demonstrations.yaml."""
+
+    task: str
+    robot: str
+    scene: str
+    image_size: Count
+    seed: NotNegative
+    workers: Count
+    wandb: Wandb
+    data: Data
+    judge: Judging
 
 
 @hydra_command("score_demonstrations")
 def main(config: DictConfig) -> None:
-    settings: Any = OmegaConf.to_container(config, resolve=True)
-    data, scenes, root = settings["data"], [settings["scene"]], Path(settings["data"]["root"])
-    if data["quality"] is None:
-        raise InputError(
-            "got data without machine demonstrations, expected some to judge; pass data=mixed"
-        )
-    check_data(data, task=settings["task"], weightings=["dwsl"], judging=settings["judge"])
-    shares = shares_of(data, [scenes])
+    scoring = parse_scoring(OmegaConf.to_container(config, resolve=True))
+    shares = shares_of(scoring.data, [[scoring.scene]])
+    judge_id = StageId("judge")
     with Bars() as progress:
         stores = collect_scenes(
-            data,
-            task=settings["task"],
+            scoring.data,
+            robot=scoring.robot,
+            task=scoring.task,
             shares=shares,
-            image_size=settings["image_size"],
-            root=root,
-            workers=settings["workers"],
+            image_size=scoring.image_size,
+            workers=scoring.workers,
             progress=progress,
         )
-        options: Any = {"root": root, "seed": settings["seed"], "wandb": settings["wandb"]}
-        stage, scores = judge_stage(settings["judge"], stores=stores, shares=shares, **options)
-        _, stage_s = run_chains([Chain([stage])], workers=1, progress=progress)
-    chosen = demonstrations_of(scenes, stores=stores, shares=shares)
-    verdicts = read_verdicts(chosen["demonstrations"], episodes=chosen["episodes"], scores=scores)
+        selections = Datasets(stores, None).selections(shares)
+        stage = judging_stage(
+            judge_id,
+            JudgeTraining(demonstrations=selections, judging=scoring.judge, seed=scoring.seed),
+            root=scoring.data.root,
+            wandb_mode=scoring.wandb,
+        )
+        trained = run_stages([stage], workers=1, progress=progress)
+    scores = trained.checkpoints[judge_id].stem
+    verdicts = read_verdicts(selections, scores=scores)
     quality = measure(verdicts)
     run = run_directory("score-demonstrations")
     (run / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
@@ -66,12 +81,26 @@ def main(config: DictConfig) -> None:
     Console().print(table(quality))
     results = {
         "quality": quality,
-        "scores": [scores_path(store, scores) for store in chosen["demonstrations"]],
+        "scores": [scores_path(selection.root, scores) for selection in selections],
         "pictures": [run / "weights.svg", worst, best],
-        "stage_s": stage_s,
-        "seed": settings["seed"],
+        "stage_s": {str(k): seconds for k, seconds in trained.seconds.items()},
+        "seed": scoring.seed,
     }
     write_results(run, results)
+
+
+def parse_scoring(values: Any) -> Scoring:
+    """Parse the config; raise InputError for what cannot work."""
+    judge = {name: value for name, value in values["judge"].items() if name != "horizon"}
+    judge["head"] = resolve_head(judge["head"])
+    scoring = parse(Scoring, values | {"judge": judge})
+    check_scene(scoring.task, scoring.scene)
+    if scoring.data.quality is None:
+        raise InputError(
+            "got data without machine demonstrations, expected some to judge; pass data=mixed"
+        )
+    check_weightings(["dwsl"], scoring.data, scoring.judge, task=scoring.task)
+    return scoring
 
 
 def table(quality: DemonstrationQuality) -> Table:

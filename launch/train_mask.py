@@ -9,7 +9,8 @@ goes on from the shipped head.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,131 +21,146 @@ from rich.table import Table
 from launch.command_line import hydra_command
 from robot.checkpoint import read_header
 from robot.data.mask_shards import shard_numbers
-from robot.experiment.collect import check_mask_scenes, collect_mask_frames
-from robot.experiment.jobs import Chain, Stage, run_chains
-from robot.experiment.mask_quality import Measured, measure_masks
-from robot.perception.head.base import HEADS, Head
-from robot.perception.registry import DISCRIMINATORS, check_weights_of
-from robot.system.cache import key
+from robot.experiment.collect import Names, check_mask_scenes, collect_mask_frames
+from robot.experiment.config import Data, Wandb
+from robot.experiment.datasets import moving
+from robot.experiment.jobs import Stage, StageId, run_stages
+from robot.experiment.mask_quality import measure_masks
+from robot.experiment.stages import head_training, label_judge_training
+from robot.perception.registry import DISCRIMINATORS, HEADS, check_spec, load_head, resolve_head
+from robot.report.html import MaskQuality
 from robot.system.command import run_directory, write_results
+from robot.system.parse import Count, FlatSpec, NotNegative, options, parse
 from robot.system.progress import Bars
-from robot.train.label_discriminator import train_mask_discriminator
-from robot.train.label_tiers import check_weighting
-from robot.train.mask_head import check_start, head_identity, train_mask_head
+from robot.train.label_discriminator import LabelJudgeTraining
+from robot.train.label_tiers import MaskWeighting
+from robot.train.loop import Training
+from robot.train.mask_head import HeadTraining, check_start
+
+HEAD, WITNESS, JUDGE = (StageId(f"mask {name}") for name in ("head", "witness", "discriminator"))
+
+
+@options
+class Measure:
+    """Scenes that the head is measured on: robot.experiment.mask_quality.measure_masks."""
+
+    tasks: Names
+    scenes: Names
+    scenes_each: Count
+    seed: NotNegative
+
+
+@options
+class MaskJob:
+    """configs/train_mask.yaml."""
+
+    robot: str
+    image_size: Count
+    seed: NotNegative
+    workers: Count
+    wandb: Wandb
+    data: Data
+    mask_head: FlatSpec
+    mask_training: Training
+    mask_batch_size: Count
+    mask_weighting: MaskWeighting
+    head_start: Path | None
+    measure: Measure
 
 
 @hydra_command("train_mask")
 def main(config: DictConfig) -> None:
-    settings: Any = OmegaConf.to_container(config, resolve=True)
-    check_mask_scenes(
-        settings["measure"]["tasks"], settings["measure"]["scenes"]
-    )  # now, not after the training
-    check_weighting(settings["mask_weighting"])
-    check_weights_of(settings["mask_head"], HEADS)
-    start = Head.resolve(settings["head_start"])
-    if start is not None:
-        check_start(start, settings["mask_head"])
-    if settings["mask_weighting"]["kind"] == "dwsl":
-        check_weights_of(settings["mask_weighting"]["discriminator"], DISCRIMINATORS)
-    root, workers, size = (
-        Path(settings["data"]["root"]),
-        settings["workers"],
-        settings["image_size"],
-    )
-    mask_frames = settings["data"]["mask_frames"]
+    job = parse_job(OmegaConf.to_container(config, resolve=True))
     with Bars() as progress:
-        bar = progress.add_task("collect mask frames", total=None, text="")
         frames = collect_mask_frames(
-            root=root / "mask_frames",
-            image_size=size,
-            workers=workers,
-            progress=lambda done, of: progress.update(bar, completed=done, total=of),
-            **mask_frames | {"shards": shard_numbers(mask_frames["shards"])},
+            job.data.mask_frames,
+            root=job.data.root / "mask_frames",
+            shards=shard_numbers(job.data.mask_frames.shards),
+            robot=job.robot,
+            image_size=job.image_size,
+            workers=job.workers,
+            progress=moving(progress, "collect mask frames"),
         )
-        checkpoints, _ = run_chains(
-            [chain(settings, frames=frames.root, start=start)], workers=1, progress=progress
-        )
-        bar = progress.add_task("measure masks", total=None, text="")
+        trained = run_stages(stages_of(job, frames=frames.root), workers=1, progress=progress)
         measured = measure_masks(
-            Head.load(checkpoints["mask head"]),
-            root=root / "mask_frames",
-            workers=workers,
-            image_size=size,
-            progress=lambda done, of: progress.update(bar, completed=done, total=of),
-            **settings["measure"],
+            load_head(trained.checkpoints[HEAD]),
+            root=job.data.root / "mask_frames",
+            workers=job.workers,
+            robot=job.robot,
+            image_size=job.image_size,
+            progress=moving(progress, "measure masks"),
+            **asdict(job.measure),
         )
-    Console().print(table(measured))
-    judge = checkpoints.get("mask discriminator")
+    Console().print(table([m.quality for m in measured]))
+    judge = trained.checkpoints.get(JUDGE)
     auroc = None if judge is None else read_header(judge)["metadata"]["held_out"]
     if auroc is not None:
         Console().print(auroc_table(auroc))
     results = {
-        "mask_head": checkpoints["mask head"],
+        "mask_head": trained.checkpoints[HEAD],
         "masks": [m.quality for m in measured],
         "discriminator": judge,
         "auroc": auroc,
-        "seed": settings["measure"]["seed"],
+        "seed": job.measure.seed,
     }
     write_results(run_directory("train-mask"), results)
 
 
-def chain(settings: Mapping[str, Any], *, frames: Path, start: Path | None) -> Chain:
-    """Return the stages: the head; for DWSL its witness first, which it goes on from, then the
-    discriminator.
-    """
-    weighting, training = settings["mask_weighting"], settings["mask_training"]
-    shared = {
-        "frames": frames,
-        "shards": settings["data"]["mask_frames"]["shards"],
-        "batch_size": settings["mask_batch_size"],
-        "seed": settings["seed"],
-    }
-    options = {**shared, "head": settings["mask_head"], "training": training}
-    if weighting["kind"] != "none":
-        options["weighting"] = weighting
-    if start is not None:
-        options["start"] = start
-
-    def stage(
-        name: str,
-        train: Callable[..., Path],
-        steps: int,
-        options: Mapping[str, Any],
-        identity: Mapping[str, Any],
-    ) -> Stage:
-        directory = (
-            Path(settings["data"]["root"])
-            / "models"
-            / key(name.replace(" ", "-"), head_identity(identity))
+def parse_job(values: Any) -> MaskJob:
+    """Parse the config; raise InputError for what cannot work."""
+    job = parse(MaskJob, values | {"head_start": resolve_head(values["head_start"])})
+    check_mask_scenes(job.measure.tasks, job.measure.scenes)  # now, not after the training
+    check_spec(job.mask_head, HEADS, at="mask_head")
+    if job.head_start is not None:
+        check_start(job.head_start, job.mask_head)
+    if job.mask_weighting.discriminator is not None:
+        check_spec(
+            job.mask_weighting.discriminator, DISCRIMINATORS, at="mask_weighting.discriminator"
         )
-        return Stage(name, train, steps, directory, options, settings["wandb"])
+    return job
 
-    head = stage("mask head", train_mask_head, training["steps"], options, options)
-    if weighting["kind"] != "dwsl":
-        return Chain([head])
-    judging = {**shared, "weighting": weighting}
-    identity = (
-        judging if weighting["witness_steps"] is None else options
-    )  # its witness is a head of these options
-    judge = stage(
-        "mask discriminator",
-        train_mask_discriminator,
-        weighting["training"]["steps"],
-        judging,
-        identity,
+
+def stages_of(job: MaskJob, *, frames: Path) -> list[Stage]:
+    """Return the trainings: the head; for DWSL its witness first, then the discriminator, which
+    sees the witness's loss, then the head, which starts from the witness.
+    """
+    weighting = job.mask_weighting
+    options = HeadTraining(
+        shards=job.data.mask_frames.shards,
+        head=job.mask_head,
+        training=job.mask_training,
+        batch_size=job.mask_batch_size,
+        seed=job.seed,
+        weighting=weighting,
     )
-    if (steps := weighting["witness_steps"]) is None:
-        return Chain([judge, head], {head.name: {"discriminator": judge.name}})
-    seen = options | {
-        "weighting": {**weighting, "kind": "trusted_only"},
-        "training": {**training, "steps": steps},
-    }
-    witness = stage("mask witness", train_mask_head, steps, seen, seen)
-    feeds = {
-        judge.name: {"witness": witness.name},
-        head.name: {"discriminator": judge.name, "start": witness.name},
-    }
-    return Chain([witness, judge, head], feeds)
+    where: Any = {"frames": frames, "root": job.data.root, "wandb_mode": job.wandb}
+    if weighting.kind != "dwsl":
+        return [head_training(HEAD, options, start=job.head_start, **where)]
+    found: list[Stage] = []
+    judging = LabelJudgeTraining(
+        shards=options.shards,
+        weighting=weighting,
+        batch_size=job.mask_batch_size,
+        seed=job.seed,
+    )
+    if weighting.witness_steps is not None:
+        seen = replace(
+            options,
+            weighting=replace(weighting, kind="trusted_only"),
+            training=replace(job.mask_training, steps=weighting.witness_steps),
+        )
+        found.append(head_training(WITNESS, seen, start=job.head_start, **where))
+    judge = label_judge_training(JUDGE, judging, witness=found[0] if found else None, **where)
+    starts_from = {"start": WITNESS} if found else {}
+    head = head_training(
+        HEAD,
+        options,
+        start=None if found else job.head_start,
+        needs={"discriminator": JUDGE, **starts_from},
+        depends_on=judge.directory.name,
+        **where,
+    )
+    return [*found, judge, head]
 
 
 def auroc_table(auroc: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -165,7 +181,7 @@ def auroc_table(auroc: Mapping[str, Mapping[str, Any]]) -> Table:
     return shown
 
 
-def table(measured: list[Measured]) -> Table:
+def table(measured: Sequence[MaskQuality]) -> Table:
     """Return the head's quality per condition, for people."""
     shown = Table(
         "scene",
@@ -175,8 +191,7 @@ def table(measured: list[Measured]) -> Table:
         "false alarms",
         title="Mask head on held-out scenes",
     )
-    for m in measured:
-        q = m.quality
+    for q in measured:
         text = [
             f"{q.mean_iou:.3f}",
             *("" if v is None else f"{v:.1%}" for v in (q.absent_recognised, q.false_alarms)),

@@ -1,32 +1,64 @@
-"""The data flow, as one object: frames and a goal -> masks -> composites -> policy -> a chunk of
-actions.
+"""The data flow as one object: frames and a goal -> masks -> composites -> policy -> actions.
 
-Whoever acts calls this; nothing else knows all the stages.
+    agent = Agent.load("tabletop")
+    plan = agent.plan(observation)  # plan.chunk.actions: (T, A)
+
+Simulation, evaluation and robots call this; nothing else knows all the stages.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 
 from robot.batch import PolicyObservation
+from robot.checkpoint import policy_metadata, resolve_checkpoint, spaces_of
 from robot.language import LanguageEncoder
-from robot.perception.compose.masking import Deployment, compose
-from robot.perception.sources import MaskSource, RandomMasks, stack_frames
-from robot.types import ActionChunk, Mask, MaskStatus, Observation
+from robot.perception.compose.masking import Deployment, compose_cameras
+from robot.perception.registry import learned_masks, make_deployment
+from robot.perception.sources import MaskSource, NoMask, RandomMasks
+from robot.policy.normalize import SMALLEST_HALF_RANGE
+from robot.policy.registry import load_policy
+from robot.spaces import Camera, Spaces, check_cameras, hold_still, not_finite, outside
+from robot.system.device import pick_device
+from robot.types import ActionChunk, InputError, Mask, MaskStatus, Observation
 
-OPEN_GRIPPER = 1.0
+# A policy is used a little outside of its demonstrations in every episode, and interpolates; three
+# half-ranges beyond them (twice as far again as the range is wide, on either side) something else
+# is wrong: another unit, frame or robot.
+FAR_HALF_RANGES = 3.0
 
 
 class Policy(Protocol):
     def sample(
         self, observation: PolicyObservation, generator: torch.Generator | None = None
     ) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class StateRange:
+    """Smallest and largest value of each state dimension in the demonstrations."""
+
+    low: Float32[np.ndarray, " s"]
+    high: Float32[np.ndarray, " s"]
+
+    @staticmethod
+    def of(statistics: Mapping[str, Mapping[str, Sequence[float]]]) -> StateRange:
+        """Return the range that a policy's statistics hold; a value that hardly moved there gets
+        the room that normalisation gives it.
+        """
+        low, high = (np.array(statistics["proprio"][bound], np.float32) for bound in ("min", "max"))
+        room = np.maximum(SMALLEST_HALF_RANGE["proprio"] - (high - low) / 2, 0)
+        return StateRange(low=low - room, high=high + room)
 
 
 @dataclass(frozen=True)
@@ -58,23 +90,60 @@ class Agent:
         policy: Policy,
         language: LanguageEncoder,
         image_size: int,
-        control_dt_s: float,
+        spaces: Spaces,
+        device: torch.device | str = "cpu",
+        trained_range: StateRange | None = None,
         hold_when_absent: bool = True,
         looks_again: int = 2,
     ) -> None:
-        self.masks, self.deployment, self.policy, self.language = (
-            masks,
-            deployment,
-            policy,
-            language,
-        )
-        self.image_size, self.control_dt_s, self.hold_when_absent = (
-            image_size,
-            control_dt_s,
-            hold_when_absent,
-        )
+        self.masks, self.deployment = masks, deployment
+        self.policy, self.language, self.image_size = policy, language, image_size
+        self.spaces, self.device, self.trained_range = spaces, device, trained_range
+        self.hold_when_absent = hold_when_absent
         self.looks_again = looks_again
         self._found, self._unsure = False, 0
+        self._warned = False
+        self._cameras: tuple[Camera, ...] = ()  # of the last look, when they fitted the policy's
+
+    @classmethod
+    def load(
+        cls,
+        checkpoint: Path | str,
+        *,
+        device: str | None = None,
+        masks: MaskSource | None = None,
+        head: Path | str | None = None,
+        deployment: Deployment | None = None,
+    ) -> Agent:
+        """Load the agent of a trained policy, which sees what the policy was trained to see.
+
+        Args:
+            checkpoint: a folder with model.safetensors and, where its masks are learned,
+                mask_head.safetensors; or the name of shipped weights, such as "tabletop".
+            device: of policy and mask head; the best of this machine by default.
+            masks: replaces the masks that it was trained with; needed where those were a
+                simulator's.
+            head: another mask head, a checkpoint or the name of shipped weights.
+            deployment: replaces how pixels that the mask rejects are shown.
+
+        Raises:
+            InputError: the checkpoint is missing, damaged or of another kind.
+        """
+        folder, place = resolve_checkpoint(checkpoint), pick_device(device)
+        about, language = policy_metadata(folder), LanguageEncoder()
+        if masks is None:
+            masks = _trained_masks(folder, head=head, device=place, language=language)
+        policy = load_policy(folder).to(place)
+        return cls(
+            masks=masks,
+            deployment=deployment or make_deployment(**about["deployment"]),
+            policy=policy,
+            language=language,
+            image_size=policy.encoder.config.image_size,
+            spaces=spaces_of(folder),
+            device=place,
+            trained_range=StateRange.of(policy.config()["statistics"]),
+        )
 
     def reset(self, *, rng: np.random.Generator | None = None) -> None:
         """Begin a new episode, or a new goal; mask sources that are random draw from `rng` from
@@ -86,33 +155,72 @@ class Agent:
 
     @torch.inference_mode()
     def plan(self, observation: Observation, *, generator: torch.Generator | None = None) -> Plan:
-        """Return the next chunk of actions for what is seen now."""
+        """Return the next chunk of actions for what is seen now.
+
+        Raises:
+            InputError: other cameras than the policy's, or a state that is not finite.
+        """
+        self._check_cameras(observation)
+        self._check_state(observation.proprio)
         began = perf_counter()
         mask = self.masks(observation.frames, observation.goal)
-        composites = compose(
-            stack_frames(observation.frames),
-            mask.probability,
+        composites = compose_cameras(
+            [frame.image[None] for frame in observation.frames],
+            [roles[None] for roles in mask.probability],
             deployment=self.deployment,
             size=self.image_size,
-        )
+        )[0]
         masked = perf_counter()
         seen = PolicyObservation(
             images=composites[None],
             proprio=torch.from_numpy(observation.proprio)[None],
             language=self.language.encode([observation.goal.text]),
         )
-        actions = self.policy.sample(seen, generator)[0].float().numpy()
+        actions = self.policy.sample(seen.to(self.device), generator)[0].float().cpu().numpy()
         if self._waits(mask.status[0]):
-            actions = _hold(actions)
+            actions[:] = hold_still(self.spaces, observation.proprio)
         return Plan(
             chunk=ActionChunk(
-                actions=actions, control_dt_s=self.control_dt_s, time_s=observation.time_s
+                actions=actions, control_dt_s=self.spaces.control_dt_s, time_s=observation.time_s
             ),
             mask=mask,
             composites=composites,
             mask_ms=1e3 * (masked - began),
             policy_ms=1e3 * (perf_counter() - masked),
         )
+
+    def _check_cameras(self, observation: Observation) -> None:
+        """Raise InputError where a look is not through the policy's cameras, in their order."""
+        cameras = tuple(
+            Camera(frame.camera, *frame.image.shape[:2]) for frame in observation.frames
+        )
+        if cameras != self._cameras:
+            check_cameras(self.spaces.cameras, cameras)
+            self._cameras = cameras
+
+    def _check_state(self, state: Float32[np.ndarray, " s"]) -> None:
+        """Raise InputError for NaN or infinite values; warn once of those far outside training."""
+        space = self.spaces.state
+        if wrong := not_finite(space, state):
+            raise InputError(
+                f"got NaN or infinite {', '.join(wrong)} in the state, expected finite numbers: "
+                "check the sensor or driver that they come from"
+            )
+        if self._warned or self.trained_range is None:
+            return
+        low, high = self.trained_range.low, self.trained_range.high
+        far = outside(state, low=low, high=high, half_ranges=FAR_HALF_RANGES)
+        if far.any():
+            self._warned = True
+            said = (
+                f"{space.names[k]} {state[k]:.3g} (trained {low[k]:.3g} to {high[k]:.3g})"
+                for k in np.flatnonzero(far)
+            )
+            warnings.warn(
+                f"the state is far outside of training: {', '.join(said)}; expect nothing of the "
+                "policy there",
+                stacklevel=3,
+            )
 
     def _waits(self, status: MaskStatus) -> bool:
         """Take note of a look; tell whether it is one to wait at."""
@@ -121,10 +229,16 @@ class Agent:
         return not self._found and (status is MaskStatus.UNCERTAIN or self.hold_when_absent)
 
 
-def _hold(actions: np.ndarray) -> np.ndarray:
-    """Return a chunk as long as `actions` that stays where it is with the gripper open: nothing to
-    grasp is there.
-    """
-    still = np.zeros_like(actions)
-    still[:, -1] = OPEN_GRIPPER
-    return still
+def _trained_masks(
+    folder: Path, *, head: Path | str | None, device: torch.device, language: LanguageEncoder
+) -> MaskSource:
+    """Return the mask source that a policy was trained with."""
+    trained = policy_metadata(folder)["masks"]
+    if head is not None or trained == "learned":
+        return learned_masks(head or folder, device=device, language=language)
+    if trained == "none":
+        return NoMask()
+    raise InputError(
+        f"got {folder}, a policy trained with a simulator's masks, expected others; pass "
+        'masks=... or head="tabletop"'
+    )

@@ -70,7 +70,7 @@ class PolicyObservation(_OnDevice):
     """
 
     images: Float[Tensor, "b n 6 h w"]
-    proprio: Float[Tensor, "b 10"]
+    proprio: Float[Tensor, "b s"]
     language: LanguageTokens
 
 
@@ -81,7 +81,7 @@ class PolicyBatch(_OnDevice):
     """
 
     observation: PolicyObservation
-    actions: Float[Tensor, "b t 7"]
+    actions: Float[Tensor, "b t a"]
     valid: Bool[Tensor, "b t"]
 
 

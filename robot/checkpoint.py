@@ -2,7 +2,7 @@
 people. No pickle anywhere.
 
 What is needed to act travels in one file, so weights and statistics cannot come apart: kind,
-constructor arguments (normalisation statistics included), action space, git revision, package
+constructor arguments (normalisation statistics included), spaces, git revision, package
 versions.
 """
 
@@ -14,7 +14,8 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,26 +24,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from robot.spaces import Camera, Spaces, cameras_from_json, cameras_to_json, panda_spaces
 from robot.types import InputError
 
-FORMAT = 1
+FORMAT = 2  # 1: no spaces; see `upgrade_header`
 SHIPPED = Path(__file__).resolve().parent / "weights"
 FILE_NAME = "model.safetensors"
 PACKAGES = ("torch", "numpy", "safetensors")
-ACTION_NAMES = ("dx_m", "dy_m", "dz_m", "rx_rad", "ry_rad", "rz_rad", "gripper")
-
-
-def describe_action_space(
-    *, low: Sequence[float], high: Sequence[float], control_dt_s: float
-) -> dict[str, Any]:
-    """Describe what the actions mean: names with units, bounds and the control period."""
-    bounds = {"low": [float(x) for x in low], "high": [float(x) for x in high]}
-    return {
-        "dim": len(ACTION_NAMES),
-        "names": list(ACTION_NAMES),
-        **bounds,
-        "control_dt_s": float(control_dt_s),
-    }
+CAMERAS_OF_FORMAT_1 = tuple(Camera(name, height=128, width=128) for name in ("agentview", "wrist"))
 
 
 def save(
@@ -57,7 +46,7 @@ def save(
     return the file.
 
     `kind` and `config` name the builder and its keyword arguments; `metadata` should hold
-    `action_space` for policies.
+    `spaces` (Spaces.to_json) for policies and `cameras` (cameras_to_json) for mask heads.
     """
     header = {
         "format": FORMAT,
@@ -80,12 +69,11 @@ def load(
     path: Path | str,
     builders: Mapping[str, Callable[..., nn.Module]],
     *,
-    action_space: Mapping[str, Any] | None = None,
+    upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
 ) -> nn.Module:
     """Rebuild the module in eval mode on the CPU; `builders` map kinds to constructors.
 
-    With `action_space` (describe_action_space of the robot at hand), a checkpoint made for another
-    one is refused.
+    `upgrade` turns the arguments that an earlier version wrote into today's.
     """
     tensors, header = read_tensors(_file(path))
     kind, config = header.get("kind"), header.get("config", {})
@@ -94,10 +82,9 @@ def load(
             f"got a checkpoint of kind {kind!r} in {path}, expected {sorted(builders)}: choose "
             "another file"
         )
-    if action_space is not None:
-        check_action_space(header.get("metadata", {}).get("action_space"), action_space, path)
+    check_finite(tensors, path)
     try:
-        module = builders[kind](**config)
+        module = builders[kind](**upgrade(config))
         module.load_state_dict(tensors)
     except InputError as error:
         raise InputError(f"cannot use the checkpoint {path}: {error}") from error
@@ -155,30 +142,48 @@ def file_digest(path: Path | str) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def check_action_space(
-    saved: Mapping[str, Any] | None, here: Mapping[str, Any], path: Path | str
-) -> None:
-    """Raise InputError, naming the fields, when a checkpoint was made for another action space."""
-    if saved is None:
+def check_finite(tensors: Mapping[str, Tensor], path: Path | str) -> None:
+    """Raise InputError, naming the tensors, where a checkpoint holds NaN or infinite values."""
+    wrong = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if wrong:
         raise InputError(
-            f"got a checkpoint without an action space in {path}, expected this robot's: train it "
-            "again"
-        )
-    different = [key for key in here if not _same(saved.get(key), here[key])]
-    if different:
-        said = ", ".join(f"{key} {saved.get(key)} instead of {here[key]}" for key in different)
-        raise InputError(
-            f"got a checkpoint {path} for another action space ({said}): use this robot's own "
-            "checkpoint"
+            f"got NaN or infinite values in {len(wrong)} of {len(tensors)} tensors of the "
+            f"checkpoint {path} ({wrong[0]} first), expected finite weights: copy it again, or "
+            "train again"
         )
 
 
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(b, float) and isinstance(a, int | float):
-        return abs(a - b) <= 1e-6 * max(1.0, abs(b))
-    if isinstance(b, list | tuple) and isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(_same, a, b))
-    return a == b
+def spaces_of(path: Path | str) -> Spaces:
+    """Return what a policy's checkpoint was made for."""
+    metadata = read_header(path).get("metadata", {})
+    if "spaces" not in metadata:
+        raise InputError(
+            f"got a checkpoint {path} that does not say which state, actions and cameras it was "
+            "made for, expected a policy's: train it again"
+        )
+    return Spaces.from_json(metadata["spaces"])
+
+
+def cameras_of(path: Path | str) -> tuple[Camera, ...]:
+    """Return the cameras that a mask head was trained on; none where it does not say."""
+    return cameras_from_json(read_header(path).get("metadata", {}).get("cameras", ()))
+
+
+def upgrade_header(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a header in today's format.
+
+    Format 1 knew one robot, robosuite's Panda, and two cameras of 128 px: its policies hold the
+    bounds of their action (`action_space`), its mask heads say nothing.
+    """
+    if header.get("format", 1) >= FORMAT:
+        return dict(header)
+    metadata = dict(header.get("metadata", {}))
+    metadata["cameras"] = cameras_to_json(CAMERAS_OF_FORMAT_1)
+    if action := metadata.pop("action_space", None):
+        panda = panda_spaces(cameras=CAMERAS_OF_FORMAT_1, control_dt_s=action["control_dt_s"])
+        bounds = {side: tuple(map(float, action[side])) for side in ("low", "high")}
+        metadata["spaces"] = replace(panda, action=replace(panda.action, **bounds)).to_json()
+    return {**header, "format": FORMAT, "metadata": metadata}
 
 
 def write_tensors(file: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
@@ -212,7 +217,7 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _header(opened: Any) -> dict[str, Any]:
-    return json.loads((opened.metadata() or {})["robot"])
+    return upgrade_header(json.loads((opened.metadata() or {})["robot"]))
 
 
 def _open(file: Path, read: Callable[[Any], Any]) -> Any:

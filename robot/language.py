@@ -115,7 +115,7 @@ class LanguageEncoder:
         *,
         max_tokens: int = MAX_TOKENS,
         cache_size: int = 4096,
-        load: Callable[..., Embed] = load_minilm,
+        load: Callable[..., Embed] | None = None,
     ) -> None:
         if max_tokens < 1 or cache_size < 1:
             raise InputError(
@@ -123,7 +123,7 @@ class LanguageEncoder:
                 "raise them"
             )
         self.max_tokens, self.cache_size = max_tokens, cache_size
-        self._load = partial(load, max_tokens=max_tokens)
+        self._load = partial(load or load_minilm, max_tokens=max_tokens)
         self._embed: Embed | None = None
         self._cache: OrderedDict[str, Tensor] = OrderedDict()
         self._lock = threading.Lock()

@@ -14,10 +14,8 @@ from enum import Enum
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-PROPRIO_DIM = 10  # ee_position 3, ee_rotation 6-D, gripper opening 1
-ACTION_DIM = (
-    7  # delta position 3 [m], delta rotation vector 3 [rad], gripper target 1 [0 closed .. 1 open]
-)
+from robot.errors import InputError as InputError  # robot.types is where everyone imports it from
+from robot.spaces import Spaces
 
 
 class Label(int, Enum):
@@ -42,12 +40,6 @@ class MaskStatus(str, Enum):
     FOUND = "found"
     ABSENT = "absent"
     UNCERTAIN = "uncertain"
-
-
-class InputError(ValueError):
-    """Bad input from a person: one sentence with got, expected and what to do. Commands turn it
-    into exit code 2.
-    """
 
 
 @dataclass(frozen=True)
@@ -83,24 +75,28 @@ class Observation:
     """What an agent sees at one control step."""
 
     frames: tuple[Frame, ...]
-    proprio: Float32[np.ndarray, "10"]
+    proprio: Float32[np.ndarray, " s"]  # in the order of Spaces.state
     goal: Goal
     time_s: float
 
     @staticmethod
-    def from_env(observation: Mapping) -> Observation:
-        """Turn the Gymnasium dictionary of the env API into an Observation."""
-        times, proprio = observation["time"], observation["proprio"]
+    def from_env(observation: Mapping, spaces: Spaces) -> Observation:
+        """Turn the Gymnasium dictionary of the env API into an Observation, cameras and values in
+        the order of `spaces`.
+        """
+        times, images = observation["time"], observation["images"]
+        if set(images) != set(spaces.camera_names):
+            raise InputError(
+                f"got images of {sorted(images)}, expected those of {list(spaces.camera_names)}: "
+                "what the env's spaces declare"
+            )
         frames = tuple(
-            Frame(camera=name, image=image, time_s=float(times[name].item()))
-            for name, image in observation["images"].items()
+            Frame(camera=name, image=images[name], time_s=float(times[name].item()))
+            for name in spaces.camera_names
         )
-        vector = np.concatenate(
-            [proprio["ee_position"], proprio["ee_rotation"], proprio["gripper"]]
-        ).astype(np.float32)
         return Observation(
             frames=frames,
-            proprio=vector,
+            proprio=spaces.state.flatten(observation["proprio"]),
             goal=Goal(observation["goal"]["text"]),
             time_s=float(times["proprio"].item()),
         )
@@ -108,15 +104,15 @@ class Observation:
 
 @dataclass(frozen=True)
 class Mask:
-    """Masks of N frames for one goal, channels in the order MASK_CHANNELS (target, destination,
-    gripper).
+    """Masks of N frames for one goal, each at its frame's size, channels in the order
+    MASK_CHANNELS (target, destination, gripper).
 
     `presence` is the calibrated probability that target and destination are visible;
     `predicted_iou` is the head's own estimate of the IoU of its target mask; `age_s` is the time
     since the frame that the mask was computed on.
     """
 
-    probability: Float32[np.ndarray, "n 3 h w"]
+    probability: tuple[Float32[np.ndarray, "3 _ _"], ...]
     presence: Float32[np.ndarray, "n 2"]
     predicted_iou: Float32[np.ndarray, " n"]
     status: tuple[MaskStatus, ...]
@@ -127,7 +123,7 @@ class Mask:
 class ActionChunk:
     """Actions for the next T control steps, starting at the observation's time."""
 
-    actions: Float32[np.ndarray, "t 7"]
+    actions: Float32[np.ndarray, "t a"]
     control_dt_s: float
     time_s: float = 0.0
 
@@ -146,7 +142,7 @@ def quality_of(extra: Mapping[str, str]) -> str:
 @dataclass(frozen=True)
 class Episode:
     """A recorded episode of T steps. `labels` hold a Label per pixel; `images[c][t]` is what was
-    seen before `actions[t]`.
+    seen before `actions[t]`. `spaces` name what proprio and actions mean.
 
     `tier` is "trusted" (a verified demonstration) or "machine"; `weight` is the demonstration
     weight (1 until it is set). `extra["quality"]` says how a demonstration was spoilt on purpose,
@@ -155,10 +151,11 @@ class Episode:
 
     task: str
     goal: Goal
-    images: Mapping[str, UInt8[np.ndarray, "t h w 3"]]
-    labels: Mapping[str, UInt8[np.ndarray, "t h w"]]
-    proprio: Float32[np.ndarray, "t 10"]
-    actions: Float32[np.ndarray, "t 7"]
+    images: Mapping[str, UInt8[np.ndarray, "t _ _ 3"]]
+    labels: Mapping[str, UInt8[np.ndarray, "t _ _"]]
+    proprio: Float32[np.ndarray, "t s"]
+    actions: Float32[np.ndarray, "t a"]
+    spaces: Spaces
     control_dt_s: float
     success: bool
     seed: int

@@ -49,23 +49,6 @@ def learning(request: pytest.FixtureRequest, record_property) -> Learning:
     return Learning(seed=seed, precision=precision, record=record_property)
 
 
-MODULES_THAT_MAKE_AN_ENCODER = (
-    "perception.head.base",
-    "rollout.agents",
-    "train.policy",
-    "train.demonstration_discriminator",
-)
-
-
-@pytest.fixture
-def hashed_words(monkeypatch):
-    """Words without a language model, which takes seconds to load."""
-    from robot.language import LanguageEncoder
-
-    for module in MODULES_THAT_MAKE_AN_ENCODER:
-        monkeypatch.setattr(f"robot.{module}.LanguageEncoder", LanguageEncoder.hashed)
-
-
 _connect = socket.socket.connect
 
 
@@ -83,3 +66,11 @@ def no_network():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", _connect_to_this_machine)
         yield
+
+
+@pytest.fixture
+def hashed_words(monkeypatch):
+    """Replace the language model, which takes seconds to load, by a fixed vector per word."""
+    from robot import language
+
+    monkeypatch.setattr(language, "load_minilm", language.load_hashed)

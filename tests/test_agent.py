@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
+import pytest
 import torch
 
-from robot.agent import Agent
+from robot.agent import Agent, StateRange
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Overlay, Unmasked
-from robot.types import Frame, Goal, Mask, MaskStatus, Observation
+from robot.types import Frame, Goal, InputError, Mask, MaskStatus, Observation
+from tests.robots import panda
 
 SIDE, SIZE, STEPS = 32, 16, 8
 CAMERAS = ("agentview", "wrist")
+SPACES = panda(agentview=(SIDE, SIDE), wrist=(SIDE, SIDE))
 
 
 def observation() -> Observation:
@@ -37,7 +42,7 @@ class Masks:
         probability = np.zeros((len(frames), 3, SIDE, SIDE), np.float32)
         probability[:, 0, : SIDE // 2, : SIDE // 2] = 0.9
         return Mask(
-            probability=probability,
+            probability=tuple(probability),
             presence=np.ones((len(frames), 2), np.float32),
             predicted_iou=np.ones(len(frames), np.float32),
             status=(self.status,) * len(frames),
@@ -58,7 +63,7 @@ class Policy:
 def make(
     policy: Policy | None = None, *, status: MaskStatus = MaskStatus.FOUND, **options
 ) -> Agent:
-    everything = {"deployment": Overlay(), "image_size": SIZE, "control_dt_s": 0.05} | options
+    everything = {"deployment": Overlay(), "image_size": SIZE, "spaces": SPACES} | options
     return Agent(
         masks=Masks(status),
         policy=policy or Policy(),
@@ -71,7 +76,7 @@ def test_a_plan_has_a_chunk_a_mask_and_a_composite_per_camera():
     plan = make().plan(observation())
     assert plan.chunk.actions.shape == (STEPS, 7) and plan.chunk.actions.dtype == np.float32
     assert plan.composites.shape == (2, 6, SIZE, SIZE)
-    assert plan.mask.probability.shape == (2, 3, SIDE, SIDE)
+    assert [roles.shape for roles in plan.mask.probability] == [(3, SIDE, SIDE)] * 2
     assert (plan.chunk.time_s, plan.chunk.control_dt_s) == (1.5, 0.05)
     assert plan.mask_ms > 0 and plan.policy_ms > 0
 
@@ -141,3 +146,43 @@ def test_a_plan_is_a_function_of_the_generator():
     ]
     np.testing.assert_array_equal(drawn[0], drawn[1])
     assert not np.array_equal(drawn[0], drawn[2])
+
+
+# --- the state
+
+
+def with_state(value: float, *, index: int = 2) -> Observation:
+    seen = observation()
+    seen.proprio[index] = value
+    return seen
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_state_that_is_not_finite_is_refused_by_name(value):
+    with pytest.raises(InputError, match="got NaN or infinite ee_position_z in the state"):
+        make().plan(with_state(value))
+
+
+UNIT_RANGE = StateRange(low=np.full(10, -1, np.float32), high=np.full(10, 1, np.float32))
+
+
+def test_a_state_far_outside_of_training_is_warned_of_once():
+    agent = make(trained_range=UNIT_RANGE)
+    with pytest.warns(UserWarning, match=r"ee_position_z 4.5 \(trained -1 to 1\)"):
+        agent.plan(with_state(4.5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        agent.plan(with_state(4.5))
+
+
+def test_a_state_a_little_outside_of_training_is_not_warned_of():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make(trained_range=UNIT_RANGE).plan(with_state(3.9))
+
+
+def test_a_value_that_hardly_moved_in_training_has_the_room_of_the_normalisation():
+    statistics = {"proprio": {"min": [0.0, 0.5], "max": [1.0, 0.5]}}
+    found = StateRange.of(statistics)
+    np.testing.assert_allclose(found.low, [0.0, 0.49])
+    np.testing.assert_allclose(found.high, [1.0, 0.51])

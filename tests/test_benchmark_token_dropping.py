@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from benchmarks import token_dropping
+from robot.policy import EncoderConfig
 
 
 @pytest.fixture
 def small(monkeypatch):
-    sizes = {"in_channels": 5, "image_size": 16, "width": 8, "layers": 2, "keypoints": 2}
-    monkeypatch.setattr(token_dropping, "default_sizes", lambda: sizes)
+    config = EncoderConfig(image_size=16, width=8, layers=2, keypoints=2)
+    monkeypatch.setattr(token_dropping, "DEFAULT_ENCODER", config)
 
 
 def test_the_last_line_is_the_path_of_results_with_its_keys(small, tmp_path, capsys):
@@ -38,16 +39,6 @@ def test_nothing_is_dropped_from_an_uncovered_look():
     look = torch.rand(2, 6, 8, 8)
     assert token_dropping.kept_share([token_dropping.uncovered(look)]) == 1
     assert torch.equal(token_dropping.uncovered(look)[:, :3], look[:, :3])
-
-
-def test_the_encoder_is_that_of_the_default_policy():
-    assert token_dropping.default_sizes() == {
-        "in_channels": 5,
-        "image_size": 64,
-        "width": 64,
-        "layers": 4,
-        "keypoints": 32,
-    }
 
 
 def test_p99_of_0_to_100_is_99():

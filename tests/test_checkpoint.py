@@ -1,19 +1,20 @@
 import json
+from dataclasses import replace
 from importlib.metadata import version
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from robot.checkpoint import describe_action_space, load, read_header, save
+from robot.checkpoint import SHIPPED, cameras_of, load, read_header, save, spaces_of, upgrade_header
 from robot.policy import POLICIES, TransformerPolicy
+from robot.spaces import Spaces, differences
 from robot.types import InputError
 from tests.policy.toy import SMALL, observation
+from tests.robots import panda
 from tests.train.tiny import Tiny
 
-SPACE = describe_action_space(
-    low=[-0.05] * 3 + [-0.2] * 3 + [0.0], high=[0.05] * 3 + [0.2] * 3 + [1.0], control_dt_s=0.05
-)
+SPACES = panda(agentview=(128, 128), wrist=(128, 128))
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def checkpoint(tmp_path, policy):
         policy,
         kind="transformer",
         config=policy.config(),
-        metadata={"action_space": SPACE},
+        metadata={"spaces": SPACES.to_json()},
     )
 
 
@@ -49,10 +50,10 @@ def test_modules_other_than_policies_are_saved_and_loaded_too(tmp_path):
     )
 
 
-def test_the_header_holds_statistics_revision_versions_and_action_space(checkpoint):
+def test_the_header_holds_statistics_revision_versions_and_spaces(checkpoint):
     header = read_header(checkpoint)
     assert header["config"]["statistics"]["action"]["max"] == [1.0] * 7
-    assert header["metadata"]["action_space"]["control_dt_s"] == 0.05
+    assert header["metadata"]["spaces"]["control_dt_s"] == 0.05
     assert header["git_revision"]
     assert header["versions"]["torch"] == version("torch")
 
@@ -109,21 +110,39 @@ def test_weights_that_do_not_fit_are_refused_with_the_revision(tmp_path, policy)
         load(tmp_path, POLICIES)
 
 
-def test_the_same_action_space_is_accepted(checkpoint):
-    assert load(checkpoint, POLICIES, action_space=json.loads(json.dumps(SPACE))) is not None
+def test_a_checkpoint_returns_the_spaces_that_it_was_saved_with(checkpoint):
+    assert spaces_of(checkpoint) == SPACES
 
 
-def test_another_control_period_is_refused(checkpoint):
-    with pytest.raises(InputError, match=r"control_dt_s 0\.05 instead of 0\.1"):
-        load(checkpoint, POLICIES, action_space={**SPACE, "control_dt_s": 0.1})
-
-
-def test_other_bounds_are_refused(checkpoint):
-    with pytest.raises(InputError, match="high"):
-        load(checkpoint, POLICIES, action_space={**SPACE, "high": [0.1] * 7})
-
-
-def test_a_checkpoint_that_does_not_name_its_action_space_is_refused_for_a_robot(tmp_path, policy):
+def test_a_checkpoint_without_spaces_is_no_policys(tmp_path, policy):
     save(tmp_path, policy, kind="transformer", config=policy.config())
-    with pytest.raises(InputError, match="without an action space"):
-        load(tmp_path, POLICIES, action_space=SPACE)
+    with pytest.raises(InputError, match="does not say which state, actions and cameras"):
+        spaces_of(tmp_path)
+    assert cameras_of(tmp_path) == ()
+
+
+def test_a_header_of_format_1_is_upgraded_to_the_panda_with_the_bounds_that_it_names():
+    action_space = {
+        "dim": 7,
+        "names": ["dx_m", "dy_m", "dz_m", "rx_rad", "ry_rad", "rz_rad", "gripper"],
+        "low": [-0.02] * 3 + [-0.2] * 3 + [0.0],
+        "high": [0.02] * 3 + [0.2] * 3 + [1.0],
+        "control_dt_s": 0.1,
+    }
+    old = {"format": 1, "kind": "flow", "metadata": {"action_space": action_space, "seed": 3}}
+    new = upgrade_header(old)
+    spaces = Spaces.from_json(new["metadata"]["spaces"])
+    bounds = {"low": (-0.02,) * 3 + (-0.2,) * 3 + (0.0,), "high": (0.02,) * 3 + (0.2,) * 3 + (1.0,)}
+    assert spaces == replace(SPACES, action=replace(SPACES.action, **bounds), control_dt_s=0.1)
+    assert (new["format"], new["kind"], new["metadata"]["seed"]) == (2, "flow", 3)
+    assert "action_space" not in new["metadata"]
+    assert upgrade_header(new) == new
+
+
+@pytest.mark.parametrize("name", ["tabletop", "place"])
+def test_shipped_policies_were_made_for_todays_panda(name):
+    assert differences(SPACES, spaces_of(SHIPPED / name), exact=True) == []
+
+
+def test_the_shipped_head_was_trained_on_two_cameras_of_128_pixels():
+    assert cameras_of(SHIPPED / "tabletop/mask_head.safetensors") == SPACES.cameras

@@ -21,13 +21,13 @@ import train_policy
 from launch import ablate, collect, evaluate, train_mask
 from robot.checkpoint import save
 from robot.data.store import EpisodeStore
+from robot.envs.robosuite import robosuite_spaces
 from robot.perception.head.mask_head import MaskHead
-from robot.policy import TransformerPolicy
-from robot.policy.normalize import UNIT
-from robot.rollout.agents import robosuite_action_space
+from robot.policy import make_policy
 from robot.system import command
 from robot.system.cache import key
 from tests.experiment.toy import HEAD, POLICY, write_demonstrations
+from tests.policy.toy import UNIT
 
 ROOT = Path(__file__).resolve().parents[1]
 MAINS: dict[str, Callable[[], None]] = {
@@ -64,9 +64,9 @@ def one_sentence(out: str, err: str) -> str:
 
 
 def policy_in(folder: Path, *, control_dt_s: float = 0.05, masks: str = "none") -> Path:
-    policy = TransformerPolicy(statistics=UNIT, **POLICY | {"horizon": 8})
-    space = robosuite_action_space(control_dt_s=control_dt_s)
-    metadata = {"action_space": space, "masks": masks, "deployment": {"name": "overlay"}, "seed": 0}
+    policy = make_policy("transformer", statistics=UNIT, options=POLICY | {"horizon": 8})
+    spaces = robosuite_spaces(control_dt_s=control_dt_s).to_json()
+    metadata = {"spaces": spaces, "masks": masks, "deployment": {"name": "overlay"}, "seed": 0}
     save(folder, policy, kind="transformer", config=policy.config(), metadata=metadata)
     return folder
 
@@ -398,13 +398,10 @@ def test_bad_input_is_refused_in_one_sentence(name, arguments, says, refusal):
     assert says in refusal(name, *arguments)
 
 
-def test_a_checkpoint_of_another_action_space_is_refused(refusal, tmp_path):
+def test_a_checkpoint_of_another_control_period_is_refused(refusal, tmp_path):
     folder = policy_in(tmp_path / "slow", control_dt_s=0.1)
     said = refusal("launch/evaluate.py", f"checkpoint={folder}")
-    assert (
-        "for another action space (control_dt_s 0.1 instead of 0.05): use this robot's own "
-        "checkpoint" in said
-    )
+    assert "that differs: control_dt_s 0.05 s, expected 0.1 s. Use a policy that was" in said
 
 
 def test_a_mask_head_is_no_policy(refusal, tmp_path):

@@ -10,31 +10,39 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
+from robot.experiment.ablation import contenders_of
+from robot.experiment.evaluate import evaluate
+from robot.experiment.mixture import check_data
+from robot.experiment.recipe import headline_scene_of, recipes_of, shared_of
 
 from robot.dwsl import WEIGHTINGS
 from robot.envs.registry import TASKS, check_scene
 from robot.envs.robosuite import RobosuiteEnv
 from robot.envs.tabletop.scene import conditions
-from robot.experiment.ablation import contenders_of
 from robot.experiment.collect import check_mask_scenes, collect_demonstrations, collect_mask_frames
-from robot.experiment.evaluate import evaluate
 from robot.experiment.mask_quality import measure_masks
-from robot.experiment.mixture import check_data
-from robot.experiment.recipe import headline_scene_of, recipes_of, shared_of
 from robot.perception.compose.augment import CompositeAugment, Photometric
-from robot.perception.head.base import HEADS
 from robot.perception.head.label_discriminator import MaskDiscriminator
 from robot.perception.head.mask_head import MaskHead
 from robot.perception.ivm.discriminator import IvmDiscriminator
 from robot.perception.ivm.pretrained import pretrained_discriminator, pretrained_ivm
-from robot.perception.registry import DISCRIMINATORS, FAULTS, SOURCES, make_deployment, split_kind
-from robot.policy import POLICIES
+from robot.perception.registry import (
+    DISCRIMINATORS,
+    FAULTS,
+    HEADS,
+    SOURCES,
+    make_deployment,
+    split_kind,
+)
+from robot.policy import POLICIES, make_policy
 from robot.policy.demonstration_discriminator import Discriminator
+from robot.policy.registry import ENCODER_OPTIONS
 from robot.report.paper import paper
 from robot.rollout.corrupt import Mixture
 from robot.train.demonstration_discriminator import judge
 from robot.train.label_tiers import check_weighting
 from robot.train.loop import train
+from tests.policy.toy import UNIT
 
 FROM_THE_STAGE = {"module", "batches", "generator", "checkpoint_dir", "log"}
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -98,13 +106,9 @@ def test_mask_weighting_keys_are_what_its_stages_take(name):
 @pytest.mark.parametrize("name", sorted(POLICIES))
 def test_a_policy_made_without_a_config_is_that_of_its_config(name):
     values = group("policy", name)
-    defaults = {
-        key: parameter.default
-        for key, parameter in inspect.signature(POLICIES[name]).parameters.items()
-    }
-    assert values == {"_target_": f"robot.policy.{POLICIES[name].__name__}"} | {
-        k: v for k, v in defaults.items() if v is not None
-    }
+    assert values.pop("kind") == name
+    configured = make_policy(name, statistics=UNIT, options=values)
+    assert configured.config() == POLICIES[name](statistics=UNIT).config()
 
 
 @pytest.mark.parametrize("name", options("mask_training"))
@@ -143,7 +147,8 @@ def test_judge_keys_are_what_judging_takes(name, command):
     }
     assert set(values) - shared == parameters(judge) - from_the_command
     assert set(values["discriminator"]) == parameters(Discriminator) - {"statistics"}
-    assert set(values["policy"]) == parameters(POLICIES[values["kind"]]) - {"statistics"}
+    own = parameters(POLICIES[values["kind"]]) - {"statistics", "encoder"}
+    assert set(values["policy"]) == ENCODER_OPTIONS | own
     assert set(values["training"]) | {"device", "log_every"} == parameters(train) - FROM_THE_STAGE
     check_data(
         composed("train_policy", "data=mixed")["data"],

@@ -14,8 +14,8 @@ import numpy as np
 from robot.envs.robosuite import RobosuiteEnv
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Overlay, compose
-from robot.perception.head.base import Head
-from robot.perception.sources import LearnedMasks, stack_frames
+from robot.perception.registry import load_head, resolve_head
+from robot.perception.sources import LearnedMasks
 from robot.report.pictures import GAP, GAP_GREY, overlay, save_picture, write_on
 from robot.types import Observation
 
@@ -31,19 +31,22 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7000)
     parser.add_argument("--index", type=int, default=3)
     options = parser.parse_args()
-    head = Head.resolve("tabletop")
+    head = resolve_head("tabletop")
     assert head is not None
     env, masks = (
         RobosuiteEnv(task="pick", samples=4),
-        LearnedMasks(Head.load(head), LanguageEncoder()),
+        LearnedMasks(load_head(head), LanguageEncoder()),
     )
     rows = []
     for scene in SCENES:
         raw, _ = env.reset(seed=options.seed, options={"episode": options.index, "scene": scene})
-        seen = Observation.from_env(raw)
+        seen = Observation.from_env(raw, env.spaces)
         mask = masks(seen.frames, seen.goal)
         composite = compose(
-            stack_frames(seen.frames), mask.probability, deployment=Overlay(), size=POLICY_SIZE
+            np.stack([frame.image for frame in seen.frames]),
+            np.stack(mask.probability),
+            deployment=Overlay(),
+            size=POLICY_SIZE,
         )
         row = overlay(seen.frames[0].image, mask.probability[0], composite[0].numpy())
         rows.append(write_on(row, scene, corner="right"))

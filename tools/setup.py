@@ -1,25 +1,37 @@
 """Make .venv from requirements.lock and see to the system's GL libraries. `make setup` calls it.
 
-Standard library only, because nothing is installed yet when it runs. Exit code 2 with one sentence
-when a person has to act.
+Standard library only, because nothing is installed yet when it runs, and in the syntax of Python
+3.8, so that an older Python than the project's can say which one to install. Exit code 2 with one
+sentence when a person has to act.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import hashlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+SUPPORTED = ((3, 11), (3, 12))  # one lock serves both; numpy < 2 has no wheel for 3.13
+RUNNING = sys.version_info[:2]
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 VENV = REPOSITORY / ".venv"
 LOCK = REPOSITORY / "requirements.lock"
+STAMP = VENV / ".installed"
+IMPORTED = (
+    *("torch._dynamo", "transformers.models.bert.modeling_bert", "wandb", "diffusers", "peft"),
+    *("robosuite", "mujoco.egl", "scipy.spatial", "scipy.optimize", "trimesh", "gymnasium"),
+    *("hydra", "matplotlib.pyplot", "pyarrow.parquet", "jaxtyping", "beartype", "pytest"),
+)
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 CPU_INDEX_TIMEOUT_S = 3.0
 
@@ -53,7 +65,7 @@ SYSTEM_PACKAGES: dict[str, Callable[[], bool]] = {
     "libgles2": lambda: loads("libGLESv2.so.2"),
     "libgl1": lambda: loads("libGL.so.1"),
     "libglib2.0-0": lambda: loads("libgthread-2.0.so.0"),
-    "python3.11-venv": lambda: importlib.util.find_spec("ensurepip") is not None,
+    "python{}.{}-venv".format(*RUNNING): lambda: importlib.util.find_spec("ensurepip") is not None,
 }
 
 
@@ -105,23 +117,72 @@ def locked(name: str) -> str:
 
 
 def install_environment() -> None:
-    """Create .venv where there is none and install exactly the lock, then this project,
-    editable.
-    """
-    if not (VENV / "bin/python").exists():
-        print(f"setup: creating {VENV}", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
-    print(
-        "setup: installing requirements.lock into .venv (a few minutes the first time)", flush=True
-    )
-    # --no-compile: Python compiles the modules that are imported, not the ten times as many that
-    # are not. torch first and with its dependencies: which they are (CUDA or none) depends on the
-    # build that this machine takes.
-    pip(["install", "--no-compile", *cpu_index_options(), "-c", str(LOCK), locked("torch")])
+    """Install exactly the lock, then this project, editable; do nothing where that is done."""
+    wanted = fingerprint()
+    made_with = venv_python()
+    if made_with == RUNNING and STAMP.exists() and STAMP.read_text() == wanted:
+        return
+    progress = Progress()
+
+    if made_with != RUNNING:
+        progress(f"creating .venv with Python {dotted(RUNNING)}")
+        create_venv(made_with)
+
+    # --no-compile: `compile_imports` compiles the modules that are imported, not the ten times as
+    # many that are not. torch first and with its dependencies: which they are (CUDA or none)
+    # depends on the build that this machine takes.
+    torch = locked("torch")
+    progress(f"installing {torch} (the largest; a minute or more)")
+    pip(["install", "--no-compile", *cpu_index_options(), "-c", str(LOCK), torch])
     # The rest without resolving: the lock is complete, and evdev-binary stands in for evdev, which
     # needs a compiler.
+    progress("installing the other packages of requirements.lock (a minute or two)")
     pip(["install", "--no-compile", "--no-deps", "-r", str(LOCK)])
+    progress("installing this project")
     pip(["install", "--no-deps", "--no-build-isolation", "-e", str(REPOSITORY)])
+    progress("compiling what the commands import")
+    compile_imports()
+    STAMP.write_text(wanted)
+    progress("done")
+
+
+class Progress:
+    """Prints what begins, after how many seconds."""
+
+    def __init__(self) -> None:
+        self._start_s = time.monotonic()
+
+    def __call__(self, phase: str) -> None:
+        print(f"setup: {time.monotonic() - self._start_s:4.0f} s  {phase}", flush=True)
+
+
+def fingerprint() -> str:
+    """Return a digest of all that decides what .venv holds."""
+    files = (LOCK, REPOSITORY / "pyproject.toml", Path(__file__))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def venv_python() -> tuple[int, ...] | None:
+    """Return the (major, minor) of the Python that .venv runs; None where none runs."""
+    command = [str(VENV / "bin/python"), "-c", "import sys; print(*sys.version_info[:2])"]
+    try:
+        answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError:
+        return None
+    return tuple(map(int, answer.stdout.split())) if answer.returncode == 0 else None
+
+
+def create_venv(made_with: tuple[int, ...] | None) -> None:
+    """Create .venv with this Python, in place of one that another version made."""
+    if VENV.is_symlink():
+        stop(
+            f"got .venv as a link to {os.readlink(VENV)} with Python "
+            f"{dotted(made_with) if made_with else 'that does not run'}, expected "
+            f"{dotted(RUNNING)}; remove the link, then run the same make command again"
+        )
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
 
 
 def pip(arguments: Sequence[str]) -> None:
@@ -141,6 +202,33 @@ def pip(arguments: Sequence[str]) -> None:
         )
 
 
+def compile_imports() -> None:
+    """Import once what the commands import. Python then writes the bytecode down, which containers
+    often forbid (PYTHONDONTWRITEBYTECODE): every process would compile for seconds before it works.
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    command = [str(VENV / "bin/python"), "-c", f"import {', '.join(IMPORTED)}"]
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def dotted(version: Sequence[int]) -> str:
+    """Write (3, 12) as 3.12."""
+    return ".".join(map(str, version))
+
+
+def require_supported(version: Sequence[int]) -> None:
+    """Stop with the way to a supported Python unless (major, minor) is one."""
+    if tuple(version) in SUPPORTED:
+        return
+    newest = dotted(SUPPORTED[-1])
+    stop(
+        f"got Python {dotted(version)} ({sys.executable}), expected "
+        f"{' or '.join(map(dotted, SUPPORTED))}; install one beside it, with `uv python install "
+        f"{newest}`, `pyenv install {newest}` or the distribution's packages python{newest} and "
+        f"python{newest}-venv, then run make with PYTHON=python{newest} or the path of its binary"
+    )
+
+
 def stop(sentence: str) -> None:
     """End with one sentence and exit code 2."""
     print(f"setup: {sentence}", file=sys.stderr)
@@ -149,15 +237,15 @@ def stop(sentence: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=("system", "environment"))
-    if sys.version_info[:2] != (3, 11):
-        stop(
-            f"got Python {sys.version.split()[0]}, expected 3.11; install python3.11 and put it on "
-            "PATH"
-        )
-    {"system": install_system_packages, "environment": install_environment}[
-        parser.parse_args().stage
-    ]()
+    parser.add_argument(
+        "--check", action="store_true", help="only check that this Python is supported"
+    )
+    only_check = parser.parse_args().check
+
+    require_supported(RUNNING)
+    if not only_check:
+        install_system_packages()
+        install_environment()
 
 
 if __name__ == "__main__":

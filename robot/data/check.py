@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from robot.data.summary import EpisodeSummary
-from robot.types import ACTION_DIM, PROPRIO_DIM, Episode, InputError
+from robot.spaces import check_spaces
+from robot.types import Episode, InputError
 
 
 def check_episode(episode: Episode) -> None:
@@ -21,8 +22,8 @@ def check_episode(episode: Episode) -> None:
             f"got episode index {episode.index}, expected 0 or more: number the episodes from 0"
         )
     for key, values, width in (
-        ("proprio", episode.proprio, PROPRIO_DIM),
-        ("actions", episode.actions, ACTION_DIM),
+        ("proprio", episode.proprio, len(episode.spaces.state)),
+        ("actions", episode.actions, len(episode.spaces.action)),
     ):
         if values.shape != (steps, width) or values.dtype != np.float32:
             raise InputError(
@@ -52,20 +53,42 @@ def check_episode(episode: Episode) -> None:
             ndim=3,
             steps=steps,
         )
+    _check_against_spaces(episode, name=name)
 
 
 def check_same_format(summary: EpisodeSummary, *, reference: EpisodeSummary) -> None:
-    """Refuse an episode whose cameras, image sizes or control period differ from those already
-    stored.
+    """Refuse an episode of other spaces (state, action, cameras, control period, robot) or other
+    labels than those already stored.
     """
-    for field in ("image_shapes", "label_shapes", "control_dt_s"):
-        got, expected = getattr(summary, field), getattr(reference, field)
-        if got != expected:
-            raise InputError(
-                f"got {field} {got} in episode {summary.index}, expected {expected} as in episode "
-                f"{reference.index}: "
-                "one dataset has one format, so write to another folder"
-            )
+    check_spaces(
+        reference.spaces,
+        summary.spaces,
+        what=f"episode {summary.index} beside episode {reference.index}",
+        exact=True,
+        remedy="One dataset has one format: write to another folder",
+    )
+    if summary.label_shapes != reference.label_shapes:
+        raise InputError(
+            f"got label_shapes {summary.label_shapes} in episode {summary.index}, expected "
+            f"{reference.label_shapes} as in episode {reference.index}: one dataset has one "
+            "format, so write to another folder"
+        )
+
+
+def _check_against_spaces(episode: Episode, *, name: str) -> None:
+    """Refuse an episode whose cameras or period are not those that its spaces declare."""
+    declared = {camera.name: (camera.height, camera.width) for camera in episode.spaces.cameras}
+    recorded = {camera: images.shape[1:3] for camera, images in episode.images.items()}
+    if list(declared.items()) != list(recorded.items()):
+        raise InputError(
+            f"got images {recorded} in {name}, expected {declared} as its spaces declare: record "
+            "what the env shows"
+        )
+    if episode.control_dt_s != episode.spaces.control_dt_s:
+        raise InputError(
+            f"got control_dt_s {episode.control_dt_s} in {name}, expected "
+            f"{episode.spaces.control_dt_s} as its spaces declare"
+        )
 
 
 def _check_pixels(pixels: np.ndarray, *, name: str, expected: str, ndim: int, steps: int) -> None:

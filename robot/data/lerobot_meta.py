@@ -70,7 +70,7 @@ def write_json(path: Path, content: dict) -> None:
 def _info(summaries: Sequence[EpisodeSummary], *, tasks: Sequence[str]) -> dict:
     return {
         "codebase_version": "v3.0",
-        "robot_type": None,
+        "robot_type": summaries[0].spaces.robot_type,
         "total_episodes": len(summaries),
         "total_frames": sum(summary.length for summary in summaries),
         "total_tasks": len(tasks),

@@ -7,19 +7,18 @@ A generator numbers its shards; after a kill it asks `missing` which are still t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import torch
 from jaxtyping import Bool, Int, UInt8
 
-from robot.batch import LanguageTokens, MaskBatch, Sentences
 from robot.data import png
 from robot.data.atomic import remove_stale
 from robot.data.parquet import explaining, read_table, write_table
+from robot.spaces import Camera
 from robot.types import InputError, Label
 
 _PRESENCE = ("target_visible", "destination_visible")
@@ -77,6 +76,12 @@ class MaskFrames:
         looks = [self.cameras[k : k + count] for k in range(0, len(self.cameras), count)]
         return count if all(look == self.cameras[:count] for look in looks) else 1
 
+    @property
+    def camera_spaces(self) -> tuple[Camera, ...]:
+        """Return the cameras in the order in which they first appear, which is that of a look."""
+        height, width = self.images.shape[1:3]
+        return tuple(Camera(name, height, width) for name in dict.fromkeys(self.cameras))
+
     def looks(self, *, cameras: int) -> Int[np.ndarray, "l cameras"]:
         """Return the records of every look, or refuse frames that were not seen by as many cameras;
         1 camera sees any.
@@ -101,24 +106,6 @@ class MaskFrames:
             scenes=tuple(self.scenes[k] for k in indices),
             seeds=self.seeds[indices],
         )
-
-    def batch(
-        self, indices: Int[np.ndarray, " b"], *, language: LanguageTokens | Sentences
-    ) -> MaskBatch:
-        """Return frames as a training batch; row g of `language` holds the words of `goals[g]`."""
-        return MaskBatch(
-            frames=torch.from_numpy(self.images[self.image_ids[indices]])
-            .permute(0, 3, 1, 2)
-            .contiguous(),
-            language=language[torch.from_numpy(self.goal_ids[indices])],
-            labels=torch.from_numpy(self.labels[indices]),
-            presence=torch.from_numpy(self.presence[indices].astype(np.float32)),
-        )
-
-    def batches(self, size: int, *, language: LanguageTokens | Sentences) -> Iterator[MaskBatch]:
-        """Yield all records in order, `size` at a time."""
-        for start in range(0, len(self), size):
-            yield self.batch(np.arange(start, min(start + size, len(self))), language=language)
 
 
 class MaskFrameStore:

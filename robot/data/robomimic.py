@@ -21,12 +21,12 @@ from robot.data.parquet import explaining
 from robot.data.store import EpisodeStore
 from robot.types import Episode, InputError
 
-# Columns of proprio under the names that robomimic's robosuite configurations use for the same
-# quantities.
-PROPRIO_SLICES = {
-    "robot0_eef_pos": slice(0, 3),
-    "robot0_eef_rot6d": slice(3, 9),
-    "robot0_gripper_opening": slice(9, 10),
+# Groups of the state under the names that robomimic's robosuite configurations use for the same
+# quantities; others keep their own.
+ROBOMIMIC_NAMES = {
+    "ee_position": "robot0_eef_pos",
+    "ee_rotation": "robot0_eef_rot6d",
+    "gripper": "robot0_gripper_opening",
 }
 ENV_TYPE_GYM = 2  # robomimic.envs.env_base.EnvType
 _IMAGE, _LABELS = "_image", "_labels"
@@ -88,8 +88,8 @@ def _write_demo(demo: h5py.Group, episode: Episode) -> None:
         (steps, 0)
     )  # "empty for non-robosuite datasets": episodes are not replayed from states
     demo["rewards"] = (last & bool(episode.success)).astype(np.float64)
-    for key, columns in PROPRIO_SLICES.items():
-        demo[f"obs/{key}"] = episode.proprio[:, columns]
+    for group, values in episode.spaces.state.unflatten(episode.proprio).items():
+        demo[f"obs/{_key(group)}"] = values
     for suffix, arrays in ((_IMAGE, episode.images), (_LABELS, episode.labels)):
         for camera, pixels in arrays.items():
             # One chunk a frame: robomimic's loader reads single frames.
@@ -118,9 +118,15 @@ def _read_demo(demo: h5py.Group, *, name: str) -> Episode:
         **fields,
         images={camera: _array(demo, f"obs/{camera}{_IMAGE}") for camera in about.image_shapes},
         labels={camera: _array(demo, f"obs/{camera}{_LABELS}") for camera in about.label_shapes},
-        proprio=np.concatenate([_array(demo, f"obs/{key}") for key in PROPRIO_SLICES], axis=1),
+        proprio=np.concatenate(
+            [_array(demo, f"obs/{_key(group)}") for group, _ in about.spaces.state.groups], axis=1
+        ),
         actions=_array(demo, "actions"),
     )
+
+
+def _key(group: str) -> str:
+    return ROBOMIMIC_NAMES.get(group, group)
 
 
 def _group(parent: h5py.Group, name: str) -> h5py.Group:

@@ -22,6 +22,7 @@ from robot.data.lerobot_meta import FILES_PER_CHUNK, data_path, placed, write_js
 from robot.data.parquet import explaining, read_table, write_table
 from robot.data.summary import EpisodeSummary
 from robot.data.table import episode_to_table, place_table, read_summary, table_to_episode
+from robot.spaces import Spaces
 from robot.types import Episode, InputError
 
 _INDEXED = ("episode_index", "index", "frame_index")  # LeRobot selects episodes by these
@@ -40,6 +41,17 @@ class EpisodeStore:
             self.root / "meta/episodes/chunk-000",
         ):
             remove_stale(directory)
+
+    @property
+    def spaces(self) -> Spaces:
+        """Return the spaces that all episodes share."""
+        indices = self.indices()
+        if not indices:
+            raise InputError(
+                f"got no episodes in {self.root}, expected at least one: its spaces stand in its "
+                "episodes, so collect some first"
+            )
+        return self.summary(min(indices)).spaces
 
     def append(self, episode: Episode) -> None:
         """Write one episode; it is there, whole and on the disk, when this returns. Refuses an

@@ -13,6 +13,7 @@ import numpy as np
 
 from robot.data import png, statistics
 from robot.data.statistics import Statistics
+from robot.spaces import Camera, Spaces, panda_spaces
 from robot.types import Episode, Goal, Region
 
 
@@ -31,6 +32,7 @@ class EpisodeSummary:
 
     task: str
     goal: Goal
+    spaces: Spaces
     control_dt_s: float
     success: bool
     seed: int
@@ -51,6 +53,7 @@ def summarise(episode: Episode, *, statistics: Mapping[str, Statistics]) -> Epis
     return EpisodeSummary(
         task=episode.task,
         goal=episode.goal,
+        spaces=episode.spaces,
         control_dt_s=float(episode.control_dt_s),
         success=bool(episode.success),
         seed=int(episode.seed),
@@ -74,6 +77,7 @@ def encode(summary: EpisodeSummary) -> bytes:
             "text": summary.goal.text,
             "regions": [_encode_region(region) for region in summary.goal.regions],
         },
+        "spaces": summary.spaces.to_json(),
         "statistics": {key: statistics.to_json(value) for key, value in summary.statistics.items()},
         "placement": None if summary.placement is None else vars(summary.placement),
     }
@@ -91,7 +95,19 @@ def decode(content: bytes) -> EpisodeSummary:
     fields["placement"] = None if fields["placement"] is None else Placement(**fields["placement"])
     for shapes in ("image_shapes", "label_shapes"):
         fields[shapes] = {camera: tuple(shape) for camera, shape in fields[shapes].items()}
+    fields["spaces"] = (
+        Spaces.from_json(fields["spaces"]) if "spaces" in fields else _before_spaces(fields)
+    )
     return EpisodeSummary(**fields)
+
+
+def _before_spaces(fields: Mapping) -> Spaces:
+    """Return the spaces of an episode whose footer is from before they stood there."""
+    cameras = [
+        Camera(name, height=shape[0], width=shape[1])
+        for name, shape in fields["image_shapes"].items()
+    ]
+    return panda_spaces(cameras=cameras, control_dt_s=fields["control_dt_s"])
 
 
 def place(summary: EpisodeSummary, placement: Placement) -> EpisodeSummary:

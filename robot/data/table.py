@@ -15,7 +15,8 @@ import pyarrow as pa
 from robot.data import png
 from robot.data.statistics import Statistics, of_images, of_vectors
 from robot.data.summary import EpisodeSummary, Placement, decode, encode, place, summarise
-from robot.types import ACTION_DIM, PROPRIO_DIM, Episode
+from robot.spaces import Vector
+from robot.types import Episode
 
 STATE, ACTION, IMAGES, LABELS = (
     "observation.state",
@@ -23,16 +24,6 @@ STATE, ACTION, IMAGES, LABELS = (
     "observation.images.",
     "observation.masks.",
 )
-STATE_NAMES = [
-    *("ee_position_x", "ee_position_y", "ee_position_z"),
-    *(f"ee_rotation_{i}" for i in range(6)),
-    "gripper_opening",
-]
-ACTION_NAMES = [
-    *("delta_x", "delta_y", "delta_z"),
-    *("delta_rx", "delta_ry", "delta_rz"),
-    "gripper_target",
-]
 _PNG_STRUCT = pa.struct({"bytes": pa.binary(), "path": pa.string()})  # storage of datasets.Image
 _SUMMARY = b"robot.episode"
 _UNPLACED = Placement(episode_index=0, from_index=0, task_index=0)
@@ -44,6 +35,9 @@ def features(summary: EpisodeSummary) -> dict[str, dict]:
     def scalar(dtype):
         return {"dtype": dtype, "shape": [1], "names": None}
 
+    def vector(space: Vector):
+        return {"dtype": "float32", "shape": [len(space)], "names": list(space.names)}
+
     def image(shape):
         return {
             "dtype": "image",
@@ -52,8 +46,8 @@ def features(summary: EpisodeSummary) -> dict[str, dict]:
         }
 
     return {
-        STATE: {"dtype": "float32", "shape": [PROPRIO_DIM], "names": STATE_NAMES},
-        ACTION: {"dtype": "float32", "shape": [ACTION_DIM], "names": ACTION_NAMES},
+        STATE: vector(summary.spaces.state),
+        ACTION: vector(summary.spaces.action),
         **{IMAGES + camera: image(shape) for camera, shape in summary.image_shapes.items()},
         **{LABELS + camera: image((*shape, 1)) for camera, shape in summary.label_shapes.items()},
         "timestamp": scalar("float32"),
@@ -100,6 +94,7 @@ def table_to_episode(table: pa.Table) -> Episode:
         labels={camera: _images(table, LABELS + camera) for camera in summary.label_shapes},
         proprio=_matrix(table, STATE),
         actions=_matrix(table, ACTION),
+        spaces=summary.spaces,
         control_dt_s=summary.control_dt_s,
         success=summary.success,
         seed=summary.seed,

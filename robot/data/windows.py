@@ -5,7 +5,7 @@ batches by indexing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,14 +15,19 @@ from torch import Generator, Tensor
 from robot.batch import LanguageTokens, PolicyBatch, PolicyObservation
 from robot.data.statistics import of_vectors, to_json
 from robot.data.store import EpisodeStore
-from robot.types import ACTION_DIM, PROPRIO_DIM, Episode, Goal, InputError
+from robot.spaces import Spaces, check_spaces
+from robot.types import Episode, Goal, InputError
 
 PAST_END = -1  # a step after the episode's last frame, in the indices of a window
 
-# (frames (T, N, H, W, 3), labels (T, N, H, W) or None where the episode has none, goal) ->
-# composites (T, N, 6, h, w)
+# (frames (T, H, W, 3) of each camera, labels (T, H, W) of each or None where the episode has none,
+# goal) -> composites (T, N, 6, h, w)
 Compose = Callable[
-    [UInt8[np.ndarray, "t n h w 3"], UInt8[np.ndarray, "t n h w"] | None, Goal],
+    [
+        Sequence[UInt8[np.ndarray, "t _ _ 3"]],
+        Sequence[UInt8[np.ndarray, "t _ _"]] | None,
+        Goal,
+    ],
     UInt8[np.ndarray, "t n 6 h w"],
 ]
 Encode = Callable[[list[str]], LanguageTokens]
@@ -41,13 +46,14 @@ class Windows:
     """
 
     composites: UInt8[Tensor, "f n 6 h w"]
-    proprio: Float[Tensor, "f 10"]
-    actions: Float[Tensor, "f 7"]
+    proprio: Float[Tensor, "f s"]
+    actions: Float[Tensor, "f a"]
     goal_ids: Int[Tensor, " f"]
     starts: Int[Tensor, " e"]
     lengths: Int[Tensor, " e"]
     weights: Float[Tensor, " e"]
     language: LanguageTokens
+    spaces: Spaces
     frame_weights: Float[Tensor, " f"] | None = None
 
     # Derived once, so that a draw costs no search.
@@ -103,13 +109,12 @@ class Windows:
         """Return the windows as a batch: what was seen at the first step, and the actions of all
         steps.
 
-        Steps past the end hold still: a zero delta with the episode's last gripper target, `valid`
-        False. Images cross to `device` as uint8, a quarter of the bytes, and become floats in [0,
-        1] there.
+        Steps past the end hold still (no change, the episode's last targets), `valid` False. Images
+        cross to `device` as uint8, a quarter of the bytes, and become floats in [0, 1] there.
         """
         first, valid = indices[:, 0], indices != PAST_END
-        hold = torch.zeros_like(self.actions[first])
-        hold[:, -1] = self.actions[self._last[first], -1]
+        relative = torch.tensor(self.spaces.action.relative)
+        hold = self.actions[self._last[first]].masked_fill(relative, 0.0)
         actions = torch.where(valid[..., None], self.actions[indices.clamp(min=0)], hold[:, None])
         return PolicyBatch(
             observation=self._observation(first, device=device),
@@ -178,11 +183,11 @@ class Windows:
         return batch if augment is None else _augmented(batch, augment, generator)
 
     def action_statistics(self) -> dict[str, list]:
-        """Return mean, std, min and max of the actions (7 each), in physical units."""
+        """Return mean, std, min and max of the actions, in physical units."""
         return to_json(of_vectors(self.actions.numpy()))
 
     def proprio_statistics(self) -> dict[str, list]:
-        """Return mean, std, min and max of the proprioception (10 each), in physical units."""
+        """Return mean, std, min and max of the proprioception, in physical units."""
         return to_json(of_vectors(self.proprio.numpy()))
 
     def statistics(self) -> dict[str, dict[str, list]]:
@@ -217,7 +222,7 @@ def load_windows(
             f"got no episodes to load from {store.root}, expected at least one: collect some first"
         )
     summaries = [store.summary(index) for index in chosen]
-    cameras = tuple(summaries[0].image_shapes) if cameras is None else tuple(cameras)
+    spaces = _with_cameras(summaries[0].spaces, cameras)
     lengths = torch.tensor([summary.length for summary in summaries])
     starts = lengths.cumsum(0) - lengths
     goals = {
@@ -225,11 +230,15 @@ def load_windows(
         for number, text in enumerate(dict.fromkeys(summary.goal.text for summary in summaries))
     }
     frames = int(lengths.sum())
-    proprio, actions = torch.empty(frames, PROPRIO_DIM), torch.empty(frames, ACTION_DIM)
+    proprio, actions = (
+        torch.empty(frames, len(vector)) for vector in (spaces.state, spaces.action)
+    )
     composites = None
     for done, (index, start) in enumerate(zip(chosen, starts.tolist(), strict=True), start=1):
         episode = store.read(index)
-        composed = torch.as_tensor(compose(*_camera_axis(episode, cameras), episode.goal))
+        composed = torch.as_tensor(
+            compose(*_per_camera(episode, spaces.camera_names), episode.goal)
+        )
         if composites is None:  # its size is known once the first episode is composed
             composites = torch.empty((frames, *composed.shape[1:]), dtype=torch.uint8)
         rows = slice(start, start + len(episode))
@@ -252,19 +261,69 @@ def load_windows(
         lengths=lengths,
         weights=torch.tensor([summary.weight for summary in summaries]),
         language=language(list(goals)),
+        spaces=spaces,
     )
 
 
-def _camera_axis(episode: Episode, cameras: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
-    shapes = {camera: images.shape[1:] for camera, images in episode.images.items()}
-    if not set(cameras) <= set(shapes) or len({shapes[camera] for camera in cameras}) != 1:
+def _with_cameras(spaces: Spaces, names: Sequence[str] | None) -> Spaces:
+    """Return the spaces with the cameras in the order of `names`."""
+    if names is None:
+        return spaces
+    known = {camera.name: camera for camera in spaces.cameras}
+    if unknown := [name for name in names if name not in known]:
         raise InputError(
-            f"got images {shapes} in episode {episode.index}, expected cameras {list(cameras)} of "
-            "one size: "
-            "name the cameras to load, or collect at one image size"
+            f"got cameras {unknown}, expected some of {list(known)}: name what was recorded"
         )
-    frames = np.stack([episode.images[camera] for camera in cameras], axis=1)
+    return replace(spaces, cameras=tuple(known[name] for name in names))
+
+
+def _per_camera(
+    episode: Episode, cameras: Sequence[str]
+) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+    """Return the frames and, where all cameras have some, the labels of each camera."""
+    if missing := [camera for camera in cameras if camera not in episode.images]:
+        raise InputError(
+            f"got no images of {missing} in episode {episode.index}, expected cameras "
+            f"{list(cameras)} as in the first episode"
+        )
+    frames = [episode.images[camera] for camera in cameras]
     labelled = all(camera in episode.labels for camera in cameras)
-    return frames, np.stack(
-        [episode.labels[camera] for camera in cameras], axis=1
-    ) if labelled else None
+    return frames, [episode.labels[camera] for camera in cameras] if labelled else None
+
+
+def join(parts: Sequence[Windows]) -> Windows:
+    """Lay the windows of several stores end to end."""
+    if len(parts) == 1:
+        return parts[0]
+    for number, part in enumerate(parts[1:], start=2):
+        check_spaces(
+            parts[0].spaces,
+            part.spaces,
+            what=f"dataset {number} of {len(parts)} to train on",
+            exact=True,
+            remedy="Train on datasets of one robot and its cameras",
+        )
+    frames = np.cumsum([0, *(len(part) for part in parts)])
+    goals = np.cumsum([0, *(len(part.language.tokens) for part in parts)])
+
+    def joined(name: str, offsets: Sequence[int] | None = None) -> Tensor:
+        columns = [getattr(part, name) for part in parts]
+        if offsets is not None:
+            columns = [column + int(by) for column, by in zip(columns, offsets, strict=False)]
+        return torch.cat(columns)
+
+    language = LanguageTokens(
+        tokens=torch.cat([part.language.tokens for part in parts]),
+        valid=torch.cat([part.language.valid for part in parts]),
+    )
+    return Windows(
+        composites=joined("composites"),
+        proprio=joined("proprio"),
+        actions=joined("actions"),
+        goal_ids=joined("goal_ids", goals.tolist()),
+        starts=joined("starts", frames.tolist()),
+        lengths=joined("lengths"),
+        weights=joined("weights"),
+        language=language,
+        spaces=parts[0].spaces,
+    )

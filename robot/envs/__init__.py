@@ -10,7 +10,7 @@ import logging
 
 import gymnasium
 
-from robot.envs.registry import TASKS
+from robot.envs.registry import NATIVE, TASKS
 
 # robosuite warns of optional packages at every import, in every process; a filter outlives the
 # level that it then sets.
@@ -22,7 +22,7 @@ def gym_id(task: str) -> str:
     return f"robot/{task}-v0"
 
 
-for _task in TASKS:
+for _task in (*TASKS, *NATIVE):
     if gym_id(_task) not in gymnasium.registry:  # a module reloaded registers nothing twice
         gymnasium.register(
             id=gym_id(_task),

@@ -1,71 +1,76 @@
 """THE env API: robosuite is behind it, and a driver of a real arm is to be.
 
-Observation: {"images": {camera: uint8 (H, W, 3) RGB upright}, "proprio": {"ee_position" m (3),
-"ee_rotation" 6-D, "gripper" opening 0..1 (1)}, "goal": {"text"}, "time": {camera and "proprio":
-monotonic s (1)}}. Action: float32 (7): end-effector delta position [m], delta rotation vector
-[rad], both per control step in the robot's base frame, and the gripper target (0 closed .. 1 open).
+An env declares `spaces` (robot.spaces.Spaces): cameras, the names, units and bounds of state and
+action, the control period. Observation: {"images": {camera: uint8 (H, W, 3) RGB upright},
+"proprio": {group of the state: float32 (n)}, "goal": {"text"}, "time": {camera and "proprio":
+monotonic s (1)}}. Action: float32 (n), the values of `spaces.action` in order. The arms here take
+end-effector deltas in the robot's base frame and a gripper target (0 closed .. 1 open).
 """
 
 from __future__ import annotations
 
 import string
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
+from gymnasium import spaces as gym_spaces
+
+from robot.spaces import Spaces, Vector
 
 MAX_TIME_S = 1e9  # thirty years: bounds of a space have to be finite
 GOAL_CHARSET = string.ascii_letters + string.digits + string.punctuation + " "
 
 
-def action_space(*, max_delta_m: float, max_delta_rad: float) -> spaces.Box:
-    """Return the (7,) action space with physical bounds per control step."""
-    high = np.array([max_delta_m] * 3 + [max_delta_rad] * 3 + [1.0], dtype=np.float32)
-    low = np.array([-max_delta_m] * 3 + [-max_delta_rad] * 3 + [0.0], dtype=np.float32)
-    return spaces.Box(low=low, high=high, dtype=np.float32)
+def action_space(action: Vector) -> gym_spaces.Box:
+    """Return the Gymnasium space of an action, physical bounds per control step."""
+    return gym_spaces.Box(
+        low=np.array(action.low, np.float32), high=np.array(action.high, np.float32)
+    )
 
 
-def observation_space(*, cameras: Sequence[str], image_size: int) -> spaces.Dict:
-    """Return the observation space of the env API for square images of `image_size` pixels."""
-
-    def image():
-        return spaces.Box(low=0, high=255, shape=(image_size, image_size, 3), dtype=np.uint8)
-
-    def vector(size, low, high):
-        return spaces.Box(low=low, high=high, shape=(size,), dtype=np.float32)
-
-    def time():
-        return spaces.Box(low=0.0, high=MAX_TIME_S, shape=(1,), dtype=np.float64)
-
-    return spaces.Dict(
+def observation_space(spaces: Spaces) -> gym_spaces.Dict:
+    """Return the Gymnasium space of an observation of the env API."""
+    state, times = spaces.state, (*spaces.camera_names, "proprio")
+    low, high = (np.array(bound, np.float32) for bound in (state.low, state.high))
+    images: dict[str, gym_spaces.Space] = {
+        camera.name: gym_spaces.Box(0, 255, (camera.height, camera.width, 3), np.uint8)
+        for camera in spaces.cameras
+    }
+    proprio: dict[str, gym_spaces.Space] = {
+        name: gym_spaces.Box(low=low[columns], high=high[columns])
+        for name, columns in state.columns().items()
+    }
+    text = gym_spaces.Text(min_length=0, max_length=256, charset=GOAL_CHARSET)
+    return gym_spaces.Dict(
         {
-            "images": spaces.Dict({camera: image() for camera in cameras}),
-            "proprio": spaces.Dict(
-                {
-                    "ee_position": vector(3, -2.0, 2.0),
-                    "ee_rotation": vector(6, -1.0, 1.0),
-                    "gripper": vector(1, 0.0, 1.0),
-                }
+            "images": gym_spaces.Dict(images),
+            "proprio": gym_spaces.Dict(proprio),
+            "goal": gym_spaces.Dict({"text": text}),
+            "time": gym_spaces.Dict(
+                {name: gym_spaces.Box(0.0, MAX_TIME_S, (1,), np.float64) for name in times}
             ),
-            "goal": spaces.Dict(
-                {"text": spaces.Text(min_length=0, max_length=256, charset=GOAL_CHARSET)}
-            ),
-            "time": spaces.Dict({name: time() for name in (*cameras, "proprio")}),
         }
     )
 
 
 class RobotEnv(gym.Env[dict[str, Any], np.ndarray]):
-    """Base of every env: fixed cameras, a fixed control period, seeded resets,
+    """Base of every env: declared spaces, a fixed control period, seeded resets,
     `info["success"]`.
     """
 
-    control_dt_s: float
-    cameras: tuple[str, ...]
-    image_size: int
+    spaces: Spaces
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Return the names of the cameras, in order."""
+        return self.spaces.camera_names
+
+    @property
+    def control_dt_s(self) -> float:
+        return self.spaces.control_dt_s
 
     @abstractmethod
     def reset(
@@ -75,4 +80,4 @@ class RobotEnv(gym.Env[dict[str, Any], np.ndarray]):
 
     @abstractmethod
     def step(self, action: np.ndarray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """Execute one physical action (7,) and return Gymnasium's five values."""
+        """Execute one physical action (n,) and return Gymnasium's five values."""

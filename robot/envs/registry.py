@@ -15,11 +15,30 @@ TABLETOP = (
     "duck_on_green_plate",
 )
 BUILTIN = ("lift", "stack", "can", "door")
-TASKS = (*TABLETOP, *BUILTIN)
+TASKS = (*TABLETOP, *BUILTIN)  # with a scripted expert
+# robosuite's own for one arm, without one. Listed here, because asking robosuite takes seconds.
+NATIVE = (
+    "Lift",
+    "Stack",
+    "NutAssembly",
+    "NutAssemblySingle",
+    "NutAssemblySquare",
+    "NutAssemblyRound",
+    "PickPlace",
+    "PickPlaceSingle",
+    "PickPlaceMilk",
+    "PickPlaceBread",
+    "PickPlaceCereal",
+    "PickPlaceCan",
+    "Door",
+    "Wipe",
+    "ToolHang",
+)
 
 
 def make_task(name: str) -> RobosuiteTask:
     """Return a task by name, or say which there are. Imports robosuite, which takes seconds."""
+    check_task(name)
     if name in TABLETOP:
         from robot.envs.tabletop.task import TabletopTask
 
@@ -28,7 +47,26 @@ def make_task(name: str) -> RobosuiteTask:
         from robot.envs.builtin import make_builtin
 
         return make_builtin(name)
-    raise InputError(f"got task {name!r}, expected one of {', '.join(TASKS)}; choose one of these")
+    from robot.envs.builtin.native import NativeTask
+
+    return NativeTask(name=name)
+
+
+def check_task(name: str) -> None:
+    """Raise InputError unless there is such a task; robosuite's registry is asked last."""
+    if name in (*TASKS, *NATIVE):
+        return
+    from robot.envs.builtin.native import registered
+
+    choices = ", ".join((*TASKS, *NATIVE))
+    known = registered()
+    if name not in known:
+        raise InputError(f"got task {name!r}, expected one of {choices}; choose one of these")
+    if not known[name]:
+        raise InputError(
+            f"got task {name!r}, which takes two arms, expected one for a single arm: {choices}; "
+            "choose one of these"
+        )
 
 
 def check_scene(task: str, scene: str) -> None:
@@ -36,11 +74,16 @@ def check_scene(task: str, scene: str) -> None:
     from robot.envs.builtin.base import supported_condition
     from robot.envs.tabletop.scene import condition
 
-    if task not in TASKS:
-        raise InputError(
-            f"got task {task!r}, expected one of {', '.join(TASKS)}; choose one of these"
-        )
-    if task in BUILTIN:
-        supported_condition(scene)
-    else:
+    check_task(task)
+    if task in TABLETOP:
         condition(scene)
+    else:
+        supported_condition(scene)
+
+
+def check_expert(task: str) -> None:
+    """Raise InputError unless a scripted expert can demonstrate the task."""
+    from robot.envs.builtin.native import no_expert
+
+    if task not in TASKS:
+        raise no_expert(task)

@@ -16,22 +16,36 @@ from robot.envs.decimate import accelerate
 from robot.envs.env import RobotEnv, action_space, observation_space
 from robot.envs.registry import TABLETOP, make_task
 from robot.envs.render import SceneRenderer, camera_intrinsics, camera_pose
+from robot.envs.robots import DEFAULT_ROBOT, check_robot, finger_addresses, gripper_of
 from robot.envs.task import Expert
+from robot.spaces import Camera, Spaces, end_effector_action, end_effector_state
 from robot.types import InputError, Label
 
 MAX_DELTA_M, MAX_DELTA_RAD = 0.05, 0.5  # robosuite's OSC_POSE output limits
-GRIPPER_GAP_M = 0.08
 CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}  # ours: robosuite's
 CONTROL_DT_S = 0.05  # of demonstrations, and wherever nothing else is said
 SUCCESS_STEPS = 3  # success must hold this long, so that a bounce is none
 
 
+def robosuite_spaces(
+    *, image_size: int = 128, control_dt_s: float = CONTROL_DT_S, robot: str = DEFAULT_ROBOT
+) -> Spaces:
+    """Return the spaces of RobosuiteEnv without making one."""
+    return Spaces(
+        state=end_effector_state(),
+        action=end_effector_action(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD),
+        cameras=tuple(Camera(name, height=image_size, width=image_size) for name in CAMERAS),
+        control_dt_s=control_dt_s,
+        robot_type=robot.lower(),
+    )
+
+
 class RobosuiteEnv(RobotEnv):
-    """A robosuite task with the Panda and OSC_POSE.
+    """A robosuite task with one of the arms of robot.envs.robots and OSC_POSE.
 
     The initial state is a function of (task, scene, seed, episode index). `reset(seed=s)` starts at
     episode 0 of seed `s`; every later reset moves one episode on, `options={"episode": k, "scene":
-    name}` says otherwise.
+    name}` says otherwise. `goal` replaces the task's own sentences.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
@@ -40,6 +54,8 @@ class RobosuiteEnv(RobotEnv):
         self,
         *,
         task: str,
+        robot: str = DEFAULT_ROBOT,
+        goal: str | None = None,
         scene: str = "clean",
         image_size: int = 128,
         control_dt_s: float = CONTROL_DT_S,
@@ -55,24 +71,19 @@ class RobosuiteEnv(RobotEnv):
                 f"got image_size={image_size}, expected 16 to 1024 pixels; pass for example "
                 "image_size=128"
             )
-        self.task, self.scene, self.image_size, self.control_dt_s = (
-            make_task(task),
-            scene,
-            image_size,
-            control_dt_s,
+        self.robot = check_robot(robot)
+        self.task, self.scene, self.image_size = make_task(task), scene, image_size
+        self.render_mode, self.segmentation = render_mode, segmentation
+        self.spaces = robosuite_spaces(
+            image_size=image_size, control_dt_s=control_dt_s, robot=robot
         )
-        self.cameras, self.render_mode, self.segmentation = (
-            tuple(CAMERAS),
-            render_mode,
-            segmentation,
-        )
-        self._horizon = horizon
+        self._horizon, self._words = horizon, goal
         self.horizon = horizon or self.task.horizon
-        self.action_space = action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
-        self.observation_space = observation_space(cameras=self.cameras, image_size=image_size)
+        self.action_space = action_space(self.spaces.action)
+        self.observation_space = observation_space(self.spaces)
         self.sim = self.task.make(
-            wrap=lambda cls: accelerate(cls, faces=mesh_faces),
-            robots="Panda",
+            wrap=lambda cls: accelerate(cls, faces=mesh_faces, edit_xml=self.robot.edit_xml),
+            robots=robot,
             has_renderer=False,
             has_offscreen_renderer=False,
             use_camera_obs=False,
@@ -87,9 +98,7 @@ class RobosuiteEnv(RobotEnv):
         )
         self._site = self.sim.robots[0].eef_site_id["right"]
         self._base = self.model.body("robot0_base").id
-        self._fingers = [
-            self.model.joint(f"gripper0_right_finger_joint{k}").qposadr[0] for k in (1, 2)
-        ]
+        self._fingers = finger_addresses(self.sim)
         self._body_names = [self.model.body(b).name for b in range(self.model.nbody)]
         self._seed, self._episode = 0, -1
 
@@ -126,7 +135,8 @@ class RobosuiteEnv(RobotEnv):
             self._seed, self._episode = seed, -1
         self._episode = int(options.get("episode", self._episode + 1))
         scene = str(options.get("scene", self.scene))
-        self.goal = self.task.begin(self.sim, scene=scene, seed=self._seed, index=self._episode)
+        words = self.task.begin(self.sim, scene=scene, seed=self._seed, index=self._episode)
+        self.goal = words if self._words is None else self._words
         self._sensor_rng = np.random.default_rng([self._seed, self._episode, 1])
         self._labels_of_geoms = self._geom_labels(self.task.roles(self.sim))
         self._steps, self._held = 0, 0
@@ -136,7 +146,7 @@ class RobosuiteEnv(RobotEnv):
         return self.execute(np.asarray(action)[None])
 
     def execute(
-        self, actions: Float32[np.ndarray, "t 7"]
+        self, actions: Float32[np.ndarray, "t a"]
     ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Execute actions one control step after the other and look only after the last; stop at
         success or the horizon.
@@ -144,10 +154,11 @@ class RobosuiteEnv(RobotEnv):
         success, truncated = self.advance(actions)
         return self.observe(), float(success), success, truncated, self._info(success=success)
 
-    def advance(self, actions: Float32[np.ndarray, "t 7"]) -> tuple[bool, bool]:
+    def advance(self, actions: Float32[np.ndarray, "t a"]) -> tuple[bool, bool]:
         """Execute actions without looking; return (success, truncated)."""
         for action in actions:
-            self.sim.step(self.to_robosuite(action))
+            # a hand without fingers takes no gripper target, which comes last
+            self.sim.step(self.to_robosuite(action)[: self.sim.action_dim])
             self._steps += 1
             self._held = self._held + 1 if self.task.success(self.sim) else 0
             if self._held >= SUCCESS_STEPS:
@@ -269,11 +280,11 @@ class RobosuiteEnv(RobotEnv):
         base_rotation = self.data.xmat[self._base].reshape(3, 3)
         position = base_rotation.T @ (self.data.site_xpos[self._site] - self.data.xpos[self._base])
         rotation = base_rotation.T @ self.data.site_xmat[self._site].reshape(3, 3)
-        gap = abs(self.data.qpos[self._fingers[0]]) + abs(self.data.qpos[self._fingers[1]])
+        opening = gripper_of(self.sim).opening(self.data.qpos[self._fingers])
         return {
             "ee_position": position.astype(np.float32),
             "ee_rotation": np.clip(rotation[:, :2].T.reshape(6), -1.0, 1.0).astype(np.float32),
-            "gripper": np.clip([gap / GRIPPER_GAP_M], 0.0, 1.0).astype(np.float32),
+            "gripper": np.array([opening], dtype=np.float32),
         }
 
     def _info(self, *, success: bool) -> dict[str, Any]:
@@ -314,8 +325,3 @@ class RobosuiteEnv(RobotEnv):
                 return int(Label.GRIPPER)
             body = self.model.body_parentid[body]
         return int(Label.BACKGROUND)
-
-
-def state_names() -> Sequence[str]:
-    """Return the names of the 10 proprioceptive values, in order."""
-    return ("x", "y", "z", "r11", "r21", "r31", "r12", "r22", "r32", "gripper")

@@ -10,146 +10,176 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from robot.checkpoint import file_digest, git_revision
 from robot.data.atomic import remove_stale, write_bytes
-from robot.experiment.evaluate import Arm, run_jobs
 from robot.report.statistics import EpisodeResult, episode_from_json
-from robot.rollout.act import Job
+from robot.rollout.act import Job, Outcome, Protocol, make_evaluator
+from robot.rollout.agents import AgentSpec
 from robot.system.cache import key
+from robot.system.parallel import parallel_map
 from robot.types import InputError
 
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Protocol:
-    """How every cell is run: `episodes` initial states of `seed`, the same for every arm (see
-    robot.rollout.act).
-    """
+@dataclass(frozen=True)
+class Entrant:
+    """An arm, trained with one seed, that is evaluated."""
 
-    episodes: int
-    seed: int
-    execute: int
-    ensemble_decay: float | None
-    env_options: Mapping[str, Any]
-
-    def __post_init__(self) -> None:
-        if self.episodes < 1:
-            raise InputError(
-                f"got episodes {self.episodes} per cell, expected at least 1; pass "
-                "evaluation.episodes=50"
-            )
+    arm: str
+    training_seed: int
+    agent: AgentSpec
 
 
 @dataclass(frozen=True)
-class CellKey:
-    """A cell to evaluate, and the file that holds its episodes once it is done."""
+class Cell:
+    """An entrant on one task in one scene, and the file of its episodes once they are done."""
 
-    arm: Arm
+    entrant: Entrant
     task: str
     scene: str
     file: Path
 
-    @property
-    def called(self) -> str:
-        """Return what its trained arm is called among jobs: one name may stand for several training
-        seeds.
-        """
-        return f"{self.arm.name} seed {self.arm.training_seed}"
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One episode: its numbers, and its pictures where they were kept."""
+
+    result: EpisodeResult
+    outcome: Outcome | None = None
 
 
 def cells_of(
-    arms: Sequence[Arm],
+    entrants: Sequence[Entrant],
     *,
     tasks: Sequence[str],
     scenes: Sequence[str],
     protocol: Protocol,
+    episodes: int,
     root: Path,
-) -> list[CellKey]:
-    """Return all cells, arm by arm, so that a process changes networks seldom."""
+) -> list[Cell]:
+    """Return all cells, entrant by entrant, so that a process changes networks seldom."""
     found = []
-    for arm in arms:
-        options = _options(arm, protocol)
+    for entrant in entrants:
+        common = _content(entrant, protocol, episodes=episodes)
         for task, scene in product(tasks, scenes):
-            stem = f"{arm.name}-{arm.training_seed}-{task}-{scene}"
-            found.append(
-                CellKey(
-                    arm,
-                    task,
-                    scene,
-                    root / f"{key(stem, options | {'task': task, 'scene': scene})}.json",
-                )
-            )
+            stem = f"{entrant.arm}-{entrant.training_seed}-{task}-{scene}"
+            name = key(stem, {**common, "task": task, "scene": scene})
+            found.append(Cell(entrant, task, scene, root / f"{name}.json"))
     return found
 
 
-def _options(arm: Arm, protocol: Protocol) -> dict[str, Any]:
-    """Return all that an episode of the arm depends on, but for task and scene."""
-    return asdict(protocol) | {
-        "policy_sha256": file_digest(arm.policy),
-        "head_sha256": None if arm.head is None else file_digest(arm.head),
-        "perception": arm.perception,
-        "deployment": dict(arm.deployment),
-        "mask_period": arm.mask_period,
-        "faults": [dict(fault) for fault in arm.faults],
-        "training_seed": arm.training_seed,
+def _content(entrant: Entrant, protocol: Protocol, *, episodes: int) -> dict[str, object]:
+    """Return all that an entrant's episodes depend on, but for task and scene."""
+    agent = entrant.agent
+    return {
+        "protocol": protocol,
+        "episodes": episodes,
+        "policy": file_digest(agent.policy),
+        "head": None if agent.head is None else file_digest(agent.head),
+        "perception": agent.perception,
+        "deployment": agent.deployment,
+        "mask_period": agent.mask_period,
+        "faults": agent.faults,
+        "training_seed": entrant.training_seed,
     }
 
 
 def evaluate_cells(
-    cells: Sequence[CellKey], *, protocol: Protocol, workers: int, progress: Progress
-) -> list[tuple[EpisodeResult, ...]]:
-    """Return the episodes of every cell; run those cells that have no file, in parallel processes,
-    and write each when done.
+    cells: Sequence[Cell],
+    *,
+    protocol: Protocol,
+    episodes: int,
+    keep: int,
+    workers: int,
+    progress: Progress,
+) -> list[Evaluated]:
+    """Return the episodes of every cell, in order; run those that have no file, in parallel
+    processes, and write each cell when it is done.
 
-    A kill at any moment loses the cells in flight: with N processes about N of them.
+    The first `keep` episodes of a cell keep their pictures, for which those of finished cells are
+    run again. A kill at any moment loses the cells in flight.
     """
     for folder in {cell.file.parent for cell in cells}:
         remove_stale(folder)
-    missing = [cell for cell in cells if not cell.file.is_file()]
-    done, of = (len(cells) - len(missing)) * protocol.episodes, len(cells) * protocol.episodes
-    progress(done, of)
-    for _ in _run(missing, protocol=protocol, workers=workers):
-        done += 1
-        progress(done, of)
-    return [read_cell(cell.file) for cell in cells]
-
-
-def _run(cells: Sequence[CellKey], *, protocol: Protocol, workers: int) -> Iterator[EpisodeResult]:
-    """Yield episodes as they are done; a cell's file is there before its last episode is
-    yielded.
-    """
-    owners = [cell for cell in cells for _ in range(protocol.episodes)]
-    jobs = [
-        Job(arm=cell.called, task=cell.task, scene=cell.scene, index=number % protocol.episodes)
-        for number, cell in enumerate(owners)
+    done = {cell.file: read_cell(cell.file) for cell in cells if cell.file.is_file()}
+    wanted = [
+        (cell, index) for cell in cells for index in range(keep if cell.file in done else episodes)
     ]
-    how = {key: value for key, value in vars(protocol).items() if key != "episodes"}
-    finished: dict[Path, dict[int, EpisodeResult]] = {}
-    for number, evaluated in run_jobs(
-        jobs, arms={cell.called: cell.arm for cell in cells}, workers=workers, **how
+    found: dict[Path, dict[int, Evaluated]] = {cell.file: {} for cell in cells}
+    progress(0, len(wanted))
+    for number, (cell, evaluated) in enumerate(
+        _run(wanted, protocol=protocol, keep=keep, workers=workers), start=1
     ):
-        file, result = owners[number].file, evaluated.result
-        episodes = finished.setdefault(file, {})
-        episodes[result.index] = result
-        if len(episodes) == protocol.episodes:
-            write_cell(file, [episodes[index] for index in sorted(finished.pop(file))])
-        yield result
+        of_cell = found[cell.file]
+        of_cell[evaluated.result.index] = evaluated
+        if cell.file not in done and len(of_cell) == episodes:
+            done[cell.file] = tuple(of_cell[index].result for index in range(episodes))
+            write_cell(cell.file, done[cell.file])
+        progress(number, len(wanted))
+    return [
+        Evaluated(result, of.outcome if (of := found[cell.file].get(result.index)) else None)
+        for cell in cells
+        for result in done[cell.file]
+    ]
+
+
+def _run(
+    wanted: Sequence[tuple[Cell, int]], *, protocol: Protocol, keep: int, workers: int
+) -> Iterator[tuple[Cell, Evaluated]]:
+    """Yield episodes as they are done."""
+    entrants = {id(cell.entrant): cell.entrant for cell, _ in wanted}
+    numbers = {identity: number for number, identity in enumerate(entrants)}
+    jobs = [
+        Job(numbers[id(cell.entrant)], cell.task, cell.scene, index, keep=index < keep)
+        for cell, index in wanted
+    ]
+    make = partial(
+        make_evaluator,
+        agents=[entrant.agent for entrant in entrants.values()],
+        jobs=jobs,
+        protocol=protocol,
+    )
+    for item, outcome in parallel_map(make, range(len(jobs)), workers=workers):
+        cell, index = wanted[item]
+        yield cell, Evaluated(_result(cell, index, outcome, seed=protocol.seed), outcome)
+
+
+def _result(cell: Cell, index: int, outcome: Outcome, *, seed: int) -> EpisodeResult:
+    return EpisodeResult(
+        arm=cell.entrant.arm,
+        task=cell.task,
+        scene=cell.scene,
+        training_seed=cell.entrant.training_seed,
+        seed=seed,
+        index=index,
+        success=outcome.success,
+        steps=outcome.steps,
+        goal=outcome.goal,
+        wrong_object=outcome.wrong_object,
+        closed_on_object=outcome.closed_on_object,
+        mask_iou=outcome.mask_iou if cell.entrant.agent.perception == "learned" else None,
+        control_ms=outcome.plan_ms,
+    )
 
 
 def write_cell(file: Path, episodes: Sequence[EpisodeResult]) -> None:
     """Write a cell's episodes, at once or not at all. Inverse: `read_cell`."""
-    record = {"episodes": [asdict(episode) for episode in episodes], "git_revision": git_revision()}
+    record = {
+        "episodes": [asdict(episode) for episode in episodes],
+        "git_revision": git_revision(),
+    }
     write_bytes(file, json.dumps(record).encode())
 
 
 def revision_of(file: Path) -> str:
     """Return the revision of the code that ran a cell's episodes."""
-    return json.loads(file.read_bytes()).get("git_revision", "unknown")
+    record: Mapping[str, str] = json.loads(file.read_bytes())
+    return record.get("git_revision", "unknown")
 
 
 def read_cell(file: Path) -> tuple[EpisodeResult, ...]:

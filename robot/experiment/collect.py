@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from robot.data.mask_frames import MaskFrameStore
 from robot.data.store import EpisodeStore
-from robot.envs.registry import TABLETOP, check_scene
+from robot.envs.registry import TABLETOP, check_expert, check_scene
 from robot.envs.render import require_gl
-from robot.rollout.corrupt import check_mixture, make_machine
+from robot.envs.robots import DEFAULT_ROBOT, check_robot
+from robot.rollout.corrupt import Mixture, check_mixture, make_machine
 from robot.rollout.demonstrate import make_demonstrator
-from robot.rollout.mask_frames import make_mask_frames
 from robot.system.cache import key
 from robot.system.command import require_free_space, require_writable
 from robot.system.parallel import parallel_map
+from robot.system.parse import Count, NotNegative, Share, options
 from robot.types import InputError
 
 Progress = Callable[[int, int], None]  # (done, in all)
@@ -36,7 +40,8 @@ def collect_demonstrations(
     image_size: int,
     workers: int,
     progress: Progress,
-    quality: Mapping[str, Any] | None = None,
+    robot: str = DEFAULT_ROBOT,
+    quality: Mixture | None = None,
 ) -> EpisodeStore:
     """Return the store of (task, scene, seed, image_size) under `root` with at least `episodes`
     demonstrations.
@@ -45,24 +50,31 @@ def collect_demonstrations(
     (the keywords of robot.rollout.corrupt.Mixture) they are machine demonstrations, a share of them
     spoilt, in a store of their own.
     """
+    check_robot(robot)
     check_scene(task, scene)
-    mixture = None if quality is None else check_mixture(task, quality)
+    if quality is not None:
+        check_mixture(task, quality)
     if episodes < 1 or workers < 1:
         raise InputError(
             f"got episodes={episodes} and workers={workers}, expected at least 1 of each"
         )
     require_gl()
-    identity = {"seed": seed, "image_size": image_size} | (
-        {} if mixture is None else {"quality": quality}
+    identity = (
+        {"seed": seed, "image_size": image_size}
+        | ({} if quality is None else {"quality": asdict(quality)})
+        | robot_identity(robot)
     )
     directory = root / key(
-        f"{task}-{scene}" if mixture is None else f"{task}-{scene}-machine", identity
+        f"{task}-{scene}" if quality is None else f"{task}-{scene}-machine", identity
     )
     require_writable(root)
     store = EpisodeStore(directory)
+    if len(store) < episodes:
+        check_expert(task)
     require_free_space(root, max(0, episodes - len(store)) * 60 * 2 * BYTES_PER_FRAME)
     options = {
         "root": directory,
+        "robot": robot,
         "task": task,
         "scene": scene,
         "seed": seed,
@@ -70,8 +82,8 @@ def collect_demonstrations(
     }
     make = (
         partial(make_demonstrator, **options)
-        if mixture is None
-        else partial(make_machine, **options, mixture=mixture)
+        if quality is None
+        else partial(make_machine, **options, mixture=quality)
     )
     tried = max(store.indices(), default=-1) + 1
     progress(len(store), episodes)
@@ -96,6 +108,14 @@ def collect_demonstrations(
     return store
 
 
+def robot_identity(robot: str) -> dict[str, str]:
+    """Return what a robot adds to the options that a cache folder is named after.
+
+    Nothing for the default one: what was collected when there was no other is found again.
+    """
+    return {} if robot == DEFAULT_ROBOT else {"robot": robot}
+
+
 def check_mask_scenes(tasks: Sequence[str], scenes: Iterable[str]) -> None:
     """Raise InputError unless mask frames can be made of these tasks in these scenes."""
     for task in tasks:
@@ -108,47 +128,67 @@ def check_mask_scenes(tasks: Sequence[str], scenes: Iterable[str]) -> None:
             check_scene(task, scene)
 
 
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+@options
+class MaskFrameOptions:
+    """What a mask head learns from or is measured on: `shards` shards of `scenes_per_shard` scenes,
+    conditions by their shares, each of `snapshots` looks labelled for `goals` goals, of which
+    `absent_share` name an object that is not there (robot.rollout.mask_frames).
+    """
+
+    tasks: Names
+    scenes: Mapping[str, float]
+    moments: Literal["staged", "expert"]
+    shards: Count
+    seed: NotNegative
+    scenes_per_shard: Count
+    snapshots: Count
+    goals: Count
+    absent_share: Share
+
+
 def collect_mask_frames(
+    frames: MaskFrameOptions,
     *,
     root: Path,
-    tasks: Sequence[str],
-    scenes: Mapping[str, float],
-    moments: str,
     shards: Sequence[int],
-    seed: int,
     image_size: int,
-    scenes_per_shard: int,
-    snapshots: int,
-    goals: int,
-    absent_share: float,
     workers: int,
     progress: Progress,
+    robot: str = DEFAULT_ROBOT,
 ) -> MaskFrameStore:
     """Return the store of mask frames with these options, which has at least the `shards` of these
     numbers.
     """
-    check_mask_scenes(tasks, scenes)
+    from robot.rollout.mask_frames import make_mask_frames  # loads robosuite, seconds
+
+    check_robot(robot)
+    check_mask_scenes(frames.tasks, frames.scenes)
     require_gl()
-    options = {
-        "tasks": list(tasks),
-        "scenes": dict(scenes),
-        "moments": moments,
-        "seed": seed,
+    content = {
+        "tasks": list(frames.tasks),
+        "scenes": dict(frames.scenes),
+        "moments": frames.moments,
+        "seed": frames.seed,
         "image_size": image_size,
-        "scenes_per_shard": scenes_per_shard,
-        "snapshots": snapshots,
-        "goals": goals,
-        "absent_share": absent_share,
-    }
-    directory = root / key("mask-frames", options)
+        "scenes_per_shard": frames.scenes_per_shard,
+        "snapshots": frames.snapshots,
+        "goals": frames.goals,
+        "absent_share": frames.absent_share,
+    } | robot_identity(robot)
+    directory = root / key("mask-frames", content)
     require_writable(root)
     store = MaskFrameStore(directory)
     missing = store.missing(shards)
-    require_free_space(root, len(missing) * scenes_per_shard * snapshots * 2 * BYTES_PER_FRAME)
+    require_free_space(
+        root, len(missing) * frames.scenes_per_shard * frames.snapshots * 2 * BYTES_PER_FRAME
+    )
     progress(len(shards) - len(missing), len(shards))
     for done, _ in enumerate(
         parallel_map(
-            partial(make_mask_frames, root=directory, **options), missing, workers=workers
+            partial(make_mask_frames, root=directory, **content), missing, workers=workers
         ),
         start=1,
     ):

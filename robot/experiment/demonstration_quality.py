@@ -17,7 +17,7 @@ from robot.data.summary import EpisodeSummary
 from robot.perception.head.metrics import auroc
 from robot.report.figures import Figure, histograms
 from robot.report.pictures import fit, grid, save_picture, write_on
-from robot.train.demonstration_weights import chosen_episodes
+from robot.train.demonstrations import Selection
 from robot.types import CLEAN, quality_of
 
 TRUSTED = "trusted"  # the kind of all trusted demonstrations, beside the qualities of machine ones
@@ -79,16 +79,14 @@ class DemonstrationQuality:
     kinds: tuple[KindQuality, ...]
 
 
-def read_verdicts(
-    roots: Sequence[Path], *, episodes: int | Sequence[int], scores: str
-) -> list[Verdict]:
-    """Return the verdict on every chosen episode."""
+def read_verdicts(selections: Sequence[Selection], *, scores: str) -> list[Verdict]:
+    """Return the verdict on every selected episode."""
     verdicts = []
-    for root, indices in zip(roots, chosen_episodes(roots, episodes), strict=True):
-        store, found = EpisodeStore(root), read_scores(root, scores)
+    for selection in selections:
+        store, found = EpisodeStore(selection.root), read_scores(selection.root, scores)
         verdicts += [
-            Verdict(root=root, summary=store.summary(index), windows=found[index])
-            for index in indices
+            Verdict(root=selection.root, summary=store.summary(index), windows=found[index])
+            for index in selection.indices()
         ]
     return verdicts
 

@@ -1,6 +1,4 @@
-"""Training jobs side by side, one process and one core each, with one set of progress bars for
-people.
-"""
+"""Trainings side by side, one process and one core each, with one set of progress bars."""
 
 from __future__ import annotations
 
@@ -8,14 +6,14 @@ import multiprocessing
 import queue
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from robot.checkpoint import FILE_NAME
 from robot.system.parallel import begin_worker, end_with_parent
@@ -25,33 +23,49 @@ POLL_S = 0.5
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One training: `train(**options, log=..., announce=...)` returns a checkpoint. `name` is that
-    of its bar, log and run.
-    """
+class StageId:
+    """Which training: of what, for which arm (None: for all) and training seed."""
 
-    name: str
-    train: Callable[..., Path]
-    steps: int
-    directory: Path
-    options: Mapping[str, Any]
-    wandb_mode: str = "auto"
+    kind: str  # "mask head", "mask witness", "mask discriminator", "judge" or "policy"
+    arm: str | None = None
+    seed: int | None = None  # None where there is only one
+
+    def __str__(self) -> str:
+        parts = (self.kind, self.arm, None if self.seed is None else f"seed {self.seed}")
+        return " ".join(part for part in parts if part is not None)
 
 
 @dataclass(frozen=True)
-class Chain:
-    """Stages that need one another's results, in order: options of a later stage take the
-    checkpoints of earlier ones.
+class Stage:
+    """One training: `train(directory=..., log=..., announce=..., **needed)` returns a checkpoint.
+
+    `needs` maps keywords of `train` to the stages whose checkpoints they take; `waits_for` are
+    stages that must be done before, too.
     """
 
-    stages: Sequence[Stage]
-    feeds: Mapping[str, Mapping[str, str]] = field(
-        default_factory=dict
-    )  # stage -> its option -> the earlier stage
+    id: StageId
+    train: Callable[..., Path]
+    steps: int
+    directory: Path
+    needs: Mapping[str, StageId] = field(default_factory=dict)
+    waits_for: tuple[StageId, ...] = ()
+    wandb_mode: str = "auto"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "log.jsonl"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The checkpoint of every stage, and the seconds of each that was not there already."""
+
+    checkpoints: Mapping[StageId, Path]
+    seconds: Mapping[StageId, float]
 
 
 class Watch:
-    """Seconds of every stage, for the report."""
+    """Seconds of every stage of a command, for the report."""
 
     def __init__(self) -> None:
         self.stage_s: dict[str, float] = {}
@@ -63,11 +77,8 @@ class Watch:
         self.stage_s[stage] = time.monotonic() - began
 
 
-def run_chains(
-    chains: Sequence[Chain], *, workers: int, progress: Progress
-) -> tuple[dict[str, Path], dict[str, float]]:
-    """Run chains in parallel; return the checkpoint of every stage, and the seconds of each that
-    was not there already.
+def run_stages(stages: Sequence[Stage], *, workers: int, progress: Progress) -> Trained:
+    """Run every stage once what it needs is there, up to `workers` at once, the first ones first.
 
     An exception in a stage is raised here after the others were told to stop; what they had is in
     their checkpoints.
@@ -76,86 +87,78 @@ def run_chains(
     manager = SyncManager(ctx=context)
     manager.start(end_with_parent)
     news = manager.Queue()
-    stages = {stage.name: stage for chain in chains for stage in chain.stages}
-    tasks = {
-        name: progress.add_task(name, total=stage.steps, start=False, text="waits")
-        for name, stage in stages.items()
+    bars = {
+        stage.id: progress.add_task(str(stage.id), total=stage.steps, start=False, text="waits")
+        for stage in stages
     }
     with ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker) as pool:
-        futures = [pool.submit(_run_chain, chain, news) for chain in chains]
         try:
-            while not all(future.done() for future in futures):
-                _show(news, progress, tasks)
-                for future in futures:
-                    if future.done() and (error := future.exception()) is not None:
-                        raise error
-            _show(news, progress, tasks)
-            results = [future.result() for future in futures]
+            trained = _run_all(stages, pool, news, lambda: _show(news, progress, bars))
         except BaseException:
             running = list((pool._processes or {}).values())
-            pool.shutdown(
-                wait=False, cancel_futures=True
-            )  # before the workers are free for what has not begun
+            pool.shutdown(wait=False, cancel_futures=True)  # before workers take what is queued
             for process in running:  # SIGTERM: the loop writes a checkpoint and leaves
                 process.terminate()
             raise
     manager.shutdown()
-
-    def merge(k):
-        return {name: value for result in results for name, value in result[k].items()}
-
-    return merge(0), merge(1)
+    return trained
 
 
-def run_rounds(
-    rounds: Sequence[Sequence[Chain]], *, workers: int, progress: Progress
-) -> tuple[dict[str, Path], dict[str, float]]:
-    """Run rounds of chains, each when the one before is done; return what `run_chains` does, of all
-    of them.
-    """
-    made: dict[str, Path] = {}
-    took: dict[str, float] = {}
-    for chains in filter(None, rounds):
-        checkpoints, seconds = run_chains(chains, workers=workers, progress=progress)
-        made |= checkpoints
-        took |= seconds
-    return made, took
+def _run_all(
+    stages: Sequence[Stage], pool: ProcessPoolExecutor, news: Any, show: Callable[[], None]
+) -> Trained:
+    waiting = list(stages)
+    running: dict[Future[tuple[Path, float | None]], StageId] = {}
+    checkpoints: dict[StageId, Path] = {}
+    seconds: dict[StageId, float] = {}
+    while waiting or running:
+        for stage in [stage for stage in waiting if _ready(stage, checkpoints)]:
+            needed = {option: checkpoints[earlier] for option, earlier in stage.needs.items()}
+            running[pool.submit(_run, stage, needed, news)] = stage.id
+            waiting.remove(stage)
+        if not running:
+            raise RuntimeError(f"got stages that wait for each other: {[s.id for s in waiting]}")
+        show()
+        for future in [future for future in running if future.done()]:
+            identity = running.pop(future)
+            checkpoints[identity], took_s = future.result()
+            if took_s is not None:
+                seconds[identity] = took_s
+    show()
+    return Trained(checkpoints, seconds)
 
 
-def _show(news: Any, progress: Progress, tasks: Mapping[str, Any]) -> None:
+def _ready(stage: Stage, done: Mapping[StageId, Path]) -> bool:
+    return all(earlier in done for earlier in (*stage.needs.values(), *stage.waits_for))
+
+
+def _show(news: Any, progress: Progress, bars: Mapping[StageId, TaskID]) -> None:
+    """Move the bars for POLL_S seconds."""
     deadline = time.monotonic() + POLL_S
     while (left := deadline - time.monotonic()) > 0:
         try:
-            name, step, text = news.get(timeout=left)
+            identity, step, text = news.get(timeout=left)
         except queue.Empty:
             return
-        progress.start_task(tasks[name])  # its time counts from its first news on
-        progress.update(tasks[name], completed=step, text=text)
+        progress.start_task(bars[identity])  # its time counts from its first news on
+        progress.update(bars[identity], completed=step, text=text)
 
 
-def _run_chain(chain: Chain, news: Any) -> tuple[dict[str, Path], dict[str, float]]:
-    made: dict[str, Path] = {}
-    took: dict[str, float] = {}
-    for stage in chain.stages:
-        began, there = time.monotonic(), (stage.directory / FILE_NAME).is_file()
-        fed = {option: made[earlier] for option, earlier in chain.feeds.get(stage.name, {}).items()}
-        options = {**stage.options, **fed}
-        with RunLog(stage.directory, name=stage.name, wandb_mode=stage.wandb_mode) as run:
+def _run(stage: Stage, needed: Mapping[str, Path], news: Any) -> tuple[Path, float | None]:
+    """Run one stage in this process; return its checkpoint and its seconds, None where it was done
+    before.
+    """
+    began, done_before = time.monotonic(), (stage.directory / FILE_NAME).is_file()
+    with RunLog(stage.directory, name=str(stage.id), wandb_mode=stage.wandb_mode) as run:
 
-            def log(
-                step: int, values: Mapping[str, float], run: RunLog = run, name: str = stage.name
-            ) -> None:
-                run(step, values)
-                news.put((name, step, f"loss {values['loss']:.4f}"))
+        def log(step: int, values: Mapping[str, float]) -> None:
+            run(step, values)
+            news.put((stage.id, step, f"loss {values['loss']:.4f}"))
 
-            def announce(text: str, name: str = stage.name) -> None:
-                news.put((name, None, text))
+        def announce(text: str) -> None:
+            news.put((stage.id, None, text))
 
-            announce("")
-            made[stage.name] = stage.train(
-                directory=stage.directory, log=log, announce=announce, **options
-            )
-        news.put((stage.name, stage.steps, ""))
-        if not there:
-            took[stage.name] = time.monotonic() - began
-    return made, took
+        announce("")
+        made = stage.train(directory=stage.directory, log=log, announce=announce, **needed)
+    news.put((stage.id, stage.steps, ""))
+    return made, None if done_before else time.monotonic() - began

@@ -11,12 +11,14 @@ import numpy as np
 import torch
 
 from robot.data.mask_frames import MaskFrames
-from robot.experiment.collect import collect_mask_frames
+from robot.envs.robots import DEFAULT_ROBOT
+from robot.experiment.collect import MaskFrameOptions, collect_mask_frames
 from robot.language import LanguageEncoder, RawSentences
-from robot.perception.head.base import Head
+from robot.perception.head.mask_head import Head
 from robot.perception.head.presence import ABSENT_BELOW
+from robot.perception.registry import words_for
 from robot.report.html import MaskQuality
-from robot.train.mask_head import measure
+from robot.train.mask_head import predict
 
 SNAPSHOTS = 4
 SCENES_PER_SHARD = 10
@@ -44,27 +46,33 @@ def measure_masks(
     image_size: int,
     workers: int,
     progress: Callable[[int, int], None],
+    robot: str = DEFAULT_ROBOT,
 ) -> list[Measured]:
     """Return the head's quality in every condition over about `scenes_each` scenes with SNAPSHOTS
     looks each.
     """
     shards = range(math.ceil(scenes_each * len(scenes) / SCENES_PER_SHARD))
-    store = collect_mask_frames(
-        root=root,
-        tasks=tasks,
+    shown = MaskFrameOptions(
+        tasks=tuple(tasks),
         scenes=dict.fromkeys(scenes, 1.0),
         moments="expert",
-        shards=shards,
+        shards=len(shards),
         seed=seed,
-        image_size=image_size,
         scenes_per_shard=SCENES_PER_SHARD,
         snapshots=SNAPSHOTS,
         goals=1,
         absent_share=0.0,
+    )
+    store = collect_mask_frames(
+        shown,
+        root=root,
+        shards=shards,
+        robot=robot,
+        image_size=image_size,
         workers=workers,
         progress=progress,
     )
-    frames, language = store.load(shards=shards), head.word_encoder()
+    frames, language = store.load(shards=shards), words_for(head)
     shown = np.array(frames.scenes)
     parts = {scene: frames.select(np.flatnonzero(shown == scene)) for scene in scenes}
     return [_measure(head, part, scene=scene, language=language) for scene, part in parts.items()]
@@ -74,7 +82,7 @@ def measure_masks(
 def _measure(
     head: Head, frames: MaskFrames, *, scene: str, language: LanguageEncoder | RawSentences
 ) -> Measured:
-    logits, ious = measure(head, frames, words=language.encode(list(frames.goals)))
+    logits, ious = predict(head, frames, tokens=language.encode(list(frames.goals)))
     cameras = frames.cameras_per_look
     presence = head.presence_probability(logits)[:, 0].view(-1, cameras).amax(dim=1)
     visible = torch.from_numpy(frames.presence[:, 0])

@@ -1,101 +1,160 @@
-"""From evaluated episodes to report.html: cells, comparisons, curves, masks, strips and videos."""
+"""From evaluated episodes to what a run leaves behind: episodes, tables, figures, videos, page."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
-from robot.experiment.evaluate import Evaluated
+from robot.experiment.cells import Evaluated
 from robot.report.figures import learning_curves, success_figure
 from robot.report.html import Exhibit, MaskQuality, write_report
+from robot.report.paper import Beside, beside_paper
 from robot.report.pictures import episode_rows, film_strip, overlay, picture_uri
 from robot.report.provenance import gather
-from robot.report.statistics import compare, summarise
+from robot.report.spreadsheet import write_cells, write_differences
+from robot.report.statistics import (
+    ALL_TASKS,
+    Cell,
+    Difference,
+    cell_to_json,
+    compare,
+    summarise,
+    write_episodes,
+)
 from robot.report.table import arms_of
 from robot.report.video import film, video_uri, write_video
+from robot.rollout.act import Snapshot
 
 
-def report(
-    directory: Path,
-    evaluated: Sequence[Evaluated],
-    *,
-    title: str,
-    summary: str,
-    logs: Mapping[str, Path],
-    mask_quality: Sequence[MaskQuality],
-    config_yaml: str,
-    stage_s: Mapping[str, float],
-    trained_s: Mapping[str, float] | None = None,
-    seeds: str,
-    arm: str,
-    headline_scene: str | None,
-    look_dt_s: float,
-) -> Path:
-    """Write report.html and the videos it shows into `directory`; return the report's path."""
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """What a report says besides numbers. `arm` is the one under test; `look_dt_s` the time between
+    two looks of a video; `logs` are the log files of trainings by their name.
+    """
+
+    title: str
+    summary: str
+    seeds: str
+    arm: str
+    config_yaml: str
+    look_dt_s: float
+    headline_scene: str | None = None
+    logs: Mapping[str, Path] = field(default_factory=dict)
+    stage_s: Mapping[str, float] = field(default_factory=dict)
+    trained_s: Mapping[str, float] = field(default_factory=dict)
+    made_at: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found, in numbers: cells (pooled over several tasks first), paired differences of
+    the arm under test to every other, the IVM paper's numbers beside ours, the mask head's quality.
+    """
+
+    cells: tuple[Cell, ...]
+    differences: tuple[Difference, ...]
+    beside: tuple[Beside, ...]
+    masks: tuple[MaskQuality, ...]
+    page: Path
+
+    @property
+    def shown(self) -> tuple[Cell, ...]:
+        """Return the cells for people at a terminal: the pooled ones where there are some."""
+        return tuple(cell for cell in self.cells if cell.task == ALL_TASKS) or self.cells
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "cells": [cell_to_json(cell) for cell in self.cells],
+            "differences": self.differences,
+            "paper": self.beside,
+            "masks": self.masks,
+        }
+
+
+def write(
+    run: Path, evaluated: Sequence[Evaluated], *, story: Story, masks: Sequence[MaskQuality] = ()
+) -> Findings:
+    """Write episodes.jsonl, cells.csv, differences.csv, success.svg, videos/ and report.html into
+    `run`; return what they say.
+    """
     results = [e.result for e in evaluated]
-    cells = summarise(results)
-    several = len({r.task for r in results}) > 1
-    pooled = summarise(results, pool_tasks=True) if several else cells
-    shown = [e for e in evaluated if e.outcome.snapshots]
-    figures = [
-        success_figure(pooled),
-        *([learning_curves(logs, arms=arms_of(cells))] if logs else []),
-    ]
-    return write_report(
-        directory / "report.html",
-        title=title,
-        summary=summary,
-        cells=(*pooled, *cells) if several else cells,
-        figures=figures,
-        strips=[_strip(e, look_dt_s=look_dt_s) for e in shown],
-        videos=[_video(e, directory=directory / "videos", look_dt_s=look_dt_s) for e in shown],
-        masks=[_mask(e) for e in shown if e.result.arm == arm],
-        config_yaml=config_yaml,
-        provenance=gather(seeds=seeds, stage_s=stage_s, trained_s=trained_s, now=datetime.now()),
-        comparisons=compare(results, arm=arm) if len({r.arm for r in results}) > 1 else (),
-        mask_quality=mask_quality,
-        arm=arm,
-        headline_scene=headline_scene,
+    several = len({result.task for result in results}) > 1
+    single = summarise(results)
+    found = Findings(
+        cells=(*(summarise(results, pool_tasks=True) if several else ()), *single),
+        differences=tuple(compare(results, arm=story.arm)) if len(arms_of(single)) > 1 else (),
+        beside=tuple(beside_paper(single)),
+        masks=tuple(masks),
+        page=run / "report.html",
     )
-
-
-def _rows(evaluated: Evaluated) -> dict[str, list[np.ndarray]]:
-    snapshots = evaluated.outcome.snapshots
-    return episode_rows([s.images for s in snapshots], [s.composites for s in snapshots])
+    figure = success_figure([cell for cell in found.cells if cell.task == found.cells[0].task])
+    write_episodes(run / "episodes.jsonl", results)
+    write_cells(run / "cells.csv", found.cells)
+    write_differences(run / "differences.csv", found.differences)
+    (run / "success.svg").write_text(figure.svg, encoding="utf-8")
+    filmed = [
+        (e, e.outcome.snapshots) for e in evaluated if e.outcome is not None and e.outcome.snapshots
+    ]
+    curves = [learning_curves(story.logs, arms=arms_of(found.cells))] if story.logs else []
+    write_report(
+        found.page,
+        title=story.title,
+        summary=story.summary,
+        cells=found.cells,
+        figures=[figure, *curves],
+        strips=[_strip(e, snapshots, story=story) for e, snapshots in filmed],
+        videos=[_video(e, snapshots, run=run, story=story) for e, snapshots in filmed],
+        masks=[_mask(e, snapshots[0]) for e, snapshots in filmed if e.result.arm == story.arm],
+        config_yaml=story.config_yaml,
+        provenance=gather(
+            seeds=story.seeds,
+            stage_s=story.stage_s,
+            trained_s=story.trained_s,
+            made_at=story.made_at,
+            now=datetime.now(),
+        ),
+        comparisons=found.differences,
+        mask_quality=found.masks,
+        arm=story.arm,
+        headline_scene=story.headline_scene,
+        beside=found.beside,
+    )
+    return found
 
 
 def _exhibit(evaluated: Evaluated, uri: str) -> Exhibit:
     result = evaluated.result
     return Exhibit(
-        scene=result.scene,
-        uri=uri,
-        caption=evaluated.outcome.goal,
-        arm=result.arm,
-        success=result.success,
+        scene=result.scene, uri=uri, caption=result.goal, arm=result.arm, success=result.success
     )
 
 
-def _strip(evaluated: Evaluated, *, look_dt_s: float) -> Exhibit:
-    return _exhibit(evaluated, picture_uri(film_strip(_rows(evaluated), dt_s=look_dt_s)))
+def _rows(snapshots: Sequence[Snapshot]) -> dict[str, list[np.ndarray]]:
+    return episode_rows([s.images for s in snapshots], [s.composites for s in snapshots])
 
 
-def _video(evaluated: Evaluated, *, directory: Path, look_dt_s: float) -> Exhibit:
+def _strip(evaluated: Evaluated, snapshots: Sequence[Snapshot], *, story: Story) -> Exhibit:
+    return _exhibit(evaluated, picture_uri(film_strip(_rows(snapshots), dt_s=story.look_dt_s)))
+
+
+def _video(
+    evaluated: Evaluated, snapshots: Sequence[Snapshot], *, run: Path, story: Story
+) -> Exhibit:
     result = evaluated.result
+    directory = run / "videos"
     directory.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"[^\w.-]+", "-", f"{result.arm}-{result.task}-{result.scene}-{result.index}")
-    path = directory / f"{name}.mp4"
-    return _exhibit(
-        evaluated,
-        video_uri(write_video(path, film(_rows(evaluated), columns=2), fps=1.0 / look_dt_s)),
-    )
+    name = f"{result.arm}-{result.task}-{result.scene}-{result.training_seed}-{result.index}"
+    path = directory / (re.sub(r"[^\w.-]+", "-", name) + ".mp4")
+    frames = film(_rows(snapshots), columns=2)
+    return _exhibit(evaluated, video_uri(write_video(path, frames, fps=1.0 / story.look_dt_s)))
 
 
-def _mask(evaluated: Evaluated) -> Exhibit:
-    first = evaluated.outcome.snapshots[0]
+def _mask(evaluated: Evaluated, first: Snapshot) -> Exhibit:
     frame = next(iter(first.images.values()))
     return _exhibit(
         evaluated, picture_uri(overlay(frame, first.probability[0], first.composites[0]))

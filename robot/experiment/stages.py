@@ -1,234 +1,224 @@
-"""The stages that give the arms of a comparison what they act with: demonstrations, a mask head, a
-policy each.
-"""
+"""The trainings that give the arms what they act with: a mask head, judges, a policy each."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from robot.checkpoint import file_digest, read_header
-from robot.data.mask_shards import shard_numbers
+from robot.checkpoint import file_digest
 from robot.dwsl import NEED_SCORES
-from robot.experiment.collect import collect_mask_frames
-from robot.experiment.jobs import Chain, Stage
-from robot.experiment.mixture import (
-    Stores,
-    arm_demonstrations,
-    collect_scenes,
-    shares_of,
-    weights_of,
-)
-from robot.experiment.recipe import Recipe, Shared, policy_options
-from robot.policy import UNSAID
-from robot.rollout.agents import robosuite_action_space
+from robot.envs.tabletop.textures import training_textures
+from robot.experiment.arms import Arm
+from robot.experiment.config import Common
+from robot.experiment.datasets import Datasets, shares_of
+from robot.experiment.jobs import Stage, StageId
 from robot.system.cache import key
-from robot.system.progress import Bars
-from robot.train.mask_head import head_identity, train_mask_head
-from robot.train.policy import train_policy
-
-HEAD = "mask head"  # name of the stage
-
-
-def needs_frames(recipes: Sequence[Recipe], *, head: Path | None = None) -> bool:
-    """Say whether mask frames are needed: to train a head, unless there is one."""
-    return head is None and any(recipe.perception == "learned" for recipe in recipes)
+from robot.train.demonstration_discriminator import JudgeTraining, judge
+from robot.train.label_discriminator import LabelJudgeTraining, train_label_discriminator
+from robot.train.mask_head import HeadTraining, train_mask_head
+from robot.train.policy import PolicyTraining, train_policy
 
 
-def collect(
-    recipes: Sequence[Recipe], *, shared: Shared, frames_needed: bool
-) -> tuple[Stores, Path | None]:
-    """Return the demonstrations of every training scene, and the mask frames where they
-    are needed.
+def stages_of(arms: Sequence[Arm], common: Common, datasets: Datasets) -> list[Stage]:
+    """Return the trainings of all arms and seeds, those that others wait for first, then the
+    longest.
     """
-    shares = shares_of(shared.data, [recipe.scenes for recipe in recipes])
-    how: Any = {"image_size": shared.image_size, "workers": shared.workers}
-    with Bars() as progress:
-        stores = collect_scenes(
-            shared.data, task=shared.task, shares=shares, root=shared.root, progress=progress, **how
-        )
-        if not frames_needed:
-            return stores, None
-        masks = progress.add_task("collect mask frames", total=None, text="")
-        frames = collect_mask_frames(
-            root=shared.root / "mask_frames",
-            progress=lambda done, of: progress.update(masks, completed=done, total=of),
-            **how,
-            **{**shared.mask_frames, "shards": shard_numbers(shared.mask_frames["shards"])},
-        )
-    return stores, frames.root
+    found: dict[StageId, Stage] = {}
+    for seed in common.seeds:
+        head = head_stage(common, datasets, seed=seed)
+        verdict = judge_stage(arms, common, datasets, seed=seed)
+        for arm in arms:
+            policy = policy_stage(arm, common, datasets, seed=seed, head=head, verdict=verdict)
+            needed = {*policy.needs.values(), *policy.waits_for}
+            found |= {s.id: s for s in (head, verdict) if s is not None and s.id in needed}
+            found[policy.id] = policy
+    return sorted(found.values(), key=lambda stage: (stage.id.kind == "policy", -stage.steps))
 
 
-def rounds_of(
-    recipes: Sequence[Recipe],
-    *,
-    shared: Shared,
-    seed: int,
-    stores: Stores,
-    frames: Path | None,
-    head: Path | None = None,
-    suffix: str = "",
-) -> tuple[list[Chain], list[Chain]]:
-    """Return what must judge the demonstrations first, where a weighting asks for it, and the
-    trainings (`chains_of`).
-    """
-    shares = shares_of(
-        shared.data, [recipe.scenes for recipe in recipes if recipe.weighting in NEED_SCORES]
+def head_stage(common: Common, datasets: Datasets, *, seed: int) -> Stage | None:
+    """Return the training of the mask head; None where one is given or nothing to learn from."""
+    if common.head is not None or datasets.frames is None:
+        return None
+    options = HeadTraining(
+        shards=common.data.mask_frames.shards,
+        head=common.mask_head,
+        training=common.mask_training,
+        batch_size=common.mask_batch_size,
+        seed=seed,
     )
-    how: Any = {
-        "stores": stores,
-        "root": shared.root,
-        "seed": seed,
-        "wandb": shared.wandb,
-        "suffix": suffix,
-    }
-    judges: dict[Path, Chain] = {}  # by folder: all that ask share one verdict
-    weights = {}
-    for weighting in dict.fromkeys(recipe.weighting for recipe in recipes):
-        stages, weights[weighting] = weights_of(weighting, shared.judging, shares=shares, **how)
-        judges |= {stage.directory: Chain([stage]) for stage in stages}
-    how = {
-        "shared": shared,
-        "seed": seed,
-        "stores": stores,
-        "frames": frames,
-        "head": head,
-        "suffix": suffix,
-    }
-    return list(judges.values()), chains_of(recipes, weights=weights, **how)
-
-
-def chains_of(
-    recipes: Sequence[Recipe],
-    *,
-    shared: Shared,
-    seed: int,
-    stores: Stores,
-    frames: Path | None,
-    head: Path | None = None,
-    weights: Mapping[str, Mapping[str, str]] | None = None,
-    suffix: str = "",
-) -> list[Chain]:
-    """Return the trainings: those that see through the learned head after it, one after the other,
-    all others on their own.
-
-    With `head`, a checkpoint, no head is trained. `weights` is what policies of each weighting are
-    told of it. `suffix` sets the stages of one seed apart from those of others.
-    """
-    learned = any(recipe.perception == "learned" for recipe in recipes)
-    first = (
-        head_stage(shared, frames=frames, seed=seed, suffix=suffix)
-        if learned and head is None
-        else None
+    return head_training(
+        StageId("mask head", seed=_seed(common, seed)),
+        options,
+        frames=datasets.frames,
+        start=common.head_start,
+        root=common.data.root,
+        wandb_mode=common.wandb,
     )
-    how: Any = {"shared": shared, "seed": seed, "stores": stores, "suffix": suffix}
-    chains, behind_head = [], []
-    for recipe in recipes:
-        stage = policy_stage(
-            recipe, head=first or head, weights=(weights or {}).get(recipe.weighting), **how
-        )
-        if first is not None and recipe.perception == "learned":
-            behind_head.append(stage)
-        else:
-            chains.append(Chain([stage]))
-    if first is not None:
-        chains.insert(
-            0,
-            Chain(
-                [first, *behind_head], {stage.name: {"head": first.name} for stage in behind_head}
-            ),
-        )
-    return chains
+
+
+def head_training(
+    identity: StageId,
+    options: HeadTraining,
+    *,
+    frames: Path,
+    start: Path | None,
+    root: Path,
+    wandb_mode: str,
+    needs: Mapping[str, StageId] | None = None,
+    depends_on: str = "",
+) -> Stage:
+    """Return the stage that trains a head; its folder is a function of all that it depends on.
+
+    `depends_on` names the folder of what `needs` brings.
+    """
+    content = {
+        "options": options,
+        "frames": frames.name,
+        "start": None if start is None else file_digest(start),
+        "depends_on": depends_on,
+    }
+    train = partial(train_mask_head, options, frames=frames)
+    return Stage(
+        identity,
+        train if start is None else partial(train, start=start),
+        options.training.steps,
+        root / "models" / key(identity.kind.replace(" ", "-"), content),
+        needs=needs or {},
+        wandb_mode=wandb_mode,
+    )
+
+
+def label_judge_training(
+    identity: StageId,
+    options: LabelJudgeTraining,
+    *,
+    frames: Path,
+    witness: Stage | None,
+    root: Path,
+    wandb_mode: str,
+) -> Stage:
+    """Return the stage that trains the discriminator of mask labels, which may see a witness's
+    loss.
+    """
+    assert options.weighting.training is not None
+    content = {
+        "options": options,
+        "frames": frames.name,
+        "witness": None if witness is None else witness.directory.name,
+    }
+    return Stage(
+        identity,
+        partial(train_label_discriminator, options, frames=frames),
+        options.weighting.training.steps,
+        root / "models" / key("mask-discriminator", content),
+        needs={} if witness is None else {"witness": witness.id},
+        wandb_mode=wandb_mode,
+    )
+
+
+def judge_stage(
+    arms: Sequence[Arm], common: Common, datasets: Datasets, *, seed: int
+) -> Stage | None:
+    """Return the training of the discriminators of demonstrations, which all arms that weigh by
+    scores share; None where no arm does.
+    """
+    scenes = [arm.scenes for arm in arms if arm.weighting in NEED_SCORES]
+    if not scenes:
+        return None
+    options = JudgeTraining(
+        demonstrations=datasets.selections(shares_of(common.data, scenes)),
+        judging=common.judge,
+        seed=seed,
+    )
+    return judging_stage(
+        StageId("judge", seed=_seed(common, seed)),
+        options,
+        root=common.data.root,
+        wandb_mode=common.wandb,
+    )
+
+
+def judging_stage(
+    identity: StageId, options: JudgeTraining, *, root: Path, wandb_mode: str
+) -> Stage:
+    """Return the stage that judges demonstrations; the scores have the name of its folder."""
+    head = options.judging.head if options.judging.masks == "learned" else None
+    content = {"options": _placeless(options), "head": None if head is None else file_digest(head)}
+    name = key("dwsl", content)
+    return Stage(
+        identity,
+        partial(judge, options, name=name, head=head),
+        options.judging.folds * options.judging.training.steps,
+        root / "models" / name,
+        wandb_mode=wandb_mode,
+    )
 
 
 def policy_stage(
-    recipe: Recipe,
+    arm: Arm,
+    common: Common,
+    datasets: Datasets,
     *,
-    shared: Shared,
     seed: int,
-    stores: Stores,
-    head: Stage | Path | None,
-    weights: Mapping[str, str] | None = None,
-    suffix: str = "",
+    head: Stage | None,
+    verdict: Stage | None,
 ) -> Stage:
-    """Return the training of one arm's policy; `head` is the stage that trains its mask head, or a
-    checkpoint.
+    """Return the training of one arm's policy; a learned head is `common.head` or that of the
+    stage `head`.
     """
-    policy = policy_options(recipe, shared=shared)
-    training = dict(shared.training) | {"steps": round(shared.training["steps"] * recipe.steps)}
-    options = {
-        **arm_demonstrations(shared.data, recipe.scenes, stores=stores),
-        "kind": shared.kind,
-        "policy": policy,
-        "masks": recipe.perception,
-        "head": None,
-        "deployment": dict(recipe.deployment),
-        "augment": recipe.augment,
-        "training": training,
-        "batch_size": shared.batch_size,
-        "seed": seed,
-        "action_space": robosuite_action_space(control_dt_s=shared.control_dt_s),
-        **(weights or {}),
-    }
-    said = {
-        name: value for name, value in policy.items() if UNSAID.get(name) != value
-    }  # so that older folders are found
-    identity = options | {"policy": said}
-    head = head if recipe.perception == "learned" else None
-    if isinstance(head, Stage):
-        identity |= {"head_options": head_identity(head.options)}
-    elif head is not None:
-        identity |= {"head_sha256": file_digest(head)}
-        options["head"] = head
-    directory = shared.root / "models" / key(f"{shared.task}-{shared.kind}-{recipe.name}", identity)
+    asked = verdict if arm.weighting in NEED_SCORES else None
+    options = PolicyTraining(
+        demonstrations=datasets.selections(shares_of(common.data, [arm.scenes])),
+        policy=arm.policy,
+        masks=arm.perception,
+        deployment=arm.deployment,
+        augmentation=arm.augment,
+        weighting=arm.weighting,
+        scores=None if asked is None else asked.directory.name,
+        training=replace(common.train, steps=round(common.train.steps * arm.steps)),
+        batch_size=common.batch_size,
+        seed=seed,
+    )
+    learned = arm.perception == "learned"
+    content: dict[str, Any] = {"options": _placeless(options)}
+    train = partial(train_policy, options)
+    if learned and common.head is not None:
+        train = partial(train, head=common.head)
+        content["head"] = file_digest(common.head)
+    elif learned and head is not None:
+        content["head"] = head.directory.name
+    if arm.augment.backgrounds:
+        train = partial(train, textures=training_textures())
     return Stage(
-        f"policy {recipe.name}{suffix}",
-        train_policy,
-        training["steps"],
-        directory,
-        options,
-        shared.wandb,
+        policy_id(arm, common, seed=seed),
+        train,
+        options.training.steps,
+        common.data.root / "models" / key(f"{common.task}-{arm.policy.kind}-{arm.name}", content),
+        needs={"head": head.id} if learned and head is not None else {},
+        waits_for=() if asked is None else (asked.id,),
+        wandb_mode=common.wandb,
     )
 
 
-def head_stage(shared: Shared, *, frames: Path | None, seed: int, suffix: str = "") -> Stage:
-    """Return the training of the mask head."""
-    options = {
-        "frames": frames,
-        "shards": shared.mask_frames["shards"],
-        "head": shared.mask_head,
-        "training": shared.mask_training,
-        "batch_size": shared.mask_batch_size,
-        "seed": seed,
-    } | ({} if shared.head_start is None else {"start": shared.head_start})
-    directory = shared.root / "models" / key("mask-head", head_identity(options))
-    return Stage(
-        f"{HEAD}{suffix}",
-        train_mask_head,
-        shared.mask_training["steps"],
-        directory,
-        options,
-        shared.wandb,
+def policy_id(arm: Arm, common: Common, *, seed: int) -> StageId:
+    """Return the identity of the training that made what the arm acts with."""
+    return StageId("policy", arm=arm.policy_of, seed=_seed(common, seed))
+
+
+def head_id(common: Common, *, seed: int) -> StageId:
+    return StageId("mask head", seed=_seed(common, seed))
+
+
+def _seed(common: Common, seed: int) -> int | None:
+    return seed if len(common.seeds) > 1 else None
+
+
+def _placeless(options: PolicyTraining | JudgeTraining) -> PolicyTraining | JudgeTraining:
+    """Name stores by their folder, which is a function of their content, not by where they lie."""
+    selections = tuple(
+        replace(selection, root=Path(selection.root.name)) for selection in options.demonstrations
     )
-
-
-def publish(checkpoints: Mapping[str, Path], *, run: Path) -> dict[str, Path]:
-    """Copy the checkpoints into the run: `<run>/<arm>/` holds the policy, and its mask head where
-    it has one.
-    """
-    published = {}
-    for name, file in checkpoints.items():
-        if not name.startswith("policy "):
-            continue
-        folder = run / name.removeprefix("policy ")
-        folder.mkdir()
-        for suffix in (".safetensors", ".json"):
-            shutil.copy2(file.with_suffix(suffix), folder / f"model{suffix}")
-        published[name.removeprefix("policy ")] = folder
-    for folder in published.values():
-        if read_header(folder)["metadata"]["masks"] == "learned":
-            for suffix in (".safetensors", ".json"):
-                shutil.copy2(checkpoints[HEAD].with_suffix(suffix), folder / f"mask_head{suffix}")
-    return published
+    return replace(options, demonstrations=selections)

@@ -21,6 +21,7 @@ from robot.perception.sources import MaskSource, RandomMasks
 from robot.types import MASK_CHANNELS, Frame, Goal, InputError, Label, Mask
 
 TARGET = MASK_CHANNELS.index(Label.TARGET)  # of the channel axis
+Masks = tuple[Float32[np.ndarray, "3 _ _"], ...]  # one per frame
 LabelMaps = Callable[[], Mapping[str, UInt8[np.ndarray, "h w"]]]
 
 
@@ -49,9 +50,7 @@ class FaultyMasks:
         if isinstance(self.source, RandomMasks):
             self.source.reseed(rng)
 
-    def broken(
-        self, probability: Float32[np.ndarray, "n 3 h w"], frames: Sequence[Frame]
-    ) -> Float32[np.ndarray, "n 3 h w"]:
+    def broken(self, probability: Masks, frames: Sequence[Frame]) -> Masks:
         """Return what the masks become where the fault strikes; the input is not changed."""
         raise NotImplementedError
 
@@ -59,9 +58,9 @@ class FaultyMasks:
 class DroppedMasks(FaultyMasks):
     """Lose the target: its channel is empty in every camera."""
 
-    def broken(self, probability: np.ndarray, frames: Sequence[Frame]) -> np.ndarray:
+    def broken(self, probability: Masks, frames: Sequence[Frame]) -> Masks:
         del frames
-        return _with_target(probability, np.zeros_like(probability[:, TARGET]))
+        return tuple(_with_target(roles, np.zeros_like(roles[TARGET])) for roles in probability)
 
 
 class ShiftedMasks(FaultyMasks):
@@ -75,11 +74,11 @@ class ShiftedMasks(FaultyMasks):
         super().__init__(source, rng=rng, share=share)
         self.pixels = _at_least_one(pixels, "pixels")
 
-    def broken(self, probability: np.ndarray, frames: Sequence[Frame]) -> np.ndarray:
+    def broken(self, probability: Masks, frames: Sequence[Frame]) -> Masks:
         del frames
         angle = self.rng.uniform(0.0, 2.0 * np.pi)
         down, right = round(self.pixels * np.sin(angle)), round(self.pixels * np.cos(angle))
-        return shifted(probability, down=down, right=right)
+        return tuple(shifted(roles, down=down, right=right) for roles in probability)
 
 
 class DilatedMasks(FaultyMasks):
@@ -91,12 +90,13 @@ class DilatedMasks(FaultyMasks):
         super().__init__(source, rng=rng, share=share)
         self.pixels = _at_least_one(pixels, "pixels")
 
-    def broken(self, probability: np.ndarray, frames: Sequence[Frame]) -> np.ndarray:
+    def broken(self, probability: Masks, frames: Sequence[Frame]) -> Masks:
         del frames
         window = 2 * self.pixels + 1
-        return F.max_pool2d(
-            torch.from_numpy(probability), window, stride=1, padding=self.pixels
-        ).numpy()
+        return tuple(
+            F.max_pool2d(torch.from_numpy(roles), window, stride=1, padding=self.pixels).numpy()
+            for roles in probability
+        )
 
 
 class WrongObjectMasks(FaultyMasks):
@@ -110,15 +110,17 @@ class WrongObjectMasks(FaultyMasks):
         super().__init__(source, rng=rng, share=share)
         self.labels = labels
 
-    def broken(self, probability: np.ndarray, frames: Sequence[Frame]) -> np.ndarray:
+    def broken(self, probability: Masks, frames: Sequence[Frame]) -> Masks:
         maps = self.labels()
         if missing := [frame.camera for frame in frames if frame.camera not in maps]:
             raise InputError(
                 f"got label maps of {sorted(maps)}, expected also {missing}, render segmentation "
                 "for every camera"
             )
-        wrong = np.stack([maps[frame.camera] == Label.TARGET for frame in frames])
-        return _with_target(probability, wrong)
+        return tuple(
+            _with_target(roles, maps[frame.camera] == Label.TARGET)
+            for roles, frame in zip(probability, frames, strict=True)
+        )
 
 
 class StaleMasks(FaultyMasks):
@@ -153,8 +155,8 @@ class StaleMasks(FaultyMasks):
 
 
 def shifted(
-    masks: Float32[np.ndarray, "n c h w"], *, down: int, right: int
-) -> Float32[np.ndarray, "n c h w"]:
+    masks: Float32[np.ndarray, "*n h w"], *, down: int, right: int
+) -> Float32[np.ndarray, "*n h w"]:
     """Move pictures by whole pixels, zero where nothing came from. Inverse up to the border: the
     same with opposite signs.
     """
@@ -173,9 +175,9 @@ def _overlap(by: int, length: int) -> tuple[slice, slice]:
 
 
 def _with_target(probability: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return a copy of the masks with another target channel (N, H, W)."""
+    """Return a copy of the masks with another target channel (H, W)."""
     changed = probability.copy()
-    changed[:, TARGET] = target
+    changed[TARGET] = target
     return changed
 
 

@@ -1,17 +1,22 @@
-"""What perception can be made of, by the names that configs and checkpoints use: deployments,
-faults, discriminators. Heads: robot/perception/head/base.py.
+"""What perception can be made of, by the names that configs and checkpoints use: heads,
+deployments, faults.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from inspect import signature
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, overload
 
 import numpy as np
+import torch
+from pydantic import PlainValidator
 from torch import nn
 
+from robot.checkpoint import cameras_of, load, read_header, resolve_checkpoint
+from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.inpaint import Inpaint
 from robot.perception.compose.masking import (
     Blur,
@@ -32,8 +37,10 @@ from robot.perception.faults import (
     StaleMasks,
     WrongObjectMasks,
 )
-from robot.perception.head.label_discriminator import MaskDiscriminator
-from robot.perception.sources import MaskSource
+from robot.perception.head.label_discriminator import LabelDiscriminator, MaskDiscriminator
+from robot.perception.head.mask_head import Head, MaskHead
+from robot.perception.sources import LearnedMasks, MaskSource
+from robot.system.parse import Spec
 from robot.types import InputError
 
 DEPLOYMENTS: dict[str, type[Deployment]] = {
@@ -72,43 +79,103 @@ def make_deployment(name: str, **options: Any) -> Deployment:
     return DEPLOYMENTS[name](**options)
 
 
+def _parsed(section: object) -> Deployment:
+    if isinstance(section, Deployment):
+        return section
+    if not isinstance(section, Mapping):
+        raise InputError(f"got deployment={section}, expected a section with a name; add name")
+    return make_deployment(**section)
+
+
+AnyDeployment = Annotated[Deployment, PlainValidator(_parsed)]  # in sections of a config
+
+
+def describe_deployment(deployment: Deployment) -> dict[str, Any]:
+    """Return a deployment as JSON. Inverse: `make_deployment`."""
+    name = next(name for name, cls in DEPLOYMENTS.items() if cls is type(deployment))
+    return {"name": name, **asdict(deployment)}
+
+
+def _ivm(**options: Any) -> nn.Module:
+    from robot.perception.ivm.pretrained import (
+        pretrained_ivm,  # transformers' models take seconds to import
+    )
+
+    return pretrained_ivm(**options)
+
+
 def _ivm_discriminator(**options: Any) -> nn.Module:
     from robot.perception.ivm.pretrained import pretrained_discriminator
 
     return pretrained_discriminator(**options)
 
 
+HEADS: dict[str, Callable[..., nn.Module]] = {"mask_head": MaskHead, "ivm_sam_llava": _ivm}
 DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
     "mask_discriminator": MaskDiscriminator,
     "ivm_discriminator": _ivm_discriminator,
 }
 
 
-def split_kind(
-    options: Mapping[str, Any], builders: Mapping[str, Any]
-) -> tuple[str, dict[str, Any]]:
-    """Return which builder a config asks for (`kind`, the first where it does not say) and that
-    builder's arguments.
-    """
-    rest = dict(options)
-    kind = rest.pop("kind", next(iter(builders)))
-    if kind not in builders:
+def check_spec(spec: Spec, builders: Mapping[str, Any], *, at: str) -> None:
+    """Raise InputError where the kind is unknown, or its pretrained weights cannot be had."""
+    if spec.kind not in builders:
         raise InputError(
-            f"got kind {kind!r}, expected one of {', '.join(builders)}; correct `kind` in the "
-            "config"
+            f"got {at}.kind={spec.kind}, expected one of {', '.join(builders)}; choose one of these"
         )
-    return kind, rest
-
-
-def check_weights_of(options: Mapping[str, Any], builders: Mapping[str, Any]) -> None:
-    """Raise InputError where a head or discriminator is of no known kind, or its pretrained weights
-    cannot be had.
-    """
-    split_kind(options, builders)
-    if "llava" in options:
+    if "llava" in spec.options:
         from robot.perception.ivm.pretrained import check_weights
 
-        check_weights(llava=options["llava"], sam=options.get("sam"))
+        sam = spec.options.get("sam")
+        check_weights(llava=str(spec.options["llava"]), sam=None if sam is None else str(sam))
+
+
+def load_head(path: Path) -> Head:
+    """Return the mask head of a checkpoint."""
+    head = load(path, HEADS)
+    assert isinstance(head, Head)
+    head.trained_cameras = cameras_of(path)
+    return head
+
+
+def words_for(
+    module: Head | LabelDiscriminator, language: LanguageEncoder | None = None
+) -> LanguageEncoder | RawSentences:
+    """Return what turns goals into what the module reads; `language` where that is tokens and an
+    encoder is there already.
+    """
+    if module.reads_sentences:
+        return RawSentences()
+    return LanguageEncoder() if language is None else language
+
+
+@overload
+def resolve_head(name: str) -> Path: ...
+@overload
+def resolve_head(name: str | None) -> Path | None: ...
+def resolve_head(name: str | None) -> Path | None:
+    """Return the file of a mask head: a checkpoint, its folder, or the name of weights that are
+    shipped; None stays None.
+    """
+    if name is None:
+        return None
+    path = resolve_checkpoint(name)
+    file = path / "mask_head.safetensors" if (path / "mask_head.safetensors").is_file() else path
+    if (kind := read_header(file)["kind"]) not in HEADS:
+        raise InputError(
+            f"got a checkpoint of {kind} at {file}, expected a mask head: one of {', '.join(HEADS)}"
+        )
+    return file
+
+
+def learned_masks(
+    head: Path | str, *, device: torch.device, language: LanguageEncoder | None = None
+) -> LearnedMasks:
+    """Return the mask source of a head: a checkpoint, its folder, or the name of shipped
+    weights.
+    """
+    loaded = load_head(resolve_head(str(head))).to(device)
+    return LearnedMasks(loaded, words_for(loaded, language))
 
 
 def make_fault(

@@ -17,8 +17,10 @@ from jaxtyping import UInt8
 
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.masking import mask_from_labels
-from robot.perception.head.base import Head
+from robot.perception.head.look import check_cameras, look_through
+from robot.perception.head.mask_head import Head, MaskOutput
 from robot.perception.head.presence import ABSENT_BELOW, FOUND_ABOVE, status_of
+from robot.spaces import Camera
 from robot.types import Frame, Goal, InputError, Mask, MaskStatus
 
 
@@ -37,19 +39,11 @@ class RandomMasks(Protocol):
     def reseed(self, rng: np.random.Generator) -> None: ...
 
 
-def stack_frames(frames: Sequence[Frame]) -> UInt8[np.ndarray, "n h w 3"]:
-    """Stack the cameras' images into one batch."""
-    shapes = {frame.camera: frame.image.shape for frame in frames}
-    if len(set(shapes.values())) != 1:
-        raise InputError(
-            f"got images of sizes {shapes}, expected at least one frame and one size, resize them "
-            "to one size"
-        )
-    return np.stack([frame.image for frame in frames])
-
-
 class LearnedMasks:
-    """Ask a mask head, which wants the frames of all its cameras, in the order of its training."""
+    """Ask a mask head. One of several cameras wants the frames of all of them, in the order of its
+    training; one of one camera takes any number, one by one. Frames of another size than in
+    training are resized, and the masks back.
+    """
 
     def __init__(
         self,
@@ -69,19 +63,32 @@ class LearnedMasks:
 
     @torch.inference_mode()
     def __call__(self, frames: Sequence[Frame], goal: Goal) -> Mask:
-        output = self.head.predict(stack_frames(frames), self.language.encode([goal.text]))
-        presence = self.head.presence_probability(output.presence_logits)
+        check_cameras(self.head, [camera_of(frame) for frame in frames])
+        words = self.language.encode([goal.text])
+
+        def ask(planes: torch.Tensor) -> MaskOutput:
+            return self.head.predict(planes, words)
+
+        planes = [torch.from_numpy(frame.image).permute(2, 0, 1)[None] for frame in frames]
+        seen = look_through(self.head, planes, ask=ask)
+        presence = self.head.presence_probability(seen.presence_logits[0])
         status = status_of(
             presence[:, 0].max().item(),
             found_above=self.found_above,
             absent_below=self.absent_below,
         )
         return Mask(
-            probability=output.logits.sigmoid().numpy(),
+            probability=tuple(masks[0].numpy() for masks in seen.probability),
             presence=presence.numpy(),
-            predicted_iou=output.predicted_iou.numpy(),
+            predicted_iou=seen.predicted_iou[0].numpy(),
             status=(status,) * len(frames),
         )
+
+
+def camera_of(frame: Frame) -> Camera:
+    """Return what the frame says of its camera."""
+    height, width = frame.image.shape[:2]
+    return Camera(frame.camera, height=height, width=width)
 
 
 class OracleMasks:
@@ -100,13 +107,14 @@ class OracleMasks:
                 f"got label maps of {sorted(maps)}, expected also {missing}, render segmentation "
                 "for every camera"
             )
-        masks = mask_from_labels(
-            torch.from_numpy(np.stack([maps[frame.camera] for frame in frames]))
+        masks = tuple(
+            mask_from_labels(torch.from_numpy(maps[frame.camera])[None])[0].numpy()
+            for frame in frames
         )
-        presence = masks[:, :2].amax(dim=(2, 3)).numpy()
+        presence = np.stack([roles[:2].max(axis=(1, 2)) for roles in masks])
         status = MaskStatus.FOUND if presence[:, 0].any() else MaskStatus.ABSENT
         return Mask(
-            probability=masks.numpy(),
+            probability=masks,
             presence=presence,
             predicted_iou=np.ones(len(frames), np.float32),
             status=(status,) * len(frames),
@@ -149,9 +157,9 @@ class NoMask:
 
     def __call__(self, frames: Sequence[Frame], goal: Goal) -> Mask:
         del goal
-        count, height, width, _ = stack_frames(frames).shape
+        count = len(frames)
         return Mask(
-            probability=np.ones((count, 3, height, width), np.float32),
+            probability=tuple(np.ones((3, *f.image.shape[:2]), np.float32) for f in frames),
             presence=np.ones((count, 2), np.float32),
             predicted_iou=np.ones(count, np.float32),
             status=(MaskStatus.FOUND,) * count,

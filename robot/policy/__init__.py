@@ -2,25 +2,18 @@
 signature.
 """
 
-from functools import partial
-
+from robot.policy.config import EncoderConfig
 from robot.policy.diffusion import DiffusionPolicy
 from robot.policy.flow import FlowPolicy
+from robot.policy.registry import POLICIES, load_policy, make_policy
 from robot.policy.transformer import TransformerPolicy
-
-POLICIES = {"diffusion": DiffusionPolicy, "flow": FlowPolicy, "transformer": TransformerPolicy}
-UNSAID = {
-    "vision": "cnn"
-}  # options that older checkpoints do not name, with what all policies were then
-SAVED_POLICIES = {
-    kind: partial(policy, **UNSAID) for kind, policy in POLICIES.items()
-}  # what checkpoints are rebuilt with
 
 __all__ = [
     "POLICIES",
-    "SAVED_POLICIES",
-    "UNSAID",
     "DiffusionPolicy",
+    "EncoderConfig",
     "FlowPolicy",
     "TransformerPolicy",
+    "load_policy",
+    "make_policy",
 ]

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32
 
-from robot.types import ACTION_DIM, InputError
+from robot.types import InputError
 
-Chunk = tuple[int, np.ndarray]  # (control step of its first action, actions (T, 7))
+Chunk = tuple[int, np.ndarray]  # (control step of its first action, actions (T, A))
 
 
 def temporal_ensemble(
-    predictions: Float32[np.ndarray, "n 7"], *, decay: float
-) -> Float32[np.ndarray, " 7"]:
+    predictions: Float32[np.ndarray, "n a"], *, decay: float
+) -> Float32[np.ndarray, " a"]:
     """Average predictions for one step, oldest first, with weights exp(-decay * i) (ACT, Zhao et
     al. 2023).
     """
@@ -22,10 +22,11 @@ def temporal_ensemble(
     return (weights @ predictions / weights.sum()).astype(np.float32)
 
 
-def predictions_for(step: int, chunks: Sequence[Chunk]) -> Float32[np.ndarray, "n 7"]:
+def predictions_for(step: int, chunks: Sequence[Chunk]) -> Float32[np.ndarray, "n a"]:
     """Return what each chunk that covers `step` says about it, in the order of the chunks."""
     said = [actions[step - start] for start, actions in chunks if 0 <= step - start < len(actions)]
-    return np.array(said, dtype=np.float32).reshape(-1, ACTION_DIM)
+    width = chunks[0][1].shape[1] if chunks else 0
+    return np.array(said, dtype=np.float32).reshape(len(said), width)
 
 
 class ChunkExecutor:
@@ -59,7 +60,7 @@ class ChunkExecutor:
             self.execute, len(self._chunks[-1][1])
         )
 
-    def add(self, actions: Float32[np.ndarray, "t 7"], *, observed_at: int | None = None) -> None:
+    def add(self, actions: Float32[np.ndarray, "t a"], *, observed_at: int | None = None) -> None:
         """Take a new chunk whose first action belongs to step `observed_at` (now, unless planning
         took some steps).
         """
@@ -75,7 +76,7 @@ class ChunkExecutor:
             (start, np.asarray(actions, dtype=np.float32))
         ]
 
-    def next_action(self) -> Float32[np.ndarray, " 7"]:
+    def next_action(self) -> Float32[np.ndarray, " a"]:
         """Return the action of this control step and move on to the next."""
         predictions = predictions_for(self._step, self._chunks)
         if not len(predictions):

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from robot.batch import LANGUAGE_DIM, LanguageTokens, PolicyObservation
+from robot.policy.config import EncoderConfig
 from robot.policy.normalize import MinMax, Statistics
 from robot.policy.vision import VisionEncoder
-from robot.types import PROPRIO_DIM
 
 
 class LanguagePool(nn.Module):
@@ -38,35 +38,15 @@ class ObservationEncoder(nn.Module):
     denoising steps.
     """
 
-    def __init__(
-        self,
-        *,
-        statistics: Statistics,
-        cameras: int,
-        in_channels: int,
-        image_size: int,
-        width: int,
-        layers: int,
-        keypoints: int,
-        dim: int,
-        vision: str,
-    ):
+    def __init__(self, *, statistics: Statistics, config: EncoderConfig):
         super().__init__()
+        self.config = config
         self.proprio = MinMax(statistics=statistics, key="proprio")
-        self.language = LanguagePool(dim=dim)
-        self.vision = VisionEncoder(
-            cameras=cameras,
-            in_channels=in_channels,
-            image_size=image_size,
-            width=width,
-            layers=layers,
-            keypoints=keypoints,
-            goal_dim=dim,
-            vision=vision,
-        )
-        self.out_dim = 2 * dim
+        self.language = LanguagePool(dim=config.dim)
+        self.vision = VisionEncoder(config)
+        self.out_dim = 2 * config.dim
         self.mix = nn.Sequential(
-            nn.Linear(self.vision.out_dim + dim + PROPRIO_DIM, self.out_dim),
+            nn.Linear(self.vision.out_dim + config.dim + self.proprio.dim, self.out_dim),
             nn.SiLU(),
             nn.Linear(self.out_dim, self.out_dim),
         )

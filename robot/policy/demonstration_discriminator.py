@@ -14,14 +14,14 @@ from robot.batch import JudgedWindows, PolicyObservation, TierBatch
 from robot.dwsl import check_rule, check_vectors, discriminator_loss, told
 from robot.policy.geometry import PER_CAMERA, mask_geometry
 from robot.policy.normalize import MinMax, Statistics, check_statistics
-from robot.types import ACTION_DIM, PROPRIO_DIM, InputError
+from robot.types import InputError
 
 SMALLEST_SPREAD = (
     0.05  # added to deviations: what hardly ever moves would turn sensor noise into evidence
 )
 
 
-class Discriminator(nn.Module):
+class DemonstrationDiscriminator(nn.Module):
     """Judge (observation, action chunk, observation after it, loss of a policy on the chunk) (DWBC,
     Xu et al. 2022).
 
@@ -65,7 +65,7 @@ class Discriminator(nn.Module):
         self.horizon, self.noise = horizon, noise
         self.proprio = MinMax(statistics=checked, key="proprio")
         self.actions = MinMax(statistics=checked, key="action")
-        known = 2 * (cameras * PER_CAMERA + PROPRIO_DIM) + horizon * (ACTION_DIM + 1)
+        known = 2 * (cameras * PER_CAMERA + self.proprio.dim) + horizon * (self.actions.dim + 1)
         self.register_buffer("center", torch.zeros(known))
         self.register_buffer("spread", torch.ones(known))
         self.judge = nn.Sequential(
@@ -118,7 +118,7 @@ class Discriminator(nn.Module):
         valid = batch.valid[..., None].to(batch.actions.dtype)
         actions = torch.cat(
             [self.actions.normalize(batch.actions) * valid, valid], dim=-1
-        )  # (b, t, 8)
+        )  # (b, t, a + 1)
         return torch.cat(
             [self._seen(batch.observation), self._seen(windows.after), actions.flatten(1)], dim=-1
         )
@@ -143,7 +143,7 @@ class JudgedPolicy(nn.Module):
     clipping of the joint norm.
     """
 
-    def __init__(self, *, policy: nn.Module, discriminator: Discriminator):
+    def __init__(self, *, policy: nn.Module, discriminator: DemonstrationDiscriminator):
         super().__init__()
         self.policy, self.discriminator = policy, discriminator
 

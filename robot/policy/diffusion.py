@@ -4,6 +4,8 @@ and a goal.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,10 +15,11 @@ from torch import Tensor, nn
 from robot.batch import PolicyBatch, PolicyObservation
 from robot.policy import schedule
 from robot.policy.conditioning import ObservationEncoder
-from robot.policy.denoiser import make_denoiser
+from robot.policy.config import DEFAULT_ENCODER, EncoderConfig
+from robot.policy.denoiser import conditions, make_denoiser
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
-from robot.types import ACTION_DIM, InputError
+from robot.types import InputError
 
 
 class DiffusionPolicy(nn.Module):
@@ -28,20 +31,14 @@ class DiffusionPolicy(nn.Module):
     """
 
     alpha_bars: Tensor
+    sample_times: Tensor
 
     def __init__(
         self,
         *,
         statistics: Statistics | None = None,
-        cameras: int = 2,
-        in_channels: int = 5,
-        image_size: int = 64,
+        encoder: EncoderConfig | Mapping[str, Any] = DEFAULT_ENCODER,
         horizon: int = 16,
-        width: int = 64,
-        layers: int = 4,
-        keypoints: int = 32,
-        vision: str = "tokens",
-        dim: int = 128,
         depth: int = 4,
         denoiser: str = "transformer",
         prediction: str = "sample",
@@ -62,30 +59,28 @@ class DiffusionPolicy(nn.Module):
                 f"got {sample_steps} sample_steps of {train_steps} train_steps, expected 1 to "
                 f"{train_steps}"
             )
-        checked = check_statistics(statistics)
-        self._config = arguments | {"statistics": checked}
+        checked, config = check_statistics(statistics), EncoderConfig.of(encoder)
+        self._config = arguments | {"statistics": checked, "encoder": config.to_json()}
         self.horizon, self.prediction, self.noise_samples = horizon, prediction, noise_samples
-        self.encoder = ObservationEncoder(
-            statistics=checked,
-            cameras=cameras,
-            in_channels=in_channels,
-            image_size=image_size,
-            width=width,
-            layers=layers,
-            keypoints=keypoints,
-            dim=dim,
-            vision=vision,
-        )
+        self.encoder = ObservationEncoder(statistics=checked, config=config)
         self.actions = MinMax(statistics=checked, key="action")
         self.denoiser = make_denoiser(
-            denoiser, context_dim=self.encoder.out_dim, horizon=horizon, dim=dim, depth=depth
+            denoiser,
+            action_dim=self.actions.dim,
+            context_dim=self.encoder.out_dim,
+            horizon=horizon,
+            dim=config.dim,
+            depth=depth,
         )
         self.register_buffer(
             "alpha_bars",
             schedule.alpha_bars(schedule.squared_cosine_betas(train_steps)),
             persistent=False,
         )
-        self.timesteps = schedule.ddim_timesteps(train_steps, sample_steps).tolist()
+        steps = schedule.ddim_timesteps(train_steps, sample_steps)
+        self.register_buffer("sample_times", self._time(steps), persistent=False)
+        # as floats: a scalar tensor costs a kernel wherever it is used
+        self.levels = [*self.alpha_bars[steps].double().tolist(), 1.0]
 
     def config(self) -> dict[str, Any]:
         """Return the keyword arguments that rebuild this policy, statistics included."""
@@ -118,21 +113,24 @@ class DiffusionPolicy(nn.Module):
     @torch.no_grad()
     def sample(
         self, observation: PolicyObservation, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "b t 7"]:
+    ) -> Float[Tensor, "b t a"]:
         """Draw one chunk of actions per observation, in physical units and inside the demonstrated
         range.
         """
         context = self.encoder(observation)
         batch, device = len(context), context.device
-        x = schedule.gaussian((batch, self.horizon, ACTION_DIM), device=device, generator=generator)
-        levels = [*self.alpha_bars[self.timesteps], torch.ones((), device=device)]
-        for i, step in enumerate(self.timesteps):
-            time = self._time(torch.full((batch,), step, device=device))
-            predicted = self.denoiser(x, time, context).float()
-            clean = schedule.clean_from_prediction(predicted, x, levels[i], self.prediction).clamp(
+        shape = (batch, self.horizon, self.actions.dim)
+        x = schedule.gaussian(shape, device=device, generator=generator)
+        for condition, (level, following) in zip(
+            conditions(self.denoiser, self.sample_times, context),
+            itertools.pairwise(self.levels),
+            strict=True,
+        ):
+            predicted = self.denoiser.denoise(x, condition).float()
+            clean = schedule.clean_from_prediction(predicted, x, level, self.prediction).clamp(
                 -1, 1
             )
-            x = schedule.ddim_step(x, clean, alpha_bar=levels[i], alpha_bar_next=levels[i + 1])
+            x = schedule.ddim_step(x, clean, alpha_bar=level, alpha_bar_next=following)
         return self.actions.unnormalize(x)
 
     def _time(self, step: Tensor) -> Float[Tensor, " b"]:

@@ -4,6 +4,7 @@ et al. 2023).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,11 +13,11 @@ from torch import Tensor, nn
 
 from robot.batch import PolicyBatch, PolicyObservation
 from robot.policy.conditioning import ObservationEncoder
-from robot.policy.denoiser import make_denoiser
+from robot.policy.config import DEFAULT_ENCODER, EncoderConfig
+from robot.policy.denoiser import conditions, make_denoiser
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
 from robot.policy.schedule import gaussian
-from robot.types import ACTION_DIM
 
 
 class FlowPolicy(nn.Module):
@@ -28,15 +29,8 @@ class FlowPolicy(nn.Module):
         self,
         *,
         statistics: Statistics | None = None,
-        cameras: int = 2,
-        in_channels: int = 5,
-        image_size: int = 64,
+        encoder: EncoderConfig | Mapping[str, Any] = DEFAULT_ENCODER,
         horizon: int = 16,
-        width: int = 64,
-        layers: int = 4,
-        keypoints: int = 32,
-        vision: str = "tokens",
-        dim: int = 128,
         depth: int = 4,
         denoiser: str = "transformer",
         sample_steps: int = 10,
@@ -46,23 +40,18 @@ class FlowPolicy(nn.Module):
             name: value for name, value in locals().items() if name not in ("self", "__class__")
         }
         super().__init__()
-        checked = check_statistics(statistics)
-        self._config = arguments | {"statistics": checked}
+        checked, config = check_statistics(statistics), EncoderConfig.of(encoder)
+        self._config = arguments | {"statistics": checked, "encoder": config.to_json()}
         self.horizon, self.sample_steps, self.noise_samples = horizon, sample_steps, noise_samples
-        self.encoder = ObservationEncoder(
-            statistics=checked,
-            cameras=cameras,
-            in_channels=in_channels,
-            image_size=image_size,
-            width=width,
-            layers=layers,
-            keypoints=keypoints,
-            dim=dim,
-            vision=vision,
-        )
+        self.encoder = ObservationEncoder(statistics=checked, config=config)
         self.actions = MinMax(statistics=checked, key="action")
         self.denoiser = make_denoiser(
-            denoiser, context_dim=self.encoder.out_dim, horizon=horizon, dim=dim, depth=depth
+            denoiser,
+            action_dim=self.actions.dim,
+            context_dim=self.encoder.out_dim,
+            horizon=horizon,
+            dim=config.dim,
+            depth=depth,
         )
 
     def config(self) -> dict[str, Any]:
@@ -90,15 +79,14 @@ class FlowPolicy(nn.Module):
     @torch.no_grad()
     def sample(
         self, observation: PolicyObservation, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "b t 7"]:
+    ) -> Float[Tensor, "b t a"]:
         """Draw one chunk of actions per observation, in physical units and inside the demonstrated
         range.
         """
         context = self.encoder(observation)
-        x = gaussian(
-            (len(context), self.horizon, ACTION_DIM), device=context.device, generator=generator
-        )
-        for i in range(self.sample_steps):
-            time = torch.full((len(x),), i / self.sample_steps, device=x.device)
-            x = x + self.denoiser(x, time, context).float() / self.sample_steps
+        shape = (len(context), self.horizon, self.actions.dim)
+        x = gaussian(shape, device=context.device, generator=generator)
+        times = torch.arange(self.sample_steps, device=x.device) / self.sample_steps
+        for condition in conditions(self.denoiser, times, context):
+            x = x + self.denoiser.denoise(x, condition).float() / self.sample_steps
         return self.actions.unnormalize(x.clamp(-1, 1))

@@ -1,9 +1,10 @@
 """Normalisation statistics and the pair of maps that they define: physical units to [-1, 1] and
 back.
 
-Statistics are plain JSON: {"action": {"min": [7], "max": [7]}, "proprio": {"min": [10], "max":
-[10]}}; more keys are ignored. Min-max and not mean-std, so that clipping a denoised action to [-1,
-1] never cuts off actions that were demonstrated.
+Statistics are plain JSON: {"action": {"min": [A], "max": [A]}, "proprio": {"min": [S], "max":
+[S]}}; more keys are ignored. They say how many actions A and state values S a policy has. Min-max
+and not mean-std, so that clipping a denoised action to [-1, 1] never cuts off actions that were
+demonstrated.
 """
 
 from __future__ import annotations
@@ -14,21 +15,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from robot.types import ACTION_DIM, PROPRIO_DIM, InputError
+from robot.types import InputError
 
 Statistics = Mapping[str, Mapping[str, Sequence[float]]]
-DIMENSIONS = {"action": ACTION_DIM, "proprio": PROPRIO_DIM}
 # A dimension that moves less than this counts as constant: dividing by its range would turn sensor
 # noise into signal.
 SMALLEST_HALF_RANGE = {"action": 1e-4, "proprio": 1e-2}
 
-UNIT = {
-    key: {"min": [-1.0] * dim, "max": [1.0] * dim} for key, dim in DIMENSIONS.items()
-}  # statistics that change nothing
+
+def unit_statistics(*, action: int, proprio: int) -> dict[str, dict[str, list[float]]]:
+    """Return statistics of so many dimensions that change nothing."""
+    dimensions = {"action": action, "proprio": proprio}
+    return {key: {"min": [-1.0] * n, "max": [1.0] * n} for key, n in dimensions.items()}
 
 
 def measure_statistics(
-    *, actions: Float[Tensor, "n 7"], proprio: Float[Tensor, "n 10"]
+    *, actions: Float[Tensor, "n a"], proprio: Float[Tensor, "n s"]
 ) -> dict[str, dict[str, list[float]]]:
     """Return the smallest and largest value of every action and proprioception dimension (physical
     units).
@@ -50,21 +52,20 @@ def check_statistics(statistics: Statistics | None) -> dict[str, dict[str, list[
             "pass those of the training data (robot.policy.normalize.measure_statistics) or of the "
             "checkpoint"
         )
-    return {
-        key: {bound: _column(statistics, key, bound) for bound in ("min", "max")}
-        for key in DIMENSIONS
-    }
+    return {key: _bounds(statistics, key) for key in SMALLEST_HALF_RANGE}
 
 
-def _column(statistics: Statistics, key: str, bound: str) -> list[float]:
-    values = [float(x) for x in statistics.get(key, {}).get(bound, ())]
-    if len(values) != DIMENSIONS[key] or not torch.tensor(values).isfinite().all():
+def _bounds(statistics: Statistics, key: str) -> dict[str, list[float]]:
+    of_key = statistics.get(key, {})
+    bounds = {name: [float(x) for x in of_key.get(name, ())] for name in ("min", "max")}
+    low, high = bounds["min"], bounds["max"]
+    if not len(low) == len(high) > 0 or not torch.tensor(low + high).isfinite().all():
         raise InputError(
-            f"got normalisation statistics with {len(values)} values for {key}.{bound}, expected "
-            f"{DIMENSIONS[key]} finite "
-            "numbers: measure them again on the training data"
+            f"got normalisation statistics with {len(low)} values for {key}.min and {len(high)} "
+            f"for {key}.max, expected as many finite numbers in both, one per dimension: measure "
+            "them again on the training data"
         )
-    return values
+    return bounds
 
 
 class MinMax(nn.Module):
@@ -86,6 +87,11 @@ class MinMax(nn.Module):
             )
         self.register_buffer("center", (low + high) / 2)
         self.register_buffer("half_range", ((high - low) / 2).clamp(min=SMALLEST_HALF_RANGE[key]))
+
+    @property
+    def dim(self) -> int:
+        """Number of dimensions."""
+        return len(self.center)
 
     def normalize(self, physical: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         """Map physical units to [-1, 1]; values outside the statistics land outside."""

@@ -63,15 +63,15 @@ def prediction_target(
 def clean_from_prediction(
     predicted: Float[Tensor, "b t d"],
     noisy: Float[Tensor, "b t d"],
-    alpha_bar: Float[Tensor, "*b"],
+    alpha_bar: Float[Tensor, "*b"] | float,
     prediction: str,
 ) -> Float[Tensor, "b t d"]:
     """Inverse of `prediction_target`: recover the clean actions from what the denoiser said."""
     if prediction == "epsilon":
-        return (noisy - (1 - alpha_bar).sqrt() * predicted) / alpha_bar.sqrt()
+        return (noisy - (1 - alpha_bar) ** 0.5 * predicted) / alpha_bar**0.5
     if prediction == "sample":
         return predicted
-    return alpha_bar.sqrt() * noisy - (1 - alpha_bar).sqrt() * predicted
+    return alpha_bar**0.5 * noisy - (1 - alpha_bar) ** 0.5 * predicted
 
 
 def ddim_timesteps(train_steps: int, sample_steps: int) -> Int[Tensor, " sample_steps"]:
@@ -89,14 +89,14 @@ def ddim_step(
     noisy: Float[Tensor, "b t d"],
     clean: Float[Tensor, "b t d"],
     *,
-    alpha_bar: Float[Tensor, "*b"],
-    alpha_bar_next: Float[Tensor, "*b"],
+    alpha_bar: Float[Tensor, "*b"] | float,
+    alpha_bar_next: Float[Tensor, "*b"] | float,
 ) -> Float[Tensor, "b t d"]:
     """Move deterministically to a less noisy step, given the estimate of the clean actions (Song et
     al. 2021, eq. 12).
     """
-    noise = (noisy - alpha_bar.sqrt() * clean) / (1 - alpha_bar).sqrt()
-    return alpha_bar_next.sqrt() * clean + (1 - alpha_bar_next).sqrt() * noise
+    noise = (noisy - alpha_bar**0.5 * clean) / (1 - alpha_bar) ** 0.5
+    return alpha_bar_next**0.5 * clean + (1 - alpha_bar_next) ** 0.5 * noise
 
 
 def gaussian(

@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robot.policy.config import HEADS, PATCH, EncoderConfig
 from robot.types import InputError
 
-PATCH = 4  # pixels
 COVERAGE = 3  # channel from which on a composite holds the coverage of the roles
 
 
@@ -45,6 +45,9 @@ class TokenBlock(nn.Module):
         q, k, v = (
             self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         )  # each (b, heads, t, d')
+        if not torch.is_grad_enabled():
+            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=valid[:, None, None])
+            return self.merge(attended.transpose(1, 2).flatten(2))
         ban = torch.zeros(valid.shape, dtype=q.dtype, device=q.device).masked_fill(
             ~valid, -torch.inf
         )[:, None, None]
@@ -62,8 +65,8 @@ class TokenBlock(nn.Module):
 
 
 class TokenEncoder(nn.Module):
-    """Encode one camera from the patches whose mean coverage is above `threshold`, to `2 *
-    keypoints + width` features.
+    """Encode one camera from the patches whose mean coverage is above `threshold`, to
+    `config.features` features.
 
     As CameraEncoder gives them: expected image coordinates in [-1, 1] of learned keypoints (over
     the kept patches), and one vector, here that of the goal's token, which has seen them all. The
@@ -72,49 +75,31 @@ class TokenEncoder(nn.Module):
 
     grid: Tensor
 
-    def __init__(
-        self,
-        *,
-        in_channels: int,
-        image_size: int,
-        width: int,
-        layers: int,
-        keypoints: int,
-        goal_dim: int,
-        heads: int = 4,
-        threshold: float = 0.0,
-    ):
+    def __init__(self, config: EncoderConfig, *, threshold: float = 0.0):
         super().__init__()
-        if image_size % PATCH or width % heads or not 0 <= threshold < 1:
-            raise InputError(
-                f"got image_size {image_size}, width {width} and threshold {threshold}, expected a "
-                f"multiple of {PATCH}, "
-                f"a multiple of {heads} and a coverage in [0, 1): use 64, 64 and 0"
-            )
-        side = image_size // PATCH
-        self.in_channels, self.threshold = in_channels, threshold
-        self.embed = nn.Linear(in_channels * PATCH**2, width)
+        if not 0 <= threshold < 1:
+            raise InputError(f"got threshold {threshold}, expected a coverage in [0, 1): use 0")
+        width, side = config.width, config.image_size // PATCH
+        self.in_channels, self.threshold = config.in_channels, threshold
+        self.embed = nn.Linear(config.in_channels * PATCH**2, width)
         self.position = nn.Parameter(0.02 * torch.randn(side**2, width))
-        self.goal = nn.Linear(goal_dim, width)
-        self.blocks = nn.ModuleList(TokenBlock(width=width, heads=heads) for _ in range(layers))
+        self.goal = nn.Linear(config.dim, width)
+        self.blocks = nn.ModuleList(
+            TokenBlock(width=width, heads=HEADS) for _ in range(config.layers)
+        )
         self.norm = nn.LayerNorm(width)
-        self.score = nn.Linear(width, keypoints)
+        self.score = nn.Linear(width, config.keypoints)
         axis = torch.linspace(-1.0, 1.0, side)
         y, x = torch.meshgrid(axis, axis, indexing="ij")
         self.register_buffer(
             "grid", torch.stack([x.flatten(), y.flatten()], dim=-1), persistent=False
         )
-        self.out_dim = 2 * keypoints + width
 
     def forward(
         self, image: Float[Tensor, "b 6 h w"], goal: Float[Tensor, "b g"]
     ) -> Float[Tensor, "b f"]:
         places, valid = kept_places(kept_patches(image, threshold=self.threshold))
-        patches = (
-            F.pixel_unshuffle(2 * image[:, : self.in_channels] - 1, PATCH)
-            .flatten(2)
-            .transpose(1, 2)
-        )  # (b, p, 16 c)
+        patches = fold_patches(image[:, : self.in_channels]).flatten(1, 2)  # (b, p, 16 c)
         chosen = patches.gather(
             1, places[..., None].expand(-1, -1, patches.shape[-1])
         )  # before any weight is applied
@@ -146,6 +131,16 @@ class TokenEncoder(nn.Module):
             "btk,btc->bkc", score.softmax(1), self.grid[places] * valid[..., None]
         )
         return torch.cat([points.flatten(1), x[:, 0].float()], dim=-1)
+
+
+def fold_patches(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b y x v"]:
+    """Return the values of every patch side by side, from [0, 1] to [-1, 1]; v = c * PATCH ** 2.
+
+    As F.pixel_unshuffle orders them, but with channels last and in one copy instead of three.
+    """
+    columns = image.unflatten(3, (-1, PATCH)).unflatten(2, (-1, PATCH))  # (b, c, y, 4, x, 4)
+    copied = columns.permute(0, 2, 4, 1, 3, 5).clone(memory_format=torch.contiguous_format)
+    return copied.flatten(3).mul_(2).sub_(1)
 
 
 def kept_patches(image: Float[Tensor, "b 6 h w"], *, threshold: float) -> Bool[Tensor, "b p"]:

@@ -4,6 +4,7 @@ without its latent).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 from robot.batch import PolicyBatch, PolicyObservation
 from robot.policy.conditioning import ObservationEncoder
+from robot.policy.config import DEFAULT_ENCODER, EncoderConfig
 from robot.policy.denoiser import AdaptiveTransformer
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
@@ -29,15 +31,8 @@ class TransformerPolicy(nn.Module):
         self,
         *,
         statistics: Statistics | None = None,
-        cameras: int = 2,
-        in_channels: int = 5,
-        image_size: int = 64,
+        encoder: EncoderConfig | Mapping[str, Any] = DEFAULT_ENCODER,
         horizon: int = 16,
-        width: int = 64,
-        layers: int = 4,
-        keypoints: int = 32,
-        vision: str = "tokens",
-        dim: int = 128,
         depth: int = 4,
         heads: int = 4,
     ):
@@ -45,24 +40,16 @@ class TransformerPolicy(nn.Module):
             name: value for name, value in locals().items() if name not in ("self", "__class__")
         }
         super().__init__()
-        checked = check_statistics(statistics)
-        self._config = arguments | {"statistics": checked}
+        checked, config = check_statistics(statistics), EncoderConfig.of(encoder)
+        self._config = arguments | {"statistics": checked, "encoder": config.to_json()}
         self.horizon = horizon
-        self.encoder = ObservationEncoder(
-            statistics=checked,
-            cameras=cameras,
-            in_channels=in_channels,
-            image_size=image_size,
-            width=width,
-            layers=layers,
-            keypoints=keypoints,
-            dim=dim,
-            vision=vision,
-        )
+        self.encoder = ObservationEncoder(statistics=checked, config=config)
         self.actions = MinMax(statistics=checked, key="action")
-        self.queries = nn.Parameter(0.5 * torch.randn(horizon, dim))
-        self.condition = nn.Linear(self.encoder.out_dim, dim)
-        self.transformer = AdaptiveTransformer(dim=dim, depth=depth, heads=heads)
+        self.queries = nn.Parameter(0.5 * torch.randn(horizon, config.dim))
+        self.condition = nn.Linear(self.encoder.out_dim, config.dim)
+        self.transformer = AdaptiveTransformer(
+            action_dim=self.actions.dim, dim=config.dim, depth=depth, heads=heads
+        )
 
     def config(self) -> dict[str, Any]:
         """Return the keyword arguments that rebuild this policy, statistics included."""
@@ -83,11 +70,11 @@ class TransformerPolicy(nn.Module):
     @torch.no_grad()
     def sample(
         self, observation: PolicyObservation, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "b t 7"]:
+    ) -> Float[Tensor, "b t a"]:
         """Return the chunk in physical units, inside the demonstrated range."""
         return self.actions.unnormalize(self._predict(observation).clamp(-1, 1))
 
-    def _predict(self, observation: PolicyObservation) -> Float[Tensor, "b t 7"]:
+    def _predict(self, observation: PolicyObservation) -> Float[Tensor, "b t a"]:
         condition = self.condition(self.encoder(observation))
         queries = self.queries.expand(len(condition), -1, -1)
-        return self.transformer(queries, condition).float()
+        return self.transformer(queries, self.transformer.modulations(condition)).float()

@@ -28,12 +28,17 @@ COLORS = {
 
 
 def fit(image: UInt8[np.ndarray, "h w 3"], *, size: int = TILE) -> UInt8[np.ndarray, "size size 3"]:
-    """Enlarge a square frame to `size` pixels: exact pixels where the factor is whole, Lanczos
-    elsewhere.
+    """Fit a frame into a square of `size` pixels, in its own aspect ratio: exact pixels where the
+    factor is whole, Lanczos elsewhere.
     """
-    whole = size % image.shape[0] == 0 and size % image.shape[1] == 0
-    kernel = Image.Resampling.NEAREST if whole else Image.Resampling.LANCZOS
-    return np.asarray(Image.fromarray(image).resize((size, size), kernel))
+    longest = max(image.shape[:2])
+    height, width = (max(1, round(side * size / longest)) for side in image.shape[:2])
+    kernel = Image.Resampling.LANCZOS if size % longest else Image.Resampling.NEAREST
+    tile = np.full((size, size, 3), GAP_GREY, np.uint8)
+    top, left = (size - height) // 2, (size - width) // 2
+    fitted = Image.fromarray(image).resize((width, height), kernel)
+    tile[top : top + height, left : left + width] = np.asarray(fitted)
+    return tile
 
 
 def composite_rgb(composite: Float[np.ndarray, "c h w"]) -> UInt8[np.ndarray, "h w 3"]:

@@ -55,6 +55,7 @@ class EpisodeResult:
     index: int
     success: bool
     steps: int
+    goal: str = ""
     wrong_object: bool | None = None
     mask_iou: float | None = None
     control_ms: tuple[float, ...] = ()

@@ -6,15 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 
 from robot.agent import Agent, Plan
+from robot.envs.make import EnvOptions, make_env
 from robot.envs.robosuite import RobosuiteEnv
 from robot.policy.chunking import ChunkExecutor
-from robot.types import Label, Observation
+from robot.rollout.agents import AgentSpec, make_agent
+from robot.types import MASK_CHANNELS, Label, Observation
 
 FAULTS_STREAM = 2  # of the random streams of (seed, index): the sensor's is 1
 KEPT_AGENTS = 4  # per process: each holds its networks and a language model
@@ -25,7 +26,7 @@ class Snapshot:
     """What is kept of one decision for pictures."""
 
     images: Mapping[str, np.ndarray]  # camera -> uint8 (H, W, 3)
-    probability: np.ndarray  # (N, 3, H, W)
+    probability: tuple[np.ndarray, ...]  # (3, H, W) per camera
     composites: np.ndarray  # (N, 3, h, w) in [0, 1], the RGB the policy saw
 
 
@@ -45,27 +46,30 @@ class Outcome:
     snapshots: tuple[Snapshot, ...] = field(default=(), repr=False)
 
 
-def evaluate_episode(
-    env: RobosuiteEnv,
-    agent: Agent,
-    *,
-    seed: int,
-    index: int,
-    scene: str,
-    execute: int,
-    ensemble_decay: float | None,
-    keep: bool,
-) -> Outcome:
-    """Run one episode. The agent looks once per `execute` control steps; `keep` keeps a snapshot of
-    every look.
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How every episode is run: initial states are those of `seed`, `execute` actions of a chunk
+    are executed per decision, overlapping chunks averaged where `ensemble_decay` says how.
     """
+
+    seed: int
+    execute: int
+    ensemble_decay: float | None
+    env: EnvOptions
+
+
+def evaluate_episode(
+    env: RobosuiteEnv, agent: Agent, *, protocol: Protocol, scene: str, index: int, keep: bool
+) -> Outcome:
+    """Run episode `index` in `scene`; `keep` keeps a snapshot of every look."""
+    seed, execute = protocol.seed, protocol.execute
     raw, info = env.reset(seed=seed, options={"episode": index, "scene": scene})
     agent.reset(rng=np.random.default_rng([seed, index, FAULTS_STREAM]))
-    executor = ChunkExecutor(execute=execute, ensemble_decay=ensemble_decay)
+    executor = ChunkExecutor(execute=execute, ensemble_decay=protocol.ensemble_decay)
     generator = torch.Generator().manual_seed(seed * 100_003 + index)
     plans, ious, snapshots, done, wrong = [], [], [], False, False
     while not done:
-        observation = Observation.from_env(raw)
+        observation = Observation.from_env(raw, env.spaces)
         plan = agent.plan(observation, generator=generator)
         plans.append(plan.mask_ms + plan.policy_ms)
         ious += _ious(env, plan)
@@ -93,10 +97,8 @@ def evaluate_episode(
 def _ious(env: RobosuiteEnv, plan: Plan) -> list[float]:
     """Return the IoU of the target channel with the truth, for the cameras that show the target."""
     ious = []
-    for probability, truth in zip(
-        plan.mask.probability[:, 0], env.label_maps().values(), strict=True
-    ):
-        wanted, said = truth == Label.TARGET, probability > 0.5
+    for roles, truth in zip(plan.mask.probability, env.label_maps().values(), strict=True):
+        wanted, said = truth == Label.TARGET, roles[MASK_CHANNELS.index(Label.TARGET)] > 0.5
         if wanted.sum() >= 6:
             ious.append(float((wanted & said).sum() / (wanted | said).sum()))
     return ious
@@ -112,13 +114,43 @@ def _snapshot(observation: Observation, plan: Plan) -> Snapshot:
 
 @dataclass(frozen=True)
 class Job:
-    """One episode to evaluate; `keep` keeps its pictures."""
+    """One episode to evaluate with agent number `agent`; `keep` keeps its pictures."""
 
-    arm: str
+    agent: int
     task: str
     scene: str
     index: int
     keep: bool = False
+
+
+def make_evaluator(
+    *, agents: Sequence[AgentSpec], jobs: Sequence[Job], protocol: Protocol
+) -> Callable[[int], Outcome]:
+    """Return work for `parallel_map`: evaluate `jobs[item]`. Env and agents are made when first
+    needed.
+
+    The last KEPT_AGENTS agents are kept, so jobs should come agent by agent where there are more.
+    """
+    env = make_env(jobs[0].task, protocol.env)
+    kept: dict[int, Agent] = {}
+
+    def work(item: int) -> Outcome:
+        job = jobs[item]
+        env.switch_task(job.task)
+        if job.agent not in kept:
+            if len(kept) == KEPT_AGENTS:
+                del kept[next(iter(kept))]
+            kept[job.agent] = _warmed_up(make_agent(env, agents[job.agent]), env)
+        return evaluate_episode(
+            env,
+            kept[job.agent],
+            protocol=protocol,
+            scene=job.scene,
+            index=job.index,
+            keep=job.keep,
+        )
+
+    return work
 
 
 def _warmed_up(agent: Agent, env: RobosuiteEnv) -> Agent:
@@ -126,42 +158,5 @@ def _warmed_up(agent: Agent, env: RobosuiteEnv) -> Agent:
     measurement.
     """
     for _ in range(2):
-        agent.plan(Observation.from_env(env.reset(seed=0)[0]))
+        agent.plan(Observation.from_env(env.reset(seed=0)[0], env.spaces))
     return agent
-
-
-def make_evaluator(
-    *,
-    make_agents: Mapping[str, Callable[[RobosuiteEnv], Agent]],
-    jobs: Sequence[Job],
-    env_options: Mapping[str, Any],
-    seed: int,
-    execute: int,
-    ensemble_decay: float | None,
-) -> Callable[[int], Outcome]:
-    """Return work for `parallel_map`: evaluate `jobs[item]`. Env and agents are made when first
-    needed.
-
-    The last KEPT_AGENTS agents are kept, so jobs should come arm by arm where there are more arms
-    than that.
-    """
-    env = RobosuiteEnv(task=jobs[0].task, **env_options)
-    agents: dict[str, Agent] = {}
-
-    def work(item: int) -> Outcome:
-        job = jobs[item]
-        env.switch_task(job.task)
-        if job.arm not in agents:
-            if len(agents) == KEPT_AGENTS:
-                del agents[next(iter(agents))]
-            agents[job.arm] = _warmed_up(make_agents[job.arm](env), env)
-        how = {
-            "seed": seed,
-            "index": job.index,
-            "scene": job.scene,
-            "execute": execute,
-            "ensemble_decay": ensemble_decay,
-        }
-        return evaluate_episode(env, agents[job.arm], keep=job.keep, **how)  # type: ignore[arg-type]
-
-    return work

@@ -19,6 +19,7 @@ import numpy as np
 from robot.data.store import EpisodeStore
 from robot.envs.registry import BUILTIN
 from robot.envs.robosuite import MAX_DELTA_M, MAX_DELTA_RAD, RobosuiteEnv
+from robot.envs.robots import DEFAULT_ROBOT
 from robot.envs.task import Expert
 from robot.rollout.demonstrate import TRIES, MakeExpert, attempt, demonstrate
 from robot.types import CLEAN, QUALITY, Episode, InputError
@@ -71,17 +72,13 @@ class Mixture:
         return names[rng.choice(len(names), p=shares / shares.sum())]
 
 
-def check_mixture(task: str, quality: Mapping) -> Mixture:
-    """Return the mixture, or raise InputError where it is none or the task cannot show one of its
-    kinds.
-    """
-    mixture = Mixture(**quality)
+def check_mixture(task: str, mixture: Mixture) -> None:
+    """Raise InputError where the task cannot show one of the mixture's kinds."""
     if task in BUILTIN and mixture.kinds.get("wrong_object", 0) > 0:
         raise InputError(
             f"got quality kind wrong_object for task {task!r}, which has no other object; set its "
             "share to 0"
         )
-    return mixture
 
 
 def machine_demonstration(
@@ -277,12 +274,19 @@ FAULTS: dict[str, Callable[[np.random.Generator], Fault]] = {
 
 
 def make_machine(
-    *, root: Path, task: str, scene: str, seed: int, image_size: int, mixture: Mixture
+    *,
+    root: Path,
+    task: str,
+    scene: str,
+    seed: int,
+    image_size: int,
+    mixture: Mixture,
+    robot: str = DEFAULT_ROBOT,
 ) -> Callable[[int], int]:
     """Return work for `parallel_map`: record machine episode `index` into the store at `root`,
     return its length in steps.
     """
-    env = RobosuiteEnv(task=task, image_size=image_size)
+    env = RobosuiteEnv(task=task, robot=robot, image_size=image_size)
     return partial(
         _record, env=env, store=EpisodeStore(root), scene=scene, seed=seed, mixture=mixture
     )

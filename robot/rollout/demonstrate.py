@@ -12,6 +12,7 @@ import numpy as np
 
 from robot.data.store import EpisodeStore
 from robot.envs.robosuite import RobosuiteEnv
+from robot.envs.robots import DEFAULT_ROBOT
 from robot.envs.task import Expert
 from robot.types import Episode, Goal, Observation
 
@@ -64,7 +65,7 @@ def attempt(
         observation, *_ = env.step(action)
     seen, labels, actions, done = [], [], [], False
     while not done:
-        seen.append(Observation.from_env(observation))
+        seen.append(Observation.from_env(observation, env.spaces))
         labels.append(env.label_maps())
         actions.append(expert.act())
         observation, _, success, truncated, info = env.step(disturbance(actions[-1]))
@@ -77,6 +78,7 @@ def attempt(
         labels={camera: np.stack([maps[camera] for maps in labels]) for camera in env.cameras},
         proprio=np.stack([o.proprio for o in seen]),
         actions=np.stack(actions).astype(np.float32),
+        spaces=env.spaces,
         control_dt_s=env.control_dt_s,
         success=bool(info["success"]),
         seed=seed,
@@ -102,12 +104,18 @@ class Disturbance:
 
 
 def make_demonstrator(
-    *, root: Path, task: str, scene: str, seed: int, image_size: int
+    *,
+    root: Path,
+    task: str,
+    scene: str,
+    seed: int,
+    image_size: int,
+    robot: str = DEFAULT_ROBOT,
 ) -> Callable[[int], int]:
     """Return work for `parallel_map`: record episode `index` into the store at `root`, return its
     length in steps.
     """
-    env = RobosuiteEnv(task=task, image_size=image_size)
+    env = RobosuiteEnv(task=task, robot=robot, image_size=image_size)
     store = EpisodeStore(root)
     return partial(_record, env=env, store=store, scene=scene, seed=seed)
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from robot.data.mask_frames import MaskFrameStore, MaskRecord
 from robot.envs.robosuite import RobosuiteEnv
+from robot.envs.robots import DEFAULT_ROBOT
 from robot.envs.tabletop.scene import Scene, other_goal, restyled, sample_scene
 from robot.envs.tabletop.staging import stage
 from robot.envs.tabletop.task import TabletopTask
@@ -42,6 +43,7 @@ def make_mask_frames(
     snapshots: int,
     goals: int,
     absent_share: float,
+    robot: str = DEFAULT_ROBOT,
 ) -> Callable[[int], int]:
     """Return work for `parallel_map`: make shard `index` of the store at `root`, return its number
     of records.
@@ -70,6 +72,7 @@ def make_mask_frames(
         scenes=scenes,
         seed=seed,
         size=image_size,
+        robot=robot,
         count=scenes_per_shard,
         options=options,
     )
@@ -84,11 +87,12 @@ def _shard(
     scenes: Mapping[str, float],
     seed: int,
     size: int,
+    robot: str,
     count: int,
     options: dict,
 ) -> int:
     if not envs:  # one env serves all tabletop tasks: they share a world
-        envs["world"] = RobosuiteEnv(task=tasks[0], image_size=size)
+        envs["world"] = RobosuiteEnv(task=tasks[0], robot=robot, image_size=size)
         envs["world"].reset(seed=seed)  # staged moments need an episode to have begun
     env, records = envs["world"], []
     for k in range(index * count, (index + 1) * count):

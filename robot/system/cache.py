@@ -1,18 +1,33 @@
-"""Names of cache folders: a function of all options that their contents depend on."""
+"""Names of cache folders: a function of all that their contents depend on."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 # Raise it when experts, scenes or looks change: what was collected before is left alone.
 GENERATION = 4
 
 
-def key(name: str, options: Mapping[str, Any]) -> str:
-    """Return a folder name that two different sets of options never share."""
-    identity = json.dumps([GENERATION, options], sort_keys=True, default=str)
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
-    return f"{name}-{digest}"
+def key(name: str, content: Mapping[str, Any]) -> str:
+    """Return a folder name that two different contents never share.
+
+    Content is JSON, paths, and dataclasses of these, which count by their class and their fields.
+    """
+    identity = json.dumps([GENERATION, content], sort_keys=True, default=_as_json)
+    return f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+
+def _as_json(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {"class": type(value).__name__, **fields}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"got a {type(value).__name__} in the content of a cache folder")

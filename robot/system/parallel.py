@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -32,8 +33,8 @@ def parallel_map(
     if not items:
         return
     if workers <= 1:
+        work = make_work()
         with _one_core():
-            work = make_work()
             for item in items:
                 yield item, work(item)
         return
@@ -59,8 +60,10 @@ def _one_core() -> Iterator[None]:
     """Give torch one thread within: on images this small, waiting for a second one takes longer
     than the work.
     """
-    import torch
-
+    torch = sys.modules.get("torch")
+    if torch is None:  # work that needs none does not wait for its import
+        yield
+        return
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -73,9 +76,9 @@ def begin_worker() -> None:
     """Give this process one core (torch's threads of several processes would fight over them), and
     its parent's lifetime.
     """
-    import torch
-
-    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # for a torch that is imported later; importing takes long
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
     end_with_parent()
 
 

@@ -17,7 +17,6 @@ from PIL import Image
 from torch import Tensor
 
 from robot.data.store import EpisodeStore
-from robot.envs.tabletop.textures import training_textures
 from robot.perception.compose.masking import mask_from_labels
 from robot.report.pictures import spread
 from robot.types import MASK_CHANNELS, Goal, InputError, Label
@@ -29,11 +28,13 @@ STRANGE = 12  # grey levels away from the empty room: nothing here has noise or 
 
 
 def texture_pictures(
-    *, size: int, count: int = PICTURES, seed: int = PICTURES_SEED
+    files: Sequence[Path], *, size: int, count: int = PICTURES, seed: int = PICTURES_SEED
 ) -> UInt8[Tensor, "p 3 s s"]:
-    """Return random crops of the training textures, flipped at random."""
+    """Return random crops of the textures in `files`, flipped at random."""
+    if not files:
+        raise ValueError("got no texture files, expected some to paste behind the objects")
     rng = np.random.default_rng(seed)
-    textures = [Image.open(file).convert("RGB") for file in training_textures()]
+    textures = [Image.open(file).convert("RGB") for file in files]
     pictures = [
         _crop(textures[k], size=size, rng=rng) for k in rng.integers(len(textures), size=count)
     ]
@@ -59,45 +60,55 @@ class ForegroundLook:
     gripper's channel. `rooms` is the empty room as every camera sees it (`empty_rooms`).
     """
 
-    def __init__(self, rooms: UInt8[np.ndarray, "n h w 3"]) -> None:
-        self.rooms = rooms.astype(np.int16)
+    def __init__(self, rooms: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> None:
+        self.rooms = [room.astype(np.int16) for room in rooms]
 
     def __call__(
         self,
-        frames: UInt8[np.ndarray, "m h w 3"],
-        labels: UInt8[np.ndarray, "m h w"] | None,
+        frames: Sequence[UInt8[np.ndarray, "t _ _ 3"]],
+        labels: Sequence[UInt8[np.ndarray, "t _ _"]] | None,
         goal: Goal,
-    ) -> Float[Tensor, "m 3 h w"]:
+    ) -> list[Float[Tensor, "t 3 _ _"]]:
         del goal
         if labels is None:
             raise InputError(
                 "got demonstrations without masks, expected labels beside the frames to paste "
                 "behind; set augment.backgrounds=0"
             )
-        rooms = np.tile(
-            self.rooms, (len(frames) // len(self.rooms), 1, 1, 1)
-        )  # frames lie camera by camera within a step
-        strange = torch.from_numpy(np.abs(frames - rooms).max(axis=-1) > STRANGE)
-        coverage = mask_from_labels(torch.from_numpy(labels))
-        coverage[:, MASK_CHANNELS.index(Label.GRIPPER)] += (
-            strange & (coverage.sum(dim=1) == 0)
-        ).float()
-        return coverage
+        return [
+            _foreground(images, roles, room=room)
+            for images, roles, room in zip(frames, labels, self.rooms, strict=True)
+        ]
 
 
-def empty_rooms(roots: Sequence[Path]) -> UInt8[np.ndarray, "n h w 3"]:
+def _foreground(
+    frames: UInt8[np.ndarray, "t h w 3"],
+    labels: UInt8[np.ndarray, "t h w"],
+    *,
+    room: np.ndarray,
+) -> Float[Tensor, "t 3 h w"]:
+    strange = torch.from_numpy(np.abs(frames - room).max(axis=-1) > STRANGE)
+    coverage = mask_from_labels(torch.from_numpy(labels))
+    coverage[:, MASK_CHANNELS.index(Label.GRIPPER)] += (
+        strange & (coverage.sum(dim=1) == 0)
+    ).float()
+    return coverage
+
+
+def empty_rooms(roots: Sequence[Path]) -> list[UInt8[np.ndarray, "_ _ 3"]]:
     """Return what every camera mostly shows in demonstrations of one look, where their labels name
     nothing.
     """
-    frames, named = [], []
+    shown: dict[str, list[np.ndarray]] = {}
     for store in map(EpisodeStore, roots):
         for index in sorted(store.indices())[:EPISODES]:
             episode = store.read(index)
-            for t in spread(len(episode), count=MOMENTS):
-                frames.append(np.stack([images[t] for images in episode.images.values()]))
-                named.append(np.stack([labels[t] for labels in episode.labels.values()]) > 0)
-    seen = np.where(np.stack(named)[..., None], np.nan, np.stack(frames).astype(np.float32))
-    return middle_of(seen).astype(np.uint8)
+            moments = list(spread(len(episode), count=MOMENTS))
+            for camera, images in episode.images.items():
+                named = episode.labels[camera][moments] > 0
+                seen = np.where(named[..., None], np.nan, images[moments].astype(np.float32))
+                shown.setdefault(camera, []).extend(seen)
+    return [middle_of(np.stack(seen)).astype(np.uint8) for seen in shown.values()]
 
 
 def middle_of(values: Float[np.ndarray, "t *s"]) -> Float[np.ndarray, "*s"]:

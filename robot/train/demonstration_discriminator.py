@@ -9,12 +9,13 @@ the tier of an episode and not its quality.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
+from pydantic import Field
 from torch import Tensor
 
 from robot.batch import JudgedWindows, TierBatch
@@ -25,13 +26,14 @@ from robot.data.windows import Windows
 from robot.dwsl import rule_weights
 from robot.language import LanguageEncoder
 from robot.perception.compose.augment import CompositeAugment
-from robot.perception.registry import make_deployment
-from robot.policy import POLICIES
-from robot.policy.demonstration_discriminator import Discriminator, JudgedPolicy
+from robot.perception.registry import AnyDeployment
+from robot.policy import make_policy
+from robot.policy.demonstration_discriminator import DemonstrationDiscriminator, JudgedPolicy
+from robot.system.parse import Count, FlatSpec, NotNegativeNumber, Share, options
 from robot.system.progress import Announce, silent
-from robot.train.demonstration_weights import chosen_episodes
-from robot.train.loop import Log, train
-from robot.train.policy import load_all, make_augment, make_look
+from robot.train.demonstrations import Selection, load_all, make_look
+from robot.train.loop import Log, Training, train
+from robot.train.policy import Augmentation, make_augment
 from robot.types import InputError
 
 SCORING_BATCH = 128
@@ -54,114 +56,118 @@ class TierWindows:
         return torch.arange(len(self.folds)).repeat_interleave(self.windows.lengths)
 
 
+@options
+class DiscriminatorOptions:
+    """Keyword arguments of robot.policy.demonstration_discriminator.DemonstrationDiscriminator."""
+
+    cameras: Count
+    horizon: Count
+    dim: Count
+    dropout: Share
+    noise: NotNegativeNumber
+    rule: Literal["binary", "unlabelled"]
+    eta: Share
+    trusted_weight: NotNegativeNumber
+    machine_weight: NotNegativeNumber
+
+
+@options
+class Judging:
+    """How demonstrations are judged: what the discriminator, and the policy whose loss it sees,
+    look like and see. Their horizons must agree.
+
+    `calibrate` fits the scores of the binary rule on held-out windows to what the tiers support.
+    """
+
+    policy: FlatSpec
+    discriminator: DiscriminatorOptions
+    masks: Literal["learned", "oracle", "none"]
+    head: Path | None
+    deployment: AnyDeployment
+    augment: Augmentation
+    training: Training
+    batch_size: Count
+    folds: Annotated[int, Field(ge=2)]
+    calibrate: bool
+
+    def __post_init__(self) -> None:
+        if self.policy.options.get("horizon") != self.discriminator.horizon:
+            raise InputError(
+                f"got horizon {self.policy.options.get('horizon')} and "
+                f"{self.discriminator.horizon} of policy and discriminator, expected the same: "
+                "both judge the same windows"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeTraining:
+    """All that a verdict on demonstrations depends on, but for the mask head it sees through."""
+
+    demonstrations: tuple[Selection, ...]
+    judging: Judging
+    seed: int
+
+
 def judge(
+    options: JudgeTraining,
     *,
-    demonstrations: Sequence[Path],
-    episodes: int | Sequence[int],
-    directory: Path,
     name: str,
-    kind: str,
-    policy: Mapping[str, Any],
-    discriminator: Mapping[str, Any],
-    masks: str,
-    head: Path | None,
-    deployment: Mapping[str, Any],
-    augment: Mapping[str, Any],
-    training: Mapping[str, Any],
-    batch_size: int,
-    folds: int,
-    calibrate: bool,
-    seed: int,
+    directory: Path,
+    head: Path | None = None,
     log: Log | None = None,
     announce: Announce = silent,
 ) -> Path:
-    """Score the chosen episodes of the stores and write `scores/<name>.parquet` into each; return
-    the last one's path.
-
-    Resumes; done is done. `masks` and `deployment` say what the discriminator, and the policy of
-    `kind` whose loss it is told, see; the keywords of both must agree on the horizon. `calibrate`
-    makes the scores of the binary rule as sure as the tiers say they may be.
+    """Score the selected demonstrations and write `scores/<name>.parquet` into each store; return
+    the last one's path. Resumes; done is done.
     """
-    files = [scores_path(root, name) for root in demonstrations]
+    selections, judging = options.demonstrations, options.judging
+    files = [scores_path(selection.root, name) for selection in selections]
     if all(file.is_file() for file in files):
         return files[-1]
-    check_judging(policy=policy, discriminator=discriminator, kind=kind, folds=folds)
     language = LanguageEncoder()
-    tiers = with_tiers(
-        load_all(
-            demonstrations,
-            episodes=episodes,
-            look=make_look(masks, head=head, language=language),
-            deployment=make_deployment(**deployment),
-            size=policy["image_size"],
-            language=language,
-            announce=announce,
-        ),
-        demonstrations,
-        episodes=episodes,
-        folds=folds,
+    windows = load_all(
+        selections,
+        look=make_look(judging.masks, head=head, language=language),
+        deployment=judging.deployment,
+        size=int(judging.policy.options["image_size"]),  # type: ignore[call-overload]
+        language=language,
+        announce=announce,
     )
-    networks = {"kind": kind, "policy": policy, "discriminator": discriminator}
-    scores = held_out_scores(
-        tiers,
-        networks=networks,
-        directory=directory,
-        augment=make_augment(augment, deployment=make_deployment(**deployment)),
-        training=training,
-        batch_size=batch_size,
-        folds=folds,
-        seed=seed,
-        log=log,
-    )
-    rule = {"rule": discriminator.get("rule", "binary"), "eta": discriminator.get("eta", 0.5)}
+    tiers = with_tiers(windows, selections, folds=judging.folds)
+    scores = held_out_scores(tiers, judging, directory=directory, seed=options.seed, log=log)
     trusted = tiers.trusted[tiers.episode]
-    calibrate = (
-        calibrate and rule["rule"] == "binary"
-    )  # the other rule's scores are no shares of the tiers
+    rule, eta = judging.discriminator.rule, judging.discriminator.eta
+    calibrate = judging.calibrate and rule == "binary"  # the other's scores are no shares of tiers
     if calibrate:
         scores = calibrated(scores, trusted)
-    weights = rule_weights(scores, trusted, **rule)
-    about = rule | {
+    weights = rule_weights(scores, trusted, rule=rule, eta=eta)
+    about = {
+        "rule": rule,
+        "eta": eta,
         "calibrated": calibrate,
-        "folds": folds,
-        "seed": seed,
-        "kind": kind,
-        "masks": masks,
-        "demonstrations": [p.name for p in demonstrations],
+        "folds": judging.folds,
+        "seed": options.seed,
+        "kind": judging.policy.kind,
+        "masks": judging.masks,
+        "demonstrations": [selection.root.name for selection in selections],
     }
-    store_scores(
-        demonstrations, name, scores=scores, weights=weights, episodes=episodes, about=about
-    )
+    store_scores(selections, name, scores=scores, weights=weights, about=about)
     return files[-1]
 
 
 def held_out_scores(
-    tiers: TierWindows,
-    *,
-    networks: Mapping[str, Any],
-    directory: Path,
-    augment: CompositeAugment,
-    training: Mapping[str, Any],
-    batch_size: int,
-    folds: int,
-    seed: int,
-    log: Log | None,
+    tiers: TierWindows, judging: Judging, *, directory: Path, seed: int, log: Log | None
 ) -> Float[Tensor, " f"]:
-    """Return the score of every window, each by networks (the keywords of `make_judge`) that have
-    not seen its episode.
-    """
+    """Return the score of every window, each by networks that have not seen its episode."""
     scores = torch.full((len(tiers.windows),), torch.nan)
-    for fold in range(folds):
+    for fold in range(judging.folds):
         judged = train_fold(
             tiers,
+            judging,
             fold=fold,
-            module=make_judge(tiers.windows, seed=seed + fold, **networks),
             directory=directory / f"fold-{fold}",
-            augment=augment,
-            training=training,
-            batch_size=batch_size,
             seed=seed + fold,
-            log=_shifted(log, by=fold * training["steps"]),
+            log=_shifted(log, by=fold * judging.training.steps),
         )
         frames = torch.nonzero(tiers.folds[tiers.episode] == fold).squeeze(1)
         scores[frames] = score(
@@ -170,43 +176,23 @@ def held_out_scores(
     return scores
 
 
-def check_judging(
-    *, policy: Mapping[str, Any], discriminator: Mapping[str, Any], kind: str, folds: int
-) -> None:
-    """Raise InputError for what cannot work, before anything long starts."""
-    if kind not in POLICIES:
-        raise InputError(
-            f"got policy {kind!r} to judge with, expected one of {', '.join(POLICIES)}"
-        )
-    if folds < 2:
-        raise InputError(
-            f"got folds={folds}, expected at least 2: an episode is scored by what has not seen it"
-        )
-    if policy.get("horizon") != discriminator.get("horizon"):
-        raise InputError(
-            f"got horizon {policy.get('horizon')} and {discriminator.get('horizon')} of policy and "
-            "discriminator, expected the "
-            "same: both judge the same windows"
-        )
-
-
-def with_tiers(
-    windows: Windows, roots: Sequence[Path], *, episodes: int | Sequence[int], folds: int
-) -> TierWindows:
-    """Tell which episodes are trusted, and deal the episodes of each tier into folds, in turn."""
-    stores = [
-        (EpisodeStore(root), indices)
-        for root, indices in zip(roots, chosen_episodes(roots, episodes), strict=True)
-    ]
+def with_tiers(windows: Windows, selections: Sequence[Selection], *, folds: int) -> TierWindows:
+    """Look up which episodes are trusted, and deal the episodes of each tier into folds, in
+    turn.
+    """
     trusted = torch.tensor(
-        [store.summary(index).tier == "trusted" for store, indices in stores for index in indices]
+        [
+            EpisodeStore(selection.root).summary(index).tier == "trusted"
+            for selection in selections
+            for index in selection.indices()
+        ]
     )
     counts = {"trusted": int(trusted.sum()), "machine": int((~trusted).sum())}
     if min(counts.values()) < folds:
-        said = " and ".join(f"{count} {tier}" for tier, count in counts.items())
+        got = " and ".join(f"{count} {tier}" for tier, count in counts.items())
         raise InputError(
-            f"got {said} demonstrations for {folds} folds, expected one of each tier in every "
-            "fold; collect more"
+            f"got {got} demonstrations for {folds} folds, expected one of each tier in every fold; "
+            "collect more"
         )
     dealt = torch.empty(len(trusted), dtype=torch.long)
     for tier in (True, False):
@@ -215,20 +201,17 @@ def with_tiers(
     return TierWindows(windows=windows, trusted=trusted, folds=dealt)
 
 
-def make_judge(
-    windows: Windows,
-    *,
-    kind: str,
-    policy: Mapping[str, Any],
-    discriminator: Mapping[str, Any],
-    seed: int,
-) -> JudgedPolicy:
+def make_judge(windows: Windows, judging: Judging, *, seed: int) -> JudgedPolicy:
     """Return an untrained policy and discriminator, normalised by the windows."""
     torch.manual_seed(seed)
     statistics = windows.statistics()
     judged = JudgedPolicy(
-        policy=POLICIES[kind](statistics=statistics, **policy),
-        discriminator=Discriminator(statistics=statistics, **discriminator),
+        policy=make_policy(
+            judging.policy.kind, statistics=statistics, options=judging.policy.options
+        ),
+        discriminator=DemonstrationDiscriminator(
+            statistics=statistics, **asdict(judging.discriminator)
+        ),
     )
     frames = torch.linspace(0, len(windows) - 1, min(FITTED_TO, len(windows))).long()
     judged.discriminator.fit(judged_windows(windows, frames, horizon=judged.discriminator.horizon))
@@ -237,29 +220,31 @@ def make_judge(
 
 def train_fold(
     tiers: TierWindows,
+    judging: Judging,
     *,
     fold: int,
-    module: JudgedPolicy,
     directory: Path,
-    augment: CompositeAugment,
-    training: Mapping[str, Any],
-    batch_size: int,
     seed: int,
     log: Log | None,
 ) -> JudgedPolicy:
     """Train on all folds but one."""
+    module = make_judge(tiers.windows, judging, seed=seed)
     learned = torch.nonzero(tiers.folds[tiers.episode] != fold).squeeze(1)
     batches = tier_batches(
         tiers,
         learned,
-        batch_size=batch_size,
+        batch_size=judging.batch_size,
         horizon=module.discriminator.horizon,
-        augment=augment,
+        augment=make_augment(judging.augment, deployment=judging.deployment),
         seed=seed,
     )
-    generator = torch.Generator().manual_seed(seed)
     average = train(
-        module, batches, checkpoint_dir=directory, generator=generator, log=log, **training
+        module,
+        batches,
+        judging.training,
+        checkpoint_dir=directory,
+        generator=torch.Generator().manual_seed(seed),
+        log=log,
     ).cpu()
     assert isinstance(average, JudgedPolicy)
     return average
@@ -336,27 +321,26 @@ def calibrated(scores: Float[Tensor, " f"], trusted: Bool[Tensor, " f"]) -> Floa
 
 
 def store_scores(
-    roots: Sequence[Path],
+    selections: Sequence[Selection],
     name: str,
     *,
     scores: Float[Tensor, " f"],
     weights: Float[Tensor, " f"],
-    episodes: int | Sequence[int],
     about: Mapping[str, Any],
 ) -> None:
     """Write the scores and weights of all frames, in the order of `load_all`, beside the episodes
     that they are of.
     """
     start = 0
-    for root, indices in zip(roots, chosen_episodes(roots, episodes), strict=True):
-        store, verdicts = EpisodeStore(root), {}
-        for index in indices:
+    for selection in selections:
+        store, verdicts = EpisodeStore(selection.root), {}
+        for index in selection.indices():
             rows = slice(start, start + store.summary(index).length)
             verdicts[index] = WindowScores(
                 scores=scores[rows].numpy(), weights=weights[rows].numpy()
             )
             start = rows.stop
-        write_scores(root, name, verdicts, about=about)
+        write_scores(selection.root, name, verdicts, about=about)
 
 
 def _shifted(log: Log | None, *, by: int) -> Log | None:

@@ -4,102 +4,135 @@ every record with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from robot.checkpoint import read_tensors, save, write_tensors
+from robot.data.mask_batches import in_order, mask_batch
 from robot.data.mask_frames import MaskFrames, MaskFrameStore
 from robot.data.mask_shards import split_shards
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.augment import MaskAugment
-from robot.perception.head.base import Head
-from robot.perception.head.label_discriminator import Discriminator, JudgedBatch, JudgedRecords
+from robot.perception.head.label_discriminator import JudgedBatch, JudgedRecords, LabelDiscriminator
+from robot.perception.head.mask_head import Head
 from robot.perception.head.metrics import auroc
-from robot.perception.registry import DISCRIMINATORS, split_kind
-from robot.system.device import pick_device
+from robot.perception.registry import DISCRIMINATORS, load_head, words_for
+from robot.system.device import pick_device, pick_dtype
 from robot.system.progress import Announce, silent
-from robot.train.label_tiers import Tiers, check_weighting, make_tiers
+from robot.train.label_tiers import MaskWeighting, Tiers, make_tiers
 from robot.train.loop import Log, train
-from robot.train.mask_witness import witness_losses
 from robot.types import InputError
 
 VERDICTS = "verdicts.safetensors"  # beside the checkpoint
 
 
-def train_mask_discriminator(
+@dataclass(frozen=True, kw_only=True)
+class LabelJudgeTraining:
+    """All that a trained discriminator of labels depends on, but for mask frames and witness."""
+
+    shards: int
+    weighting: MaskWeighting
+    batch_size: int
+    seed: int
+
+
+def train_label_discriminator(
+    options: LabelJudgeTraining,
     *,
     frames: Path,
-    shards: int,
     directory: Path,
-    weighting: Mapping[str, Any],
-    batch_size: int,
-    seed: int,
     witness: Path | None = None,
     log: Log | None = None,
     announce: Announce = silent,
 ) -> Path:
-    """Train the weighting's discriminator on both tiers of `shards` shards of `frames`; return the
-    checkpoint. Resumes.
+    """Train the weighting's discriminator on both tiers of the mask frames; return its checkpoint.
 
-    `witness` is a head that learned from trusted labels only; a discriminator that reads losses is
-    told this one's. The logits of all records that heads learn from lie beside the checkpoint
-    (`load_verdicts`).
+    `witness` is a head that learned from trusted labels only; a discriminator that reads losses
+    sees this one's. The logits of all records that heads learn from lie beside the checkpoint
+    (`load_verdicts`). Resumes; done is done.
     """
     file = directory / "model.safetensors"
     if file.is_file():
         return file
-    check_weighting(weighting)
-    store = MaskFrameStore(frames)
-    learned, held_out = split_shards(shards)
-    shares = {name: weighting[name] for name in ("trusted_share", "fault_share")}
-    kind, options = split_kind(weighting["discriminator"], DISCRIMINATORS)
-    torch.manual_seed(seed)
-    judge = DISCRIMINATORS[kind](**options)
-    assert isinstance(judge, Discriminator)
+    store, weighting = MaskFrameStore(frames), options.weighting
+    learned, held_out = split_shards(options.shards)
+    assert weighting.discriminator is not None and weighting.training is not None
+    torch.manual_seed(options.seed)
+    judge = DISCRIMINATORS[weighting.discriminator.kind](**weighting.discriminator.options)
+    assert isinstance(judge, LabelDiscriminator)
     if judge.reads_losses != (witness is not None):
         raise InputError(
-            f"got witness {witness} for a discriminator {kind}, expected "
-            f"{'a head' if judge.reads_losses else 'None'}: it "
-            f"{'is told' if judge.reads_losses else 'does not read'} a witness's losses; correct "
-            "mask_weighting.witness_steps"
+            f"got witness {witness} for a discriminator {weighting.discriminator.kind}, expected "
+            f"{'a head, whose losses it reads' if judge.reads_losses else 'none: it reads no loss'}"
+            "; correct mask_weighting.witness_steps"
         )
-    language, told = (
-        judge.word_encoder(),
-        None if witness is None else Head.load(witness).to(pick_device()),
-    )
-    tiers = make_tiers(store.load(shards=learned), seed=seed, **shares)
+    language = words_for(judge)
+    seen_by = None if witness is None else load_head(witness).to(pick_device())
+    tiers = _tiers(store, learned, weighting, seed=options.seed)
     announce("asking the witness about every label")
-    losses = None if told is None else witness_losses(told, tiers.frames)
+    losses = None if seen_by is None else witness_losses(seen_by, tiers.frames)
     average = train(
         judge,
-        judged_batches(tiers, losses=losses, language=language, batch_size=batch_size, seed=seed),
+        judged_batches(
+            tiers,
+            losses=losses,
+            language=language,
+            batch_size=options.batch_size,
+            seed=options.seed,
+        ),
+        weighting.training,
         checkpoint_dir=directory / "training",
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator().manual_seed(options.seed),
         log=log,
-        **weighting["training"],
     )
-    assert isinstance(average, Discriminator)
+    assert isinstance(average, LabelDiscriminator)
     announce("judging every label")
     verdicts = {"logits": judge_all(average, tiers.frames, losses=losses, language=language)}
-    tiers = make_tiers(store.load(shards=held_out), seed=seed + 1, **shares)
-    losses = None if told is None else witness_losses(told, tiers.frames)
-    measured = auroc_by_domain(
-        tiers, judge_all(average, tiers.frames, losses=losses, language=language)
-    )
-    write_tensors(directory / VERDICTS, verdicts, {"seed": seed})
+    tiers = _tiers(store, held_out, weighting, seed=options.seed + 1)
+    losses = None if seen_by is None else witness_losses(seen_by, tiers.frames)
+    logits = judge_all(average, tiers.frames, losses=losses, language=language)
+    write_tensors(directory / VERDICTS, verdicts, {"seed": options.seed})
     return save(
         directory,
         average.cpu(),
-        kind=kind,
-        config=options,
-        metadata={"seed": seed, "held_out": measured},
+        kind=weighting.discriminator.kind,
+        config=dict(weighting.discriminator.options),
+        metadata={"seed": options.seed, "held_out": auroc_by_domain(tiers, logits)},
     )
+
+
+def _tiers(
+    store: MaskFrameStore, shards: Sequence[int], weighting: MaskWeighting, *, seed: int
+) -> Tiers:
+    return make_tiers(
+        store.load(shards=shards),
+        trusted_share=weighting.trusted_share,
+        fault_share=weighting.fault_share,
+        seed=seed,
+    )
+
+
+@torch.inference_mode()
+def witness_losses(head: Head, frames: MaskFrames) -> Float[Tensor, " f"]:
+    """Return the head's loss on the labels of all frames, as they are: what a discriminator sees of
+    a witness (DWBC, arXiv 2207.10050).
+    """
+    head.eval()
+    frames.looks(cameras=head.cameras)  # raises where frames are no whole looks
+    device, words = head.presence_bias.device, words_for(head).encode(list(frames.goals))
+    dtype = pick_dtype("auto", device)
+    losses = []
+    for batch in in_order(frames, head.frames_at_once, language=words):
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+            losses.append(head.loss(batch.to(device)).float().cpu())  # type: ignore[operator]
+    return torch.cat(losses).clone()
 
 
 def load_verdicts(discriminator: Path, *, records: int, seed: int) -> Tensor:
@@ -138,7 +171,7 @@ def judged_batches(
             halves = {}
             for name, indices in members.items():
                 chosen = rng.choice(indices, size=batch_size)
-                batch = augment(tiers.frames.batch(chosen, language=words), generator)
+                batch = augment(mask_batch(tiers.frames, chosen, language=words), generator)
                 halves[name] = JudgedRecords(
                     batch, None if losses is None else losses[torch.from_numpy(chosen)]
                 )
@@ -150,7 +183,7 @@ def judged_batches(
 
 @torch.inference_mode()
 def judge_all(
-    judge: Discriminator,
+    judge: LabelDiscriminator,
     frames: MaskFrames,
     *,
     losses: Tensor | None,
@@ -164,7 +197,7 @@ def judge_all(
     logits = []
     told = repeat(None) if losses is None else losses.split(judge.frames_at_once)
     for batch, of_batch in zip(
-        frames.batches(judge.frames_at_once, language=words), told, strict=False
+        in_order(frames, judge.frames_at_once, language=words), told, strict=False
     ):
         logits.append(judge.verdicts(JudgedRecords(batch, of_batch).to(device)).cpu())
     return torch.cat(logits).clone()

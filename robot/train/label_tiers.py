@@ -6,16 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool
 
 from robot.data.mask_frames import MaskFrames
 from robot.perception.head.label_faults import with_fault
+from robot.system.parse import Count, FlatSpec, Share, options
+from robot.train.loop import Training
 from robot.types import InputError, Label
-
-KINDS = ("none", "uniform", "trusted_only", "dwsl")
 
 
 @dataclass(frozen=True)
@@ -29,30 +29,35 @@ class Tiers:
     faulty: Bool[np.ndarray, " f"]
 
 
-def check_weighting(weighting: Mapping[str, Any]) -> None:
-    """Raise InputError for a weighting that does not exist, shares that are none, or a witness of
-    no steps.
+@options
+class MaskWeighting:
+    """How the labels of mask frames are weighted.
+
+    "none": every label is the simulator's. Otherwise `trusted_share` of the records of every scene
+    keep them, the others are a machine's, `fault_share` of which are wrong; "uniform" learns from
+    all alike, "trusted_only" from the trusted, "dwsl" weighs each by a discriminator that is
+    trained first. `witness_steps` are those of the head whose loss on every label the
+    discriminator sees (None: it sees none).
     """
-    kind = weighting["kind"]
-    if kind not in KINDS:
-        raise InputError(
-            f"got weighting {kind!r}, expected one of {', '.join(KINDS)}; pass mask_weighting=<one "
-            "of these>"
-        )
-    if kind != "none" and not (
-        0 < weighting["trusted_share"] < 1 and 0 <= weighting["fault_share"] <= 1
-    ):
-        raise InputError(
-            f"got trusted_share {weighting['trusted_share']} and fault_share "
-            f"{weighting['fault_share']}, expected a trusted "
-            "share between 0 and 1 (both tiers need records) and a fault share in [0, 1]"
-        )
-    steps = weighting["witness_steps"] if kind == "dwsl" else None
-    if steps is not None and not (isinstance(steps, int) and steps >= 1):
-        raise InputError(
-            f"got mask_weighting.witness_steps={steps}, expected a whole number, at least 1, or "
-            "null for no witness"
-        )
+
+    kind: Literal["none", "uniform", "trusted_only", "dwsl"] = "none"
+    trusted_share: float = 0.5
+    fault_share: Share = 0.0
+    witness_steps: Count | None = None
+    discriminator: FlatSpec | None = None
+    training: Training | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.trusted_share < 1:
+            raise InputError(
+                f"got trusted_share={self.trusted_share}, expected a share between 0 and 1: both "
+                "tiers need records"
+            )
+        if self.kind == "dwsl" and (self.discriminator is None or self.training is None):
+            raise InputError(
+                "got mask_weighting.kind=dwsl without a discriminator or its training, expected "
+                "both; pass mask_weighting=dwsl"
+            )
 
 
 def make_tiers(frames: MaskFrames, *, trusted_share: float, fault_share: float, seed: int) -> Tiers:

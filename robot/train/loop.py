@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from robot.dwsl import weighted
 from robot.system.device import pick_device, pick_dtype
+from robot.system.parse import Count, NotNegative, NotNegativeNumber, Positive, Share, options
 from robot.train.ema import decay_at, make_average, update_average
 from robot.train.resume import load_state, save_state
 from robot.types import InputError
@@ -25,23 +26,30 @@ from robot.types import InputError
 Log = Callable[[int, Mapping[str, float]], None]  # (finished steps, values)
 
 
+@options
+class Training:
+    """How long and how a module is trained. `device` None picks cuda, mps or cpu."""
+
+    steps: Count
+    learning_rate: Positive = 1e-3
+    weight_decay: NotNegativeNumber = 1e-2
+    warmup_steps: NotNegative = 100
+    ema_decay: Share = 0.995
+    grad_clip: Positive = 1.0
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    device: str | None = None
+    checkpoint_every: Count = 500
+    log_every: Count = 20
+
+
 def train(
     module: nn.Module,
     batches: Callable[[int], Iterable[Any]] | Iterable[Any],
+    training: Training,
     *,
-    steps: int,
-    learning_rate: float = 1e-3,
-    weight_decay: float = 1e-2,
-    warmup_steps: int = 100,
-    ema_decay: float = 0.995,
-    grad_clip: float = 1.0,
-    precision: str = "auto",
-    device: str | None = None,
     generator: torch.Generator | None = None,
     checkpoint_dir: Path | str | None = None,
-    checkpoint_every: int = 500,
     log: Log | None = None,
-    log_every: int = 20,
 ) -> nn.Module:
     """Train the module in place and return the moving average of its weights, in eval mode, on the
     device.
@@ -56,15 +64,19 @@ def train(
     had not been; SIGTERM and Ctrl-C write one before they end it. Raises InputError when the loss
     is not finite.
     """
-    place = pick_device(device)
-    dtype = pick_dtype(precision, place)
+    place = pick_device(training.device)
+    dtype = pick_dtype(training.precision, place)
+    steps = training.steps
     directory = None if checkpoint_dir is None else Path(checkpoint_dir)
     generator = torch.Generator().manual_seed(0) if generator is None else generator
 
     module.to(place).train()
     average = make_average(module)
     optimizer = torch.optim.AdamW(
-        decay_groups(module, weight_decay), lr=learning_rate, betas=(0.9, 0.95), fused=True
+        decay_groups(module, training.weight_decay),
+        lr=training.learning_rate,
+        betas=(0.9, 0.95),
+        fused=True,
     )
     everything = {
         "module": module,
@@ -79,7 +91,12 @@ def train(
     with stop_signals() as received:
         for step in range(start, steps):
             batch, weights = _next_batch(stream, step)
-            rate = cosine_rate(step, steps=steps, peak=learning_rate, warmup_steps=warmup_steps)
+            rate = cosine_rate(
+                step,
+                steps=steps,
+                peak=training.learning_rate,
+                warmup_steps=training.warmup_steps,
+            )
             for group in optimizer.param_groups:
                 group["lr"] = rate
             with torch.autocast(place.type, dtype=dtype, enabled=dtype != torch.float32):
@@ -87,7 +104,7 @@ def train(
             loss = weighted_mean(per_sample.float(), None if weights is None else weights.to(place))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            norm = nn.utils.clip_grad_norm_(module.parameters(), grad_clip)
+            norm = nn.utils.clip_grad_norm_(module.parameters(), training.grad_clip)
             if not math.isfinite(loss.item() + norm.item()):
                 raise InputError(
                     f"got loss {loss.item()} with gradient norm {norm.item()} at step {step}, "
@@ -95,10 +112,10 @@ def train(
                     "check the batch for NaN, lower learning_rate, or set precision to fp32"
                 )
             optimizer.step()
-            update_average(average, module, decay=decay_at(step, ema_decay))
+            update_average(average, module, decay=decay_at(step, training.ema_decay))
 
             done = step + 1
-            if log and (done % log_every == 0 or done == steps):
+            if log and (done % training.log_every == 0 or done == steps):
                 step_ms = 1000 * (time.monotonic() - began) / (done - start)
                 log(
                     done,
@@ -109,7 +126,7 @@ def train(
                         "step_ms": step_ms,
                     },
                 )
-            if directory and (done % checkpoint_every == 0 or done == steps or received):
+            if directory and (done % training.checkpoint_every == 0 or done == steps or received):
                 save_state(directory, step=done, **everything)
             if received:
                 raise SystemExit(128 + received[0])

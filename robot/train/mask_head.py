@@ -4,9 +4,9 @@ it by condition.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,144 +14,148 @@ from torch import Tensor
 
 from robot.batch import LanguageTokens, MaskBatch, Sentences
 from robot.checkpoint import file_digest, read_header, save
+from robot.data.mask_batches import in_order, mask_batch
 from robot.data.mask_frames import MaskFrames, MaskFrameStore
 from robot.data.mask_shards import split_shards
 from robot.dwsl import binary_weights
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.augment import MaskAugment
 from robot.perception.compose.masking import mask_from_labels
-from robot.perception.head.base import HEADS, Head
+from robot.perception.head.mask_head import Head
 from robot.perception.head.metrics import auroc, iou
 from robot.perception.head.presence import calibrate
-from robot.perception.registry import split_kind
+from robot.perception.registry import HEADS, load_head, words_for
+from robot.spaces import cameras_to_json
+from robot.system.command import plain
+from robot.system.parse import Spec
 from robot.system.progress import Announce, silent
 from robot.train.label_discriminator import load_verdicts, trusted_part
-from robot.train.label_tiers import check_weighting, make_tiers
-from robot.train.loop import Log, train
+from robot.train.label_tiers import MaskWeighting, make_tiers
+from robot.train.loop import Log, Training, train
 from robot.types import InputError
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeadTraining:
+    """All that a trained mask head depends on, but for its mask frames, the head that it starts
+    from and the discriminator of its labels.
+
+    It learns from `shards` shards of mask frames, less the held-out ones.
+    """
+
+    shards: int
+    head: Spec
+    training: Training
+    batch_size: int
+    seed: int
+    weighting: MaskWeighting = MaskWeighting()
+
+
 def train_mask_head(
+    options: HeadTraining,
     *,
     frames: Path,
-    shards: int,
     directory: Path,
-    head: Mapping[str, Any],
-    training: Mapping[str, Any],
-    batch_size: int,
-    seed: int,
-    weighting: Mapping[str, Any] | None = None,
-    discriminator: Path | None = None,
     start: Path | None = None,
+    discriminator: Path | None = None,
     log: Log | None = None,
     announce: Announce = silent,
 ) -> Path:
-    """Train a head on `shards` shards of `frames`, but the held-out ones; return the checkpoint.
-    Resumes; done is done.
+    """Train a head on the mask frames in `frames` and return its checkpoint in `directory`.
 
-    It begins with the weights of the head `start`, or with random ones. Without `weighting` every
-    label is the simulator's. With one, a share of them is a machine's, and some of these are wrong:
-    "uniform" learns from all alike, "trusted_only" from the trusted, "dwsl" weighs each by the
-    `discriminator` of stage I.
+    It starts with the weights of the head `start`, or with random ones. Resumes; done is done.
     """
     file = directory / "model.safetensors"
     if file.is_file():
         return file
     store = MaskFrameStore(frames)
-    numbers, held_out = split_shards(shards)
+    numbers, held_out = split_shards(options.shards)
     learned, judged = weighted_frames(
-        store.load(shards=numbers), weighting, discriminator=discriminator, seed=seed
+        store.load(shards=numbers),
+        options.weighting,
+        discriminator=discriminator,
+        seed=options.seed,
     )
-    kind, options = split_kind(head, HEADS)
-    torch.manual_seed(seed)
-    module = HEADS[kind](**options)
+    torch.manual_seed(options.seed)
+    module = HEADS[options.head.kind](**options.head.options)
     assert isinstance(module, Head)
     if start is not None:
-        check_start(start, head)
-        module.load_state_dict(Head.load(start).state_dict())
-    language = module.word_encoder()
+        check_start(start, options.head)
+        module.load_state_dict(load_head(start).state_dict())
+    language = words_for(module)
     average = train(
         module,
         mask_batches(
             learned,
             language=language,
             cameras=module.cameras,
-            batch_size=batch_size,
-            seed=seed,
+            batch_size=options.batch_size,
+            seed=options.seed,
             judged=judged,
         ),
+        options.training,
         checkpoint_dir=directory / "training",
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator().manual_seed(options.seed),
         log=log,
-        **training,
     )
     assert isinstance(average, Head)
     announce("measuring it on held-out frames")
     measured = calibrate_head(average, store.load(shards=held_out), language=language)
-    began_with = None if start is None else file_digest(start)
     metadata = {
-        "seed": seed,
+        "seed": options.seed,
         "held_out": measured,
-        "weighting": dict(weighting or {}),
-        "start_sha256": began_with,
+        "weighting": plain(options.weighting),
+        "start_sha256": None if start is None else file_digest(start),
+        "cameras": cameras_to_json(learned.camera_spaces),
     }
-    return save(directory, average.cpu(), kind=kind, config=options, metadata=metadata)
+    return save(
+        directory,
+        average.cpu(),
+        kind=options.head.kind,
+        config=dict(options.head.options),
+        metadata=metadata,
+    )
 
 
-def head_identity(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what tells one training of a head from another: what it starts from counts by content,
-    not by place.
+def check_start(start: Path, head: Spec) -> None:
+    """Raise InputError unless a head of this kind and size can start with the weights in
+    `start`.
     """
-    return {
-        name: file_digest(value) if name == "start" else value for name, value in options.items()
-    }
-
-
-def check_start(start: Path, head: Mapping[str, Any]) -> None:
-    """Refuse to begin a head with the weights of another kind or size of head."""
-    header, (kind, options) = read_header(start), split_kind(head, HEADS)
-    if (header["kind"], header["config"]) != (kind, options):
+    header = read_header(start)
+    if (header["kind"], header["config"]) != (head.kind, dict(head.options)):
         raise InputError(
-            f"got mask_head {kind} {options} to begin with the weights of {start}, a "
-            f"{header['kind']} {header['config']}, "
-            "expected the same; set head_start=null to train from scratch"
+            f"got mask_head {head.kind} {dict(head.options)} to start with the weights of {start}, "
+            f"a {header['kind']} {header['config']}, expected the same; set head_start=null to "
+            "train from scratch"
         )
 
 
 def weighted_frames(
-    frames: MaskFrames,
-    weighting: Mapping[str, Any] | None,
-    *,
-    discriminator: Path | None,
-    seed: int,
+    frames: MaskFrames, weighting: MaskWeighting, *, discriminator: Path | None, seed: int
 ) -> tuple[MaskFrames, Tensor | None]:
-    """Return the records to learn from, and the discriminator's logit of each where the weighting
-    asks for one.
+    """Return the records to learn from, and the discriminator's logit of each for dwsl.
 
     The tiers are those that the discriminator was trained on: a function of frames, shares and
     seed.
     """
-    kind = "none" if weighting is None else weighting["kind"]
-    if (kind == "dwsl") != (discriminator is not None):
-        raise InputError(
-            f"got weighting {kind} and discriminator {discriminator}, expected a discriminator's "
-            "checkpoint with dwsl and with "
-            "nothing else; train_mask_discriminator makes one"
+    if (weighting.kind == "dwsl") != (discriminator is not None):
+        raise ValueError(
+            f"got weighting {weighting.kind} and discriminator {discriminator}, expected a "
+            "discriminator's checkpoint with dwsl and with nothing else"
         )
-    if weighting is None or kind == "none":
+    if weighting.kind == "none":
         return frames, None
-    check_weighting(weighting)
     tiers = make_tiers(
         frames,
-        trusted_share=weighting["trusted_share"],
-        fault_share=weighting["fault_share"],
+        trusted_share=weighting.trusted_share,
+        fault_share=weighting.fault_share,
         seed=seed,
     )
-    if kind == "trusted_only":
+    if weighting.kind == "trusted_only":
         return trusted_part(tiers), None
-    return tiers.frames, None if discriminator is None else load_verdicts(
-        discriminator, records=len(tiers.frames), seed=seed
-    )
+    if discriminator is None:
+        return tiers.frames, None
+    return tiers.frames, load_verdicts(discriminator, records=len(tiers.frames), seed=seed)
 
 
 def mask_batches(
@@ -176,7 +180,7 @@ def mask_batches(
             rng = np.random.default_rng([seed, step])
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
             chosen = looks[rng.integers(len(looks), size=max(1, batch_size // cameras))].ravel()
-            batch = augment(frames.batch(chosen, language=tokens), generator)
+            batch = augment(mask_batch(frames, chosen, language=tokens), generator)
             yield (
                 batch
                 if judged is None
@@ -187,15 +191,18 @@ def mask_batches(
     return batches
 
 
+@torch.inference_mode()
 def calibrate_head(
     head: Head, frames: MaskFrames, *, language: LanguageEncoder | RawSentences
 ) -> dict[str, float]:
     """Fit the head's presence calibration to held-out frames; return its mean target IoU and
     presence AUROC there.
     """
-    logits, ious = measure(head, frames, words=language.encode(list(frames.goals)))
+    tokens = language.encode(list(frames.goals))
+    logits, ious = predict(head, frames, tokens=tokens)
     truth = torch.from_numpy(frames.presence.astype(np.float32))
-    temperature, bias = calibrate(logits, truth)
+    with torch.inference_mode(False):
+        temperature, bias = calibrate(logits.clone(), truth.clone())
     head.presence_temperature.copy_(temperature)
     head.presence_bias.copy_(bias)
     visible = truth[:, 0] > 0.5
@@ -205,16 +212,18 @@ def calibrate_head(
     }
 
 
-def measure(
-    head: Head, frames: MaskFrames, *, words: LanguageTokens | Sentences
+@torch.inference_mode()
+def predict(
+    head: Head, frames: MaskFrames, *, tokens: LanguageTokens | Sentences
 ) -> tuple[Tensor, Tensor]:
-    """Return presence logits (F, 2) and the IoU (F,) of the target's mask over all frames; row g of
-    `words` belongs to `goals[g]`.
-    """
+    """Return presence logits (F, 2) and the IoU (F,) of the target's mask over all frames."""
+    head.eval()
     frames.looks(cameras=head.cameras)  # refuses what has none
+    device = head.presence_bias.device
     logits, ious = [], []
-    for batch in frames.batches(head.frames_at_once, language=words):
-        output = head.predict(batch.frames, batch.language)
-        logits.append(output.presence_logits)
-        ious.append(iou(output.logits[:, 0].sigmoid(), mask_from_labels(batch.labels)[:, 0]))
+    for batch in in_order(frames, head.frames_at_once, language=tokens):
+        batch = batch.to(device)
+        output = head(batch.frames, batch.language)
+        logits.append(output.presence_logits.cpu())
+        ious.append(iou(output.logits[:, 0].sigmoid(), mask_from_labels(batch.labels)[:, 0]).cpu())
     return torch.cat(logits), torch.cat(ious)

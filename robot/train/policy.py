@@ -2,236 +2,184 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from robot.batch import PolicyBatch
 from robot.checkpoint import save
-from robot.data.store import EpisodeStore
-from robot.data.windows import Augment, Windows, load_windows
-from robot.language import LanguageEncoder, RawSentences
+from robot.data.windows import Augment, Windows
+from robot.language import LanguageEncoder
 from robot.perception.compose.augment import CompositeAugment, Photometric
 from robot.perception.compose.backgrounds import OnBackgrounds, PasteBackgrounds
-from robot.perception.compose.masking import (
-    Channel,
-    Deployment,
-    compose,
-    mask_from_labels,
-    to_uint8,
-)
-from robot.perception.head.base import Head
-from robot.perception.registry import make_deployment
-from robot.policy import POLICIES
-from robot.system.device import pick_device
+from robot.perception.compose.masking import Channel, Deployment
+from robot.perception.registry import describe_deployment
+from robot.policy import make_policy
+from robot.system.parse import NotNegative, NotNegativeNumber, Share, Spec, options
 from robot.system.progress import Announce, silent
 from robot.train.backgrounds import ForegroundLook, empty_rooms, texture_pictures
-from robot.train.demonstration_weights import chosen_episodes, weigh
-from robot.train.loop import Log, train
-from robot.types import Goal, InputError
+from robot.train.demonstrations import Selection, load_all, make_look, weigh
+from robot.train.loop import Log, Training, train
+
+
+@options
+class Augmentation:
+    """How composites are changed in training: robot.perception.compose.augment.CompositeAugment.
+
+    `backgrounds` is the share of maskless frames with pictures pasted behind robot and objects.
+    """
+
+    jitter: Photometric | None
+    ring: Share
+    shift: NotNegative
+    drop: Share
+    noise: NotNegativeNumber
+    backgrounds: Share = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyTraining:
+    """All that a trained policy depends on, but for the checkpoint of the mask head it sees
+    through.
+
+    `masks` says what that is: the learned head, the oracle's labels, or none. With
+    `augmentation.backgrounds` a policy without masks sees pictures behind the objects, which the
+    demonstrations' labels tell from the room. `weighting` is one of robot.dwsl.WEIGHTINGS; `scores`
+    names the scores of the discriminator that it weighs by.
+    """
+
+    demonstrations: tuple[Selection, ...]
+    policy: Spec
+    masks: str
+    deployment: Deployment
+    augmentation: Augmentation
+    weighting: str
+    scores: str | None
+    training: Training
+    batch_size: int
+    seed: int
 
 
 def train_policy(
+    options: PolicyTraining,
     *,
-    demonstrations: Sequence[Path],
-    episodes: int | Sequence[int],
     directory: Path,
-    kind: str,
-    policy: Mapping[str, Any],
-    masks: str,
-    head: Path | None,
-    deployment: Mapping[str, Any],
-    augment: Mapping[str, Any],
-    training: Mapping[str, Any],
-    batch_size: int,
-    seed: int,
-    action_space: Mapping[str, Any],
-    weighting: str = "uniform",
-    scores: str | None = None,
+    head: Path | None = None,
+    textures: Sequence[Path] = (),
     log: Log | None = None,
     announce: Announce = silent,
 ) -> Path:
-    """Train a policy of `kind` on `episodes` demonstrations, in all or of each store; return the
-    checkpoint.
+    """Train a policy and return its checkpoint in `directory`. Resumes; done is done.
 
-    Resumes; done is done. `masks` says what the policy sees through: the learned head, the oracle's
-    labels, or none. With `augment.backgrounds` a policy without masks sees pictures behind the
-    objects, which the demonstrations' labels tell from the room. `weighting`
-    (robot.dwsl.WEIGHTINGS) weighs the windows; `scores` names those that `judge` stored beside the
-    demonstrations.
+    `head` is the mask head's checkpoint for masks "learned"; `textures` are the picture files that
+    `augmentation.backgrounds` pastes.
     """
     file = directory / "model.safetensors"
     if file.is_file():
         return file
-    if kind not in POLICIES:
-        raise InputError(
-            f"got policy {kind!r}, expected one of {', '.join(POLICIES)}; pass policy=<one of "
-            "these>"
-        )
-    language, pasted = LanguageEncoder(), augment.get("backgrounds", 0)
+    windows = training_windows(options, head=head, announce=announce)
+    torch.manual_seed(options.seed)
+    module = make_policy(
+        options.policy.kind,
+        statistics=windows.statistics(),
+        options={**options.policy.options, "cameras": len(windows.spaces.cameras)},
+    )
+    batches = policy_batches(
+        windows,
+        batch_size=options.batch_size,
+        horizon=module.horizon,
+        augment=make_change(options, textures=textures),
+        seed=options.seed,
+    )
+    average = train(
+        module,
+        batches,
+        options.training,
+        checkpoint_dir=directory / "training",
+        generator=torch.Generator().manual_seed(options.seed),
+        log=log,
+    )
+    return save(
+        directory,
+        average.cpu(),
+        kind=options.policy.kind,
+        config=module.config(),
+        metadata=metadata_of(options, windows),
+    )
+
+
+def training_windows(options: PolicyTraining, *, head: Path | None, announce: Announce) -> Windows:
+    """Load the demonstrations as the policy will see them, each window with its weight."""
+    language, pasted = LanguageEncoder(), options.augmentation.backgrounds > 0
+    roots = [selection.root for selection in options.demonstrations]
     windows = load_all(
-        demonstrations,
-        episodes=episodes,
-        look=ForegroundLook(empty_rooms(demonstrations))
+        options.demonstrations,
+        look=ForegroundLook(empty_rooms(roots))
         if pasted
-        else make_look(masks, head=head, language=language),
-        deployment=Channel() if pasted else make_deployment(**deployment),
-        size=policy["image_size"],
+        else make_look(options.masks, head=head, language=language),
+        deployment=Channel() if pasted else options.deployment,
+        size=image_size_of(options),
         language=language,
         announce=announce,
     )
-    if weighting != "uniform":
-        windows = weigh(
-            windows, demonstrations, episodes=episodes, weighting=weighting, scores=scores
-        )
-    change: Augment = make_augment(augment, deployment=make_deployment(**deployment))
-    if pasted:
-        change = OnBackgrounds(
-            PasteBackgrounds(texture_pictures(size=policy["image_size"]), share=pasted), change
-        )
-    torch.manual_seed(seed)
-    module = POLICIES[kind](statistics=windows.statistics(), **policy)
-    average = train(
-        module,
-        policy_batches(
-            windows, batch_size=batch_size, horizon=policy["horizon"], augment=change, seed=seed
-        ),
-        checkpoint_dir=directory / "training",
-        generator=torch.Generator().manual_seed(seed),
-        log=log,
-        **training,
+    if options.weighting == "uniform":
+        return windows
+    return weigh(
+        windows, options.demonstrations, weighting=options.weighting, scores=options.scores
     )
-    metadata = {
-        "action_space": dict(action_space),
-        "masks": masks,
-        "deployment": dict(deployment),
-        "demonstrations": [path.name for path in demonstrations],
+
+
+def image_size_of(options: PolicyTraining) -> int:
+    size = options.policy.options["image_size"]
+    assert isinstance(size, int)
+    return size
+
+
+def metadata_of(options: PolicyTraining, windows: Windows) -> dict[str, Any]:
+    """Return what the checkpoint says about its training: what is needed to act as it was
+    trained.
+    """
+    return {
+        "spaces": windows.spaces.to_json(),
+        "masks": options.masks,
+        "deployment": describe_deployment(options.deployment),
+        "demonstrations": [selection.root.name for selection in options.demonstrations],
         "episodes": len(windows.starts),
-        "seed": seed,
-    } | ({} if weighting == "uniform" else {"weighting": weighting, "scores": scores})
-    return save(directory, average.cpu(), kind=kind, config=average.config(), metadata=metadata)  # type: ignore[operator]
+        "seed": options.seed,
+        "weighting": options.weighting,
+        "scores": options.scores,
+    }
 
 
-Look = Callable[
-    [np.ndarray, np.ndarray | None, Goal], Tensor
-]  # frames (M, H, W, 3), labels (M, H, W), goal -> (M, 3, H, W)
-
-
-def make_look(masks: str, *, head: Path | None, language: LanguageEncoder) -> Look:
-    """Return what turns recorded frames into mask probabilities, as the agent's mask source of that
-    name would.
-    """
-    if masks == "learned":
-        if head is None:
-            raise InputError(
-                "got masks learned without a mask head; pass head=<checkpoint> or masks=oracle"
-            )
-        loaded = Head.load(head)
-        return _LearnedLook(loaded.to(pick_device()), loaded.word_encoder(language))
-    if masks == "oracle":
-        return _labels_look
-    if masks == "none":
-        return lambda frames, labels, goal: torch.ones(len(frames), 3, *frames.shape[1:3])
-    raise InputError(
-        f"got masks {masks!r}, expected one of learned, oracle, none; pass perception=<one of "
-        "these>"
+def make_change(options: PolicyTraining, *, textures: Sequence[Path]) -> Augment:
+    """Return what is done to the composites of a batch."""
+    change = make_augment(options.augmentation, deployment=options.deployment)
+    if not options.augmentation.backgrounds:
+        return change
+    paste = PasteBackgrounds(
+        texture_pictures(textures, size=image_size_of(options)),
+        share=options.augmentation.backgrounds,
     )
+    return OnBackgrounds(paste, change)
 
 
-def _labels_look(frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> Tensor:
-    if labels is None:
-        raise InputError(
-            "got demonstrations without masks, expected labels beside the frames; use "
-            "perception=learned"
-        )
-    return mask_from_labels(torch.from_numpy(labels))
-
-
-class _LearnedLook:
-    def __init__(self, head: Head, language: LanguageEncoder | RawSentences) -> None:
-        self._head, self._language = head, language
-
-    def __call__(self, frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> Tensor:
-        return self._head.predict(frames, self._language.encode([goal.text])).logits.sigmoid()
-
-
-def load_all(
-    roots: Sequence[Path],
-    *,
-    episodes: int | Sequence[int],
-    look: Look,
-    deployment: Deployment,
-    size: int,
-    language: LanguageEncoder,
-    announce: Announce = silent,
-) -> Windows:
-    """Load `episodes` demonstrations (`chosen_episodes`) as windows of composites."""
-
-    def composed(frames: np.ndarray, labels: np.ndarray | None, goal: Goal) -> np.ndarray:
-        steps, cameras = frames.shape[:2]
-        flat = frames.reshape(-1, *frames.shape[2:])
-        probability = look(
-            flat, None if labels is None else labels.reshape(-1, *labels.shape[2:]), goal
-        )
-        seen = to_uint8(compose(flat, probability, deployment=deployment, size=size))
-        return seen.view(steps, cameras, *seen.shape[1:]).numpy()
-
-    def progress(done: int, of: int) -> None:
-        announce(f"reading demonstrations {done}/{of}")
-
-    parts = [
-        load_windows(
-            EpisodeStore(root),
-            compose=composed,
-            language=language.encode,
-            indices=indices,
-            progress=progress,
-        )
-        for root, indices in zip(roots, chosen_episodes(roots, episodes), strict=True)
-    ]
-    return parts[0] if len(parts) == 1 else _joined(parts, language)
-
-
-def _joined(parts: Sequence[Windows], language: LanguageEncoder) -> Windows:
-    """Lay the windows of several stores end to end."""
-    frames = np.cumsum([0, *(len(p) for p in parts)])
-    goals = np.cumsum([0, *(len(p.language.tokens) for p in parts)])
-
-    def shifted(name, offsets):
-        return torch.cat([getattr(p, name) + int(o) for p, o in zip(parts, offsets, strict=False)])
-
-    def joined(name):
-        return torch.cat([getattr(p, name) for p in parts])
-
-    return Windows(
-        composites=joined("composites"),
-        proprio=joined("proprio"),
-        actions=joined("actions"),
-        goal_ids=shifted("goal_ids", goals),
-        starts=shifted("starts", frames),
-        lengths=joined("lengths"),
-        weights=joined("weights"),
-        language=type(parts[0].language)(
-            tokens=torch.cat([p.language.tokens for p in parts]),
-            valid=torch.cat([p.language.valid for p in parts]),
-        ),
-    )
-
-
-def make_augment(options: Mapping[str, Any], *, deployment: Deployment) -> CompositeAugment:
-    """Return the augmentation, its backgrounds left out; what restores the fill does so only for
-    deployments that fill.
+def make_augment(augmentation: Augmentation, *, deployment: Deployment) -> CompositeAugment:
+    """Return the augmentation without its backgrounds; what depends on a painted fill is left out
+    where the deployment paints none.
     """
-    rest = {k: v for k, v in options.items() if k not in ("jitter", "backgrounds")}
     fill = getattr(deployment, "fill", None)
-    if fill is None:
-        rest["ring"] = 0.0  # a ring around the mask is drawn where the rest is painted over
-    jitter = Photometric(**options["jitter"]) if options.get("jitter") else None
-    return CompositeAugment(jitter=jitter, fill=fill, **rest)
+    return CompositeAugment(
+        jitter=augmentation.jitter,
+        ring=0.0 if fill is None else augmentation.ring,
+        shift=augmentation.shift,
+        drop=augmentation.drop,
+        noise=augmentation.noise,
+        fill=fill,
+    )
 
 
 def policy_batches(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from robot.types import Episode, Goal
+from tests.robots import other_arm, panda
 
 MakeEpisode = Callable[..., Episode]
 
@@ -41,6 +42,7 @@ def _episode(
         labels={"agentview": pixels(4), "wrist": pixels(4)},
         proprio=rng.normal(size=(steps, 10)).astype(np.float32),
         actions=rng.normal(size=(steps, 7)).astype(np.float32),
+        spaces=panda(agentview=(12, 16), wrist=(12, 16)),
         control_dt_s=0.05,
         success=True,
         seed=100 + index,
@@ -50,7 +52,38 @@ def _episode(
         weight=0.5,
         extra={"operator": "scripted"},
     )
-    return replace(episode, **changes)
+    episode = replace(episode, **changes)
+    if "spaces" in changes:
+        return episode
+    sizes = {camera: images.shape[1:3] for camera, images in episode.images.items()}
+    return replace(episode, spaces=panda(control_dt_s=episode.control_dt_s, **sizes))
+
+
+CAMERAS = {"front": (12, 16), "wrist": (10, 10), "side": (9, 16)}  # name: (height, width)
+
+
+def _other_episode(*, index: int = 0, steps: int = 4) -> Episode:
+    """Return an episode of another arm: 9 state values, 6 actions, three cameras of three sizes."""
+    rng = np.random.default_rng(index)
+    return replace(
+        _episode(index=index, steps=steps),
+        images={
+            name: rng.integers(0, 256, (steps, *size, 3), np.uint8)
+            for name, size in CAMERAS.items()
+        },
+        labels={
+            name: rng.integers(0, 4, (steps, *size), np.uint8) for name, size in CAMERAS.items()
+        },
+        proprio=rng.normal(size=(steps, 9)).astype(np.float32),
+        actions=rng.normal(size=(steps, 6)).astype(np.float32),
+        spaces=other_arm(**CAMERAS),
+        control_dt_s=0.1,
+    )
+
+
+@pytest.fixture
+def make_other_episode() -> MakeEpisode:
+    return _other_episode
 
 
 @pytest.fixture

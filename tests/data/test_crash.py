@@ -19,6 +19,7 @@ _PREAMBLE = """
 import os, sys, time
 import numpy as np
 from robot.data.store import EpisodeStore
+from robot.spaces import Camera, panda_spaces
 from robot.types import Episode, Goal
 
 def episode(index, size=16, steps=4):
@@ -27,6 +28,7 @@ def episode(index, size=16, steps=4):
     return Episode(task="t", goal=Goal("go"), images={"a": pixels}, labels={},
                    proprio=np.zeros((steps, 10), np.float32),
                    actions=np.full((steps, 7), index, np.float32), control_dt_s=0.05,
+                   spaces=panda_spaces(cameras=[Camera("a", size, size)], control_dt_s=0.05),
                    success=True, seed=0, index=index,
                    scene="s")
 

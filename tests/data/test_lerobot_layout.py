@@ -170,3 +170,17 @@ def test_finalizing_twice_rewrites_no_episode(root):
 def test_finalizing_an_empty_folder_is_bad_input(tmp_path):
     with pytest.raises(InputError, match="no episodes"):
         EpisodeStore(tmp_path).finalize()
+
+
+def test_features_name_the_values_and_sizes_of_the_episodes_and_the_robot(
+    tmp_path, make_other_episode
+):
+    store = EpisodeStore(tmp_path)
+    store.append(make_other_episode())
+    store.finalize()
+    info = json.loads((tmp_path / "meta/info.json").read_text())
+    assert info["robot_type"] == "five_joints"
+    state, action = (info["features"][key] for key in ("observation.state", "action"))
+    assert (state["shape"], state["names"][5]) == ([9], "force_x")
+    assert (action["shape"], action["names"][-1]) == ([6], "gripper_target")
+    assert info["features"]["observation.images.side"]["shape"] == [9, 16, 3]

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from robot.batch import LanguageTokens
+from robot.data.mask_batches import mask_batch
 from robot.data.mask_frames import MaskFrameStore, MaskRecord
 from robot.types import InputError
 
@@ -82,8 +83,10 @@ def test_chosen_shards_are_loaded_with_progress(store):
 
 def test_a_batch_is_channels_first_with_the_tokens_of_its_goals(store):
     tokens = torch.tensor([5.0, 7.0])[:, None, None].expand(2, 3, 384)
-    batch = store.load().batch(
-        np.array([2, 0]), language=LanguageTokens(tokens=tokens, valid=torch.ones(2, 3).bool())
+    batch = mask_batch(
+        store.load(),
+        np.array([2, 0]),
+        language=LanguageTokens(tokens=tokens, valid=torch.ones(2, 3).bool()),
     )
     assert batch.frames.shape == (2, 3, 6, 8)
     np.testing.assert_array_equal(batch.frames[0].permute(1, 2, 0).numpy(), _record(2).image)

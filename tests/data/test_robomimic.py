@@ -93,3 +93,15 @@ def test_a_failed_export_leaves_nothing(store, tmp_path):
 def test_an_empty_store_is_bad_input(tmp_path):
     with pytest.raises(InputError, match="no episodes"):
         export_robomimic(EpisodeStore(tmp_path), tmp_path / "demos.hdf5", env_name="e")
+
+
+def test_another_arm_with_cameras_of_different_sizes_goes_both_ways(
+    tmp_path, make_other_episode, assert_same
+):
+    EpisodeStore(tmp_path / "a").append(make_other_episode())
+    export_robomimic(EpisodeStore(tmp_path / "a"), tmp_path / "a.hdf5", env_name="e")
+    back = EpisodeStore(tmp_path / "b")
+    import_robomimic(tmp_path / "a.hdf5", back)
+    assert_same(back.read(0), make_other_episode())
+    with h5py.File(tmp_path / "a.hdf5") as file:
+        assert file["data/demo_0/obs/joints"].shape == (4, 5)

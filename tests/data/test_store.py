@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from robot.data.store import EpisodeStore
+from robot.data.summary import decode, encode, summarise
 from robot.types import Goal, InputError, Region
 
 
@@ -86,7 +88,7 @@ def test_another_image_size_is_refused_before_it_is_written(tmp_path, make_episo
     small = {camera: np.zeros((4, 6, 8, 3), np.uint8) for camera in ("agentview", "wrist")}
     smaller = make_episode(index=1, images=small, labels={})
     store = EpisodeStore(tmp_path)
-    with pytest.raises(InputError, match="one dataset has one format"):
+    with pytest.raises(InputError, match="camera agentview of 8x6 px, expected 16x12 px"):
         store.append(smaller)
     assert store.indices() == {0}
 
@@ -155,3 +157,62 @@ def test_an_equals_sign_in_the_folder_is_no_column(tmp_path, make_episode, asser
     store = EpisodeStore(tmp_path / "env=robosuite")
     store.append(make_episode())
     assert_same(store.read(0), make_episode())
+
+
+# --- spaces
+
+
+def test_an_episode_of_any_state_actions_and_cameras_is_read_back_as_it_was(
+    tmp_path, make_other_episode, assert_same
+):
+    store = EpisodeStore(tmp_path)
+    store.append(make_other_episode())
+    assert_same(store.read(0), make_other_episode())
+    assert store.spaces == make_other_episode().spaces
+
+
+def test_a_store_without_episodes_has_no_spaces(tmp_path):
+    with pytest.raises(InputError, match="collect some first"):
+        EpisodeStore(tmp_path).spaces  # noqa: B018
+
+
+def test_an_episode_of_another_arm_is_refused_by_name_and_not_written(
+    tmp_path, make_episode, make_other_episode
+):
+    store = EpisodeStore(tmp_path)
+    store.append(make_episode())
+    with pytest.raises(InputError, match="no state value ee_position_x.*another folder"):
+        store.append(make_other_episode(index=1))
+    assert store.indices() == {0}
+
+
+def test_episodes_of_two_arms_that_lie_in_one_folder_are_not_finalized(
+    tmp_path, make_episode, make_other_episode
+):
+    EpisodeStore(tmp_path / "a").append(make_episode())
+    EpisodeStore(tmp_path / "b").append(make_other_episode(index=1))
+    other = "data/chunk-000/file-001.parquet"
+    (tmp_path / "b" / other).rename(tmp_path / "a" / other)
+    with pytest.raises(InputError, match="got episode 1 beside episode 0 that differs"):
+        EpisodeStore(tmp_path / "a").finalize()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cameras": ()}, "as its spaces declare: record"),
+        ({"control_dt_s": 0.2}, "got control_dt_s 0.05 in episode 0, expected 0.2"),
+    ],
+)
+def test_an_episode_that_is_not_of_its_spaces_is_refused(tmp_path, make_episode, change, message):
+    episode = make_episode()
+    with pytest.raises(InputError, match=message):
+        EpisodeStore(tmp_path).append(replace(episode, spaces=replace(episode.spaces, **change)))
+
+
+def test_an_episode_from_before_spaces_is_the_pandas(make_episode):
+    summary = summarise(make_episode(), statistics={})
+    content = json.loads(encode(summary))
+    assert content.pop("spaces")
+    assert decode(json.dumps(content).encode()).spaces == summary.spaces
+    assert summary.spaces.robot_type == "panda"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from robot.batch import LanguageTokens
 from robot.data.store import EpisodeStore
 from robot.data.windows import PAST_END, Windows, load_windows
 from robot.types import InputError
+from tests.robots import panda
 
 
 def _language(texts: list[str]) -> LanguageTokens:
@@ -31,6 +34,7 @@ def windows() -> Windows:
         lengths=torch.tensor([3, 2]),
         weights=torch.tensor([1.0, 0.25]),
         language=_language(["push", "lift"]),
+        spaces=panda(agentview=(8, 8), wrist=(8, 8)),
     )
 
 
@@ -152,8 +156,9 @@ def store(tmp_path, make_episode):
 
 def _compose(frames, labels, goal):
     """RGB of every second pixel, then the labels three times."""
-    rgb = frames[:, :, ::2, ::2].transpose(0, 1, 4, 2, 3)
-    return np.concatenate([rgb, np.repeat(labels[:, :, None, ::2, ::2], 3, axis=2)], axis=2)
+    rgb = np.stack([images[:, ::2, ::2].transpose(0, 3, 1, 2) for images in frames], axis=1)
+    roles = np.stack([maps[:, None, ::2, ::2] for maps in labels], axis=1)
+    return np.concatenate([rgb, np.repeat(roles, 3, axis=2)], axis=2)
 
 
 def test_loaded_windows_hold_the_episodes_end_to_end(store):
@@ -198,7 +203,7 @@ def test_composing_an_episode_without_labels_gets_none(tmp_path, make_episode):
 
     def compose(frames, labels, goal):
         got.append(labels)
-        return np.zeros((len(frames), 2, 6, 4, 4), np.uint8)
+        return np.zeros((len(frames[0]), 2, 6, 4, 4), np.uint8)
 
     load_windows(store, compose=compose, language=_language)
     assert got == [None]
@@ -212,3 +217,29 @@ def test_cameras_that_are_not_there_are_bad_input(store):
 def test_an_empty_store_is_bad_input(tmp_path):
     with pytest.raises(InputError, match="no episodes to load"):
         load_windows(EpisodeStore(tmp_path), compose=_compose, language=_language)
+
+
+def test_windows_of_cameras_of_different_sizes_and_another_arm(tmp_path, make_other_episode):
+    store = EpisodeStore(tmp_path)
+    store.append(make_other_episode(steps=3))
+    shapes = []
+
+    def compose(frames, labels, goal):
+        shapes.extend(images.shape[1:3] for images in frames)
+        return np.zeros((len(frames[0]), 3, 6, 4, 4), np.uint8)
+
+    windows = load_windows(store, compose=compose, language=_language)
+    assert shapes == [(12, 16), (10, 10), (9, 16)]
+    assert windows.spaces == store.spaces
+    batch = windows.batch(windows.windows_from(torch.tensor([1]), 3))
+    assert batch.observation.proprio.shape == (1, 9) and batch.actions.shape == (1, 3, 6)
+    hold = [0.0] * 5 + [float(store.read(0).actions[2, 5])]
+    torch.testing.assert_close(batch.actions[0, 2], torch.tensor(hold))
+    assert len(windows.statistics()["proprio"]["min"]) == 9
+
+
+def test_an_absolute_action_holds_its_last_target(windows):
+    action = replace(windows.spaces.action, relative=(False,) * 7)
+    windows = Windows(**{**_fields(windows), "spaces": replace(windows.spaces, action=action)})
+    batch = windows.batch(windows.windows_from(torch.tensor([1]), 4))
+    torch.testing.assert_close(batch.actions[0, 3], batch.actions[0, 1])

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from robot.envs.decimate import _read, _simplify, accelerate, decimate_meshes
+from robot.envs.decimate import accelerate, decimate_meshes
+from robot.envs.simplify import read_surface, simplify
 from robot.types import InputError
 
 PHYSICS_OF_BODIES = (
@@ -105,18 +106,18 @@ def test_a_light_mesh_is_left_alone(sphere, tmp_path):
 
 
 def test_shape_and_place_stay_within_two_percent(sphere):
-    light = _simplify(_read(sphere), faces=400, keep_seams=False)
+    light = simplify(read_surface(sphere), faces=400, keep_seams=False)
     np.testing.assert_allclose(np.linalg.norm(light.vertices - (3, 2, 1), axis=1), 1.0, atol=0.02)
 
 
 def test_reading_undoes_the_compilers_move(sphere):
     np.testing.assert_allclose(
-        np.linalg.norm(_read(sphere).vertices - (3, 2, 1), axis=1), 1.0, atol=1e-4
+        np.linalg.norm(read_surface(sphere).vertices - (3, 2, 1), axis=1), 1.0, atol=1e-4
     )
 
 
 def test_normals_are_carried_over(sphere):
-    light = _simplify(_read(sphere), faces=400, keep_seams=False)
+    light = simplify(read_surface(sphere), faces=400, keep_seams=False)
     outward = light.vertices[light.faces] - (3, 2, 1)
     outward /= np.linalg.norm(outward, axis=-1, keepdims=True)
     assert ((light.normals * outward).sum(-1) > 0.98).all()
@@ -124,10 +125,12 @@ def test_normals_are_carried_over(sphere):
 
 def test_texture_coordinates_survive_the_file(sphere, tmp_path):
     xml = decimate_meshes(model_xml(sphere, geoms=SEEN + CORE), faces=400, cache_dir=tmp_path)
-    light = _read(tmp_path / mesh_files(xml)["m"])
+    light = read_surface(tmp_path / mesh_files(xml)["m"])
     height = (light.vertices[light.faces][..., 2] - 1 + 1) / 2
     np.testing.assert_allclose(light.texcoords[..., 0], height, atol=0.05)
-    np.testing.assert_allclose(light.texcoords[..., 1], _read(sphere).texcoords[0, 0, 1], atol=1e-4)
+    np.testing.assert_allclose(
+        light.texcoords[..., 1], read_surface(sphere).texcoords[0, 0, 1], atol=1e-4
+    )
 
 
 def test_a_flat_sheet_is_decimated_too(tmp_path):
@@ -144,7 +147,7 @@ def test_a_flat_sheet_is_decimated_too(tmp_path):
 
 def test_the_second_time_reads_the_cache(sphere, tmp_path, monkeypatch):
     first = decimate_meshes(model_xml(sphere, geoms=SEEN + CORE), cache_dir=tmp_path)
-    monkeypatch.setattr("robot.envs.decimate._simplify", None)
+    monkeypatch.setattr("robot.envs.simplify.simplify", None)
     assert decimate_meshes(model_xml(sphere, geoms=SEEN + CORE), cache_dir=tmp_path) == first
 
 

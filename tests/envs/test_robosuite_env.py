@@ -16,15 +16,15 @@ from gymnasium.utils.env_checker import check_env
 from robot.envs import gym_id
 from robot.envs.registry import BUILTIN, TASKS
 from robot.envs.robosuite import (
-    GRIPPER_GAP_M,
     MAX_DELTA_M,
     MAX_DELTA_RAD,
     SUCCESS_STEPS,
     RobosuiteEnv,
-    state_names,
+    robosuite_spaces,
 )
+from robot.envs.robots import PANDA_HAND
 from robot.envs.tabletop import catalogue as cat
-from robot.types import PROPRIO_DIM, InputError, Label, Observation
+from robot.types import InputError, Label, Observation
 
 SIZE = 64
 STILL = np.array([0, 0, 0, 0, 0, 0, 1], np.float32)
@@ -143,9 +143,9 @@ def test_a_reset_without_a_seed_moves_one_episode_on(env):
 
 
 def test_an_observation_fits_the_types_of_the_agent(env):
-    observation = Observation.from_env(begin(env))
+    observation = Observation.from_env(begin(env), env.spaces)
     assert [frame.camera for frame in observation.frames] == ["agentview", "wrist"]
-    assert observation.proprio.shape == (PROPRIO_DIM,) == (len(state_names()),)
+    assert observation.proprio.shape == (10,) == (len(env.spaces.state),)
     assert observation.goal.text == env.goal
 
 
@@ -278,7 +278,7 @@ def test_a_full_opening_is_robosuites_minus_one_and_one_centimetre_a_fifth():
 def make_action_space():
     from robot.envs.env import action_space
 
-    return action_space(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD)
+    return action_space(robosuite_spaces().action)
 
 
 def test_actions_beyond_the_limits_are_clipped(env):
@@ -325,7 +325,7 @@ def test_the_gripper_reads_one_when_open_and_zero_when_closed(env):
     closed[6] = 0.0
     assert env.execute(np.repeat(STILL[None], 15, axis=0))[0]["proprio"]["gripper"] > 0.95
     assert env.execute(np.repeat(closed[None], 15, axis=0))[0]["proprio"]["gripper"] < 0.05
-    assert GRIPPER_GAP_M == 0.08
+    assert PANDA_HAND.stroke_m == 0.08
 
 
 # --- the end of an episode

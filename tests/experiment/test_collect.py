@@ -22,6 +22,7 @@ from robot.experiment.collect import HOPELESS, collect_demonstrations, collect_m
 from robot.system import command
 from robot.system.cache import key
 from robot.types import Episode, Goal, InputError
+from tests.robots import panda
 
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = {"progress": lambda done, of: None}
@@ -51,6 +52,7 @@ def episode(index: int, *, steps: int = 3) -> Episode:
         proprio=np.zeros((steps, 10), np.float32),
         actions=np.full((steps, 7), index, np.float32),
         control_dt_s=0.05,
+        spaces=panda(agentview=(8, 8)),
         success=True,
         seed=0,
         index=index,
@@ -256,7 +258,7 @@ def test_missing_shards_are_made_and_others_are_left_alone(tmp_path, monkeypatch
 
         return work
 
-    monkeypatch.setattr(collect, "make_mask_frames", make)
+    monkeypatch.setattr("robot.rollout.mask_frames.make_mask_frames", make)
     store = collect_mask_frames(root=tmp_path, shards=range(3), **MASKS)
     (store.root / "shard-00001.parquet").unlink()
     assert collect_mask_frames(root=tmp_path, shards=[0, 1, 2, 30], **MASKS).shards() == [
@@ -302,3 +304,12 @@ def test_a_killed_collection_goes_on_where_it_was(tmp_path):
     assert again.indices() == set(range(highest + 2))
     for index, before in kept.items():
         np.testing.assert_array_equal(again.read(index).actions, before.actions)
+
+
+def test_the_command_starts_without_torch_or_a_simulator():
+    """Its workers import what it imports before they begin: seconds, on every start."""
+    code = (
+        "import sys, launch.collect, robot.rollout.demonstrate\n"
+        "print(sorted({'torch', 'transformers', 'robosuite', 'trimesh'} & set(sys.modules)))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"

@@ -7,8 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from robot.experiment.recipe import Recipe, Shared
+
 from robot.experiment.stages import chains_of, head_stage, needs_frames, rounds_of
 from robot.system.cache import key
 from robot.types import InputError
@@ -28,6 +28,7 @@ def shared(**change) -> Shared:
     options = {
         "root": Path("data"),
         "task": "pick",
+        "robot": "Panda",
         "policy": POLICY,
         "data": {"episodes": 4, "seed": 0, "quality": None},
         "judging": {"folds": 2, "head": None, "training": {"steps": 5}},
@@ -98,7 +99,7 @@ def test_options_that_came_later_do_not_rename_what_was_trained_before():
         "demonstrations": [Path("clean")],
         "episodes": 4,
         "kind": "transformer",
-        "policy": {"width": 8},
+        "policy": {"width": 8, "vision": "cnn"},
         "masks": "none",
         "head": None,
         "deployment": {"name": "none"},

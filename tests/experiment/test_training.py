@@ -4,6 +4,7 @@ of.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from robot.checkpoint import file_digest, read_header
 from robot.data.mask_frames import MaskFrameStore
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Overlay, Unmasked
-from robot.perception.head.base import Head
-from robot.rollout.agents import load_policy, robosuite_action_space
+from robot.perception.registry import load_head
+from robot.rollout.agents import load_policy
+from robot.spaces import Spaces
 from robot.train import mask_head as mask
 from robot.train import policy
 from robot.train.mask_head import train_mask_head
@@ -26,6 +28,7 @@ from tests.experiment.toy import (
     HEAD,
     POLICY,
     SIDE,
+    SPACES,
     TRAINING,
     write_demonstrations,
     write_mask_frames,
@@ -126,17 +129,15 @@ def test_a_stage_that_is_done_is_not_done_again(
 def test_a_policy_knows_what_it_was_made_of(demonstrations, tmp_path):
     said = read_header(run_policy(tmp_path, demonstrations=demonstrations))["metadata"]
     assert said["masks"] == "oracle" and said["deployment"] == {"name": "overlay"}
-    assert said["action_space"] == robosuite_action_space(control_dt_s=0.05)
+    assert Spaces.from_json(said["spaces"]) == SPACES
     assert (said["demonstrations"], said["episodes"], said["seed"]) == ([demonstrations.name], 3, 0)
 
 
 def test_a_trained_policy_is_loaded_for_its_control_period_and_no_other(demonstrations, tmp_path):
     file = run_policy(tmp_path, demonstrations=demonstrations)
-    assert not load_policy(file, control_dt_s=0.05).training
-    with pytest.raises(
-        InputError, match=r"another action space \(control_dt_s 0.05 instead of 0.1\)"
-    ):
-        load_policy(file, control_dt_s=0.1)
+    assert not load_policy(file, spaces=SPACES).training
+    with pytest.raises(InputError, match=r"control_dt_s 0\.1 s, expected 0\.05 s"):
+        load_policy(file, spaces=replace(SPACES, control_dt_s=0.1))
 
 
 def test_a_policy_learns_through_the_head_that_was_trained_before_it(
@@ -159,7 +160,7 @@ def test_a_head_is_calibrated_on_frames_that_it_was_not_trained_on(frames, tmp_p
     )
     file = run_head(tmp_path, frames=frames)
     assert loaded == [[0, 1], [30, 31]]
-    assert (Head.load(file).presence_temperature != 1).any()
+    assert (load_head(file).presence_temperature != 1).any()
     assert 0 <= read_header(file)["metadata"]["held_out"]["mean_iou"] <= 1
 
 
@@ -241,7 +242,7 @@ def test_demonstrations_without_labels_are_no_use_to_the_oracle():
 
     look = make_look("oracle", head=None, language=LanguageEncoder.hashed())
     with pytest.raises(InputError, match="got demonstrations without masks"):
-        look(np.zeros((1, SIDE, SIDE, 3), np.uint8), None, Goal("go"))
+        look([np.zeros((1, SIDE, SIDE, 3), np.uint8)], None, Goal("go"))
 
 
 def test_frames_of_one_camera_are_refused_by_a_head_of_two(frames):

@@ -11,8 +11,10 @@ from robot.data.mask_frames import MaskFrameStore, MaskRecord
 from robot.data.mask_shards import shard_numbers
 from robot.data.store import EpisodeStore
 from robot.types import QUALITY, Episode, Goal, Label
+from tests.robots import panda
 
 SIDE = 32
+SPACES = panda(agentview=(SIDE, SIDE), wrist=(SIDE, SIDE))
 GOALS = ("pick up the red cup", "grab the blue ball")
 POLICY = {
     "cameras": 2,
@@ -61,6 +63,7 @@ def episode(index: int, *, steps: int = 6) -> Episode:
         labels={camera: np.stack([labels_of(index)] * steps) for camera in frames},
         proprio=rng.normal(size=(steps, 10)).astype(np.float32),
         actions=rng.uniform(0.0, 0.04, (steps, 7)).astype(np.float32),
+        spaces=SPACES,
         control_dt_s=0.05,
         success=True,
         seed=0,

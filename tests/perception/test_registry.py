@@ -7,26 +7,25 @@ import re
 import pytest
 
 from robot.checkpoint import resolve_checkpoint, save
-from robot.envs.robosuite import RobosuiteEnv
+from robot.envs.robosuite import RobosuiteEnv, robosuite_spaces
 from robot.language import LanguageEncoder
 from robot.perception import registry as loading
 from robot.perception.compose.masking import Crop, Overlay, Unmasked
-from robot.perception.head.base import Head
-from robot.perception.registry import make_deployment
+from robot.perception.registry import load_head, make_deployment, resolve_head
 from robot.perception.sources import CachedMasks, NoMask, OracleMasks
-from robot.policy import TransformerPolicy
-from robot.policy.normalize import UNIT
-from robot.rollout.agents import load_policy, make_agent, make_source, robosuite_action_space
+from robot.policy import make_policy
+from robot.rollout.agents import load_policy, make_agent, make_source
 from robot.types import InputError
 from tests.experiment.toy import POLICY
+from tests.policy.toy import UNIT
 
 pytestmark = pytest.mark.usefixtures("hashed_words")
 
 
 @pytest.fixture
 def policy_file(tmp_path):
-    policy = TransformerPolicy(statistics=UNIT, **POLICY)
-    metadata = {"action_space": robosuite_action_space(control_dt_s=0.05)}
+    policy = make_policy("transformer", statistics=UNIT, options=POLICY)
+    metadata = {"spaces": robosuite_spaces().to_json()}
     return save(tmp_path, policy, kind="transformer", config=policy.config(), metadata=metadata)
 
 
@@ -58,19 +57,20 @@ def test_a_policy_is_refused_where_a_mask_head_is_asked_for(policy_file):
         InputError,
         match="got a checkpoint of transformer at .*, expected a mask head: one of mask_head",
     ):
-        Head.resolve(str(policy_file))
+        resolve_head(str(policy_file))
 
 
 @pytest.mark.parametrize("name", ["tabletop", "place"])
 def test_shipped_policies_load_and_are_small(name):
     folder = resolve_checkpoint(name)
-    load_policy(folder, control_dt_s=0.05)
+    load_policy(folder, spaces=robosuite_spaces())
     assert all(file.stat().st_size < 8e6 for file in folder.iterdir())
 
 
 def test_the_shipped_head_loads_and_takes_two_cameras():
-    head = Head.load("tabletop")
+    head = load_head(resolve_head("tabletop"))
     assert head.cameras == 2 and not head.reads_sentences
+    assert head.trained_cameras == robosuite_spaces().cameras
 
 
 def test_sources_are_made_by_name():
@@ -86,7 +86,7 @@ def test_sources_are_made_by_name():
 
 def test_a_policy_is_no_mask_head(policy_file):
     with pytest.raises(InputError, match=re.escape("got a checkpoint of kind 'transformer'")):
-        Head.load(policy_file)
+        load_head(policy_file)
 
 
 @pytest.mark.parametrize(
@@ -103,5 +103,5 @@ def test_an_agent_is_made_of_a_checkpoint_and_a_perception(policy_file, percepti
 def env_that_was_never_built() -> RobosuiteEnv:
     """Return what an agent asks of an env."""
     env = object.__new__(RobosuiteEnv)
-    env.control_dt_s = 0.05
+    env.spaces = robosuite_spaces()
     return env

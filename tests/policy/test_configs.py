@@ -3,17 +3,18 @@ for.
 """
 
 import inspect
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from robot.train.loop import train
+from robot.policy import POLICIES
+from robot.policy.registry import ENCODER_OPTIONS
+from robot.train.loop import Training
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-FROM_THE_COMMAND = {"module", "batches", "generator", "checkpoint_dir", "log"}
 
 
 def values(group: str, name: str) -> dict:
@@ -26,12 +27,16 @@ def names(group: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", names("policy"))
-def test_policy_keys_are_the_constructor_parameters(name):
+def test_policy_keys_are_options_of_the_encoder_and_of_the_policy(name):
     config = values("policy", name)
-    policy_class = get_class(config.pop("_target_"))
-    assert set(config) == set(inspect.signature(policy_class).parameters) - {"statistics"}
+    own = set(inspect.signature(POLICIES[config.pop("kind")]).parameters) - {
+        "statistics",
+        "encoder",
+    }
+    from_the_demonstrations = {"cameras"}
+    assert set(config) == (ENCODER_OPTIONS - from_the_demonstrations) | own
 
 
 @pytest.mark.parametrize("name", names("train"))
-def test_train_keys_are_parameters_of_the_loop(name):
-    assert set(values("train", name)) == set(inspect.signature(train).parameters) - FROM_THE_COMMAND
+def test_train_keys_are_fields_of_training(name):
+    assert set(values("train", name)) == {field.name for field in fields(Training)}

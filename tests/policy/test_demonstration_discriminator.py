@@ -9,23 +9,22 @@ import torch
 
 from robot.batch import JudgedWindows, PolicyObservation, TierBatch
 from robot.policy import TransformerPolicy
-from robot.policy.demonstration_discriminator import Discriminator, JudgedPolicy
-from robot.policy.normalize import UNIT
+from robot.policy.demonstration_discriminator import DemonstrationDiscriminator, JudgedPolicy
 from robot.types import InputError
-from tests.policy.toy import HORIZON, SMALL, batch_of, observation
+from tests.policy.toy import HORIZON, SMALL, UNIT, batch_of, observation
 
 SIZE = {"cameras": 1, "horizon": HORIZON, "dim": 16}
 LOSSES = torch.tensor([0.3, 0.1, 0.2])
 
 
-def discriminator(**change) -> Discriminator:
+def discriminator(**change) -> DemonstrationDiscriminator:
     torch.manual_seed(0)
-    return Discriminator(statistics=UNIT, **SIZE | change).eval()
+    return DemonstrationDiscriminator(statistics=UNIT, **SIZE | change).eval()
 
 
 def policy() -> TransformerPolicy:
     torch.manual_seed(1)
-    return TransformerPolicy(**SMALL | {"in_channels": 5, "heads": 2, "depth": 1})
+    return TransformerPolicy(**SMALL | {"heads": 2, "depth": 1})
 
 
 def windows(size: int = 3) -> JudgedWindows:
@@ -63,7 +62,7 @@ def swapped(values: torch.Tensor) -> torch.Tensor:
 
 
 def changed(
-    module: Discriminator, other: JudgedWindows, losses: torch.Tensor = LOSSES
+    module: DemonstrationDiscriminator, other: JudgedWindows, losses: torch.Tensor = LOSSES
 ) -> list[bool]:
     with torch.no_grad():
         return (module(other, losses) != module(windows(), LOSSES)).tolist()
@@ -184,7 +183,7 @@ def test_the_weights_of_its_terms_reach_its_loss(rule):
 def test_it_is_rebuilt_from_its_config():
     one = discriminator()
     one.fit(windows())
-    other = Discriminator(**one.config()).eval()
+    other = DemonstrationDiscriminator(**one.config()).eval()
     other.load_state_dict(one.state_dict())
     torch.testing.assert_close(other(windows(), LOSSES), one(windows(), LOSSES))
 

@@ -45,8 +45,8 @@ def test_measured_statistics_are_the_extremes():
 
 @pytest.mark.parametrize(
     "statistics",
-    [None, {}, {"action": ACTION}, {**STATISTICS, "proprio": {"min": [0.0] * 3, "max": [1.0] * 3}}],
-    ids=["none", "empty", "no proprio", "wrong size"],
+    [None, {}, {"action": ACTION}, {**STATISTICS, "proprio": {"min": [0.0] * 3, "max": [1.0] * 4}}],
+    ids=["none", "empty", "no proprio", "more max than min"],
 )
 def test_statistics_that_cannot_be_used_are_refused(statistics):
     with pytest.raises(InputError, match="statistics"):

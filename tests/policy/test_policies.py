@@ -8,11 +8,10 @@ import torch
 from robot.policy import POLICIES, DiffusionPolicy, FlowPolicy, TransformerPolicy
 from robot.policy.denoiser import DENOISERS, make_denoiser
 from robot.policy.loss import chunk_loss
-from robot.policy.normalize import UNIT
-from robot.train.loop import train
+from robot.train.loop import Training, train
 from robot.types import InputError
 from tests.learning import Learning
-from tests.policy.toy import HORIZON, SMALL, batch_of, observation, two_ways
+from tests.policy.toy import HORIZON, SMALL, UNIT, batch_of, observation, two_ways
 
 every_policy = pytest.mark.parametrize("policy_class", POLICIES.values(), ids=POLICIES)
 
@@ -74,15 +73,8 @@ def test_actions_past_the_end_of_the_episode_do_not_change_the_loss():
 @every_policy
 def test_every_parameter_gets_a_gradient_after_one_step(policy_class):
     policy = policy_class(**SMALL)
-    train(
-        policy,
-        two_ways,
-        steps=1,
-        warmup_steps=1,
-        generator=seeded(0),
-        precision="fp32",
-        device="cpu",
-    )
+    training = Training(steps=1, warmup_steps=1, precision="fp32", device="cpu")
+    train(policy, two_ways, training, generator=seeded(0))
     policy.zero_grad()
     policy.loss(next(two_ways(1)), seeded(0)).sum().backward()
     assert [name for name, p in policy.named_parameters() if p.grad is None] == []
@@ -125,12 +117,12 @@ def test_an_unknown_denoiser_is_refused_with_the_choices():
 
 def test_a_horizon_that_the_unet_cannot_halve_is_refused():
     with pytest.raises(InputError, match="multiple of 4"):
-        make_denoiser("unet", context_dim=8, horizon=6, dim=8, depth=3)
+        make_denoiser("unet", action_dim=7, context_dim=8, horizon=6, dim=8, depth=3)
 
 
 @pytest.mark.parametrize("name", DENOISERS)
 def test_denoisers_keep_the_shape_of_the_actions(name):
-    denoiser = make_denoiser(name, context_dim=8, horizon=16, dim=16, depth=3)
+    denoiser = make_denoiser(name, action_dim=7, context_dim=8, horizon=16, dim=16, depth=3)
     assert denoiser(torch.randn(2, 16, 7), torch.rand(2), torch.randn(2, 8)).shape == (2, 16, 7)
 
 
@@ -153,14 +145,15 @@ def test_chunk_loss_of_a_sample_without_valid_steps_is_zero():
 
 def trained(policy, batches, *, steps: int, learning: Learning):
     """Train a policy of one block for a second or two."""
-    options = {
-        "learning_rate": 5e-3,
-        "warmup_steps": 10,
-        "ema_decay": 0.9,
-        "precision": learning.precision,
-        "device": "cpu",
-    }
-    return train(policy, batches, steps=steps, generator=seeded(learning.seed), **options)
+    training = Training(
+        steps=steps,
+        learning_rate=5e-3,
+        warmup_steps=10,
+        ema_decay=0.9,
+        precision=learning.precision,
+        device="cpu",
+    )
+    return train(policy, batches, training, generator=seeded(learning.seed))
 
 
 @pytest.mark.parametrize("policy_class", [DiffusionPolicy, FlowPolicy])

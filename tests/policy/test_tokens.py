@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from robot.policy import TransformerPolicy
-from robot.policy.tokens import PATCH, TokenEncoder, kept_patches, kept_places
+from robot.policy.config import PATCH, EncoderConfig
+from robot.policy.tokens import TokenEncoder, kept_patches, kept_places
 from robot.policy.vision import VisionEncoder
 from robot.types import InputError
 from tests.policy.toy import SMALL, batch_of, observation
@@ -19,14 +20,14 @@ OPTIONS = {
     "width": 8,
     "layers": 2,
     "keypoints": 3,
-    "goal_dim": 5,
+    "dim": 5,
 }  # 4 x 4 patches
 
 
 @pytest.fixture
 def encoder() -> TokenEncoder:
     torch.manual_seed(0)
-    return TokenEncoder(in_channels=5, **OPTIONS).eval()
+    return TokenEncoder(EncoderConfig(in_channels=5, **OPTIONS)).eval()
 
 
 def composites(*covered: list[int]) -> torch.Tensor:
@@ -127,7 +128,7 @@ def test_nothing_kept_gives_finite_numbers_and_no_keypoints(encoder):
 
 @pytest.mark.parametrize("in_channels", [3, 5])
 def test_dropping_needs_no_coverage_among_the_channels_that_are_seen(in_channels):
-    vision = VisionEncoder(cameras=1, in_channels=in_channels, vision="tokens", **OPTIONS)
+    vision = VisionEncoder(EncoderConfig(cameras=1, in_channels=in_channels, **OPTIONS))
     images = composites([1])[:, None]
     hidden = images.clone()
     hidden[:, :, :3, 8:] = 0
@@ -135,7 +136,7 @@ def test_dropping_needs_no_coverage_among_the_channels_that_are_seen(in_channels
 
 
 def test_a_policy_with_tokens_has_a_finite_loss_and_is_rebuilt_from_its_config():
-    policy = TransformerPolicy(**{**SMALL, "vision": "tokens"})
+    policy = TransformerPolicy(**SMALL)
     loss = policy.loss(batch_of(torch.zeros(4, SMALL["horizon"], 7)))
     loss.mean().backward()
     assert loss.isfinite().all()
@@ -146,10 +147,15 @@ def test_a_policy_with_tokens_has_a_finite_loss_and_is_rebuilt_from_its_config()
 
 def test_another_vision_is_refused():
     with pytest.raises(InputError, match="got vision 'sonar', expected one of cnn, tokens"):
-        VisionEncoder(cameras=1, in_channels=3, vision="sonar", **OPTIONS)
+        EncoderConfig(vision="sonar")
 
 
-@pytest.mark.parametrize("change", [{"image_size": 15}, {"width": 6}, {"threshold": 1.0}])
+@pytest.mark.parametrize("change", [{"image_size": 15}, {"width": 6}, {"stride": 2}])
 def test_impossible_encoders_are_refused(change):
     with pytest.raises(InputError, match="expected a multiple of 4"):
-        TokenEncoder(in_channels=3, **{**OPTIONS, **change})
+        EncoderConfig(**{**OPTIONS, **change})
+
+
+def test_a_threshold_that_drops_everything_is_refused():
+    with pytest.raises(InputError, match=r"a coverage in \[0, 1\)"):
+        TokenEncoder(EncoderConfig(**OPTIONS), threshold=1.0)

@@ -3,6 +3,7 @@ import torch
 
 from robot.batch import LanguageTokens
 from robot.policy.conditioning import LanguagePool
+from robot.policy.config import EncoderConfig
 from robot.policy.vision import SpatialSoftmax, VisionEncoder
 from robot.types import InputError
 
@@ -13,7 +14,7 @@ OPTIONS = {
     "width": 8,
     "layers": 3,
     "keypoints": 4,
-    "goal_dim": 12,
+    "dim": 12,
 }
 
 
@@ -32,7 +33,7 @@ def test_spatial_softmax_of_a_flat_map_is_the_centre():
 
 
 def test_each_camera_gives_keypoints_and_width_features():
-    features = VisionEncoder(in_channels=5, **OPTIONS)(
+    features = VisionEncoder(EncoderConfig(in_channels=5, **OPTIONS))(
         torch.rand(3, 2, 6, 16, 16), torch.zeros(3, 12)
     )
     assert features.shape == (3, 2 * (2 * 4 + 8))
@@ -41,7 +42,7 @@ def test_each_camera_gives_keypoints_and_width_features():
 @pytest.mark.parametrize("in_channels", [3, 5])
 def test_channels_beyond_in_channels_are_not_seen(in_channels):
     encoder, images, goal = (
-        VisionEncoder(in_channels=in_channels, **OPTIONS),
+        VisionEncoder(EncoderConfig(in_channels=in_channels, **OPTIONS)),
         torch.rand(1, 2, 6, 16, 16),
         torch.randn(1, 12),
     )
@@ -51,18 +52,23 @@ def test_channels_beyond_in_channels_are_not_seen(in_channels):
 
 
 def test_film_starts_as_the_identity():
-    encoder, images = VisionEncoder(in_channels=3, **OPTIONS), torch.rand(1, 2, 6, 16, 16)
+    encoder, images = (
+        VisionEncoder(EncoderConfig(in_channels=3, **OPTIONS)),
+        torch.rand(1, 2, 6, 16, 16),
+    )
     assert torch.equal(encoder(images, torch.zeros(1, 12)), encoder(images, torch.ones(1, 12)))
 
 
 def test_images_of_another_size_are_refused():
     with pytest.raises(InputError, match="image_size"):
-        VisionEncoder(in_channels=3, **OPTIONS)(torch.rand(1, 2, 6, 32, 32), torch.zeros(1, 12))
+        VisionEncoder(EncoderConfig(in_channels=3, **OPTIONS))(
+            torch.rand(1, 2, 6, 32, 32), torch.zeros(1, 12)
+        )
 
 
 def test_an_image_size_that_patches_do_not_divide_is_refused():
     with pytest.raises(InputError, match="multiple of 4"):
-        VisionEncoder(in_channels=3, **{**OPTIONS, "image_size": 65})
+        EncoderConfig(**{**OPTIONS, "image_size": 65})
 
 
 def test_padding_does_not_change_the_goal_vector():

@@ -7,22 +7,21 @@ from collections.abc import Iterator
 import torch
 
 from robot.batch import LanguageTokens, PolicyBatch, PolicyObservation
-from robot.policy.normalize import UNIT
+from robot.policy.normalize import unit_statistics
 
 HORIZON = 8
-SMALL = {
-    "statistics": UNIT,
-    "cameras": 1,
-    "image_size": 8,
-    "horizon": HORIZON,
-    "width": 8,
-    "layers": 2,
-}
-SMALL |= {"keypoints": 4, "dim": 32, "depth": 2}
+UNIT = unit_statistics(action=7, proprio=10)
+ENCODER = {"cameras": 1, "image_size": 8, "width": 8, "layers": 2, "keypoints": 4, "dim": 32}
+SMALL = {"statistics": UNIT, "encoder": ENCODER, "horizon": HORIZON, "depth": 2}
 
 
 def observation(
-    batch: int, *, cameras: int = 1, image_size: int = 8, generator: torch.Generator | None = None
+    batch: int,
+    *,
+    cameras: int = 1,
+    image_size: int = 8,
+    proprio: int = 10,
+    generator: torch.Generator | None = None,
 ):
     """Return a random observation."""
 
@@ -33,7 +32,7 @@ def observation(
         tokens=draw(batch, 4, 384) - 0.5, valid=torch.ones(batch, 4, dtype=torch.bool)
     )
     images = draw(batch, cameras, 6, image_size, image_size)
-    return PolicyObservation(images=images, proprio=draw(batch, 10) * 2 - 1, language=language)
+    return PolicyObservation(images=images, proprio=draw(batch, proprio) * 2 - 1, language=language)
 
 
 def batch_of(actions: torch.Tensor, *, generator: torch.Generator | None = None) -> PolicyBatch:

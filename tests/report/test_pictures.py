@@ -11,6 +11,7 @@ from PIL import Image
 from robot.report import video as video_module
 from robot.report.pictures import (
     COLORS,
+    GAP_GREY,
     composite_rgb,
     episode_rows,
     film_strip,
@@ -137,3 +138,11 @@ def test_a_film_shows_cameras_above_and_what_the_policy_sees_below():
 def test_a_video_uri_carries_the_file(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"film")
     assert video_uri(tmp_path / "a.mp4") == "data:video/mp4;base64,ZmlsbQ=="
+
+
+def test_a_frame_that_is_not_square_keeps_its_aspect_ratio():
+    image = np.full((4, 8, 3), 200, np.uint8)
+    tile = fit(image, size=16)
+    assert (
+        (tile[4:12] == 200).all() and (tile[:4] == GAP_GREY).all() and (tile[12:] == GAP_GREY).all()
+    )

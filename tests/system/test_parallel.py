@@ -51,6 +51,25 @@ def slow(item: int, *, root: Path) -> int:
     return item
 
 
+def make_thread_count():
+    import torch  # as work does that needs it: after the worker began
+
+    return lambda item: torch.get_num_threads()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_work_that_imports_torch_has_one_thread_of_it(workers):
+    assert dict(parallel_map(make_thread_count, [0, 1], workers=workers)) == {0: 1, 1: 1}
+
+
+def test_work_without_torch_does_not_load_it():
+    code = (
+        "import sys; from robot.system.parallel import parallel_map\n"
+        "list(parallel_map(lambda: abs, [1, 2], workers=1)); print('torch' in sys.modules)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+
+
 def test_all_results_come_each_with_its_item(tmp_path):
     results = dict(parallel_map(partial(make_squares, started=tmp_path), range(9), workers=2))
     assert results == {k: k * k for k in range(9)}

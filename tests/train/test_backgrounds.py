@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from robot.data.store import EpisodeStore
+from robot.envs.tabletop.textures import training_textures
 from robot.train.backgrounds import ForegroundLook, empty_rooms, middle_of, texture_pictures
 from robot.types import Goal, Label
 from tests.experiment.toy import episode
 
-ROOM = np.full((2, 8, 8, 3), 200, np.uint8)
+ROOMS = [np.full((*size, 3), 200, np.uint8) for size in ((8, 8), (6, 10))]
 
 
 def test_the_middle_leaves_out_what_is_unknown():
@@ -22,15 +23,13 @@ def test_the_middle_leaves_out_what_is_unknown():
 
 
 def test_what_differs_from_the_room_is_covered_and_the_room_is_not():
-    frames, labels = np.concatenate([ROOM, ROOM]), np.zeros((4, 8, 8), np.uint8)
-    frames[2, 0, 0] = (200, 150, 200)  # an arm, before the first camera at the second step
-    labels[3, 4, 4] = Label.TARGET  # of the room's colour
-    coverage = ForegroundLook(ROOM)(frames, labels, Goal("go"))
-    assert (
-        coverage.sum() == 2
-        and coverage[2, :, 0, 0].tolist() == [0, 0, 1]
-        and coverage[3, :, 4, 4].tolist() == [1, 0, 0]
-    )
+    frames = [np.stack([room, room]) for room in ROOMS]
+    labels = [np.zeros(images.shape[:3], np.uint8) for images in frames]
+    frames[0][1, 0, 0] = (200, 150, 200)  # an arm, before the first camera at the second step
+    labels[1][1, 4, 4] = Label.TARGET  # of the room's colour
+    front, wrist = ForegroundLook(ROOMS)(frames, labels, Goal("go"))
+    assert front.sum() == wrist.sum() == 1
+    assert front[1, :, 0, 0].tolist() == [0, 0, 1] and wrist[1, :, 4, 4].tolist() == [1, 0, 0]
 
 
 def test_the_empty_room_is_seen_where_labels_name_nothing(tmp_path):
@@ -40,11 +39,11 @@ def test_the_empty_room_is_seen_where_labels_name_nothing(tmp_path):
     for camera in images:  # a thing that lies there most of the time
         images[camera][:-1, 2, 2], labels[camera][:-1, 2, 2] = 10, Label.TARGET
     store.append(replace(plain, images=images, labels=labels))
-    assert (empty_rooms([tmp_path]) == 90).all()
+    assert all((room == 90).all() for room in empty_rooms([tmp_path]))
 
 
 def test_textures_are_pictures_of_the_policys_size_that_a_seed_draws_again():
-    pictures = texture_pictures(size=16, count=5)
+    pictures = texture_pictures(training_textures(), size=16, count=5)
     assert pictures.shape == (5, 3, 16, 16) and pictures.dtype == torch.uint8
-    assert torch.equal(pictures, texture_pictures(size=16, count=5))
+    assert torch.equal(pictures, texture_pictures(training_textures(), size=16, count=5))
     assert len({picture.numpy().tobytes() for picture in pictures}) == 5

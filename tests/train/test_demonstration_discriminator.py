@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from robot.train.demonstration_weights import weigh
 
 from robot.checkpoint import read_header
 from robot.data.scores import WindowScores, read_about, read_scores, write_scores
@@ -16,7 +17,6 @@ from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Overlay, Unmasked
 from robot.train import demonstration_discriminator as dwsl
 from robot.train.demonstration_discriminator import calibrated, judge, tier_batches, with_tiers
-from robot.train.demonstration_weights import weigh
 from robot.train.policy import load_all, make_augment, make_look, train_policy
 from robot.types import InputError
 from tests.experiment.toy import AUGMENT, DISCRIMINATOR, POLICY, TRAINING, write_tiers

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from robot.envs.builtin.wordings import choose_wording
+from robot.envs.robots import rest_fingers, rest_joints
 from robot.envs.sensor import degrade
 from robot.envs.tabletop.scene import ARM_START_NOISE_RAD, Condition, condition, conditions
 from robot.envs.task import Expert
@@ -45,17 +46,22 @@ class BuiltinTask:
             np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(4)
         )
         reseed(env, rng=placement)
-        home = env.robots[0].robot_model.init_qpos
+        home = rest_joints(env)
         noise = (
             arm.normal(0.0, ARM_START_NOISE_RAD, len(home))
             + arm.uniform(-1, 1, len(home)) * spec.start_noise_rad
         )
         env.robots[0].init_qpos = home + noise
         env.reset()
+        rest_fingers(env)
         self._noise_sigma = sensor.uniform(0.3, 1.0) * spec.noise_sigma
         self._blur_sigma = sensor.uniform(0.0, 1.0) * spec.blur_sigma
         self._exposure = sensor.uniform(*spec.exposure)
-        return choose_wording(self.name, rng=words, held_out=spec.held_out_wording)
+        return self.wording(rng=words, held_out=spec.held_out_wording)
+
+    def wording(self, *, rng: np.random.Generator, held_out: bool) -> str:
+        """Return one of the task's sentences, of those that training sees or of the others."""
+        return choose_wording(self.name, rng=rng, held_out=held_out)
 
     def degrade(
         self, image: UInt8[np.ndarray, "h w 3"], *, rng: np.random.Generator

@@ -23,6 +23,7 @@ from robot.envs.builtin.motion import (
     stay,
     travel,
 )
+from robot.envs.robots import gripper_of
 from robot.envs.task import Wrap
 
 DOOR, LATCH = "Door_door", "Door_latch"
@@ -34,7 +35,7 @@ HINGE_M = np.array([0.255, 0.0, 0.0])  # the hinge in the door body, from door_l
 FACING = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]])
 UNLATCHED_RAD = 1.25  # the latch's tip clears the frame at 1.16
 OPEN_RAD = 0.38  # the hinge stops at 0.4, and success is 0.3
-FINGERS_CLOSE_STEPS = 8
+SETTLE_STEPS = 1  # after closing, before the handle is turned
 LOST_M = 0.03  # a fingertip is 2 cm wide
 LEAD_TURN_RAD, LEAD_PULL_RAD = (
     0.45,
@@ -106,7 +107,7 @@ def grip_handle(env: Any, *, manner: Manner, grip: Grip) -> Script:
         max_delta_m=manner.max_delta_m,
         patience=30,
     )
-    yield from stay(env, gripper=CLOSED, steps=FINGERS_CLOSE_STEPS)
+    yield from stay(env, gripper=CLOSED, steps=gripper_of(env).close_steps + SETTLE_STEPS)
     return not lost(env, grip=grip)
 
 

@@ -18,8 +18,9 @@ from robot.envs.builtin.motion import (
     stay,
     travel,
 )
+from robot.envs.robots import gripper_of
 
-FINGERS_CLOSE_STEPS = 8  # 8 cm to a 4 cm object, at a tenth of the range per step
+SETTLE_STEPS = 1  # after closing, before the object is raised
 FINGERS_OPEN_STEPS = 6
 CARRY_STEPS, LOWER_STEPS = 120, 60  # at 1 cm per step, the farthest carry takes 90
 RISE_M = 0.08  # after letting go
@@ -44,7 +45,7 @@ def pick_up(
     yield from travel(
         env, grasp, gripper=OPEN, tolerance_m=0.008, max_delta_m=manner.max_delta_m, patience=30
     )
-    yield from stay(env, gripper=CLOSED, steps=FINGERS_CLOSE_STEPS)
+    yield from stay(env, gripper=CLOSED, steps=gripper_of(env).close_steps + SETTLE_STEPS)
     start = hand_pose(env)
     above = start.at(np.array([0.0, 0.0, lift_m]))
     yield from travel(env, lambda: above, gripper=CLOSED, tolerance_m=0.02, patience=30)

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from robot.envs.robots import grasp_point
 from robot.types import InputError
 
 MAX_DELTA_M, MAX_DELTA_RAD = (
@@ -73,12 +74,12 @@ class Manner:
 
 
 def hand_pose(env: Any) -> Pose:
-    """Return the grip site of a single-arm robosuite environment: x opens the fingers, z points out
-    of the palm.
+    """Return where a single-arm robosuite environment grasps: x opens the fingers, z points out of
+    the palm.
     """
     site = env.robots[0].eef_site_id["right"]
     return Pose(
-        env.sim.data.site_xpos[site].copy(), env.sim.data.site_xmat[site].reshape(3, 3).copy()
+        position=grasp_point(env), rotation=env.sim.data.site_xmat[site].reshape(3, 3).copy()
     )
 
 

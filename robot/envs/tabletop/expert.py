@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from robot.envs.robots import grasp_point, gripper_of
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.bodies import SHAPES, Shape
 from robot.envs.tabletop.scene import Scene
@@ -20,7 +21,7 @@ from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
 POINT_DOWN = np.array(
     [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]]
 )  # grip site in the base frame: the hand at home
-CLOSE_STEPS, OPEN_STEPS = 7, 4
+OPEN_STEPS = 4
 LIFT_M, RETREAT_M = 0.14, 0.12
 ASTRAY_SHARE = 0.4
 TRAVEL_M = 0.17  # above the table: over a bottle, which a masked policy cannot see
@@ -39,6 +40,7 @@ class TabletopExpert:
         self._clearance_m = rng.uniform(0.05, 0.10)
         self._via = rng.uniform(-0.015, 0.015, 2)  # off the vertical while approaching
         self._carry_m = rng.uniform(0.02, 0.05)
+        self._close_steps = gripper_of(env).close_steps
         self._site = env.robots[0].eef_site_id["right"]
         if scene.target is None:
             self._phase: Callable[[], np.ndarray] = self._wait
@@ -83,7 +85,7 @@ class TabletopExpert:
         goal = self._grasp_point()
         off = np.linalg.norm(goal[:2] - self._ee[:2])
         if off < 0.012 and abs(goal[2] - self._ee[2]) < 0.010:
-            self._phase, self._timer = self._close, CLOSE_STEPS
+            self._phase, self._timer = self._close, self._close_steps
         if off > 0.03:
             self._phase = self._approach
         height = goal[2] if off < 0.012 else max(goal[2], self._ee[2] - 0.01)
@@ -136,7 +138,7 @@ class TabletopExpert:
 
     @property
     def _ee(self) -> np.ndarray:
-        return self._env.sim.data._data.site_xpos[self._site].copy()
+        return grasp_point(self._env)
 
     @property
     def _object(self) -> np.ndarray:

@@ -31,7 +31,7 @@ TALL_GAP_M = 0.065  # the hand is 20 cm wide and reaches down beside what it gra
 SIGHT_WIDTH_M = (
     0.07  # nothing tall stands this close to the line from the camera to what the goal names
 )
-ARM_JOINTS = 7
+ARM_JOINTS = 7  # at most
 ARM_START_NOISE_RAD = 0.02
 YAW_RAD = 0.35
 PLACEMENT_TRIES = 200

@@ -11,11 +11,12 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
+from robot.envs.robots import finger_addresses, grasp_point, gripper_of, rest_joints
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.bodies import SHAPES
 from robot.envs.tabletop.expert import POINT_DOWN
 from robot.envs.tabletop.scene import WORKSPACE, Placement, Scene
-from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
+from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld, start_joints
 
 MOMENTS = {
     "home": 0.12,
@@ -42,17 +43,14 @@ def stage(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator) -> No
     moment = "home" if focus is None else str(rng.choice(list(MOMENTS), p=list(MOMENTS.values())))
     gap = rng.uniform(0.5, 1.0)
     if focus is None or moment == "home":
-        arm = world.robots[0]
-        _set_arm(world, np.array(arm.robot_model.init_qpos) + np.array(scene.joint_noise))
+        _set_arm(world, start_joints(world, scene))
     else:
         grip, over = _grip_point(focus), _point_over_destination(scene, focus)
-        goal, gap = _hand(
-            moment, grip=grip, over=over, gap=gap, width_m=_width_m(focus.body), rng=rng
-        )
+        snug = min(1.0, _width_m(focus.body) / gripper_of(world).stroke_m)
+        goal, gap = _hand(moment, grip=grip, over=over, gap=gap, snug=snug, rng=rng)
         _reach(world, goal, rotation=_pointing_down(rng=rng))
         if moment in ("held", "placing"):
-            hand = world.sim.data._data.site_xpos[world.robots[0].eef_site_id["right"]]
-            _carry(world, focus.body, offset=hand - grip + rng.normal(0.0, 0.004, 3))
+            _carry(world, focus.body, offset=grasp_point(world) - grip + rng.normal(0.0, 0.004, 3))
     _set_fingers(world, gap)
     _refresh(world)
 
@@ -103,13 +101,13 @@ def _hand(
     grip: np.ndarray,
     over: np.ndarray | None,
     gap: float,
-    width_m: float,
+    snug: float,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, float]:
     """Return where the finger tips are (world, m) and how open the fingers are (0..1).
 
     `grip` is where they grasp the object, `over` where they set it down; without a destination it
-    is held instead of placed.
+    is held instead of placed. `snug` is how open they are around it.
     """
     around = rng.normal(0.0, BESIDE_M, 2).clip(-0.08, 0.08)
     if moment == "travel":
@@ -120,16 +118,14 @@ def _hand(
     if moment == "beside":
         return grip + [*around, rng.uniform(0.0, 0.16)], gap
     if moment == "grasp":
-        return grip + [*(around * 0.2), rng.uniform(-0.005, 0.03)], rng.uniform(
-            min(1.0, width_m / 0.08), 1.0
-        )
+        return grip + [*(around * 0.2), rng.uniform(-0.005, 0.03)], rng.uniform(snug, 1.0)
     if moment == "placing" and over is not None:
         height = (
             LIFTED_M * rng.uniform() ** 2
         )  # mostly low, where the destination fills the wrist camera
         let_go = height < 0.03 and rng.random() < LET_GO_SHARE
-        return over + [*(around * 0.4), height], 1.0 if let_go else min(1.0, width_m / 0.08)
-    return grip + [*(around * 2.0), rng.uniform(0.0, LIFTED_M)], min(1.0, width_m / 0.08)
+        return over + [*(around * 0.4), height], 1.0 if let_go else snug
+    return grip + [*(around * 2.0), rng.uniform(0.0, LIFTED_M)], snug
 
 
 def _pointing_down(*, rng: np.random.Generator) -> np.ndarray:
@@ -147,14 +143,14 @@ def _reach(world: TabletopWorld, position: np.ndarray, *, rotation: np.ndarray) 
     """
     model, data, arm = world.sim.model._model, world.sim.data._data, world.robots[0]
     site, joints = arm.eef_site_id["right"], np.array(arm._ref_joint_vel_indexes)
-    _set_arm(world, np.array(arm.robot_model.init_qpos))
+    _set_arm(world, rest_joints(world))
     jacobian = np.zeros((6, model.nv))
     for _ in range(IK_STEPS):
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
         error = np.concatenate(
             [
-                position - data.site_xpos[site],
+                position - grasp_point(world),
                 _turn(rotation @ data.site_xmat[site].reshape(3, 3).T),
             ]
         )
@@ -183,11 +179,7 @@ def _set_arm(world: TabletopWorld, joints_rad: np.ndarray) -> None:
 
 
 def _set_fingers(world: TabletopWorld, gap: float) -> None:
-    model, data = world.sim.model._model, world.sim.data._data
-    for number, sign in ((1, 1.0), (2, -1.0)):
-        data.qpos[model.joint(f"gripper0_right_finger_joint{number}").qposadr[0]] = (
-            sign * 0.04 * gap
-        )
+    world.sim.data._data.qpos[finger_addresses(world)] = gripper_of(world).joints(gap)
 
 
 def _carry(world: TabletopWorld, body: str, *, offset: np.ndarray) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from robot.envs.robots import rest_fingers
 from robot.envs.sensor import degrade
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.bodies import SHAPES
 from robot.envs.tabletop.expert import TabletopExpert
 from robot.envs.tabletop.scene import Scene, sample_scene
-from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
+from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld, start_joints
 from robot.envs.task import Expert, Wrap
 from robot.types import Label
 
@@ -35,9 +36,9 @@ class TabletopTask:
 
     def begin(self, env: TabletopWorld, *, scene: str, seed: int, index: int) -> str:
         self.scene = sample_scene(task=self.name, scene=scene, seed=seed, index=index)
-        arm = env.robots[0]
-        arm.init_qpos = np.array(arm.robot_model.init_qpos) + np.array(self.scene.joint_noise)
+        env.robots[0].init_qpos = start_joints(env, self.scene)
         env.reset()
+        rest_fingers(env)
         env.apply(self.scene)
         self._rest = {p.body: float(env.position(p.body)[2]) for p in self.scene.placements}
         return self.scene.goal

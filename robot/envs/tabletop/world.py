@@ -23,6 +23,7 @@ from robosuite.models.tasks import ManipulationTask
 from robosuite.utils.binding_utils import MjSim
 from robosuite.utils.mjcf_utils import xml_path_completion
 
+from robot.envs.robots import finger_bodies, rest_joints
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.bodies import body, mesh_assets
 from robot.envs.tabletop.scene import Placement, Scene, Style
@@ -47,7 +48,7 @@ SURFACES = {
 
 
 class TabletopWorld(ManipulationEnv):
-    """A Panda at a table with every body of the catalogue; `apply` shows one Scene."""
+    """An arm at a table with every body of the catalogue; `apply` shows one Scene."""
 
     sim: MjSim  # robosuite's own hint says None, which it is before `_initialize_sim` only
 
@@ -101,7 +102,7 @@ class TabletopWorld(ManipulationEnv):
             name: _body_root(model, name, mesh=shape in MESHES)
             for name, shape in cat.body_names().items()
         }
-        self._finger_bodies = np.array(["finger" in model.body(b).name for b in range(model.nbody)])
+        self._finger_bodies = np.isin(np.arange(model.nbody), list(finger_bodies(self)))
         self._standard = _Appearance.read(model)
 
     def reward(self, action: Any = None) -> float:
@@ -160,6 +161,15 @@ class TabletopWorld(ManipulationEnv):
         """Return the linear speed of a body [m/s]."""
         address = self.bodies[name].dof_address
         return float(np.linalg.norm(self.sim.data._data.qvel[address : address + 3]))
+
+
+def start_joints(world: TabletopWorld, scene: Scene) -> np.ndarray:
+    """Return the joints [rad] in which an episode begins.
+
+    An arm with fewer joints than the scene has noise for takes the first ones.
+    """
+    rest = rest_joints(world)
+    return rest + np.array(scene.joint_noise)[: len(rest)]
 
 
 def _look_at(eye: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ moves (the wrist's) has no plate.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -46,6 +46,16 @@ class Inpaint(Deployment):
             )
         for plate in filter(None, self.plates):
             read_plate(plate)
+
+    def for_camera(self, index: int) -> Inpaint:
+        if not self.plates:
+            return self
+        if index >= len(self.plates):
+            raise InputError(
+                f'got {len(self.plates)} plates for more cameras, expected one per camera, "" '
+                "for a camera without one"
+            )
+        return replace(self, plates=(self.plates[index],))
 
     def show(self, rgb: Tensor, kept: Tensor) -> Tensor:
         plates = [read_plate(plate) if plate else None for plate in self.plates] or [None]

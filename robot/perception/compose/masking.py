@@ -9,6 +9,7 @@ coverage of each role travels with the picture.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,6 +104,11 @@ class Deployment:
         """
         del kept
         return None
+
+    def for_camera(self, index: int) -> Deployment:
+        """Return what is deployed on the camera at this place of the camera axis."""
+        del index
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +206,23 @@ def compose(
     return area_resize(composite, size=size, window=deployment.window(kept))
 
 
+def compose_cameras(
+    frames: Sequence[Shaped[np.ndarray, "t _ _ 3"]],
+    probability: Sequence[Float[np.ndarray, "t 3 _ _"] | Float[Tensor, "t 3 _ _"]],
+    *,
+    deployment: Deployment,
+    size: int,
+) -> Float[Tensor, "t n 6 size size"]:
+    """Compose T frames of each of N cameras, every camera at its own size."""
+    return torch.stack(
+        [
+            compose(images, masks, deployment=deployment.for_camera(camera), size=size)
+            for camera, (images, masks) in enumerate(zip(frames, probability, strict=True))
+        ],
+        dim=1,
+    )
+
+
 def to_uint8(composites: Float[Tensor, "*b 6 h w"]) -> UInt8[Tensor, "*b 6 h w"]:
     """Quantise composites for a training cache. Inverse: `from_uint8`."""
     return composites.mul(255).round_().clamp_(0, 255).to(torch.uint8)
@@ -211,19 +234,23 @@ def from_uint8(cached: UInt8[Tensor, "*b 6 h w"]) -> Float[Tensor, "*b 6 h w"]:
 
 
 def area_resize(
-    images: Float[Tensor, "b c h w"], *, size: int, window: Float[Tensor, "b 4"] | None = None
-) -> Float[Tensor, "b c size size"]:
-    """Resample to size x size: each output pixel is the mean over the area that it covers in the
-    window, exactly.
+    images: Float[Tensor, "b c h w"],
+    *,
+    size: int | tuple[int, int],
+    window: Float[Tensor, "b 4"] | None = None,
+) -> Float[Tensor, "b c _ _"]:
+    """Resample to a square of `size` pixels or to (height, width): each output pixel is the mean
+    over the area that it covers in the window, exactly.
     """
-    batch, _, height, width = images.shape
+    height, width = images.shape[-2:]
+    rows_out, columns_out = (size, size) if isinstance(size, int) else size
     if window is None:
-        if height == width and height % size == 0:
-            return F.avg_pool2d(images, height // size)  # the same numbers, faster
-        window = images.new_tensor([[0, 0, width, height]]).expand(batch, 4)
+        if height % rows_out == 0 and width % columns_out == 0:  # the same numbers, faster
+            return F.avg_pool2d(images, (height // rows_out, width // columns_out))
+        window = images.new_tensor([[0, 0, width, height]])  # one for all
     x0, y0, x1, y1 = window.unbind(dim=1)
-    rows = _area_matrix(y0, y1, cells=size, pixels=height)
-    columns = _area_matrix(x0, x1, cells=size, pixels=width)
+    rows = _area_matrix(y0, y1, cells=rows_out, pixels=height)
+    columns = _area_matrix(x0, x1, cells=columns_out, pixels=width)
     return rows[:, None] @ images @ columns[:, None].transpose(-1, -2)
 
 

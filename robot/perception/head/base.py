@@ -17,8 +17,9 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from robot.batch import LanguageTokens, MaskBatch, Sentences
-from robot.checkpoint import load, read_header, resolve_checkpoint
+from robot.checkpoint import cameras_of, load, read_header, resolve_checkpoint
 from robot.language import LanguageEncoder, RawSentences
+from robot.spaces import Camera
 from robot.system.device import pick_dtype
 from robot.types import InputError
 
@@ -62,6 +63,7 @@ class Head(ReadsWords):
     presence_temperature: Tensor
     presence_bias: Tensor
     cameras = 1  # looked through at once
+    trained_cameras: tuple[Camera, ...] = ()  # of a checkpoint; empty: frames are taken as they are
     looks_at_once = 32  # that one call without gradients should be asked about: bounds memory
 
     def __init__(self) -> None:
@@ -76,12 +78,14 @@ class Head(ReadsWords):
         """Return the head of a checkpoint, its folder, or shipped weights by name, on the CPU and
         ready to predict.
         """
-        head = load(cls.resolve(str(name)), HEADS)
+        file = cls.resolve(str(name))
+        head = load(file, HEADS)
         if not isinstance(head, cls):
             raise InputError(
                 f"got a {type(head).__name__} in {name}, expected a {cls.__name__}; load it with "
                 "Head.load"
             )
+        head.trained_cameras = cameras_of(file)
         return head
 
     @overload

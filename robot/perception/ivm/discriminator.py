@@ -10,12 +10,12 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from robot.batch import Sentences
-from robot.perception.head.label_discriminator import Discriminator, visible_only
+from robot.perception.head.label_discriminator import LabelDiscriminator, visible_only
 from robot.perception.ivm.frozen import share_frozen_when_copied, skip_frozen_when_saved
 from robot.perception.ivm.llava_condition import LlavaCondition
 
 
-class IvmDiscriminator(Discriminator):
+class IvmDiscriminator(LabelDiscriminator):
     """LlavaCondition on the masked frame, then one linear unit."""
 
     reads_sentences = True

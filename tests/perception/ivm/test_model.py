@@ -228,7 +228,7 @@ def test_a_missing_target_is_absent_and_covers_nothing():
     ]
     mask = LearnedMasks(model, RawSentences())(views, Goal("take the left one"))
     assert mask.status == (MaskStatus.ABSENT, MaskStatus.ABSENT)
-    assert Overlay().coverage(torch.from_numpy(mask.probability)).sum() == 0
+    assert Overlay().coverage(torch.from_numpy(np.stack(mask.probability))).sum() == 0
 
 
 def test_the_published_discriminator_sees_only_what_the_mask_leaves_and_has_a_lora_of_its_own():

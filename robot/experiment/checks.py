@@ -1,0 +1,135 @@
+"""What cannot work raises InputError here, before anything long starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from robot.dwsl import NEED_SCORES
+from robot.envs.registry import TABLETOP, check_scene
+from robot.envs.render import require_gl
+from robot.envs.robosuite import CONTROL_DT_S
+from robot.experiment.arms import Arm
+from robot.experiment.collect import check_mask_scenes
+from robot.experiment.config import Common, Data
+from robot.experiment.datasets import needs_frames
+from robot.perception.registry import HEADS, check_spec
+from robot.policy import POLICIES, make_policy
+from robot.policy.normalize import unit_statistics
+from robot.rollout.corrupt import check_mixture
+from robot.system.device import pick_device, pick_dtype
+from robot.train.demonstration_discriminator import Judging
+from robot.train.mask_head import check_start
+from robot.types import InputError
+
+
+def check(arms: Sequence[Arm], common: Common) -> None:
+    """Check a comparison whose trainings are those of `arms`."""
+    require_gl()
+    check_scenes(arms, common)
+    check_policies(arms, common)
+    check_seeds(common)
+    check_weightings([arm.weighting for arm in arms], common.data, common.judge, task=common.task)
+    if needs_frames(arms, common):
+        check_head(common)
+
+
+def check_scenes(arms: Sequence[Arm], common: Common) -> None:
+    """Check that tasks and scenes exist, and that there is one of each to evaluate."""
+    evaluation = common.evaluation
+    for scene in dict.fromkeys(scene for arm in arms for scene in arm.scenes):
+        check_scene(common.task, scene)
+    if not evaluation.tasks or not evaluation.scenes:
+        raise InputError(
+            "got no task or no scene to evaluate, expected at least one of each; pass "
+            "'evaluation.scenes=[clean]'"
+        )
+    if len(evaluation.tasks) > 1 and not set(evaluation.tasks) <= set(TABLETOP):
+        raise InputError(
+            f"got evaluation.tasks={list(evaluation.tasks)}, expected tabletop tasks where there "
+            "are several; leave one"
+        )
+    for task in evaluation.tasks:
+        for scene in evaluation.scenes:
+            check_scene(task, scene)
+    if evaluation.headline_scene is not None:
+        check_scene("pick", evaluation.headline_scene)  # this task need not have it
+
+
+def check_policies(arms: Sequence[Arm], common: Common) -> None:
+    """Check that policies can be built, trained and evaluated as configured."""
+    if common.env.control_dt_s != CONTROL_DT_S:
+        raise InputError(
+            f"got env.control_dt_s={common.env.control_dt_s}, expected {CONTROL_DT_S}: "
+            "demonstrations are recorded at that period"
+        )
+    for training in (common.train, common.mask_training):
+        pick_dtype(training.precision, pick_device(training.device))
+    for arm in arms:
+        policy = make_policy(
+            arm.policy.kind,
+            statistics=unit_statistics(action=1, proprio=1),  # their number changes nothing here
+            options=arm.policy.options,
+        )
+        if common.evaluation.execute > policy.horizon:
+            raise InputError(
+                f"got evaluation.execute={common.evaluation.execute}, expected at most the "
+                f"{policy.horizon} actions of a chunk; lower it"
+            )
+
+
+def check_seeds(common: Common) -> None:
+    """Check that arms do not meet in evaluation what they learned from."""
+    seeds = {"data.seed": common.data.seed, "data.mask_frames.seed": common.data.mask_frames.seed}
+    if common.data.quality is not None:
+        seeds["data.quality.seed"] = common.data.quality.seed
+    if learned := [name for name, seed in seeds.items() if seed == common.evaluation.seed]:
+        raise InputError(
+            f"got evaluation.seed={common.evaluation.seed}, which is {learned[0]}, too: arms would "
+            "meet what they learned from; choose another one"
+        )
+
+
+def check_weightings(weightings: Sequence[str], data: Data, judging: Judging, *, task: str) -> None:
+    """Check that a mixture of demonstrations is possible, and that every weighting has something to
+    weigh.
+    """
+    if data.quality is None:
+        if asked := [weighting for weighting in weightings if weighting != "uniform"]:
+            raise InputError(
+                f"got weighting={asked[0]} where all demonstrations are trusted; add data=mixed, "
+                "or leave it out"
+            )
+        return
+    check_mixture(task, data.quality.mixture)
+    if data.quality.seed == data.seed:
+        raise InputError(
+            f"got data.quality.seed={data.seed}, expected another than data.seed: the scenes would "
+            "be the same"
+        )
+    if not set(weightings) & set(NEED_SCORES):
+        return
+    if judging.head is None and judging.masks == "learned":
+        raise InputError(
+            "got judge.masks=learned without a mask head; pass judge.head=tabletop, or "
+            "judge.masks=oracle"
+        )
+    if judging.policy.kind not in POLICIES:
+        raise InputError(
+            f"got judge.policy.kind={judging.policy.kind}, expected one of {', '.join(POLICIES)}"
+        )
+    if min(data.tiers) < judging.folds:
+        raise InputError(
+            f"got {data.tiers[0]} trusted and {data.tiers[1]} machine demonstrations for "
+            f"judge.folds={judging.folds}, expected one of each in every fold; raise data.episodes "
+            "and data.quality.episodes"
+        )
+
+
+def check_head(common: Common) -> None:
+    """Check that the mask head can be built, trained and measured."""
+    check_spec(common.mask_head, HEADS, at="mask_head")
+    if common.head_start is not None:
+        check_start(common.head_start, common.mask_head)
+    check_mask_scenes(common.data.mask_frames.tasks, common.data.mask_frames.scenes)
+    if common.task in TABLETOP:
+        check_mask_scenes([common.task], common.evaluation.mask_scenes)

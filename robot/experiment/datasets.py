@@ -1,0 +1,123 @@
+"""What the arms of a comparison learn from: demonstrations per scene and tier, and mask frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress, TaskID
+
+from robot.data.mask_shards import shard_numbers
+from robot.envs.robots import DEFAULT_ROBOT
+from robot.experiment.arms import Arm
+from robot.experiment.collect import collect_demonstrations, collect_mask_frames
+from robot.experiment.config import Common, Data
+from robot.system.progress import Bars
+from robot.train.demonstrations import Selection
+
+Shares = Mapping[str, Sequence[int]]  # scene -> episodes of each tier
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """`stores` are those of a scene by tier, trusted first; `frames` are mask frames."""
+
+    stores: Mapping[str, Sequence[Path]]
+    frames: Path | None
+
+    def selections(self, shares: Shares) -> tuple[Selection, ...]:
+        """Select demonstrations: the trusted of all scenes, then the machine ones."""
+        tiers = max(len(counts) for counts in shares.values())
+        return tuple(
+            Selection(self.stores[scene][tier], counts[tier])
+            for tier in range(tiers)
+            for scene, counts in shares.items()
+        )
+
+
+def shares_of(data: Data, scenes_of_arms: Sequence[Sequence[str]]) -> dict[str, list[int]]:
+    """Return how many episodes of each tier every scene must have for arms that learn from these
+    scenes, each evenly from its own.
+    """
+    scenes = dict.fromkeys(scene for scenes in scenes_of_arms for scene in scenes)
+    return {
+        scene: [
+            max(count // len(of_arm) for of_arm in scenes_of_arms if scene in of_arm)
+            for count in data.tiers
+        ]
+        for scene in scenes
+    }
+
+
+def needs_frames(arms: Sequence[Arm], common: Common) -> bool:
+    """Whether a mask head has to be trained."""
+    return common.head is None and any(arm.perception == "learned" for arm in arms)
+
+
+def collect(arms: Sequence[Arm], common: Common) -> Datasets:
+    """Collect what is missing and return where all of it lies."""
+    with Bars() as progress:
+        stores = collect_scenes(
+            common.data,
+            robot=common.env.robot,
+            task=common.task,
+            shares=shares_of(common.data, [arm.scenes for arm in arms]),
+            image_size=common.env.image_size,
+            workers=common.workers,
+            progress=progress,
+        )
+        if not needs_frames(arms, common):
+            return Datasets(stores, None)
+        frames = collect_mask_frames(
+            common.data.mask_frames,
+            root=common.data.root / "mask_frames",
+            shards=shard_numbers(common.data.mask_frames.shards),
+            robot=common.env.robot,
+            image_size=common.env.image_size,
+            workers=common.workers,
+            progress=moving(progress, "collect mask frames"),
+        )
+    return Datasets(stores, frames.root)
+
+
+def collect_scenes(
+    data: Data,
+    *,
+    task: str,
+    shares: Shares,
+    image_size: int,
+    workers: int,
+    progress: Progress,
+    robot: str = DEFAULT_ROBOT,
+) -> dict[str, list[Path]]:
+    """Collect the demonstrations that the stores of every scene lack, one bar per scene and
+    tier.
+    """
+    tiers: list[dict[str, Any]] = [{"seed": data.seed}]
+    if data.quality is not None:
+        tiers.append({"seed": data.quality.seed, "quality": data.quality.mixture})
+    return {
+        scene: [
+            collect_demonstrations(
+                root=data.root / "demonstrations",
+                robot=robot,
+                task=task,
+                scene=scene,
+                episodes=count,
+                image_size=image_size,
+                workers=workers,
+                progress=moving(progress, f"collect {scene}{tier}"),
+                **options,
+            ).root
+            for count, options, tier in zip(counts, tiers, ("", " (machine)"), strict=False)
+        ]
+        for scene, counts in shares.items()
+    }
+
+
+def moving(progress: Progress, description: str) -> Callable[[int, int], None]:
+    """Add a bar and return what moves it: `(done, in all)`."""
+    bar: TaskID = progress.add_task(description, total=None, text="")
+    return lambda done, of: progress.update(bar, completed=done, total=of)
