@@ -50,8 +50,9 @@ from robot.envs.registry import check_scene
 from robot.envs.robosuite import robosuite_spaces
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Deployment, Overlay
+from robot.perception.head.base import Head
 from robot.perception.head.mask_head import MaskHead
-from robot.perception.registry import load_head, make_deployment, resolve_head
+from robot.perception.registry import make_deployment
 from robot.perception.sources import LearnedMasks
 from robot.policy import POLICIES, load_policy
 from robot.policy.chunking import ChunkExecutor
@@ -146,7 +147,7 @@ def choose_parts(checkpoints: Sequence[str]) -> dict[str, Part]:
             )
         parts[kind] = part
     if MASK_HEAD not in parts:
-        parts[MASK_HEAD] = Part(load_head(resolve_head(DEFAULT_HEAD)), origin=DEFAULT_HEAD)
+        parts[MASK_HEAD] = Part(Head.load(Head.resolve(DEFAULT_HEAD)), origin=DEFAULT_HEAD)
     for kind in DEFAULT_POLICIES:
         if kind not in parts:
             parts[kind] = Part(POLICIES[kind](statistics=UNIT).eval())

@@ -17,7 +17,8 @@ from robot.envs.render import require_gl
 from robot.envs.tabletop.scene import PLACE_TASKS
 from robot.experiment.cells import Entrant, cells_of, evaluate_cells
 from robot.experiment.report import Story, write
-from robot.perception.registry import SOURCES, make_deployment, resolve_head
+from robot.perception.head.base import Head
+from robot.perception.registry import SOURCES, make_deployment
 from robot.policy import load_policy
 from robot.report.table import success_table
 from robot.rollout.act import Protocol
@@ -110,7 +111,7 @@ def parse_asked(values: Any) -> Asked:
         "checkpoint": resolve_checkpoint(values["checkpoint"]),
         "tasks": names(values.pop("task")),
         "scenes": names(values.pop("scene")),
-        "head": resolve_head(values["head"]),
+        "head": Head.resolve(values["head"]),
         "perception": perception["masks"] if perception else None,
     }
     asked = parse(Asked, values | changed)

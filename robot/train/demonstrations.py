@@ -23,9 +23,8 @@ from robot.perception.compose.masking import (
     mask_from_labels,
     to_uint8,
 )
+from robot.perception.head.base import Head, MaskOutput
 from robot.perception.head.look import look_through
-from robot.perception.head.mask_head import Head, MaskOutput
-from robot.perception.registry import load_head, words_for
 from robot.system.device import pick_device
 from robot.system.progress import Announce, silent
 from robot.types import CLEAN, Goal, InputError, quality_of
@@ -91,8 +90,8 @@ def make_look(masks: str, *, head: Path | None, language: LanguageEncoder) -> Lo
     """
     match masks:
         case "learned" if head is not None:
-            loaded = load_head(head)
-            return _LearnedLook(loaded, words_for(loaded, language))
+            loaded = Head.load(head)
+            return _LearnedLook(loaded, loaded.word_encoder(language))
         case "learned":
             raise InputError(
                 "got masks learned without a mask head; pass head=<checkpoint> or masks=oracle"

@@ -15,7 +15,7 @@ from robot.checkpoint import file_digest, read_header
 from robot.data.mask_frames import MaskFrameStore
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Overlay, Unmasked
-from robot.perception.registry import load_head
+from robot.perception.head.base import Head
 from robot.rollout.agents import load_policy
 from robot.spaces import Spaces
 from robot.train import mask_head as mask
@@ -160,7 +160,7 @@ def test_a_head_is_calibrated_on_frames_that_it_was_not_trained_on(frames, tmp_p
     )
     file = run_head(tmp_path, frames=frames)
     assert loaded == [[0, 1], [30, 31]]
-    assert (load_head(file).presence_temperature != 1).any()
+    assert (Head.load(file).presence_temperature != 1).any()
     assert 0 <= read_header(file)["metadata"]["held_out"]["mean_iou"] <= 1
 
 
