@@ -57,7 +57,6 @@ from robot.policy import POLICIES, load_policy
 from robot.policy.chunking import ChunkExecutor
 from robot.policy.tokens import kept_patches
 from robot.system.command import main_guard, run_directory, write_results
-from robot.system.device import has_bf16
 from robot.types import InputError, Observation
 
 DEFAULT_POLICIES = ("diffusion", "transformer")
@@ -195,7 +194,7 @@ def measure_policy(
             "chunk; lower it"
         )
     agent = Agent(
-        masks=LearnedMasks(head.module, language, bfloat16=has_bf16(torch.device("cpu"))),
+        masks=LearnedMasks(head.module, language),
         deployment=part.deployment,
         policy=policy,
         language=language,

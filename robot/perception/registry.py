@@ -40,7 +40,6 @@ from robot.perception.faults import (
 from robot.perception.head.label_discriminator import LabelDiscriminator, MaskDiscriminator
 from robot.perception.head.mask_head import Head, MaskHead
 from robot.perception.sources import LearnedMasks, MaskSource
-from robot.system.device import has_bf16
 from robot.system.parse import Spec
 from robot.types import InputError
 
@@ -176,7 +175,7 @@ def learned_masks(
     weights.
     """
     loaded = load_head(resolve_head(str(head))).to(device)
-    return LearnedMasks(loaded, words_for(loaded, language), bfloat16=has_bf16(device))
+    return LearnedMasks(loaded, words_for(loaded, language))
 
 
 def make_fault(

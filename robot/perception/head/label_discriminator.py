@@ -150,9 +150,8 @@ class MaskDiscriminator(LabelDiscriminator):
                 "got no losses, expected the witness's (B,) beside the masks: train a witness first"
             )
         _, pooled = self.pool(language.tokens, language.valid)
-        coarse = self.encoder(visible_only(frames, masks, fill=self.fill), pooled)[
-            -1
-        ].relu()  # b c h/16 w/16
+        visible = visible_only(frames, masks, fill=self.fill)
+        coarse = self.encoder(visible, self.encoder.read(pooled))[-1].relu()  # b c h/16 w/16
         seen = self.dropout(
             torch.cat([coarse.mean(dim=(2, 3)), coarse.amax(dim=(2, 3)), pooled], dim=1)
         )
