@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from robot.envs.make import EnvOptions
 from robot.experiment.arms import Arm
+from robot.experiment.collect import MaskFrameOptions
 from robot.experiment.config import Common, Data, Evaluation, Quality
 from robot.experiment.datasets import Datasets
-from robot.experiment.collect import MaskFrameOptions
-from robot.envs.make import EnvOptions
 from robot.perception.compose.masking import Channel, Overlay, Unmasked
 from robot.system.parse import Spec
 from robot.train.demonstration_discriminator import DiscriminatorOptions, Judging

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from robot.experiment.evaluate import Arm, Evaluated
 
 from robot.experiment import cells as stage
 from robot.experiment.cells import CellKey, Protocol, cells_of, evaluate_cells, read_cell
-from robot.experiment.evaluate import Arm, Evaluated
 from robot.report.statistics import EpisodeResult
 from robot.rollout.act import Job, Outcome
 from robot.types import InputError

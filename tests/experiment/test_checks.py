@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from robot.envs.make import EnvOptions
 from robot.experiment.checks import (
     check_head,
     check_policies,
@@ -13,7 +14,6 @@ from robot.experiment.checks import (
     check_seeds,
     check_weightings,
 )
-from robot.envs.make import EnvOptions
 from robot.system.parse import Spec
 from robot.train.mask_head import train_mask_head
 from robot.types import InputError

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from robot.experiment.evaluate import Arm, evaluate
 
 from robot.experiment import evaluate as stage
-from robot.experiment.evaluate import Arm, evaluate
 from robot.rollout.act import Job, Outcome
 
 ARMS = [

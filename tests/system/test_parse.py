@@ -110,9 +110,7 @@ def test_the_first_of_several_wrong_keys_is_named():
 
 def test_what_a_constructor_refuses_comes_through_unchanged():
     section = {"front": {"spokes": 1}, "kind": "road", "bell": {"kind": "brass"}}
-    assert refusal(section, at="shop") == (
-        "got a bell on a road bicycle, expected none; drop bell"
-    )
+    assert refusal(section, at="shop") == ("got a bell on a road bicycle, expected none; drop bell")
 
 
 def test_a_flat_section_is_a_kind_and_its_options():
