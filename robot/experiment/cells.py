@@ -107,8 +107,11 @@ def evaluate_cells(
     for folder in {cell.file.parent for cell in cells}:
         remove_stale(folder)
     done = {cell.file: read_cell(cell.file) for cell in cells if cell.file.is_file()}
+    filmed = min(keep, episodes)
     wanted = [
-        (cell, index) for cell in cells for index in range(keep if cell.file in done else episodes)
+        (cell, index)
+        for cell in cells
+        for index in range(filmed if cell.file in done else episodes)
     ]
     found: dict[Path, dict[int, Evaluated]] = {cell.file: {} for cell in cells}
     progress(0, len(wanted))

@@ -146,7 +146,8 @@ def judging_stage(
 ) -> Stage:
     """Return the stage that judges demonstrations; the scores have the name of its folder."""
     head = options.judging.head if options.judging.masks == "learned" else None
-    content = {"options": _placeless(options), "head": None if head is None else file_digest(head)}
+    headless = replace(options, judging=replace(options.judging, head=None))  # it counts by content
+    content = {"options": _placeless(headless), "head": None if head is None else file_digest(head)}
     name = key("dwsl", content)
     return Stage(
         identity,

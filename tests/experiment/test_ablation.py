@@ -6,8 +6,8 @@ import csv
 from pathlib import Path
 
 import pytest
-
 from robot.experiment.ablation import arms_of, contenders_of, recipes_to_train, write
+
 from robot.report.statistics import EpisodeResult
 from robot.types import InputError
 

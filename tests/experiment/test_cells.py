@@ -4,22 +4,32 @@ episodes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from robot.envs.make import EnvOptions
 from robot.experiment import cells as stage
-from robot.experiment.cells import CellKey, Protocol, cells_of, evaluate_cells, read_cell
-from robot.experiment.evaluate import Arm, Evaluated
+from robot.experiment.cells import (
+    Cell,
+    Entrant,
+    Evaluated,
+    cells_of,
+    evaluate_cells,
+    read_cell,
+    write_cell,
+)
+from robot.perception.compose.masking import Blur, Overlay, Unmasked
 from robot.report.statistics import EpisodeResult
-from robot.rollout.act import Job, Outcome
+from robot.rollout.act import Job, Outcome, Protocol
+from robot.rollout.agents import AgentSpec
+from robot.system.parse import Spec
 from robot.types import InputError
 
-PROTOCOL = Protocol(
-    episodes=3, seed=1000, execute=8, ensemble_decay=None, env_options={"image_size": 32}
-)
+PROTOCOL = Protocol(seed=1000, execute=8, ensemble_decay=None, env=EnvOptions(image_size=32))
+EPISODES = 3
 
 
 class Kill(BaseException):
@@ -27,169 +37,300 @@ class Kill(BaseException):
 
 
 @pytest.fixture
-def arms(tmp_path) -> list[Arm]:
+def entrants(tmp_path) -> list[Entrant]:
     """Return one arm under two training seeds, and another one."""
     (tmp_path / "models").mkdir()
-    for name in ("masked-0", "masked-1", "unmasked-0", "head"):
-        (tmp_path / f"models/{name}.safetensors").write_text(name)
 
-    def made(name, seed, **how):
-        return Arm(
-            name=name,
-            policy=tmp_path / f"models/{name}-{seed}.safetensors",
-            training_seed=seed,
-            **how,
-        )
+    def file(name: str) -> Path:
+        path = tmp_path / f"models/{name}.safetensors"
+        path.write_text(name)
+        return path
 
-    seen = {
-        "perception": "learned",
-        "head": tmp_path / "models/head.safetensors",
-        "deployment": {"name": "overlay"},
-    }
-    bare = {"perception": "none", "head": None, "deployment": {"name": "none"}}
-    return [made("masked", 0, **seen), made("masked", 1, **seen), made("unmasked", 0, **bare)]
+    def made(name: str, seed: int, **change) -> Entrant:
+        return Entrant(name, seed, AgentSpec(policy=file(f"{name}-{seed}"), **change))
+
+    masked = {"perception": "learned", "head": file("head"), "deployment": Overlay()}
+    bare = {"perception": "none", "head": None, "deployment": Unmasked()}
+    return [made("masked", 0, **masked), made("masked", 1, **masked), made("unmasked", 0, **bare)]
+
+
+@dataclass
+class Simulator:
+    """Stands for the simulator: what it ran, and after how many episodes the process is killed."""
+
+    agents: list[Path] = field(default_factory=list)
+    ran: list[Job] = field(default_factory=list)
+    kill_after: int | None = None
+
+    def make_evaluator(
+        self, *, agents: Sequence[AgentSpec], jobs: Sequence[Job], protocol: Protocol
+    ):
+        self.agents = [agent.policy for agent in agents]
+
+        def work(item: int) -> Outcome:
+            if len(self.ran) == self.kill_after:
+                raise Kill
+            self.ran.append(jobs[item])
+            return outcome_of(jobs[item], success=agents[jobs[item].agent].perception == "learned")
+
+        return work
+
+    @property
+    def played(self) -> list[tuple[str, str, str, int]]:
+        """Return the episodes that were run, each with the name of its policy's file."""
+        return [(self.agents[job.agent].stem, job.task, job.scene, job.index) for job in self.ran]
+
+
+def outcome_of(job: Job, *, success: bool) -> Outcome:
+    return Outcome(
+        success=success,
+        steps=10 + job.index,
+        wrong_object=False,
+        closed_on_object=True,
+        mask_iou=0.9,
+        plan_ms=(1.0, 2.0),
+        goal=f"{job.task} {job.scene} {job.index}",
+    )
 
 
 @pytest.fixture
-def simulator(monkeypatch):
-    """Replace the simulator; returns (jobs run, a dict whose "kill_after" ends the process after so
-    many episodes).
-    """
-    ran: list[tuple[str, str, str, int]] = []
-    how: dict[str, int] = {}
-
-    def run_jobs(jobs, *, arms, seed, workers, **_options) -> Iterator[tuple[int, Evaluated]]:
-        for number, job in enumerate(jobs):
-            if len(ran) == how.get("kill_after", -1):
-                raise Kill
-            ran.append((job.arm, job.task, job.scene, job.index))
-            yield number, evaluated(job, arms[job.arm], seed=seed)
-
-    monkeypatch.setattr(stage, "run_jobs", run_jobs)
-    return ran, how
-
-
-def evaluated(job: Job, arm: Arm, *, seed: int) -> Evaluated:
-    result = EpisodeResult(
-        arm=arm.name,
-        task=job.task,
-        scene=job.scene,
-        training_seed=arm.training_seed,
-        seed=seed,
-        index=job.index,
-        success=arm.name == "masked",
-        steps=job.index,
-        control_ms=(1.0, 2.0),
-    )
-    return Evaluated(result, Outcome(True, 1, False, True, None, (), "go"))
+def simulator(monkeypatch) -> Simulator:
+    simulated = Simulator()
+    monkeypatch.setattr(stage, "make_evaluator", simulated.make_evaluator)
+    return simulated
 
 
 def planned(
-    arms, root: Path, *, scenes=("clean", "distract"), protocol: Protocol = PROTOCOL
-) -> list[CellKey]:
-    return cells_of(arms, tasks=["pick"], scenes=scenes, protocol=protocol, root=root / "cells")
+    entrants: Sequence[Entrant],
+    root: Path,
+    *,
+    tasks=("pick",),
+    scenes=("clean", "distract"),
+    protocol: Protocol = PROTOCOL,
+    episodes: int = EPISODES,
+) -> list[Cell]:
+    return cells_of(
+        entrants,
+        tasks=tasks,
+        scenes=scenes,
+        protocol=protocol,
+        episodes=episodes,
+        root=root / "cells",
+    )
 
 
-def run(cells, *, protocol: Protocol = PROTOCOL, heard=lambda done, of: None):
-    return evaluate_cells(cells, protocol=protocol, workers=1, progress=heard)
+def run(cells: Sequence[Cell], *, keep: int = 0, heard=lambda done, of: None) -> list[Evaluated]:
+    return evaluate_cells(
+        cells, protocol=PROTOCOL, episodes=EPISODES, keep=keep, workers=1, progress=heard
+    )
 
 
-def test_every_cell_is_run_with_the_same_initial_states(arms, simulator, tmp_path):
-    results = run(planned(arms, tmp_path))
-    assert [[(r.seed, r.index) for r in cell] for cell in results] == [
-        [(1000, 0), (1000, 1), (1000, 2)]
-    ] * 6
-    assert [(cell[0].arm, cell[0].training_seed, cell[0].scene) for cell in results] == [
+def results(evaluated: Sequence[Evaluated]) -> list[EpisodeResult]:
+    return [one.result for one in evaluated]
+
+
+def test_every_entrant_meets_the_same_episodes(entrants, simulator, tmp_path):
+    came = results(run(planned(entrants, tmp_path, tasks=("pick", "place"))))
+    episodes = {
+        (arm, seed): [
+            (r.task, r.scene, r.seed, r.index)
+            for r in came
+            if (r.arm, r.training_seed) == (arm, seed)
+        ]
+        for arm, seed in (("masked", 0), ("masked", 1), ("unmasked", 0))
+    }
+    assert episodes["masked", 0] == episodes["masked", 1] == episodes["unmasked", 0]
+    assert episodes["masked", 0] == [
+        (task, scene, 1000, index)
+        for task in ("pick", "place")
+        for scene in ("clean", "distract")
+        for index in range(3)
+    ]
+
+
+def test_episodes_come_in_the_order_of_their_cells(entrants, simulator, tmp_path):
+    came = results(run(planned(entrants, tmp_path)))
+    assert [(r.arm, r.training_seed, r.scene) for r in came[::EPISODES]] == [
         (name, seed, scene)
         for name, seed in (("masked", 0), ("masked", 1), ("unmasked", 0))
         for scene in ("clean", "distract")
     ]
 
 
-def test_a_finished_cell_is_not_run_again(arms, simulator, tmp_path):
-    first = run(planned(arms, tmp_path))
-    simulator[0].clear()
-    assert run(planned(arms, tmp_path)) == first and simulator[0] == []
+def backwards(make_work, items, *, workers):
+    work = make_work()
+    return ((item, work(item)) for item in reversed(items))
 
 
-def test_a_kill_loses_the_cell_in_flight_and_no_other(arms, simulator, tmp_path):
-    ran, how = simulator
-    how["kill_after"] = 3 + 2  # the first cell, and two episodes of the second
+def test_an_outcome_stays_with_its_episode_whatever_order_they_are_done_in(
+    entrants, simulator, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(stage, "parallel_map", backwards)
+    came = run(planned(entrants, tmp_path))
+    assert simulator.played[0] == ("unmasked-0", "pick", "distract", 2)
+    assert len(came) == 3 * 2 * EPISODES
+    for one in came:
+        result = one.result
+        assert result.goal == f"{result.task} {result.scene} {result.index}"
+        assert one.outcome is not None and one.outcome.goal == result.goal
+        assert (result.steps, result.success) == (10 + result.index, result.arm == "masked")
+
+
+def test_every_entrant_acts_with_its_own_policy(entrants, simulator, tmp_path):
+    run(planned(entrants, tmp_path, scenes=("clean",)))
+    names = ("masked-0", "masked-1", "unmasked-0")
+    assert simulator.played == [(name, "pick", "clean", k) for name in names for k in range(3)]
+
+
+def test_what_the_hand_closed_on_and_how_long_it_took_is_kept(entrants, simulator, tmp_path):
+    came = results(run(planned(entrants, tmp_path)))
+    assert {(r.closed_on_object, r.wrong_object, r.control_ms) for r in came} == {
+        (True, False, (1.0, 2.0))
+    }
+
+
+def test_masks_are_measured_only_where_they_were_learned(entrants, simulator, tmp_path):
+    agent = replace(entrants[2].agent, perception="oracle", deployment=Overlay())
+    oracle = replace(entrants[2], arm="oracle", agent=agent)
+    came = results(run(planned([*entrants, oracle], tmp_path)))
+    assert {(r.arm, r.mask_iou) for r in came} == {
+        ("masked", 0.9),
+        ("unmasked", None),
+        ("oracle", None),
+    }
+
+
+def test_a_finished_cell_is_not_run_again(entrants, simulator, tmp_path):
+    first = run(planned(entrants, tmp_path))
+    simulator.ran.clear()
+    again = run(planned(entrants, tmp_path))
+    assert results(again) == results(first) and simulator.ran == []
+
+
+def test_what_was_kept_of_finished_cells_is_filmed_again(entrants, simulator, tmp_path):
+    first = run(planned(entrants, tmp_path))
+    simulator.ran.clear()
+    again = run(planned(entrants, tmp_path), keep=2)
+    assert [(job.index, job.keep) for job in simulator.ran] == 6 * [(0, True), (1, True)]
+    assert results(again) == results(first)
+    assert [one.outcome is not None for one in again] == 6 * [True, True, False]
+
+
+def test_no_more_of_a_finished_cell_is_filmed_than_it_has(entrants, simulator, tmp_path):
+    run(planned(entrants, tmp_path))
+    simulator.ran.clear()
+    run(planned(entrants, tmp_path), keep=9)
+    assert {job.index for job in simulator.ran} == {0, 1, 2}
+
+
+def test_the_first_episodes_of_every_cell_keep_their_pictures(entrants, simulator, tmp_path):
+    run(planned(entrants, tmp_path), keep=1)
+    assert [job.index for job in simulator.ran if job.keep] == [0] * 6
+
+
+def test_a_kill_loses_the_cell_in_flight_and_no_other(entrants, simulator, tmp_path):
+    simulator.kill_after = 3 + 2  # the first cell, and two episodes of the second
     with pytest.raises(Kill):
-        run(planned(arms, tmp_path))
-    assert [
-        path.name.startswith("masked-0-pick-clean") for path in (tmp_path / "cells").iterdir()
-    ] == [True]
-    ran.clear()
-    how.clear()
-    results = run(planned(arms, tmp_path))
-    assert len(ran) == 5 * 3 and ("masked seed 0", "pick", "clean", 0) not in ran
-    assert [len(cell) for cell in results] == [3] * 6
+        run(planned(entrants, tmp_path))
+    (finished,) = (tmp_path / "cells").iterdir()
+    assert finished.name.startswith("masked-0-pick-clean-")
+    simulator.ran.clear()
+    simulator.kill_after = None
+    came = run(planned(entrants, tmp_path))
+    assert len(simulator.ran) == 5 * 3
+    assert ("masked-0", "pick", "clean", 0) not in simulator.played
+    assert len(came) == 6 * 3
 
 
-def test_a_torn_temporary_of_a_killed_writer_is_no_cell(arms, simulator, tmp_path):
-    cells = planned(arms, tmp_path)
+def test_a_torn_temporary_of_a_killed_writer_is_no_cell(entrants, simulator, tmp_path):
+    cells = planned(entrants, tmp_path)
     cells[0].file.parent.mkdir()
     torn = cells[0].file.parent / f".{cells[0].file.name}.0.tmp"
     torn.write_text('{"episodes": [')
-    assert len(run(cells)[0]) == 3 and not torn.exists()
+    assert len(run(cells)) == 6 * 3 and not torn.exists()
 
 
-def test_a_cell_says_which_code_ran_it_and_older_ones_do_not(tmp_path, monkeypatch):
-    monkeypatch.setattr(stage, "git_revision", lambda: "abc")
-    stage.write_cell(tmp_path / "new.json", [])
-    (tmp_path / "old.json").write_text('{"episodes": []}')
-    assert [stage.revision_of(tmp_path / name) for name in ("new.json", "old.json")] == [
-        "abc",
-        "unknown",
-    ]
+def test_a_new_scene_runs_its_own_cells_only(entrants, simulator, tmp_path):
+    run(planned(entrants, tmp_path, scenes=("clean",)))
+    simulator.ran.clear()
+    run(planned(entrants, tmp_path))
+    assert {job.scene for job in simulator.ran} == {"distract"}
 
 
-def test_a_new_scene_runs_its_own_cells_only(arms, simulator, tmp_path):
-    run(planned(arms, tmp_path, scenes=("clean",)))
-    simulator[0].clear()
-    run(planned(arms, tmp_path))
-    assert {scene for _, _, scene, _ in simulator[0]} == {"distract"}
+def test_progress_counts_the_episodes_that_are_left_to_run(entrants, simulator, tmp_path):
+    run(planned(entrants, tmp_path, scenes=("clean",)))
+    heard: list[tuple[int, int]] = []
+    run(planned(entrants, tmp_path), heard=lambda done, of: heard.append((done, of)))
+    assert heard == [(done, 9) for done in range(10)]
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"perception": "oracle"},
-        {"deployment": {"name": "blur"}},
+        {"deployment": Blur()},
         {"mask_period": 2},
-        {"faults": ({"name": "dropped"},)},
-        {"training_seed": 7},
+        {"faults": (Spec("dropped", {}),)},
+        {"faults": (Spec("dropped", {"share": 0.3}),)},
     ],
 )
-def test_whatever_an_episode_depends_on_makes_another_cell(change, arms, tmp_path):
-    one, other = (planned([arm], tmp_path)[0].file for arm in (arms[0], replace(arms[0], **change)))
-    assert one != other
+def test_whatever_an_agent_is_made_of_makes_another_cell(change, entrants, tmp_path):
+    changed = replace(entrants[0], agent=replace(entrants[0].agent, **change))
+    assert planned([entrants[0]], tmp_path)[0].file != planned([changed], tmp_path)[0].file
 
 
-def test_another_policy_or_head_at_the_same_path_makes_another_cell(arms, tmp_path):
-    before = planned([arms[0]], tmp_path)[0].file
-    arms[0].policy.write_text("trained again")
-    between = planned([arms[0]], tmp_path)[0].file
-    arms[0].head.write_text("trained again")
-    assert len({before, between, planned([arms[0]], tmp_path)[0].file}) == 3
+def test_another_training_seed_makes_another_cell(entrants, tmp_path):
+    changed = replace(entrants[0], training_seed=7)
+    assert planned([entrants[0]], tmp_path)[0].file != planned([changed], tmp_path)[0].file
+
+
+def test_another_policy_or_head_at_the_same_path_makes_another_cell(entrants, tmp_path):
+    agent = entrants[0].agent
+    before = planned([entrants[0]], tmp_path)[0].file
+    agent.policy.write_text("trained again")
+    between = planned([entrants[0]], tmp_path)[0].file
+    agent.head.write_text("trained again")
+    assert len({before, between, planned([entrants[0]], tmp_path)[0].file}) == 3
+
+
+def test_the_same_policy_at_another_path_has_the_same_cell(entrants, tmp_path):
+    copied = tmp_path / "copied.safetensors"
+    copied.write_bytes(entrants[0].agent.policy.read_bytes())
+    moved = replace(entrants[0], agent=replace(entrants[0].agent, policy=copied))
+    assert planned([entrants[0]], tmp_path)[0].file == planned([moved], tmp_path)[0].file
 
 
 @pytest.mark.parametrize(
-    "change", [{"episodes": 4}, {"seed": 3000}, {"execute": 4}, {"env_options": {"image_size": 64}}]
+    "change",
+    [{"seed": 3000}, {"execute": 4}, {"ensemble_decay": 0.1}, {"env": EnvOptions(image_size=64)}],
 )
-def test_another_protocol_makes_other_cells(change, arms, tmp_path):
-    files = [
-        planned(arms, tmp_path, protocol=p)[0].file for p in (PROTOCOL, replace(PROTOCOL, **change))
+def test_another_protocol_makes_other_cells(change, entrants, tmp_path):
+    one, other = (
+        planned(entrants, tmp_path, protocol=protocol)[0].file
+        for protocol in (PROTOCOL, replace(PROTOCOL, **change))
+    )
+    assert one != other
+
+
+def test_more_episodes_make_other_cells(entrants, tmp_path):
+    one, other = (planned(entrants, tmp_path, episodes=count)[0].file for count in (3, 4))
+    assert one != other
+
+
+def test_a_cell_is_read_as_it_was_written(entrants, simulator, tmp_path):
+    episodes = tuple(results(run(planned(entrants[:1], tmp_path, scenes=("clean",)))))
+    write_cell(tmp_path / "cell.json", episodes)
+    assert read_cell(tmp_path / "cell.json") == episodes
+
+
+def test_a_cell_says_which_code_ran_it_and_older_ones_do_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "git_revision", lambda: "abc")
+    write_cell(tmp_path / "new.json", [])
+    (tmp_path / "old.json").write_text('{"episodes": []}')
+    assert [stage.revision_of(tmp_path / name) for name in ("new.json", "old.json")] == [
+        "abc",
+        "unknown",
     ]
-    assert files[0] != files[1]
-
-
-def test_progress_counts_what_was_there(arms, simulator, tmp_path):
-    run(planned(arms, tmp_path, scenes=("clean",)))
-    heard: list[tuple[int, int]] = []
-    run(planned(arms, tmp_path), heard=lambda done, of: heard.append((done, of)))
-    assert heard[0] == (9, 18) and heard[-1] == (18, 18)
 
 
 def test_a_damaged_cell_is_named_with_a_remedy(tmp_path):
@@ -198,8 +339,3 @@ def test_a_damaged_cell_is_named_with_a_remedy(tmp_path):
         InputError, match=r"got a damaged cell .*cell.json, expected episodes as JSON; delete it"
     ):
         read_cell(tmp_path / "cell.json")
-
-
-def test_no_episodes_are_refused():
-    with pytest.raises(InputError, match="got episodes 0 per cell"):
-        replace(PROTOCOL, episodes=0)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,13 @@ import pytest
 from robot.data.mask_frames import MaskRecord
 from robot.data.store import EpisodeStore
 from robot.experiment import collect
-from robot.experiment.collect import HOPELESS, collect_demonstrations, collect_mask_frames
+from robot.experiment.collect import (
+    HOPELESS,
+    MaskFrameOptions,
+    collect_demonstrations,
+    collect_mask_frames,
+)
+from robot.rollout.corrupt import Mixture
 from robot.system import command
 from robot.system.cache import key
 from robot.types import Episode, Goal, InputError
@@ -27,19 +34,18 @@ from tests.robots import panda
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = {"progress": lambda done, of: None}
 PICK = {"task": "pick", "scene": "clean", "seed": 0, "image_size": 32, "workers": 1, **QUIET}
-MASKS = {
-    "tasks": ["pick"],
-    "scenes": {"clean": 1.0},
-    "seed": 0,
-    "image_size": 32,
-    "scenes_per_shard": 1,
-    "moments": "expert",
-    "snapshots": 1,
-    "goals": 1,
-    "absent_share": 0.0,
-    "workers": 1,
-    **QUIET,
-}
+FRAMES = MaskFrameOptions(
+    tasks=("pick",),
+    scenes={"clean": 1.0},
+    moments="expert",
+    shards=1,
+    seed=0,
+    scenes_per_shard=1,
+    snapshots=1,
+    goals=1,
+    absent_share=0.0,
+)
+MASKS = {"image_size": 32, "workers": 1, **QUIET}
 
 
 def episode(index: int, *, steps: int = 3) -> Episode:
@@ -149,23 +155,15 @@ def test_progress_starts_where_the_store_stands_and_ends_full(expert, tmp_path):
 
 
 def test_stores_of_other_options_lie_elsewhere(expert, tmp_path):
-    one = collect_demonstrations(root=tmp_path, episodes=1, **PICK)
-    others = [PICK | change for change in ({"seed": 1}, {"image_size": 64}, {"scene": "distract"})]
-    assert (
-        len(
-            {
-                one.root,
-                *(
-                    collect_demonstrations(root=tmp_path, episodes=1, **other).root
-                    for other in others
-                ),
-            }
-        )
-        == 4
-    )
+    changes = [{}, {"seed": 1}, {"image_size": 64}, {"scene": "distract"}, {"robot": "UR5e"}]
+    stores = [
+        collect_demonstrations(root=tmp_path, episodes=1, **PICK | change).root
+        for change in changes
+    ]
+    assert len(set(stores)) == len(changes)
 
 
-MACHINE = {"quality": {"corrupted": 0.5, "kinds": {"stall": 1}}}
+MACHINE = {"quality": Mixture(corrupted=0.5, kinds={"stall": 1})}
 
 
 def test_machine_demonstrations_are_made_by_a_mixture_in_a_store_of_their_own(
@@ -207,7 +205,7 @@ def test_a_full_disk_is_noticed_before_anything_is_made(expert, tmp_path, monkey
     with pytest.raises(InputError, match="free some space"):
         collect_demonstrations(root=tmp_path, episodes=2, **PICK)
     with pytest.raises(InputError, match="free some space"):
-        collect_mask_frames(root=tmp_path, shards=[0, 1], **MASKS)
+        collect_mask_frames(FRAMES, root=tmp_path, shards=[0, 1], **MASKS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -230,13 +228,41 @@ def test_a_collection_that_cannot_be_is_refused(change, says, expert, tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"tasks": ["lift"]}, "got task 'lift' for mask frames"),
+        ({"tasks": ("lift",)}, "got task 'lift' for mask frames"),
         ({"scenes": {"foggy": 1.0}}, "got scene 'foggy'"),
     ],
 )
 def test_mask_frames_that_cannot_be_are_refused(change, says, tmp_path):
     with pytest.raises(InputError, match=says):
-        collect_mask_frames(root=tmp_path, **{"shards": [0], **MASKS, **change})
+        collect_mask_frames(replace(FRAMES, **change), root=tmp_path, shards=[0], **MASKS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mask_frames_of_other_options_lie_elsewhere(tmp_path):
+    changes = [
+        {},
+        {"seed": 1},
+        {"tasks": ("place",)},
+        {"scenes": {"clean": 0.5, "absent": 0.5}},
+        {"moments": "staged"},
+        {"scenes_per_shard": 2},
+        {"snapshots": 2},
+        {"goals": 2},
+        {"absent_share": 0.5},
+    ]
+    stores = [
+        collect_mask_frames(replace(FRAMES, **change), root=tmp_path, shards=[], **MASKS).root
+        for change in changes
+    ]
+    assert len(set(stores)) == len(changes)
+
+
+def test_more_shards_of_mask_frames_lie_beside_the_others(tmp_path):
+    one, more = (
+        collect_mask_frames(replace(FRAMES, shards=n), root=tmp_path, shards=[], **MASKS).root
+        for n in (1, 2)
+    )
+    assert one == more
 
 
 def test_missing_shards_are_made_and_others_are_left_alone(tmp_path, monkeypatch):
@@ -259,14 +285,10 @@ def test_missing_shards_are_made_and_others_are_left_alone(tmp_path, monkeypatch
         return work
 
     monkeypatch.setattr("robot.rollout.mask_frames.make_mask_frames", make)
-    store = collect_mask_frames(root=tmp_path, shards=range(3), **MASKS)
+    store = collect_mask_frames(FRAMES, root=tmp_path, shards=range(3), **MASKS)
     (store.root / "shard-00001.parquet").unlink()
-    assert collect_mask_frames(root=tmp_path, shards=[0, 1, 2, 30], **MASKS).shards() == [
-        0,
-        1,
-        2,
-        30,
-    ]
+    again = collect_mask_frames(FRAMES, root=tmp_path, shards=[0, 1, 2, 30], **MASKS)
+    assert again.shards() == [0, 1, 2, 30]
     assert made == [0, 1, 2, 1, 30]
 
 

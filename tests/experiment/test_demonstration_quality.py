@@ -19,6 +19,7 @@ from robot.experiment.demonstration_quality import (
     weight_figure,
 )
 from robot.report.pictures import GAP
+from robot.train.demonstrations import Selection
 from robot.types import QUALITY
 from tests.experiment.toy import episode
 
@@ -27,7 +28,7 @@ MACHINE = {0: ("clean", 0.8), 1: ("stall", 0.2), 2: ("noisy", 0.4), 3: ("clean",
 
 
 @pytest.fixture
-def roots(tmp_path):
+def selections(tmp_path):
     """Two trusted and four machine episodes; every window of an episode has the same score, its
     weight is twice that.
     """
@@ -43,12 +44,12 @@ def roots(tmp_path):
             index: WindowScores(scores=values, weights=2 * values) for index, values in flat.items()
         }
         write_scores(store.root, "known", known, about={})
-    return [store.root for store in stores]
+    return [Selection(store.root, count) for store, count in zip(stores, (2, 4), strict=True)]
 
 
 @pytest.fixture
-def verdicts(roots):
-    return read_verdicts(roots, episodes=[2, 4], scores="known")
+def verdicts(selections):
+    return read_verdicts(selections, scores="known")
 
 
 def test_auroc_counts_the_pairs_in_order(verdicts):
@@ -67,10 +68,19 @@ def test_kinds_are_listed_with_their_means(verdicts):
     assert kinds["trusted"].mean_weight == pytest.approx(1.5)
 
 
-def test_without_corruption_there_is_nothing_to_tell(roots):
-    quality = measure(
-        [v for v in read_verdicts(roots, episodes=[2, 4], scores="known") if not v.corrupted]
-    )
+def test_only_selected_episodes_are_measured(selections):
+    trusted, machine = selections
+    kinds = {
+        kind.kind: kind.episodes
+        for kind in measure(
+            read_verdicts([trusted, Selection(machine.root, 2)], scores="known")
+        ).kinds
+    }
+    assert kinds == {"trusted": 2, "clean": 1, "stall": 1}
+
+
+def test_without_corruption_there_is_nothing_to_tell(verdicts):
+    quality = measure([verdict for verdict in verdicts if not verdict.corrupted])
     assert np.isnan(quality.auroc) and quality.auroc_tier == pytest.approx(3 / 4)
 
 

@@ -1,237 +1,421 @@
-"""The trainings of a comparison: who waits for the mask head, and which folders they are found in
-again.
-"""
+"""The trainings of a comparison: who waits for whom, and which folders they are found in again."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from robot.experiment.recipe import Recipe, Shared
 
-from robot.experiment.stages import chains_of, head_stage, needs_frames, rounds_of
-from robot.system.cache import key
-from robot.types import InputError
+from robot.experiment.config import Common
+from robot.experiment.datasets import Datasets
+from robot.experiment.jobs import Stage, StageId
+from robot.experiment.stages import (
+    head_stage,
+    head_training,
+    judge_stage,
+    label_judge_training,
+    policy_id,
+    stages_of,
+)
+from robot.perception.compose.masking import Blur
+from robot.system.parse import Spec
+from robot.train.demonstrations import Selection
+from robot.train.label_discriminator import LabelJudgeTraining
+from robot.train.label_tiers import MaskWeighting
+from robot.train.policy import PolicyTraining
+from tests.experiment import toy
+from tests.experiment.comparison import (
+    arm,
+    common_of,
+    data_of,
+    datasets_of,
+    judging_of,
+    mixed_of,
+)
+from tests.experiment.toy import POLICY, augmentation_of, training_of
 
-AUGMENT = {"jitter": None, "ring": 0.0, "shift": 1, "drop": 0.0, "noise": 0.0}
-POLICY = {"_target_": "robot.policy.TransformerPolicy", "width": 8, "vision": "cnn"}
-STORES = {"clean": [Path("clean")], "randomised": [Path("randomised")]}
-
-
-def recipe(name: str, perception: str, **change) -> Recipe:
-    deployment = {"name": "none" if perception == "none" else "overlay"}
-    options = {"deployment": deployment, "scenes": ("clean",), "steps": 1.0, "augment": AUGMENT}
-    return Recipe(name=name, perception=perception, **options | change)
-
-
-def shared(**change) -> Shared:
-    options = {
-        "root": Path("data"),
-        "task": "pick",
-        "robot": "Panda",
-        "policy": POLICY,
-        "data": {"episodes": 4, "seed": 0, "quality": None},
-        "judging": {"folds": 2, "head": None, "training": {"steps": 5}},
-        "mask_frames": {"shards": 5},
-        "training": {"steps": 10},
-        "batch_size": 4,
-        "mask_head": {"dim": 8},
-        "mask_training": {"steps": 6},
-        "head_start": None,
-        "mask_batch_size": 4,
-        "image_size": 32,
-        "control_dt_s": 0.05,
-        "workers": 1,
-        "wandb": "disabled",
-    }
-    return Shared(**options | change)
+HEAD, JUDGE = StageId("mask head"), StageId("judge")
 
 
-def chains(*recipes: Recipe, seed: int = 0, **how):
-    options = {"shared": shared(), "stores": STORES, "frames": Path("frames"), **how}
-    return chains_of(list(recipes), seed=seed, **options)
+def policy(name: str, seed: int | None = None) -> StageId:
+    return StageId("policy", name, seed)
 
 
-def names(found) -> list[list[str]]:
-    return [[stage.name for stage in chain.stages] for chain in found]
+def planned(*arms, common: Common | None = None, data: Datasets | None = None):
+    """Return the stages of a comparison by their identity, in order."""
+    common = common or common_of()
+    data = data or datasets_of(tiers=len(common.data.tiers))
+    return {stage.id: stage for stage in stages_of(list(arms), common, data)}
+
+
+def one(*arms, **where) -> Stage:
+    """Return the only stage of a comparison."""
+    (stage,) = planned(*arms, **where).values()
+    return stage
+
+
+def options_of(stage: Stage):
+    return stage.train.args[0]  # type: ignore[attr-defined]
+
+
+def given(stage: Stage) -> dict[str, object]:
+    """Return the keywords that a stage hands to its training, but for its options."""
+    return stage.train.keywords  # type: ignore[attr-defined]
 
 
 def test_what_sees_through_the_head_is_trained_after_it():
-    found = chains(
-        recipe("masked", "learned"), recipe("unmasked", "none"), recipe("oracle", "oracle")
-    )
-    assert names(found) == [["mask head", "policy masked"], ["policy unmasked"], ["policy oracle"]]
-    assert found[0].feeds == {"policy masked": {"head": "mask head"}}
+    stages = planned(arm("masked", "learned"), arm("unmasked"), arm("oracle", "oracle"))
+    assert list(stages)[0] == HEAD
+    assert set(stages) == {HEAD, policy("masked"), policy("unmasked"), policy("oracle")}
+    assert stages[policy("masked")].needs == {"head": HEAD}
+
+
+def test_what_sees_through_no_head_waits_for_nothing():
+    stages = planned(arm("masked", "learned"), arm("unmasked"), arm("oracle", "oracle"))
+    for name in ("unmasked", "oracle"):
+        stage = stages[policy(name)]
+        assert (stage.needs, stage.waits_for) == ({}, ())
+
+
+def test_no_head_is_trained_that_nobody_sees_through():
+    assert set(planned(arm("unmasked"), arm("oracle", "oracle"))) == {
+        policy("unmasked"),
+        policy("oracle"),
+    }
+
+
+def test_of_the_policies_the_longest_is_trained_first():
+    stages = planned(arm("short"), arm("long", steps=3.0), arm("middle", steps=2.0))
+    assert list(stages) == [policy("long"), policy("middle"), policy("short")]
 
 
 def test_with_a_head_at_hand_none_is_trained(tmp_path):
     head = tmp_path / "head.safetensors"
     head.write_text("weights")
-    found = chains(recipe("masked", "learned"), head=head)
-    assert names(found) == [["policy masked"]] and found[0].stages[0].options["head"] == head
+    stage = one(arm("masked", "learned"), common=common_of(head=head))
+    assert (stage.id, stage.needs, given(stage)) == (policy("masked"), {}, {"head": head})
 
 
-def test_another_head_makes_another_folder(tmp_path):
-    head, folders = tmp_path / "head.safetensors", set()
-    for weights in ("these", "those"):
+def test_a_head_at_hand_is_given_to_those_only_who_see_through_it(tmp_path):
+    head = tmp_path / "head.safetensors"
+    head.write_text("weights")
+    assert given(one(arm("oracle", "oracle"), common=common_of(head=head))) == {}
+
+
+def test_another_head_makes_another_folder_wherever_it_lies(tmp_path):
+    folders = []
+    for name, weights in (("one", "these"), ("other", "those"), ("copy", "these")):
+        head = tmp_path / f"{name}.safetensors"
         head.write_text(weights)
-        folders.add(chains(recipe("masked", "learned"), head=head)[0].stages[0].directory)
-    assert len(folders) == 2
+        folders.append(one(arm("masked", "learned"), common=common_of(head=head)).directory)
+    assert folders[0] == folders[2] != folders[1]
 
 
-def test_stages_of_several_seeds_are_set_apart():
-    found = [
-        c
-        for seed in (0, 1)
-        for c in chains(recipe("masked", "learned"), seed=seed, suffix=f" seed {seed}")
-    ]
-    assert names(found) == [[f"mask head seed {k}", f"policy masked seed {k}"] for k in (0, 1)]
-    assert len({stage.directory for chain in found for stage in chain.stages}) == 4
+def test_a_policy_behind_another_trained_head_lies_elsewhere():
+    masked = arm("masked", "learned")
+    longer = common_of(mask_training=training_of(steps=7))
+    folders = [planned(masked, common=c)[policy("masked")].directory for c in (None, longer)]
+    assert folders[0] != folders[1]
+
+
+def test_every_seed_has_its_own_head_and_policies():
+    stages = planned(arm("masked", "learned"), arm("unmasked"), common=common_of(seeds=(0, 1)))
+    assert set(stages) == {
+        StageId("mask head", seed=0),
+        StageId("mask head", seed=1),
+        *(policy(name, seed) for name in ("masked", "unmasked") for seed in (0, 1)),
+    }
+    assert stages[policy("masked", 1)].needs == {"head": StageId("mask head", seed=1)}
+    assert len({stage.directory for stage in stages.values()}) == 6
+
+
+def test_seeds_reach_the_trainings():
+    stages = planned(arm("masked", "learned"), common=common_of(seeds=(3, 4)))
+    assert {stage.id.seed: options_of(stage).seed for stage in stages.values()} == {3: 3, 4: 4}
+
+
+def test_one_seed_finds_what_several_have_trained():
+    (alone,) = planned(arm("unmasked"), common=common_of(seeds=(1,))).values()
+    several = planned(arm("unmasked"), common=common_of(seeds=(0, 1)))
+    assert several[policy("unmasked", 1)].directory == alone.directory
+
+
+def test_an_arm_that_acts_as_another_has_the_others_training():
+    common = common_of(seeds=(0, 1))
+    dropped = arm("dropped", "learned", policy_of="masked")
+    assert policy_id(dropped, common, seed=1) == policy("masked", 1)
 
 
 def test_steps_of_an_arm_multiply_the_common_number():
-    stage = chains(recipe("unmasked", "none", steps=2.0))[0].stages[0]
-    assert stage.steps == 20 and stage.options["training"] == {"steps": 20}
+    stage = one(arm("unmasked", steps=2.0))
+    assert stage.steps == 20 and options_of(stage).training == training_of(steps=20)
 
 
-def test_options_that_came_later_do_not_rename_what_was_trained_before():
-    before = {
-        "demonstrations": [Path("clean")],
-        "episodes": 4,
-        "kind": "transformer",
-        "policy": {"width": 8, "vision": "cnn"},
-        "masks": "none",
-        "head": None,
-        "deployment": {"name": "none"},
-        "augment": AUGMENT,
-        "training": {"steps": 10},
-        "batch_size": 4,
-        "seed": 0,
-        "control_dt_s": 0.05,
-    }
-    stage = chains(recipe("unmasked", "none"))[0].stages[0]
-    assert stage.directory.name == key("pick-transformer-unmasked", before)
-    tokens = chains(
-        recipe("unmasked", "none"), shared=shared(policy=POLICY | {"vision": "tokens"})
-    )[0].stages[0]
-    assert tokens.directory != stage.directory
-
-
-TIERS = {scene: [*paths, Path(f"{scene}-machine")] for scene, paths in STORES.items()}
-MIXED = {
-    "episodes": 4,
-    "seed": 0,
-    "quality": {"episodes": 8, "seed": 1, "corrupted": 0.5, "kinds": {"stall": 1}},
-}
-
-
-def rounds(*recipes: Recipe, seed: int = 0, **change):
-    how = {
-        "stores": TIERS if "data" in change else STORES,
-        "frames": Path("frames"),
-        "suffix": f" seed {seed}",
-    }
-    return rounds_of(list(recipes), shared=shared(**change), seed=seed, **how)
-
-
-def test_demonstrations_that_are_all_trusted_are_trained_on_as_ever():
-    judges, trainings = rounds(recipe("masked", "learned"), recipe("unmasked", "none"))
-    plain = chains(recipe("masked", "learned"), recipe("unmasked", "none"), suffix=" seed 0")
-    assert judges == [] and trainings == plain
-
-
-def test_demonstrations_of_both_tiers_are_judged_once_per_seed_before_any_policy_learns():
-    weighed = {"weighting": "dwsl"}
-    arms = (
-        recipe("masked", "learned", **weighed),
-        recipe("randomised", "none", scenes=("clean", "randomised"), **weighed),
+def test_what_an_arm_is_reaches_its_training():
+    weighed = arm("oracle", "oracle", deployment=Blur(), weighting="trusted_only")
+    assert options_of(one(weighed, common=mixed_of())) == PolicyTraining(
+        demonstrations=(
+            Selection(Path("data/clean-trusted"), 4),
+            Selection(Path("data/clean-machine"), 8),
+        ),
+        policy=Spec("transformer", POLICY),
+        masks="oracle",
+        deployment=Blur(),
+        augmentation=augmentation_of(),
+        weighting="trusted_only",
+        scores=None,
+        training=training_of(steps=10),
+        batch_size=4,
+        seed=0,
     )
-    found = [rounds(*arms, seed=seed, data=MIXED) for seed in (0, 1)]
-    assert [names(judges) for judges, _ in found] == [[["judge seed 0"]], [["judge seed 1"]]]
-    judge, (behind_head, alone) = found[0][0][0].stages[0], found[0][1]
-    assert judge.options["episodes"] == [4, 2, 8, 4]
-    for stage, counts in ((behind_head.stages[1], [4, 8]), (alone.stages[0], [2, 2, 4, 4])):
-        assert stage.options["episodes"] == counts
-        assert (stage.options["weighting"], stage.options["scores"]) == (
-            "dwsl",
-            judge.options["name"],
-        )
-    assert "weighting" not in behind_head.stages[0].options, "the head learns from mask frames"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 2.0},
+        {"scenes": ("randomised",)},
+        {"policy": Spec("transformer", POLICY | {"width": 12})},
+        {"augment": augmentation_of(noise=0.5)},
+        {"deployment": Blur()},
+        {"weighting": "trusted_only"},
+        {"perception": "none"},
+    ],
+)
+def test_whatever_an_arm_is_made_of_makes_another_folder(change):
+    common = mixed_of()
+    before = arm("arm", "oracle")
     assert (
-        len(
-            {
-                stage.directory
-                for seed in found
-                for round_ in seed
-                for chain in round_
-                for stage in chain.stages
-            }
-        )
-        == 8
+        one(before, common=common).directory
+        != one(replace(before, **change), common=common).directory
     )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"batch_size": 8},
+        {"seeds": (1,)},
+        {"train": training_of(steps=11)},
+        {"data": data_of(episodes=3)},
+    ],
+)
+def test_whatever_arms_share_makes_other_folders(change):
+    assert (
+        one(arm("unmasked")).directory != one(arm("unmasked"), common=common_of(**change)).directory
+    )
+
+
+def test_a_change_in_how_it_acts_finds_the_same_policy(tmp_path):
+    broken = arm("masked", "learned", faults=(Spec("dropped", {"share": 0.3}),), mask_period=4)
+    plain = arm("masked", "learned")
+    folders = [planned(a)[policy("masked")].directory for a in (plain, broken)]
+    assert folders[0] == folders[1]
+
+
+def test_the_same_content_has_the_same_folder_names_wherever_the_store_lies(tmp_path):
+    arms = (arm("masked", "learned", weighting="dwsl"), arm("unmasked"))
+    here = planned(*arms, common=mixed_of())
+    common = mixed_of()
+    there = planned(
+        *arms,
+        common=replace(common, data=replace(common.data, root=tmp_path)),
+        data=datasets_of(tmp_path, tiers=2),
+    )
+    assert [stage.directory.name for stage in here.values()] == [
+        stage.directory.name for stage in there.values()
+    ]
+    assert {stage.directory.parent for stage in there.values()} == {tmp_path / "models"}
+
+
+def test_only_an_arm_that_pastes_backgrounds_is_given_pictures():
+    pasting = arm("augmented", augment=augmentation_of(backgrounds=0.7))
+    stages = planned(arm("unmasked"), pasting)
+    assert given(stages[policy("unmasked")]) == {}
+    assert given(stages[policy("augmented")])["textures"]
+
+
+# --- demonstrations of two tiers
+
+
+def test_trusted_demonstrations_alone_are_not_judged():
+    assert JUDGE not in planned(arm("masked", "learned"), arm("unmasked"))
+
+
+def test_demonstrations_are_judged_once_per_seed_before_any_policy_learns_from_the_verdict():
+    arms = (
+        arm("masked", "learned", weighting="dwsl"),
+        arm("randomised", scenes=("clean", "randomised"), weighting="dwsl"),
+    )
+    stages = planned(*arms, common=replace(mixed_of(), seeds=(0, 1)))
+    assert [stage for stage in stages if stage.kind == "judge"] == [
+        StageId("judge", seed=0),
+        StageId("judge", seed=1),
+    ]
+    for name in ("masked", "randomised"):
+        for seed in (0, 1):
+            assert stages[policy(name, seed)].waits_for == (StageId("judge", seed=seed),)
+    assert len({stage.directory for stage in stages.values()}) == 2 * (1 + 1 + 2)
+
+
+def test_all_stores_that_arms_learn_from_are_judged_together():
+    arms = (arm("a", weighting="dwsl"), arm("b", scenes=("clean", "randomised"), weighting="dwsl"))
+    judged = options_of(planned(*arms, common=mixed_of())[JUDGE]).demonstrations
+    assert [(selection.root.name, selection.episodes) for selection in judged] == [
+        ("clean-trusted", 4),
+        ("randomised-trusted", 2),
+        ("clean-machine", 8),
+        ("randomised-machine", 4),
+    ]
+
+
+def test_a_policy_weighs_by_the_scores_that_the_judge_names_after_its_folder():
+    stages = planned(arm("unmasked", weighting="dwsl"), common=mixed_of())
+    name = stages[JUDGE].directory.name
+    assert given(stages[JUDGE])["name"] == name
+    assert options_of(stages[policy("unmasked")]).scores == name
+
+
+def test_a_head_learns_from_mask_frames_and_waits_for_no_verdict():
+    stages = planned(arm("masked", "learned", weighting="dwsl"), common=mixed_of())
+    assert (stages[HEAD].needs, stages[HEAD].waits_for) == ({}, ())
 
 
 def test_arms_of_several_weightings_share_one_verdict_and_no_folder():
     kinds = ("uniform", "oracle", "dwsl", "hard_filter")
-    judges, trainings = rounds(
-        *(recipe(kind, "none", weighting=kind) for kind in kinds), data=MIXED
-    )
-    assert names(judges) == [["judge seed 0"]]
-    stages = [chain.stages[0] for chain in trainings]
-    assert [stage.options.get("weighting", "uniform") for stage in stages] == list(kinds)
-    verdict = judges[0].stages[0].options["name"]
-    assert [stage.options.get("scores") for stage in stages] == [None, None, verdict, verdict]
-    assert len({stage.directory for stage in stages}) == 4
+    stages = planned(*(arm(kind, weighting=kind) for kind in kinds), common=mixed_of())
+    verdict = stages[JUDGE].directory.name
+    policies = [stages[policy(kind)] for kind in kinds]
+    assert [options_of(stage).weighting for stage in policies] == list(kinds)
+    assert [options_of(stage).scores for stage in policies] == [None, None, verdict, verdict]
+    assert [stage.waits_for for stage in policies] == [(), (), (JUDGE,), (JUDGE,)]
+    assert len({stage.directory for stage in policies}) == 4
 
 
 def test_an_arm_that_asks_for_no_verdict_changes_none():
-    weighed, plain = (
-        recipe("dwsl", "none", weighting="dwsl"),
-        recipe("randomised", "none", scenes=("randomised",)),
-    )
-    (alone,), (beside,) = (rounds(*arms, data=MIXED)[0] for arms in ([weighed], [weighed, plain]))
-    assert alone == beside
+    weighed, plain = arm("dwsl", weighting="dwsl"), arm("randomised", scenes=("randomised",))
+    alone, beside = (planned(*arms, common=mixed_of()) for arms in ([weighed], [weighed, plain]))
+    assert alone[JUDGE].directory == beside[JUDGE].directory
 
 
-def test_an_arms_own_policy_options_go_over_the_common_ones_and_into_its_folder():
-    same, other = (recipe("arm", "none", policy=options) for options in ({}, {"vision": "tokens"}))
-    (plain,), (changed,) = (chain.stages for one in (same, other) for chain in chains(one))
-    assert changed.options["policy"] == plain.options["policy"] | {"vision": "tokens"}
-    assert plain.directory != changed.directory
+def test_the_steps_of_a_judge_are_those_of_all_its_folds():
+    common = replace(mixed_of(), judge=judging_of(folds=3, training=training_of(steps=5)))
+    assert planned(arm("a", weighting="dwsl"), common=common)[JUDGE].steps == 15
 
 
-def test_mask_frames_are_needed_for_a_head_only():
-    assert not needs_frames([recipe("unmasked", "none"), recipe("oracle", "oracle")])
-    assert needs_frames([recipe("masked", "learned")])
-    assert not needs_frames([recipe("masked", "learned")], head=Path("head"))
+@pytest.mark.parametrize(
+    "change", [{"folds": 3}, {"calibrate": False}, {"training": training_of(steps=5)}]
+)
+def test_a_judge_with_other_options_lies_elsewhere(change):
+    weighed = arm("a", weighting="dwsl")
+    folders = [
+        planned(weighed, common=replace(mixed_of(), judge=judge))[JUDGE].directory
+        for judge in (judging_of(), judging_of(**change))
+    ]
+    assert folders[0] != folders[1]
+
+
+def judged_through(head: Path, *, masks: str = "learned") -> Stage:
+    common = replace(mixed_of(), judge=judging_of(masks=masks, head=head))
+    stage = judge_stage([arm("a", weighting="dwsl")], common, datasets_of(tiers=2), seed=0)
+    assert stage is not None
+    return stage
+
+
+def test_a_judge_counts_the_head_it_sees_through_by_content(tmp_path):
+    folders = []
+    for name, weights in (("one", "these"), ("other", "those"), ("copy", "these")):
+        head = tmp_path / f"{name}.safetensors"
+        head.write_text(weights)
+        folders.append(judged_through(head).directory)
+    assert folders[0] == folders[2] != folders[1]
+
+
+def test_a_judge_is_given_a_head_only_where_it_sees_through_one(tmp_path):
+    head = tmp_path / "head.safetensors"
+    head.write_text("weights")
+    assert given(judged_through(head))["head"] == head
+    assert given(judged_through(head, masks="oracle"))["head"] is None
+
+
+# --- mask heads
+
+
+def head_folder(**change) -> Path:
+    stage = head_stage(common_of(**change), datasets_of(), seed=0)
+    assert stage is not None
+    return stage.directory
 
 
 def test_heads_of_more_mask_frames_are_other_heads():
-    stages = [
-        head_stage(shared(mask_frames={"shards": n}), frames=Path("frames"), seed=0) for n in (5, 6)
-    ]
-    assert stages[0].directory != stages[1].directory
-
-
-def test_a_policy_that_is_none_is_refused():
-    with pytest.raises(
-        InputError,
-        match="got policy._target_=os.system, expected one of robot.policy.DiffusionPolicy",
-    ):
-        shared(policy={"_target_": "os.system"})
+    more = replace(common_of().data.mask_frames, shards=6)
+    assert head_folder() != head_folder(data=data_of(mask_frames=more))
 
 
 def test_a_head_that_goes_on_counts_what_it_starts_from_by_content(tmp_path):
-    first, copied, other = (
-        tmp_path / f"{name}.safetensors" for name in ("first", "copied", "other")
-    )
-    first.write_bytes(b"weights")
-    copied.write_bytes(b"weights")
-    other.write_bytes(b"other weights")
-    stages = [
-        head_stage(shared(head_start=start), frames=Path("frames"), seed=0)
-        for start in (first, copied, other, None)
+    starts = [tmp_path / f"{name}.safetensors" for name in ("first", "copied", "other")]
+    for start, weights in zip(starts, ("weights", "weights", "other weights"), strict=True):
+        start.write_text(weights)
+    first, copied, other = (head_folder(head_start=start) for start in starts)
+    assert first == copied
+    assert len({first, other, head_folder()}) == 3
+
+
+def test_a_head_is_given_what_it_starts_from_where_there_is_something(tmp_path):
+    start = tmp_path / "start.safetensors"
+    start.write_text("weights")
+    stages = [head_stage(common_of(head_start=s), datasets_of(), seed=0) for s in (start, None)]
+    assert [given(stage) for stage in stages if stage] == [
+        {"frames": Path("data/frames"), "start": start},
+        {"frames": Path("data/frames")},
     ]
-    directories = [stage.directory for stage in stages]
-    assert directories[0] == directories[1] and len(set(directories)) == 3
-    assert stages[0].options["start"] == first and "start" not in stages[3].options
+
+
+WEIGHED = MaskWeighting(
+    kind="dwsl",
+    discriminator=Spec("mask_discriminator", {"dim": 8}),
+    training=training_of(steps=3),
+)
+
+
+def label_judge(witness: Stage | None, **change) -> Stage:
+    options = LabelJudgeTraining(
+        shards=4, weighting=replace(WEIGHED, **change), batch_size=4, seed=0
+    )
+    return label_judge_training(
+        StageId("mask discriminator"),
+        options,
+        frames=Path("frames"),
+        witness=witness,
+        root=Path("data"),
+        wandb_mode="disabled",
+    )
+
+
+def head_of(identity: StageId, depends_on: str = "") -> Stage:
+    return head_training(
+        identity,
+        toy.head_training(),
+        frames=Path("frames"),
+        start=None,
+        root=Path("data"),
+        wandb_mode="disabled",
+        depends_on=depends_on,
+    )
+
+
+def test_a_discriminator_of_labels_waits_for_the_witness_whose_loss_it_sees():
+    witness = head_of(StageId("mask witness"))
+    assert label_judge(witness).needs == {"witness": StageId("mask witness")}
+    assert label_judge(None).needs == {}
+    assert label_judge(witness).directory != label_judge(None).directory
+
+
+def test_a_discriminator_of_other_labels_lies_elsewhere():
+    assert label_judge(None).directory != label_judge(None, fault_share=0.4).directory
+
+
+def test_a_head_behind_another_discriminator_lies_elsewhere():
+    folders = {head_of(HEAD, depends_on).directory for depends_on in ("", "these", "those")}
+    assert len(folders) == 3

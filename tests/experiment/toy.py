@@ -10,6 +10,12 @@ import numpy as np
 from robot.data.mask_frames import MaskFrameStore, MaskRecord
 from robot.data.mask_shards import shard_numbers
 from robot.data.store import EpisodeStore
+from robot.perception.compose.masking import Overlay
+from robot.system.parse import Spec, parse
+from robot.train.demonstrations import Selection
+from robot.train.loop import Training
+from robot.train.mask_head import HeadTraining
+from robot.train.policy import Augmentation, PolicyTraining
 from robot.types import QUALITY, Episode, Goal, Label
 from tests.robots import panda
 
@@ -37,6 +43,44 @@ TRAINING = {
 }
 AUGMENT = {"jitter": {"brightness": 0.3}, "ring": 1.0, "shift": 1, "drop": 0.0, "noise": 0.02}
 HEAD = {"cameras": 2, "widths": [8, 16, 16], "blocks": [1, 1, 1], "dim": 16, "heads": 2, "depth": 1}
+
+
+def training_of(**change) -> Training:
+    return Training(**TRAINING | change)
+
+
+def augmentation_of(**change) -> Augmentation:
+    return parse(Augmentation, AUGMENT | change)
+
+
+def policy_training(*stores: Path, episodes: int = 3, **change) -> PolicyTraining:
+    """Return a training on the first `episodes` demonstrations of each store, by default seen
+    through the simulator's masks.
+    """
+    options = {
+        "demonstrations": tuple(Selection(store, episodes) for store in stores),
+        "policy": Spec("transformer", POLICY),
+        "masks": "oracle",
+        "deployment": Overlay(),
+        "augmentation": augmentation_of(),
+        "weighting": "uniform",
+        "scores": None,
+        "training": training_of(),
+        "batch_size": 4,
+        "seed": 0,
+    }
+    return PolicyTraining(**options | change)
+
+
+def head_training(**change) -> HeadTraining:
+    options = {
+        "shards": 4,
+        "head": Spec("mask_head", HEAD),
+        "training": training_of(),
+        "batch_size": 4,
+        "seed": 0,
+    }
+    return HeadTraining(**options | change)
 
 
 def labels_of(index: int) -> np.ndarray:
