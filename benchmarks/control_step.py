@@ -50,14 +50,14 @@ from robot.envs.registry import check_scene
 from robot.envs.robosuite import robosuite_spaces
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Deployment, Overlay
+from robot.perception.head.base import Head
 from robot.perception.head.mask_head import MaskHead
-from robot.perception.registry import load_head, make_deployment, resolve_head
+from robot.perception.registry import make_deployment
 from robot.perception.sources import LearnedMasks
 from robot.policy import POLICIES, load_policy
 from robot.policy.chunking import ChunkExecutor
 from robot.policy.tokens import kept_patches
 from robot.system.command import main_guard, run_directory, write_results
-from robot.system.device import has_bf16
 from robot.types import InputError, Observation
 
 DEFAULT_POLICIES = ("diffusion", "transformer")
@@ -147,7 +147,7 @@ def choose_parts(checkpoints: Sequence[str]) -> dict[str, Part]:
             )
         parts[kind] = part
     if MASK_HEAD not in parts:
-        parts[MASK_HEAD] = Part(load_head(resolve_head(DEFAULT_HEAD)), origin=DEFAULT_HEAD)
+        parts[MASK_HEAD] = Part(Head.load(Head.resolve(DEFAULT_HEAD)), origin=DEFAULT_HEAD)
     for kind in DEFAULT_POLICIES:
         if kind not in parts:
             parts[kind] = Part(POLICIES[kind](statistics=UNIT).eval())
@@ -195,7 +195,7 @@ def measure_policy(
             "chunk; lower it"
         )
     agent = Agent(
-        masks=LearnedMasks(head.module, language, bfloat16=has_bf16(torch.device("cpu"))),
+        masks=LearnedMasks(head.module, language),
         deployment=part.deployment,
         policy=policy,
         language=language,

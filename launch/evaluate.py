@@ -17,10 +17,12 @@ from robot.envs.render import require_gl
 from robot.envs.tabletop.scene import PLACE_TASKS
 from robot.experiment.cells import Entrant, cells_of, evaluate_cells
 from robot.experiment.report import Story, write
-from robot.perception.registry import SOURCES, make_deployment, resolve_head
+from robot.perception.head.base import Head
+from robot.perception.registry import SOURCES, make_deployment
+from robot.policy import load_policy
 from robot.report.table import success_table
 from robot.rollout.act import Protocol
-from robot.rollout.agents import AgentSpec, load_policy
+from robot.rollout.agents import AgentSpec, check_robot
 from robot.system.command import run_directory, write_results
 from robot.system.parse import Count, NotNegative, NotNegativeNumber, options, parse
 from robot.system.progress import bar
@@ -109,7 +111,7 @@ def parse_asked(values: Any) -> Asked:
         "checkpoint": resolve_checkpoint(values["checkpoint"]),
         "tasks": names(values.pop("task")),
         "scenes": names(values.pop("scene")),
-        "head": resolve_head(values["head"]),
+        "head": Head.resolve(values["head"]),
         "perception": perception["masks"] if perception else None,
     }
     asked = parse(Asked, values | changed)
@@ -134,8 +136,9 @@ def entrant_of(asked: Asked) -> Entrant:
     instead.
     """
     trained = policy_metadata(asked.checkpoint)
-    policy = load_policy(asked.checkpoint, spaces=asked.env.spaces())
-    if asked.execute > int(policy.horizon):  # type: ignore[arg-type]
+    check_robot(asked.checkpoint, asked.env.spaces())
+    policy = load_policy(asked.checkpoint)
+    if asked.execute > policy.horizon:
         raise InputError(
             f"got execute={asked.execute}, expected at most the policy's {policy.horizon} actions "
             "per chunk; lower it"

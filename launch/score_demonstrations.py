@@ -25,7 +25,7 @@ from robot.experiment.demonstration_quality import (
 )
 from robot.experiment.jobs import StageId, run_stages
 from robot.experiment.stages import judging_stage
-from robot.perception.registry import resolve_head
+from robot.perception.head.base import Head
 from robot.system.command import run_directory, write_results
 from robot.system.parse import Count, NotNegative, options, parse
 from robot.system.progress import Bars
@@ -92,7 +92,7 @@ def main(config: DictConfig) -> None:
 def parse_scoring(values: Any) -> Scoring:
     """Parse the config; raise InputError for what cannot work."""
     judge = {name: value for name, value in values["judge"].items() if name != "horizon"}
-    judge["head"] = resolve_head(judge["head"])
+    judge["head"] = Head.resolve(judge["head"])
     scoring = parse(Scoring, values | {"judge": judge})
     check_scene(scoring.task, scoring.scene)
     if scoring.data.quality is None:

@@ -27,7 +27,8 @@ from robot.experiment.datasets import moving
 from robot.experiment.jobs import Stage, StageId, run_stages
 from robot.experiment.mask_quality import measure_masks
 from robot.experiment.stages import head_training, label_judge_training
-from robot.perception.registry import DISCRIMINATORS, HEADS, check_spec, load_head, resolve_head
+from robot.perception.head.base import HEADS, Head
+from robot.perception.registry import DISCRIMINATORS, check_spec
 from robot.report.html import MaskQuality
 from robot.system.command import run_directory, write_results
 from robot.system.parse import Count, FlatSpec, NotNegative, options, parse
@@ -83,7 +84,7 @@ def main(config: DictConfig) -> None:
         )
         trained = run_stages(stages_of(job, frames=frames.root), workers=1, progress=progress)
         measured = measure_masks(
-            load_head(trained.checkpoints[HEAD]),
+            Head.load(trained.checkpoints[HEAD]),
             root=job.data.root / "mask_frames",
             workers=job.workers,
             robot=job.robot,
@@ -108,7 +109,7 @@ def main(config: DictConfig) -> None:
 
 def parse_job(values: Any) -> MaskJob:
     """Parse the config; raise InputError for what cannot work."""
-    job = parse(MaskJob, values | {"head_start": resolve_head(values["head_start"])})
+    job = parse(MaskJob, values | {"head_start": Head.resolve(values["head_start"])})
     check_mask_scenes(job.measure.tasks, job.measure.scenes)  # now, not after the training
     check_spec(job.mask_head, HEADS, at="mask_head")
     if job.head_start is not None:

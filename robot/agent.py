@@ -1,7 +1,9 @@
-"""The data flow, as one object: frames and a goal -> masks -> composites -> policy -> a chunk of
-actions.
+"""The data flow as one object: frames and a goal -> masks -> composites -> policy -> actions.
 
-Whoever acts calls this; nothing else knows all the stages.
+    agent = Agent.load("tabletop")
+    plan = agent.plan(observation)  # plan.chunk.actions: (T, A)
+
+Simulation, evaluation and robots call this; nothing else knows all the stages.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
@@ -18,11 +21,15 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from robot.batch import PolicyObservation
+from robot.checkpoint import policy_metadata, resolve_checkpoint, spaces_of
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Deployment, compose_cameras
-from robot.perception.sources import MaskSource, RandomMasks
+from robot.perception.registry import learned_masks, make_deployment
+from robot.perception.sources import MaskSource, NoMask, RandomMasks
 from robot.policy.normalize import SMALLEST_HALF_RANGE
-from robot.spaces import Spaces, hold_still, not_finite, outside
+from robot.policy.registry import load_policy
+from robot.spaces import Camera, Spaces, check_cameras, hold_still, not_finite, outside
+from robot.system.device import pick_device
 from robot.types import ActionChunk, InputError, Mask, MaskStatus, Observation
 
 # A policy is used a little outside of its demonstrations in every episode, and interpolates; three
@@ -84,17 +91,59 @@ class Agent:
         language: LanguageEncoder,
         image_size: int,
         spaces: Spaces,
+        device: torch.device | str = "cpu",
         trained_range: StateRange | None = None,
         hold_when_absent: bool = True,
         looks_again: int = 2,
     ) -> None:
         self.masks, self.deployment = masks, deployment
         self.policy, self.language, self.image_size = policy, language, image_size
-        self.spaces, self.trained_range = spaces, trained_range
+        self.spaces, self.device, self.trained_range = spaces, device, trained_range
         self.hold_when_absent = hold_when_absent
         self.looks_again = looks_again
         self._found, self._unsure = False, 0
         self._warned = False
+        self._cameras: tuple[Camera, ...] = ()  # of the last look, when they fitted the policy's
+
+    @classmethod
+    def load(
+        cls,
+        checkpoint: Path | str,
+        *,
+        device: str | None = None,
+        masks: MaskSource | None = None,
+        head: Path | str | None = None,
+        deployment: Deployment | None = None,
+    ) -> Agent:
+        """Load the agent of a trained policy, which sees what the policy was trained to see.
+
+        Args:
+            checkpoint: a folder with model.safetensors and, where its masks are learned,
+                mask_head.safetensors; or the name of shipped weights, such as "tabletop".
+            device: of policy and mask head; the best of this machine by default.
+            masks: replaces the masks that it was trained with; needed where those were a
+                simulator's.
+            head: another mask head, a checkpoint or the name of shipped weights.
+            deployment: replaces how pixels that the mask rejects are shown.
+
+        Raises:
+            InputError: the checkpoint is missing, damaged or of another kind.
+        """
+        folder, place = resolve_checkpoint(checkpoint), pick_device(device)
+        about, language = policy_metadata(folder), LanguageEncoder()
+        if masks is None:
+            masks = _trained_masks(folder, head=head, device=place, language=language)
+        policy = load_policy(folder).to(place)
+        return cls(
+            masks=masks,
+            deployment=deployment or make_deployment(**about["deployment"]),
+            policy=policy,
+            language=language,
+            image_size=policy.encoder.config.image_size,
+            spaces=spaces_of(folder),
+            device=place,
+            trained_range=StateRange.of(policy.config()["statistics"]),
+        )
 
     def reset(self, *, rng: np.random.Generator | None = None) -> None:
         """Begin a new episode, or a new goal; mask sources that are random draw from `rng` from
@@ -106,7 +155,12 @@ class Agent:
 
     @torch.inference_mode()
     def plan(self, observation: Observation, *, generator: torch.Generator | None = None) -> Plan:
-        """Return the next chunk of actions for what is seen now."""
+        """Return the next chunk of actions for what is seen now.
+
+        Raises:
+            InputError: other cameras than the policy's, or a state that is not finite.
+        """
+        self._check_cameras(observation)
         self._check_state(observation.proprio)
         began = perf_counter()
         mask = self.masks(observation.frames, observation.goal)
@@ -122,7 +176,7 @@ class Agent:
             proprio=torch.from_numpy(observation.proprio)[None],
             language=self.language.encode([observation.goal.text]),
         )
-        actions = self.policy.sample(seen, generator)[0].float().numpy()
+        actions = self.policy.sample(seen.to(self.device), generator)[0].float().cpu().numpy()
         if self._waits(mask.status[0]):
             actions[:] = hold_still(self.spaces, observation.proprio)
         return Plan(
@@ -134,6 +188,15 @@ class Agent:
             mask_ms=1e3 * (masked - began),
             policy_ms=1e3 * (perf_counter() - masked),
         )
+
+    def _check_cameras(self, observation: Observation) -> None:
+        """Raise InputError where a look is not through the policy's cameras, in their order."""
+        cameras = tuple(
+            Camera(frame.camera, *frame.image.shape[:2]) for frame in observation.frames
+        )
+        if cameras != self._cameras:
+            check_cameras(self.spaces.cameras, cameras)
+            self._cameras = cameras
 
     def _check_state(self, state: Float32[np.ndarray, " s"]) -> None:
         """Raise InputError for NaN or infinite values; warn once of those far outside training."""
@@ -164,3 +227,18 @@ class Agent:
         self._unsure += status is MaskStatus.UNCERTAIN
         self._found |= status is MaskStatus.FOUND or self._unsure > self.looks_again
         return not self._found and (status is MaskStatus.UNCERTAIN or self.hold_when_absent)
+
+
+def _trained_masks(
+    folder: Path, *, head: Path | str | None, device: torch.device, language: LanguageEncoder
+) -> MaskSource:
+    """Return the mask source that a policy was trained with."""
+    trained = policy_metadata(folder)["masks"]
+    if head is not None or trained == "learned":
+        return learned_masks(head or folder, device=device, language=language)
+    if trained == "none":
+        return NoMask()
+    raise InputError(
+        f"got {folder}, a policy trained with a simulator's masks, expected others; pass "
+        'masks=... or head="tabletop"'
+    )

@@ -24,7 +24,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from robot.spaces import Camera, Spaces, cameras_from_json, cameras_to_json, panda_spaces
+from robot.end_effector import panda_spaces
+from robot.spaces import Camera, Spaces, cameras_from_json, cameras_to_json
 from robot.types import InputError
 
 FORMAT = 2  # 1: no spaces; see `upgrade_header`

@@ -200,6 +200,17 @@ def check_spaces(
         raise InputError(f"got {what} that differs: {'; '.join(found)}. {remedy}")
 
 
+def check_cameras(made_for: Sequence[Camera], here: Sequence[Camera]) -> None:
+    """Raise InputError, naming what differs, unless frames of these cameras, in this order, are
+    what a policy was trained on, or larger.
+    """
+    if found := camera_differences(made_for, here, exact=False):
+        raise InputError(
+            f"got cameras that differ from those of training: {'; '.join(found)}. Pass their "
+            "frames in that order"
+        )
+
+
 def differences(made_for: Spaces, here: Spaces, *, exact: bool) -> list[str]:
     """Return a phrase per difference, none where what was made for one robot fits the other."""
     found = [
@@ -288,54 +299,4 @@ def _vector(content: Mapping[str, Any]) -> Vector:
         high=tuple(math.inf if x is None else float(x) for x in content["high"]),
         groups=tuple((str(name), int(size)) for name, size in content["groups"]),
         relative=tuple(bool(x) for x in content["relative"]),
-    )
-
-
-# --- the arms of this project: end-effector control in the base frame
-
-
-def end_effector_state() -> Vector:
-    """Return the state of an arm with a gripper: position [m], the first two columns of the
-    rotation matrix, opening (0 closed .. 1 open), in the base frame.
-    """
-    return Vector(
-        names=(
-            *("ee_position_x", "ee_position_y", "ee_position_z"),
-            *(f"ee_rotation_{k}" for k in range(6)),
-            "gripper_opening",
-        ),
-        units=("m",) * 3 + ("1",) * 7,
-        low=(-2.0,) * 3 + (-1.0,) * 6 + (0.0,),
-        high=(2.0,) * 3 + (1.0,) * 7,
-        groups=(("ee_position", 3), ("ee_rotation", 6), (GRIPPER, 1)),
-        relative=(False,) * 10,
-    )
-
-
-def end_effector_action(*, max_delta_m: float, max_delta_rad: float) -> Vector:
-    """Return the action of an arm with a gripper: position delta [m] and rotation-vector delta
-    [rad] per control step in the base frame, gripper target (0 closed .. 1 open).
-    """
-    high = (max_delta_m,) * 3 + (max_delta_rad,) * 3
-    return Vector(
-        names=("delta_x", "delta_y", "delta_z", "delta_rx", "delta_ry", "delta_rz")
-        + ("gripper_target",),
-        units=("m",) * 3 + ("rad",) * 3 + ("1",),
-        low=(*(-x for x in high), 0.0),
-        high=(*high, 1.0),
-        groups=(("delta_position", 3), ("delta_rotation", 3), (GRIPPER, 1)),
-        relative=(True,) * 6 + (False,),
-    )
-
-
-def panda_spaces(*, cameras: Sequence[Camera], control_dt_s: float) -> Spaces:
-    """Return what episodes and checkpoints that do not say were made for: robosuite's Panda under
-    OSC_POSE.
-    """
-    return Spaces(
-        state=end_effector_state(),
-        action=end_effector_action(max_delta_m=0.05, max_delta_rad=0.5),
-        cameras=tuple(cameras),
-        control_dt_s=control_dt_s,
-        robot_type="panda",
     )

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import math
 
-from robot.spaces import Camera, Spaces, Vector, panda_spaces
+from robot.end_effector import panda_spaces
+from robot.spaces import Camera, Spaces, Vector
 
 
 def panda(*, control_dt_s: float = 0.05, **cameras: tuple[int, int]) -> Spaces:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from launch import collect, evaluate
-from robot.perception.registry import load_head
+from robot.perception.head.base import Head
 from robot.rollout.agents import load_policy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -101,7 +101,7 @@ def test_its_checkpoints_are_complete(toy):
     run = toy[1]
     for arm in ("masked", "unmasked"):
         load_policy(run / arm, control_dt_s=0.05)
-    load_head(run / "masked/mask_head.safetensors")
+    Head.load(run / "masked/mask_head.safetensors")
     assert not (run / "unmasked/mask_head.safetensors").exists()
 
 

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robot.agent import Agent, StateRange
+from robot.agent import Agent
 from robot.checkpoint import spaces_of
 from robot.data.store import EpisodeStore
 from robot.envs.env import RobotEnv, action_space, observation_space
-from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Deployment, Overlay, Unmasked
 from robot.perception.sources import NoMask, OracleMasks
-from robot.rollout.agents import load_policy
+from robot.rollout.agents import check_robot
 from robot.spaces import Spaces
 from robot.system.parse import Spec
 from robot.train.demonstrations import Selection
@@ -126,25 +125,13 @@ def trained(demonstrations: Path, *, masks: str, deployment: Deployment) -> Path
     return train_policy(options, directory=demonstrations.parent / f"model-{masks}")
 
 
-def agent_of(file: Path, env: ButtonEnv, *, masks: str, deployment: Deployment) -> Agent:
-    policy = load_policy(file, spaces=env.spaces)
-    return Agent(
-        masks=OracleMasks(env.label_maps) if masks == "oracle" else NoMask(),
-        deployment=deployment,
-        policy=policy,
-        language=LanguageEncoder(),
-        image_size=policy.encoder.config.image_size,
-        spaces=env.spaces,
-        trained_range=StateRange.of(policy.config()["statistics"]),
-    )
-
-
 @pytest.mark.parametrize(("masks", "deployment"), [("oracle", Overlay()), ("none", Unmasked())])
 def test_a_policy_of_another_robot_trains_saves_loads_and_acts(demonstrations, masks, deployment):
     file = trained(demonstrations, masks=masks, deployment=deployment)
     assert spaces_of(file) == SPACES
     env = ButtonEnv()
-    agent = agent_of(file, env, masks=masks, deployment=deployment)
+    source = OracleMasks(env.label_maps) if masks == "oracle" else NoMask()
+    agent = Agent.load(file.parent, masks=source, device="cpu")
     plan = agent.plan(Observation.from_env(env.reset(seed=9)[0], env.spaces))
     assert plan.chunk.actions.shape == (4, 6) and plan.chunk.control_dt_s == 0.1
     assert np.isfinite(plan.chunk.actions).all()
@@ -174,4 +161,4 @@ def seen_by(**cameras: tuple[int, int]) -> Spaces:
 def test_a_policy_refuses_another_robots_cameras_and_period_by_name(demonstrations, here, message):
     file = trained(demonstrations, masks="none", deployment=Unmasked())
     with pytest.raises(InputError, match=message):
-        load_policy(file, spaces=here)
+        check_robot(file.parent, here)

@@ -14,7 +14,7 @@ import numpy as np
 from robot.envs.robosuite import RobosuiteEnv
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Overlay, compose
-from robot.perception.registry import load_head, resolve_head
+from robot.perception.head.base import Head
 from robot.perception.sources import LearnedMasks
 from robot.report.pictures import GAP, GAP_GREY, overlay, save_picture, write_on
 from robot.types import Observation
@@ -31,11 +31,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7000)
     parser.add_argument("--index", type=int, default=3)
     options = parser.parse_args()
-    head = resolve_head("tabletop")
+    head = Head.resolve("tabletop")
     assert head is not None
     env, masks = (
         RobosuiteEnv(task="pick", samples=4),
-        LearnedMasks(load_head(head), LanguageEncoder()),
+        LearnedMasks(Head.load(head), LanguageEncoder()),
     )
     rows = []
     for scene in SCENES:

@@ -13,7 +13,8 @@ import numpy as np
 
 from robot.data import png, statistics
 from robot.data.statistics import Statistics
-from robot.spaces import Camera, Spaces, panda_spaces
+from robot.end_effector import panda_spaces
+from robot.spaces import Camera, Spaces
 from robot.types import Episode, Goal, Region
 
 

@@ -12,13 +12,14 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from robot.end_effector import end_effector_action, end_effector_state
 from robot.envs.decimate import accelerate
 from robot.envs.env import RobotEnv, action_space, observation_space
 from robot.envs.registry import TABLETOP, make_task
 from robot.envs.render import SceneRenderer, camera_intrinsics, camera_pose
 from robot.envs.robots import DEFAULT_ROBOT, check_robot, finger_addresses, gripper_of
 from robot.envs.task import Expert
-from robot.spaces import Camera, Spaces, end_effector_action, end_effector_state
+from robot.spaces import Camera, Spaces
 from robot.types import InputError, Label
 
 MAX_DELTA_M, MAX_DELTA_RAD = 0.05, 0.5  # robosuite's OSC_POSE output limits

@@ -12,7 +12,8 @@ from robot.experiment.arms import Arm
 from robot.experiment.collect import check_mask_scenes
 from robot.experiment.config import Common, Data
 from robot.experiment.datasets import needs_frames
-from robot.perception.registry import HEADS, check_spec
+from robot.perception.head.base import HEADS
+from robot.perception.registry import check_spec
 from robot.policy import POLICIES, make_policy
 from robot.policy.normalize import unit_statistics
 from robot.rollout.corrupt import check_mixture

@@ -22,7 +22,7 @@ from robot.experiment.jobs import Stage, Trained, Watch, run_stages
 from robot.experiment.mask_quality import measure_masks
 from robot.experiment.report import Findings, Story, write
 from robot.experiment.stages import head_id, policy_id, stages_of
-from robot.perception.registry import load_head
+from robot.perception.head.base import Head
 from robot.report.html import MaskQuality
 from robot.rollout.act import Protocol
 from robot.rollout.agents import AgentSpec
@@ -142,7 +142,7 @@ def measure_head(common: Common, trained: Trained) -> list[MaskQuality]:
         return []
     with bar("measure masks") as moved:
         measured = measure_masks(
-            load_head(head),
+            Head.load(head),
             root=common.data.root / "mask_frames",
             tasks=[common.task],
             scenes=evaluation.mask_scenes,

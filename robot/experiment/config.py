@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from robot.envs.make import EnvOptions
 from robot.experiment.collect import MaskFrameOptions
-from robot.perception.registry import resolve_head
+from robot.perception.head.base import Head
 from robot.rollout.corrupt import Mixture
 from robot.system.parse import (
     Count,
@@ -123,8 +123,8 @@ def common_of(config: Mapping[str, Any]) -> Common:
         section
         | {
             "seeds": tuple(config["seed"] + k for k in range(config["training_seeds"])),
-            "judge": judge | {"head": resolve_head(judge["head"])},
-            "head_start": resolve_head(config["head_start"]),
-            "head": resolve_head(config["head"]),
+            "judge": judge | {"head": Head.resolve(judge["head"])},
+            "head_start": Head.resolve(config["head_start"]),
+            "head": Head.resolve(config["head"]),
         },
     )

@@ -14,9 +14,8 @@ from robot.data.mask_frames import MaskFrames
 from robot.envs.robots import DEFAULT_ROBOT
 from robot.experiment.collect import MaskFrameOptions, collect_mask_frames
 from robot.language import LanguageEncoder, RawSentences
-from robot.perception.head.mask_head import Head
+from robot.perception.head.base import Head
 from robot.perception.head.presence import ABSENT_BELOW
-from robot.perception.registry import words_for
 from robot.report.html import MaskQuality
 from robot.train.mask_head import predict
 
@@ -72,7 +71,7 @@ def measure_masks(
         workers=workers,
         progress=progress,
     )
-    frames, language = store.load(shards=shards), words_for(head)
+    frames, language = store.load(shards=shards), head.word_encoder()
     shown = np.array(frames.scenes)
     parts = {scene: frames.select(np.flatnonzero(shown == scene)) for scene in scenes}
     return [_measure(head, part, scene=scene, language=language) for scene, part in parts.items()]

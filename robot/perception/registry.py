@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, overload
+from typing import Annotated, Any
 
 import numpy as np
+import torch
 from pydantic import PlainValidator
 from torch import nn
 
-from robot.checkpoint import cameras_of, load, read_header, resolve_checkpoint
-from robot.language import LanguageEncoder, RawSentences
+from robot.language import LanguageEncoder
 from robot.perception.compose.inpaint import Inpaint
 from robot.perception.compose.masking import (
     Blur,
@@ -36,9 +36,9 @@ from robot.perception.faults import (
     StaleMasks,
     WrongObjectMasks,
 )
-from robot.perception.head.label_discriminator import LabelDiscriminator, MaskDiscriminator
-from robot.perception.head.mask_head import Head, MaskHead
-from robot.perception.sources import MaskSource
+from robot.perception.head.base import Head
+from robot.perception.head.label_discriminator import MaskDiscriminator
+from robot.perception.sources import LearnedMasks, MaskSource
 from robot.system.parse import Spec
 from robot.types import InputError
 
@@ -95,21 +95,12 @@ def describe_deployment(deployment: Deployment) -> dict[str, Any]:
     return {"name": name, **asdict(deployment)}
 
 
-def _ivm(**options: Any) -> nn.Module:
-    from robot.perception.ivm.pretrained import (
-        pretrained_ivm,  # transformers' models take seconds to import
-    )
-
-    return pretrained_ivm(**options)
-
-
 def _ivm_discriminator(**options: Any) -> nn.Module:
     from robot.perception.ivm.pretrained import pretrained_discriminator
 
     return pretrained_discriminator(**options)
 
 
-HEADS: dict[str, Callable[..., nn.Module]] = {"mask_head": MaskHead, "ivm_sam_llava": _ivm}
 DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
     "mask_discriminator": MaskDiscriminator,
     "ivm_discriminator": _ivm_discriminator,
@@ -129,42 +120,14 @@ def check_spec(spec: Spec, builders: Mapping[str, Any], *, at: str) -> None:
         check_weights(llava=str(spec.options["llava"]), sam=None if sam is None else str(sam))
 
 
-def load_head(path: Path) -> Head:
-    """Return the mask head of a checkpoint."""
-    head = load(path, HEADS)
-    assert isinstance(head, Head)
-    head.trained_cameras = cameras_of(path)
-    return head
-
-
-def words_for(
-    module: Head | LabelDiscriminator, language: LanguageEncoder | None = None
-) -> LanguageEncoder | RawSentences:
-    """Return what turns goals into what the module reads; `language` where that is tokens and an
-    encoder is there already.
+def learned_masks(
+    head: Path | str, *, device: torch.device, language: LanguageEncoder | None = None
+) -> LearnedMasks:
+    """Return the mask source of a head: a checkpoint, its folder, or the name of shipped
+    weights.
     """
-    if module.reads_sentences:
-        return RawSentences()
-    return LanguageEncoder() if language is None else language
-
-
-@overload
-def resolve_head(name: str) -> Path: ...
-@overload
-def resolve_head(name: str | None) -> Path | None: ...
-def resolve_head(name: str | None) -> Path | None:
-    """Return the file of a mask head: a checkpoint, its folder, or the name of weights that are
-    shipped; None stays None.
-    """
-    if name is None:
-        return None
-    path = resolve_checkpoint(name)
-    file = path / "mask_head.safetensors" if (path / "mask_head.safetensors").is_file() else path
-    if (kind := read_header(file)["kind"]) not in HEADS:
-        raise InputError(
-            f"got a checkpoint of {kind} at {file}, expected a mask head: one of {', '.join(HEADS)}"
-        )
-    return file
+    loaded = Head.load(head).to(device)
+    return LearnedMasks(loaded, loaded.word_encoder(language))
 
 
 def make_fault(

@@ -43,8 +43,6 @@ class LearnedMasks:
     """Ask a mask head. One of several cameras wants the frames of all of them, in the order of its
     training; one of one camera takes any number, one by one. Frames of another size than in
     training are resized, and the masks back.
-
-    `bfloat16` halves the time on processors that have it.
     """
 
     def __init__(
@@ -54,30 +52,26 @@ class LearnedMasks:
         *,
         found_above: float = FOUND_ABOVE,
         absent_below: float = ABSENT_BELOW,
-        bfloat16: bool = False,
     ) -> None:
         if not 0 <= absent_below < found_above <= 1:
             raise InputError(
                 f"got found_above {found_above} and absent_below {absent_below}, expected 0 <= "
                 "absent_below < found_above <= 1"
             )
-        self.head, self.language, self.bfloat16 = head.eval(), language, bfloat16
+        self.head, self.language = head.eval(), language
         self.found_above, self.absent_below = found_above, absent_below
 
     @torch.inference_mode()
     def __call__(self, frames: Sequence[Frame], goal: Goal) -> Mask:
         check_cameras(self.head, [camera_of(frame) for frame in frames])
-        device = self.head.presence_bias.device
+        words = self.language.encode([goal.text])
 
         def ask(planes: torch.Tensor) -> MaskOutput:
-            language = self.language.encode([goal.text] * len(planes)).to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
-                return self.head(planes.to(device), language)
+            return self.head.predict(planes, words)
 
         planes = [torch.from_numpy(frame.image).permute(2, 0, 1)[None] for frame in frames]
         seen = look_through(self.head, planes, ask=ask)
-        logits = seen.presence_logits[0].to(device)
-        presence = self.head.presence_probability(logits).cpu()
+        presence = self.head.presence_probability(seen.presence_logits[0])
         status = status_of(
             presence[:, 0].max().item(),
             found_above=self.found_above,

@@ -26,8 +26,8 @@ class DiffusionPolicy(nn.Module):
     """DDPM training, DDIM sampling, min-max actions clipped to the demonstrated range at every
     step.
 
-    `noise_samples` noise levels are trained per observation, because encoding the images costs more
-    than denoising.
+    `noise_samples` noise levels are trained per observation: more of them where encoding the images
+    costs more than denoising.
     """
 
     alpha_bars: Tensor
@@ -44,7 +44,7 @@ class DiffusionPolicy(nn.Module):
         prediction: str = "sample",
         train_steps: int = 100,
         sample_steps: int = 10,
-        noise_samples: int = 2,
+        noise_samples: int = 1,
     ):
         arguments = {
             name: value for name, value in locals().items() if name not in ("self", "__class__")

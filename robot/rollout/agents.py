@@ -8,16 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from robot.agent import Agent, StateRange
+from robot.agent import Agent
 from robot.checkpoint import spaces_of
 from robot.envs.robosuite import RobosuiteEnv
-from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Deployment
-from robot.perception.registry import load_head, make_fault, words_for
-from robot.perception.sources import CachedMasks, LearnedMasks, MaskSource, NoMask, OracleMasks
-from robot.policy import registry as policies
+from robot.perception.registry import learned_masks, make_fault
+from robot.perception.sources import CachedMasks, MaskSource, NoMask, OracleMasks
 from robot.spaces import Spaces, check_spaces
-from robot.system.device import has_bf16
 from robot.system.parse import Spec
 from robot.types import InputError
 
@@ -39,9 +36,13 @@ class AgentSpec:
 
 
 def make_agent(env: RobosuiteEnv, spec: AgentSpec) -> Agent:
-    """Return the agent; faults draw from seed 0 until it is reset with a generator."""
-    language = LanguageEncoder()
-    source = make_source(spec.perception, head=spec.head, language=language, env=env)
+    """Return the agent, on the CPU: envs run in parallel processes. Faults draw from seed 0 until
+    it is reset with a generator.
+
+    Raises:
+        InputError: the policy was made for another robot or other cameras.
+    """
+    source = make_source(spec, env)
     if spec.mask_period > 1:
         source = CachedMasks(source, spec.mask_period)
     for fault in spec.faults:
@@ -52,44 +53,29 @@ def make_agent(env: RobosuiteEnv, spec: AgentSpec) -> Agent:
             rng=np.random.default_rng(0),
             **fault.options,
         )
-    policy = load_policy(spec.policy, spaces=env.spaces)
-    return Agent(
-        masks=source,
-        deployment=spec.deployment,
-        policy=policy,
-        language=language,
-        image_size=policy.encoder.config.image_size,
-        spaces=env.spaces,
-        trained_range=StateRange.of(policy.config()["statistics"]),
-    )
+    check_robot(spec.policy, env.spaces)
+    return Agent.load(spec.policy, device="cpu", masks=source, deployment=spec.deployment)
 
 
-def make_source(
-    perception: str, *, head: Path | None, language: LanguageEncoder, env: RobosuiteEnv
-) -> MaskSource:
-    """Return the mask source of a perception; the oracle reads `env`."""
-    if perception == "none":
+def make_source(spec: AgentSpec, env: RobosuiteEnv) -> MaskSource:
+    """Return the mask source of an agent; the oracle reads `env`."""
+    if spec.perception == "none":
         return NoMask()
-    if perception == "oracle":
+    if spec.perception == "oracle":
         return OracleMasks(env.label_maps)
-    if head is None:
+    if spec.head is None:
         raise InputError(
             "got perception learned without a mask head; pass head=<checkpoint> "
             "(launch/train_mask.py makes one)"
         )
-    loaded = load_head(head)
-    return LearnedMasks(loaded, words_for(loaded, language), bfloat16=has_bf16(torch.device("cpu")))
+    return learned_masks(spec.head, device=torch.device("cpu"))
 
 
-def load_policy(path: Path, *, spaces: Spaces) -> policies.Policy:
-    """Return a policy made for the spaces at hand; raise InputError, naming what differs, for
-    others.
-    """
-    policy = policies.load_policy(path)
+def check_robot(policy: Path, spaces: Spaces) -> None:
+    """Raise InputError, naming what differs, unless a policy was made for these spaces."""
     check_spaces(
-        spaces_of(path),
+        spaces_of(policy),
         spaces,
-        what=f"a robot for the policy {path}",
+        what=f"a robot for the policy {policy}",
         remedy="Use a policy that was trained for this robot and its cameras",
     )
-    return policy

@@ -23,10 +23,9 @@ from robot.perception.compose.masking import (
     mask_from_labels,
     to_uint8,
 )
-from robot.perception.head.look import join_outputs, look_through
-from robot.perception.head.mask_head import Head, MaskOutput
-from robot.perception.registry import load_head, words_for
-from robot.system.device import pick_device, pick_dtype
+from robot.perception.head.base import Head, MaskOutput
+from robot.perception.head.look import look_through
+from robot.system.device import pick_device
 from robot.system.progress import Announce, silent
 from robot.types import CLEAN, Goal, InputError, quality_of
 
@@ -91,8 +90,8 @@ def make_look(masks: str, *, head: Path | None, language: LanguageEncoder) -> Lo
     """
     match masks:
         case "learned" if head is not None:
-            loaded = load_head(head)
-            return _LearnedLook(loaded, words_for(loaded, language))
+            loaded = Head.load(head)
+            return _LearnedLook(loaded, loaded.word_encoder(language))
         case "learned":
             raise InputError(
                 "got masks learned without a mask head; pass head=<checkpoint> or masks=oracle"
@@ -126,7 +125,6 @@ def labels_look(frames: PerCamera, labels: PerCamera | None, goal: Goal) -> Mask
 class _LearnedLook:
     def __init__(self, head: Head, language: LanguageEncoder | RawSentences) -> None:
         self._head, self._language = head.to(pick_device()), language
-        self._dtype = pick_dtype("auto", head.presence_bias.device)
 
     @torch.inference_mode()
     def __call__(self, frames: PerCamera, labels: PerCamera | None, goal: Goal) -> Masks:
@@ -135,12 +133,7 @@ class _LearnedLook:
         return [masks.clone() for masks in seen.probability]
 
     def _ask(self, planes: Tensor, *, goal: Goal) -> MaskOutput:
-        device, parts = self._head.presence_bias.device, []
-        for chunk in planes.split(self._head.frames_at_once):
-            words = self._language.encode([goal.text] * len(chunk)).to(device)
-            with torch.autocast(device.type, self._dtype, enabled=self._dtype != torch.float32):
-                parts.append(self._head(chunk.to(device), words))
-        return join_outputs(parts)
+        return self._head.predict(planes, self._language.encode([goal.text]))
 
 
 def weigh(

@@ -20,11 +20,11 @@ from robot.data.mask_frames import MaskFrames, MaskFrameStore
 from robot.data.mask_shards import split_shards
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.augment import MaskAugment
+from robot.perception.head.base import Head
 from robot.perception.head.label_discriminator import JudgedBatch, JudgedRecords, LabelDiscriminator
-from robot.perception.head.mask_head import Head
 from robot.perception.head.metrics import auroc
-from robot.perception.registry import DISCRIMINATORS, load_head, words_for
-from robot.system.device import pick_device, pick_dtype
+from robot.perception.registry import DISCRIMINATORS
+from robot.system.device import pick_device
 from robot.system.progress import Announce, silent
 from robot.train.label_tiers import MaskWeighting, Tiers, make_tiers
 from robot.train.loop import Log, train
@@ -73,8 +73,8 @@ def train_label_discriminator(
             f"{'a head, whose losses it reads' if judge.reads_losses else 'none: it reads no loss'}"
             "; correct mask_weighting.witness_steps"
         )
-    language = words_for(judge)
-    seen_by = None if witness is None else load_head(witness).to(pick_device())
+    language = judge.word_encoder()
+    seen_by = None if witness is None else Head.load(witness).to(pick_device())
     tiers = _tiers(store, learned, weighting, seed=options.seed)
     announce("asking the witness about every label")
     losses = None if seen_by is None else witness_losses(seen_by, tiers.frames)
@@ -124,14 +124,12 @@ def witness_losses(head: Head, frames: MaskFrames) -> Float[Tensor, " f"]:
     """Return the head's loss on the labels of all frames, as they are: what a discriminator sees of
     a witness (DWBC, arXiv 2207.10050).
     """
-    head.eval()
     frames.looks(cameras=head.cameras)  # raises where frames are no whole looks
-    device, words = head.presence_bias.device, words_for(head).encode(list(frames.goals))
-    dtype = pick_dtype("auto", device)
-    losses = []
-    for batch in in_order(frames, head.frames_at_once, language=words):
-        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-            losses.append(head.loss(batch.to(device)).float().cpu())  # type: ignore[operator]
+    words = head.word_encoder().encode(list(frames.goals))
+    losses = [
+        head.loss_of(head.predict(batch.frames, batch.language), batch)
+        for batch in in_order(frames, head.frames_at_once, language=words)
+    ]
     return torch.cat(losses).clone()
 
 

@@ -21,10 +21,9 @@ from robot.dwsl import binary_weights
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.augment import MaskAugment
 from robot.perception.compose.masking import mask_from_labels
-from robot.perception.head.mask_head import Head
+from robot.perception.head.base import HEADS, Head
 from robot.perception.head.metrics import auroc, iou
 from robot.perception.head.presence import calibrate
-from robot.perception.registry import HEADS, load_head, words_for
 from robot.spaces import cameras_to_json
 from robot.system.command import plain
 from robot.system.parse import Spec
@@ -81,8 +80,8 @@ def train_mask_head(
     assert isinstance(module, Head)
     if start is not None:
         check_start(start, options.head)
-        module.load_state_dict(load_head(start).state_dict())
-    language = words_for(module)
+        module.load_state_dict(Head.load(start).state_dict())
+    language = module.word_encoder()
     average = train(
         module,
         mask_batches(
@@ -217,13 +216,10 @@ def predict(
     head: Head, frames: MaskFrames, *, tokens: LanguageTokens | Sentences
 ) -> tuple[Tensor, Tensor]:
     """Return presence logits (F, 2) and the IoU (F,) of the target's mask over all frames."""
-    head.eval()
-    frames.looks(cameras=head.cameras)  # refuses what has none
-    device = head.presence_bias.device
+    frames.looks(cameras=head.cameras)  # raises where frames are no whole looks
     logits, ious = [], []
     for batch in in_order(frames, head.frames_at_once, language=tokens):
-        batch = batch.to(device)
-        output = head(batch.frames, batch.language)
-        logits.append(output.presence_logits.cpu())
-        ious.append(iou(output.logits[:, 0].sigmoid(), mask_from_labels(batch.labels)[:, 0]).cpu())
+        output = head.predict(batch.frames, batch.language)
+        logits.append(output.presence_logits)
+        ious.append(iou(output.logits[:, 0].sigmoid(), mask_from_labels(batch.labels)[:, 0]))
     return torch.cat(logits), torch.cat(ious)

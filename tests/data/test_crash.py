@@ -19,7 +19,8 @@ _PREAMBLE = """
 import os, sys, time
 import numpy as np
 from robot.data.store import EpisodeStore
-from robot.spaces import Camera, panda_spaces
+from robot.end_effector import panda_spaces
+from robot.spaces import Camera
 from robot.types import Episode, Goal
 
 def episode(index, size=16, steps=4):

@@ -11,7 +11,8 @@ from robot.envs.robosuite import RobosuiteEnv, robosuite_spaces
 from robot.language import LanguageEncoder
 from robot.perception import registry as loading
 from robot.perception.compose.masking import Crop, Overlay, Unmasked
-from robot.perception.registry import load_head, make_deployment, resolve_head
+from robot.perception.head.base import Head
+from robot.perception.registry import make_deployment
 from robot.perception.sources import CachedMasks, NoMask, OracleMasks
 from robot.policy import make_policy
 from robot.rollout.agents import load_policy, make_agent, make_source
@@ -57,7 +58,7 @@ def test_a_policy_is_refused_where_a_mask_head_is_asked_for(policy_file):
         InputError,
         match="got a checkpoint of transformer at .*, expected a mask head: one of mask_head",
     ):
-        resolve_head(str(policy_file))
+        Head.resolve(str(policy_file))
 
 
 @pytest.mark.parametrize("name", ["tabletop", "place"])
@@ -68,7 +69,7 @@ def test_shipped_policies_load_and_are_small(name):
 
 
 def test_the_shipped_head_loads_and_takes_two_cameras():
-    head = load_head(resolve_head("tabletop"))
+    head = Head.load(Head.resolve("tabletop"))
     assert head.cameras == 2 and not head.reads_sentences
     assert head.trained_cameras == robosuite_spaces().cameras
 
@@ -86,7 +87,7 @@ def test_sources_are_made_by_name():
 
 def test_a_policy_is_no_mask_head(policy_file):
     with pytest.raises(InputError, match=re.escape("got a checkpoint of kind 'transformer'")):
-        load_head(policy_file)
+        Head.load(policy_file)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from robot.policy import TransformerPolicy
 from robot.policy.config import PATCH, EncoderConfig
-from robot.policy.tokens import TokenEncoder, kept_patches, kept_places
+from robot.policy.tokens import TokenEncoder, fold_patches, kept_patches, kept_places
 from robot.policy.vision import VisionEncoder
 from robot.types import InputError
 from tests.policy.toy import SMALL, batch_of, observation
@@ -159,3 +159,20 @@ def test_impossible_encoders_are_refused(change):
 def test_a_threshold_that_drops_everything_is_refused():
     with pytest.raises(InputError, match=r"a coverage in \[0, 1\)"):
         TokenEncoder(EncoderConfig(**OPTIONS), threshold=1.0)
+
+
+@pytest.mark.parametrize("side", [PATCH, 16])
+def test_folding_orders_patches_as_pixel_unshuffle_and_leaves_the_image_alone(side):
+    image = torch.rand(2, 5, side, side)
+    before = image.clone()
+    expected = F.pixel_unshuffle(2 * image - 1, PATCH).permute(0, 2, 3, 1)
+    assert torch.equal(fold_patches(image), expected)
+    assert torch.equal(image, before)
+
+
+def test_acting_attends_as_training_does(encoder):
+    images = composites([3], [0, 5, 9, 15], [])
+    learning = encoder(images, goals(3))
+    with torch.no_grad():
+        acting = encoder(images, goals(3))
+    torch.testing.assert_close(acting, learning)

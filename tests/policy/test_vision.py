@@ -83,3 +83,11 @@ def test_a_goal_without_tokens_gives_finite_numbers():
         tokens=torch.zeros(1, 3, 384), valid=torch.zeros(1, 3, dtype=torch.bool)
     )
     assert LanguagePool(dim=8)(language).isfinite().all()
+
+
+def test_stride_2_halves_the_maps_and_keeps_the_number_of_features():
+    config = EncoderConfig(in_channels=3, stride=2, **OPTIONS)
+    encoder = VisionEncoder(config)
+    assert encoder.cameras[0].keypoints.grid.shape == (2 * 2, 2)
+    features = encoder(torch.rand(1, 2, 6, 16, 16), torch.zeros(1, 12))
+    assert features.shape == (1, config.cameras * config.features)

@@ -1,4 +1,4 @@
-"""Sections of a config become frozen types; what does not fit is one sentence naming its key."""
+"""Sections of a config become frozen types; what does not fit is one sentence with its key."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,16 +16,32 @@ from torch.nn import functional as F
 from robot.perception.head.encoders import CELL
 
 
-def position_encoding(height: int, width: int, dim: int) -> Float[Tensor, "hw dim"]:
+@lru_cache(maxsize=16)
+def position_encoding(
+    height: int, width: int, dim: int, dtype: torch.dtype, device: torch.device
+) -> Float[Tensor, "hw dim"]:
     """Sines and cosines of the row (first half of the channels) and of the column; wavelengths 2 ..
     2 * max(h, w) cells.
     """
-    octaves = torch.linspace(0, math.log2(max(height, width)), dim // 4)
-    rows = torch.arange(height)[:, None] * math.pi / 2**octaves
-    columns = torch.arange(width)[:, None] * math.pi / 2**octaves
-    row_code = torch.cat([rows.sin(), rows.cos()], dim=1)[:, None].expand(height, width, -1)
-    column_code = torch.cat([columns.sin(), columns.cos()], dim=1)[None].expand(height, width, -1)
-    return torch.cat([row_code, column_code], dim=2).flatten(0, 1)
+    with torch.inference_mode(False):  # training takes it from the cache, too
+        octaves = torch.linspace(0, math.log2(max(height, width)), dim // 4)
+        rows = torch.arange(height)[:, None] * math.pi / 2**octaves
+        columns = torch.arange(width)[:, None] * math.pi / 2**octaves
+        row_code = torch.cat([rows.sin(), rows.cos()], dim=1)[:, None].expand(height, width, -1)
+        column_code = torch.cat([columns.sin(), columns.cos()], dim=1)[None].expand(
+            height, width, -1
+        )
+        return torch.cat([row_code, column_code], dim=2).flatten(0, 1).to(device, dtype)
+
+
+def pointwise(convolution: nn.Conv2d, x: Float[Tensor, "*b c"]) -> Float[Tensor, "*b d"]:
+    """Apply a 1x1 convolution to features that lie channels-last: one matrix product."""
+    return F.linear(x, convolution.weight.flatten(1), convolution.bias)
+
+
+def to_tokens(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b hw c"]:
+    """Line up the cells of a feature map: a view where it lies channels-last in memory."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 class Attention(nn.Module):
@@ -54,6 +71,10 @@ class Attention(nn.Module):
             split(self.key(keys)),
             split(self.value(values)),
         )
+        if not torch.is_grad_enabled():
+            mask = None if valid is None else valid[:, None, None]
+            mixed = F.scaled_dot_product_attention(query, key, value.to(query.dtype), mask)
+            return self.out(mixed.transpose(1, 2).flatten(2))
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
         if valid is not None:
             scores = scores.masked_fill(~valid[:, None, None], -torch.inf)
@@ -75,11 +96,15 @@ class TwoWayBlock(nn.Module):
         self.image_to_tokens = Attention(dim=dim, heads=heads)
         self.mlp = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
 
-    def forward(
-        self, tokens: Tensor, valid: Tensor, image: Tensor, positions: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def read(self, tokens: Tensor, valid: Tensor | None) -> Tensor:
+        """Let the tokens read each other."""
         normed = self.norms[0](tokens)
-        tokens = tokens + self.among_tokens(normed, normed, normed, valid)
+        return tokens + self.among_tokens(normed, normed, normed, valid)
+
+    def forward(
+        self, tokens: Tensor, valid: Tensor | None, image: Tensor, positions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Let tokens that have read each other, and the image, read one another."""
         pixels = self.image_norm(image)
         placed = pixels + positions
         tokens = tokens + self.tokens_to_image(self.norms[1](tokens), placed, pixels)
@@ -125,8 +150,25 @@ class MaskDecoder(nn.Module):
         self.draw = nn.Conv2d(fine, pixel_dim * CELL * CELL, 1)
         self.hyper = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, pixel_dim + 1))
 
+    def read(
+        self, words: Float[Tensor, "b l dim"], valid: Bool[Tensor, "b l"]
+    ) -> tuple[Float[Tensor, "looks t dim"], Bool[Tensor, "looks t"] | None]:
+        """Return the tokens of every look, cameras * (masks + l) of them, that have read each other
+        but no image; and which are valid, None where all are.
+        """
+        masks = self.mask_tokens.to(words.dtype).expand(len(words), -1, -1)
+        tokens = torch.cat([masks, words], dim=1).unflatten(0, (-1, self.cameras))
+        tokens = (tokens + self.camera_code.to(words.dtype)).flatten(1, 2)
+        padded = F.pad(valid, (self.masks, 0), value=True)
+        every = padded.unflatten(0, (-1, self.cameras)).flatten(1, 2)
+        known = None if bool(every.all()) else every
+        return self.blocks[0].read(tokens, known), known  # type: ignore[operator]
+
     def forward(
-        self, pyramid: list[Tensor], words: Float[Tensor, "b l dim"], valid: Bool[Tensor, "b l"]
+        self,
+        pyramid: list[Tensor],
+        tokens: Float[Tensor, "looks t dim"],
+        valid: Bool[Tensor, "looks t"] | None,
     ) -> tuple[Float[Tensor, "b m h w"], Float[Tensor, "b m h8 w8"], Float[Tensor, "b m dim"]]:
         """Return mask logits at the frame's resolution and at 1/8 of it, and the mask tokens, which
         know what they found.
@@ -134,52 +176,54 @@ class MaskDecoder(nn.Module):
         The `cameras` frames of a look lie side by side in the batch.
         """
         fine, middle, coarse = pyramid
-        image = self.from_middle(middle) + F.interpolate(
-            self.from_coarse(coarse), scale_factor=2, mode="nearest"
+        height, width = middle.shape[-2:]
+        pixels = _spread(
+            pointwise(self.from_middle, to_tokens(middle)),
+            pointwise(self.from_coarse, to_tokens(coarse)),
+            rows=height,
         )
-        tokens, image = self._bind(image, words, valid)
-        coarse_logits = self._match(tokens, image)
-        return self._draw(fine, image, coarse_logits, tokens), coarse_logits, tokens
+        tokens, pixels = self._bind(tokens, valid, pixels, rows=height)
+        similarity = self.template(tokens) @ pixels.transpose(1, 2) * pixels.shape[2] ** -0.5
+        logits = self._draw(fine, pixels, similarity, tokens)
+        return logits, similarity.unflatten(2, (height, width)), tokens
 
-    def _match(self, tokens: Tensor, image: Tensor) -> Tensor:
-        """Compare what each mask looks for with what each 8x8 px patch shows, in all `dim`
-        features.
-        """
-        similarity = self.template(tokens) @ image.flatten(2) * image.shape[1] ** -0.5  # b masks hw
-        return similarity.unflatten(2, image.shape[-2:])
-
-    def _bind(self, image: Tensor, words: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        height, width = image.shape[-2:]
-        tokens = torch.cat(
-            [self.mask_tokens.to(words.dtype).expand(len(words), -1, -1), words], dim=1
-        )
-        code = self.camera_code.to(words.dtype)
-        positions = (
-            position_encoding(height, width, image.shape[1]).to(image) + code
-        )  # cameras hw dim
-        tokens = (tokens.unflatten(0, (-1, self.cameras)) + code).flatten(
-            1, 2
-        )  # looks cameras*(masks+l) dim
-        pixels = (
-            image.flatten(2).transpose(1, 2).unflatten(0, (-1, self.cameras)).flatten(1, 2)
-        )  # looks cameras*hw dim
-        valid = (
-            F.pad(valid, (self.masks, 0), value=True).unflatten(0, (-1, self.cameras)).flatten(1, 2)
-        )
-        for block in self.blocks:
-            tokens, pixels = block(tokens, valid, pixels, positions.flatten(0, 1))
+    def _bind(
+        self, tokens: Tensor, valid: Tensor | None, pixels: Tensor, *, rows: int
+    ) -> tuple[Tensor, Tensor]:
+        count, dim = pixels.shape[1:]
+        places = position_encoding(rows, count // rows, dim, pixels.dtype, pixels.device)
+        positions = (places + self.camera_code.to(pixels.dtype)).flatten(0, 1)  # cameras*hw dim
+        pixels = pixels.unflatten(0, (-1, self.cameras)).flatten(1, 2)  # looks cameras*hw dim
+        for number, block in enumerate(self.blocks):
+            tokens = block.read(tokens, valid) if number else tokens  # type: ignore[operator]
+            tokens, pixels = block(tokens, valid, pixels, positions)
         tokens = tokens.unflatten(1, (self.cameras, -1)).flatten(0, 1)[:, : self.masks]
-        pixels = pixels.unflatten(1, (self.cameras, -1)).flatten(0, 1)  # b hw dim
-        return self.norm(tokens), pixels.transpose(1, 2).unflatten(2, (height, width))
+        return self.norm(tokens), pixels.unflatten(1, (self.cameras, -1)).flatten(0, 1)
 
-    def _draw(self, fine: Tensor, image: Tensor, coarse_logits: Tensor, tokens: Tensor) -> Tensor:
-        x = fine + F.interpolate(
-            self.rise(image) + self.place(coarse_logits), scale_factor=2, mode="nearest"
-        )
+    def _draw(self, fine: Tensor, pixels: Tensor, similarity: Tensor, tokens: Tensor) -> Tensor:
+        batch, _, rows, columns = fine.shape
+        risen = pointwise(self.rise, pixels) + pointwise(self.place, similarity.transpose(1, 2))
+        x = _spread(to_tokens(fine), risen, rows=rows)
+        x = x.unflatten(1, (rows, columns)).permute(0, 3, 1, 2)
         x = F.relu(self.refine(F.relu(x)))
-        features = F.relu(self.draw(x)).permute(0, 2, 3, 1)  # b h/4 w/4 16*pixel
-        batch, rows, columns, _ = features.shape
+        features = F.relu(pointwise(self.draw, to_tokens(x)))  # b h/4*w/4 16*pixel
         weights = self.hyper(tokens).transpose(1, 2)  # b pixel+1 masks
-        logits = features.reshape(batch, -1, self.pixel_dim) @ weights[:, :-1] + weights[:, -1:]
-        grid = logits.view(batch, rows, columns, CELL, CELL, self.masks).permute(0, 5, 1, 3, 2, 4)
+        # all 16 pixels of a cell by one matrix: b 16*pixel masks*16
+        each = torch.eye(CELL * CELL, dtype=weights.dtype, device=weights.device)
+        matrix = torch.einsum("pq,bkm->bpkmq", each, weights[:, :-1]).flatten(3).flatten(1, 2)
+        logits = features @ matrix + weights[:, -1:].repeat_interleave(CELL * CELL, dim=2)
+        grid = logits.view(batch, rows, columns, self.masks, CELL, CELL).permute(0, 3, 1, 4, 2, 5)
         return grid.reshape(batch, self.masks, rows * CELL, columns * CELL)
+
+
+def _spread(
+    fine: Float[Tensor, "b n c"], coarse: Float[Tensor, "b m c"], *, rows: int
+) -> Float[Tensor, "b n c"]:
+    """Add to each cell of `fine`, `rows` rows of them, the cell of half the resolution that covers
+    it.
+    """
+    batch, count, channels = fine.shape
+    columns = count // rows
+    blocks = fine.view(batch, rows // 2, 2, columns // 2, 2, channels)
+    cover = coarse.view(batch, rows // 2, 1, columns // 2, 1, channels)
+    return (blocks + cover).view(batch, count, channels)

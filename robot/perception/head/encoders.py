@@ -22,6 +22,10 @@ CELL = 4  # pixels per side of a cell of the finest pyramid level
 STRIDE = 16  # pixels per side of a cell of the coarsest level: frame sides must be multiples of it
 
 
+# what a sentence does to a block: scale and shift, (B, C, 1, 1) each
+Film = tuple[Tensor, Tensor]
+
+
 def frames_to_cells(frames: Shaped[Tensor, "b _ _ _"]) -> UInt8[Tensor, "b 48 h4 w4"]:
     """Stack each 4x4 block of pixels into 48 channels, laid out channels-last in memory."""
     batch, channels, height, width = frames.shape
@@ -75,11 +79,14 @@ class FilmBlock(nn.Module):
         nn.init.zeros_(self.second.weight)
         nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
 
-    def forward(
-        self, x: Float[Tensor, "b c h w"], pooled: Float[Tensor, "b p"]
-    ) -> Float[Tensor, "b c h w"]:
+    def read(self, pooled: Float[Tensor, "b p"]) -> Film:
+        """Return what the sentence does to this block."""
         scale, shift = self.film(pooled)[..., None, None].chunk(2, dim=1)
-        hidden = torch.addcmul(shift, self.first(F.relu(x)), 1 + scale)
+        return 1 + scale, shift
+
+    def forward(self, x: Float[Tensor, "b c h w"], film: Film) -> Float[Tensor, "b c h w"]:
+        scale, shift = film
+        hidden = torch.addcmul(shift, self.first(F.relu(x)), scale)
         return x + self.second(F.relu(hidden))
 
 
@@ -100,15 +107,18 @@ class ImageEncoder(nn.Module):
             for width, count in zip(widths, blocks, strict=True)
         )
 
-    def forward(
-        self, frames: Shaped[Tensor, "b _ _ _"], pooled: Float[Tensor, "b p"]
-    ) -> list[Tensor]:
+    def read(self, pooled: Float[Tensor, "b p"]) -> list[list[Film]]:
+        """Return what the sentence does to the blocks of every level: the same for all frames."""
+        return [[block.read(pooled) for block in level] for level in self.levels]  # type: ignore[union-attr]
+
+    def forward(self, frames: Shaped[Tensor, "b _ _ _"], films: list[list[Film]]) -> list[Tensor]:
         """Return features (B, widths[i], H / (4 * 2**i), W / (4 * 2**i)) for i = 0, 1, 2."""
-        x = frames_to_cells(frames).to(pooled.dtype) / 64 - 2  # in [-2, 2), exact in bfloat16
+        # in [-2, 2), exact in bfloat16
+        x = frames_to_cells(frames).to(films[0][0][0].dtype).div_(64).sub_(2)
         pyramid = []
-        for enter, level in zip(self.enter, self.levels, strict=True):
+        for enter, level, of_level in zip(self.enter, self.levels, films, strict=True):
             x = enter(x)
-            for block in level:  # type: ignore[union-attr]
-                x = block(x, pooled)
+            for block, film in zip(level, of_level, strict=True):  # type: ignore[arg-type]
+                x = block(x, film)
             pyramid.append(x)
         return pyramid

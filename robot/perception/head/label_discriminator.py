@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from robot.batch import LANGUAGE_DIM, LanguageTokens, MaskBatch, Sentences
 from robot.dwsl import binary_loss, check_vectors, told
+from robot.perception.head.base import ReadsWords
 from robot.perception.head.encoders import ImageEncoder, LanguagePool
 from robot.types import InputError, Label
 
@@ -60,10 +61,9 @@ def kept(labels: UInt8[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
     return (labels != Label.BACKGROUND).float()
 
 
-class LabelDiscriminator(nn.Module):
+class LabelDiscriminator(ReadsWords):
     """`judge(frames, language, masks, losses) -> logits (B,)` that the mask is one to trust."""
 
-    reads_sentences = False  # True: `language` are Sentences; False: LanguageTokens
     reads_losses = False  # True: it has to be told the witness's loss; False: `losses` are ignored
     frames_at_once = 64
 
@@ -150,9 +150,8 @@ class MaskDiscriminator(LabelDiscriminator):
                 "got no losses, expected the witness's (B,) beside the masks: train a witness first"
             )
         _, pooled = self.pool(language.tokens, language.valid)
-        coarse = self.encoder(visible_only(frames, masks, fill=self.fill), pooled)[
-            -1
-        ].relu()  # b c h/16 w/16
+        visible = visible_only(frames, masks, fill=self.fill)
+        coarse = self.encoder(visible, self.encoder.read(pooled))[-1].relu()  # b c h/16 w/16
         seen = self.dropout(
             torch.cat([coarse.mean(dim=(2, 3)), coarse.amax(dim=(2, 3)), pooled], dim=1)
         )

@@ -4,63 +4,33 @@ there, how sure it is.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robot.batch import LANGUAGE_DIM, LanguageTokens, MaskBatch
 from robot.language import MAX_TOKENS
 from robot.perception.compose.masking import mask_from_labels
+from robot.perception.head.base import Head, MaskOutput, Words
 from robot.perception.head.decoder import MaskDecoder
-from robot.perception.head.encoders import ImageEncoder, LanguagePool
+from robot.perception.head.encoders import Film, ImageEncoder, LanguagePool
 from robot.perception.head.losses import coarse_loss, iou_loss, mask_loss
-from robot.spaces import Camera
+from robot.system.device import pick_dtype
 from robot.types import MASK_CHANNELS, InputError
 
 
 @dataclass(frozen=True)
-class MaskOutput:
-    """What the head says about B frames: logits per pixel of (target, destination, gripper), logits
-    of presence (target, destination), uncalibrated, and the IoU in [0, 1] that it expects of its
-    own target mask.
-    """
+class Reading:
+    """What B sentences mean to a head, whatever the frames show: constant while the goal is."""
 
-    logits: Float[Tensor, "b 3 h w"]
-    coarse_logits: Float[Tensor, "b 3 h8 w8"]
-    presence_logits: Float[Tensor, "b 2"]
-    predicted_iou: Float[Tensor, " b"]
-
-
-class Head(nn.Module):
-    """What every mask head is: `head(frames, language) -> MaskOutput`, `loss(batch) -> (B,)`,
-    calibrated presence.
-    """
-
-    presence_temperature: Tensor
-    presence_bias: Tensor
-    reads_sentences = False  # True: `language` are Sentences; False: LanguageTokens
-    cameras = 1  # looked through at once
-    trained_cameras: tuple[Camera, ...] = ()  # of a checkpoint; empty: frames are taken as they are
-    looks_at_once = 32  # that one call without gradients should be asked about: bounds memory
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer(
-            "presence_temperature", torch.ones(2)
-        )  # set by robot.train.mask_head.calibrate_head
-        self.register_buffer("presence_bias", torch.zeros(2))
-
-    @property
-    def frames_at_once(self) -> int:
-        return self.looks_at_once * self.cameras
-
-    def presence_probability(self, presence_logits: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
-        """Apply the stored calibration: sigmoid(logit / temperature + bias)."""
-        return torch.sigmoid(presence_logits / self.presence_temperature + self.presence_bias)
+    films: list[list[Film]]
+    tokens: Float[Tensor, "looks t dim"]
+    valid: Bool[Tensor, "looks t"] | None
 
 
 class MaskHead(Head):
@@ -116,6 +86,9 @@ class MaskHead(Head):
         self.iou = nn.Linear(dim, 1)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+        self._ready: tuple[object, MaskHead] | None = None
+        self._last: tuple[MaskHead, LanguageTokens, Reading] | None = None
+
     def forward(self, frames: Shaped[Tensor, "b _ _ _"], language: LanguageTokens) -> MaskOutput:
         """Mask uint8 frames (B, 3, H, W), sides multiples of 16 (else InputError), for one sentence
         each.
@@ -129,31 +102,51 @@ class MaskHead(Head):
                 "that this head looks through at "
                 "once; pass the frames of all of them, in the order of its training"
             )
-        length = int(
-            language.valid.any(dim=0).sum()
-        )  # padding costs as much as words: most sentences fill a third of it
-        tokens, valid = (
-            language.tokens[:, :length].to(self.presence.weight.dtype),
-            language.valid[:, :length],
-        )
-        words, pooled = self.pool(tokens, valid)
-        pyramid = self.encoder(frames, pooled)
-        logits, coarse_logits, tokens = self.decoder(pyramid, words, valid)
-        target_and_destination = tokens[:, :2]
+        return self.look(frames, self.read(language))
+
+    def read(self, language: LanguageTokens) -> Reading:
+        """Return what the sentences mean."""
+        # padding costs as much as words: most sentences fill a third of it
+        length = int(language.valid.any(dim=0).sum())
+        valid = language.valid[:, :length]
+        words, pooled = self.pool(language.tokens[:, :length].to(self.presence.weight.dtype), valid)
+        tokens, known = self.decoder.read(words, valid)
+        return Reading(films=self.encoder.read(pooled), tokens=tokens, valid=known)
+
+    def look(self, frames: Shaped[Tensor, "b _ _ _"], reading: Reading) -> MaskOutput:
+        """Mask frames for the sentences that were read."""
+        pyramid = self.encoder(frames, reading.films)
+        logits, coarse_logits, tokens = self.decoder(pyramid, reading.tokens, reading.valid)
         return MaskOutput(
             logits=logits.float(),
             coarse_logits=coarse_logits.float(),
-            presence_logits=self.presence(target_and_destination).squeeze(-1).float(),
+            presence_logits=self.presence(tokens[:, :2]).squeeze(-1).float(),
             predicted_iou=self.iou(tokens[:, 0]).squeeze(-1).float().sigmoid(),
         )
 
-    def loss(
-        self, batch: MaskBatch, generator: torch.Generator | None = None
-    ) -> Float[Tensor, " b"]:
-        """Per-sample loss; `generator` is part of every module's signature here and unused."""
-        del generator
-        assert isinstance(batch.language, LanguageTokens)
-        output = self(batch.frames, batch.language)
+    def infer(self, frames: Shaped[Tensor, "b _ _ _"], words: Words) -> MaskOutput:
+        """Look with weights that are bfloat16 already where that pays, and with the last sentence
+        remembered.
+        """
+        assert isinstance(words, LanguageTokens)
+        ready = self._in_dtype(pick_dtype("auto", self.device))
+        if self._last is None or self._last[0] is not ready or not _same(self._last[1], words):
+            self._last = (ready, words, ready.read(words))
+        return ready.look(frames, self._last[2])
+
+    def _in_dtype(self, dtype: torch.dtype) -> MaskHead:
+        """Return a copy with weights of `dtype`, made anew whenever a weight has changed since."""
+        state = (dtype, *((p.data_ptr(), p._version) for p in self.parameters()))
+        if self._ready is None or self._ready[0] != state:
+            bare = copy.copy(self)
+            bare.__dict__["_ready"] = bare.__dict__["_last"] = None
+            copied = copy.deepcopy(bare).eval().requires_grad_(False).to(dtype)
+            self.__dict__["_ready"] = (state, copied)
+        assert self._ready is not None
+        return self._ready[1]
+
+    def loss_of(self, output: MaskOutput, batch: MaskBatch) -> Float[Tensor, " b"]:
+        """Masks at both resolutions, presence and predicted IoU, weighted."""
         truth = mask_from_labels(batch.labels)
         presence = F.binary_cross_entropy_with_logits(
             output.presence_logits, batch.presence, reduction="none"
@@ -166,3 +159,7 @@ class MaskHead(Head):
             + self.presence_weight * presence
             + self.iou_weight * iou
         )
+
+
+def _same(one: LanguageTokens, other: LanguageTokens) -> bool:
+    return torch.equal(one.tokens, other.tokens) and torch.equal(one.valid, other.valid)

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from robot.batch import MaskBatch, Sentences
 from robot.perception.compose.masking import mask_from_labels
+from robot.perception.head.base import Head, MaskOutput
 from robot.perception.head.losses import mask_loss
-from robot.perception.head.mask_head import Head, MaskOutput
 from robot.perception.ivm.decoder import HeatmapDecoder
 from robot.perception.ivm.frozen import share_frozen_when_copied, skip_frozen_when_saved
 from robot.perception.ivm.llava_condition import LlavaCondition
@@ -66,15 +66,9 @@ class IVM(Head):
             predicted_iou=expected_iou(logits[:, 0].sigmoid()),
         )
 
-    def loss(
-        self, batch: MaskBatch, generator: torch.Generator | None = None
-    ) -> Float[Tensor, " b"]:
-        """BCE + Dice, 1:1, per sample; `generator` is part of every module's signature here and
-        unused.
-        """
-        del generator
-        assert isinstance(batch.language, Sentences)
-        logits, truth = self(batch.frames, batch.language).logits, mask_from_labels(batch.labels)
+    def loss_of(self, output: MaskOutput, batch: MaskBatch) -> Float[Tensor, " b"]:
+        """BCE + Dice, 1:1."""
+        logits, truth = output.logits, mask_from_labels(batch.labels)
         if len(self.decoder.mask_tokens) == 1:  # what the sentence names: target and destination
             logits, truth = logits[:, :1], truth[:, :2].amax(dim=1, keepdim=True)
         return mask_loss(logits, truth)

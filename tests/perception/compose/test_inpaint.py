@@ -83,3 +83,13 @@ def test_a_plate_of_another_size_is_refused(plate):
 
 def test_a_list_of_plates_from_yaml_is_as_good_as_a_tuple(plate):
     assert Inpaint(plates=[plate]) == Inpaint(plates=(plate,))  # type: ignore[arg-type]
+
+
+def test_a_camera_gets_its_own_plate(tmp_path):
+    file = tmp_path / "plate.png"
+    cv2.imwrite(str(file), np.zeros((4, 4, 3), np.uint8))
+    both = Inpaint(plates=("", str(file)))
+    assert [both.for_camera(k).plates for k in (0, 1)] == [("",), (str(file),)]
+    assert Inpaint().for_camera(5) == Inpaint()
+    with pytest.raises(InputError, match="got 2 plates for more cameras"):
+        both.for_camera(2)

@@ -13,6 +13,7 @@ from robot.perception.compose.masking import (
     area_resize,
     box_around,
     compose,
+    compose_cameras,
     from_uint8,
     gaussian_blur,
     labels_from_mask,
@@ -215,3 +216,24 @@ def test_a_missing_target_never_shows_the_frame(deployment):
 def test_impossible_softening_is_refused(bad):
     with pytest.raises(InputError, match="dilation_share"):
         Overlay(**bad)
+
+
+# --- cameras of different sizes
+
+
+def test_cameras_of_different_sizes_are_composed_at_their_own_and_shrunk_to_one():
+    frames = [np.full((2, *size, 3), 255, np.uint8) for size in ((12, 18), (10, 10))]
+    masks = [np.zeros((2, 3, *size), np.float32) for size in ((12, 18), (10, 10))]
+    masks[0][:, 0, :, :9] = 1  # the left half of the wide camera
+    seen = compose_cameras(frames, masks, deployment=Overlay(fill=0.0), size=4)
+    assert seen.shape == (2, 2, 6, 4, 4)
+    torch.testing.assert_close(seen[0, 0, 0, 0], torch.tensor([1.0, 1.0, 0.0, 0.0]))
+    assert (seen[:, 1] == 0).all()
+
+
+def test_shrinking_by_a_factor_that_is_not_whole_averages_areas():
+    columns = torch.arange(6.0).expand(1, 1, 6, 6)
+    shrunk = area_resize(columns, size=(2, 4))
+    assert shrunk.shape == (1, 1, 2, 4)
+    expected = torch.tensor([1 / 3, 5 / 3, 10 / 3, 14 / 3])  # cells of 1.5 pixels
+    torch.testing.assert_close(shrunk[0, 0, 0], expected)

@@ -14,9 +14,9 @@ from robot.batch import MaskBatch
 from robot.dwsl import binary_loss
 from robot.language import LanguageEncoder
 from robot.perception.head.label_discriminator import (
-    Discriminator,
     JudgedBatch,
     JudgedRecords,
+    LabelDiscriminator,
     MaskDiscriminator,
     kept,
     visible_only,
@@ -61,7 +61,7 @@ def logit(probability: float) -> float:
     return math.log(probability / (1 - probability))
 
 
-class Told(Discriminator):
+class Told(LabelDiscriminator):
     """Says what it was told."""
 
     def __init__(self, *verdicts: torch.Tensor) -> None:
