@@ -18,7 +18,7 @@ import pytest
 from safetensors import SafetensorError
 
 import train_policy
-from launch import ablate, collect, evaluate, train_mask
+from launch import ablate, collect, evaluate, score_demonstrations, train_mask
 from robot.checkpoint import save
 from robot.data.store import EpisodeStore
 from robot.envs.robosuite import robosuite_spaces

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from robot.checkpoint import file_digest, read_header
 from robot.data.mask_frames import MaskFrameStore
 from robot.language import LanguageEncoder
-from robot.perception.registry import load_head
+from robot.perception.head.base import Head
 from robot.system.parse import Spec
 from robot.train import mask_head as mask
 from robot.train.mask_head import check_start, mask_batches, train_mask_head
@@ -67,13 +67,13 @@ def test_a_head_is_calibrated_on_frames_that_it_was_not_trained_on(frames, tmp_p
     )
     file = train_mask_head(head_training(), frames=frames, directory=tmp_path)
     assert loaded == [[0, 1], [30, 31]]
-    assert (load_head(file).presence_temperature != 1).any()
+    assert (Head.load(file).presence_temperature != 1).any()
     assert 0 <= read_header(file)["metadata"]["held_out"]["mean_iou"] <= 1
 
 
 def test_a_head_knows_its_cameras(frames, tmp_path):
     file = train_mask_head(head_training(), frames=frames, directory=tmp_path)
-    assert [camera.name for camera in load_head(file).trained_cameras] == ["agentview", "wrist"]
+    assert [camera.name for camera in Head.load(file).trained_cameras] == ["agentview", "wrist"]
 
 
 def test_batches_of_a_step_do_not_depend_on_where_training_began(frames):

@@ -13,7 +13,8 @@ from robot.checkpoint import read_header
 from robot.envs.tabletop.textures import training_textures
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Overlay, Unmasked
-from robot.rollout.agents import load_policy
+from robot.policy import load_policy
+from robot.rollout.agents import check_robot
 from robot.spaces import Spaces
 from robot.system.parse import Spec, parse
 from robot.train import policy
@@ -97,9 +98,10 @@ def test_a_policy_knows_what_it_was_made_of(demonstrations, tmp_path):
 
 def test_a_trained_policy_is_loaded_for_its_control_period_and_no_other(demonstrations, tmp_path):
     file = train_policy(policy_training(demonstrations), directory=tmp_path)
-    assert not load_policy(file, spaces=SPACES).training
+    check_robot(file, SPACES)
+    assert not load_policy(file).training
     with pytest.raises(InputError, match=r"control_dt_s 0\.1 s, expected 0\.05 s"):
-        load_policy(file, spaces=replace(SPACES, control_dt_s=0.1))
+        check_robot(file, replace(SPACES, control_dt_s=0.1))
 
 
 def test_a_policy_has_as_many_cameras_as_its_demonstrations(demonstrations, tmp_path):
