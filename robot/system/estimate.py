@@ -2,10 +2,10 @@
 unit of it (`step_times.yaml`), scaled by how fast this machine is.
 
     plan = [
-        Work("collect", "demonstration", 300, parallel=True),
-        Work("mask head", "mask_head_step", 600),
-        Work("policies", "policy_step_tokens", 1600),
-        Work("policies", "policy_step_cnn", 4800),
+        Work("collection", "demonstration", 300, parallel=True),
+        Work("training", "mask_head_step", 300, chain="masked"),
+        Work("training", "policy_step_tokens", 1600, chain="masked"),
+        Work("training", "policy_step_cnn", 4800, chain="unmasked"),
         Work("evaluation", "episode", 300, parallel=True),
     ]
     machine = this_machine()
@@ -36,14 +36,16 @@ PROBE_S = 0.15  # of each of the two probes
 class Work:
     """`count` units of work of one kind, done in `stage`: the name that people are shown.
 
-    Works of one stage run side by side, as far as there are workers; `parallel` work is itself
-    divided among all workers, other work is one process.
+    Works of one stage run side by side, as far as there are workers, but for those of one `chain`,
+    which wait for each other; `parallel` work is itself divided among all workers, other work is
+    one process.
     """
 
     stage: str
     unit: str  # one of the units in step_times.yaml
     count: float
     parallel: bool = False
+    chain: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,24 +94,28 @@ def estimate(
     if workers < 1:
         raise InputError(f"got workers {workers}, expected at least 1; pass workers=1")
     lanes = min(workers, machine.cores)
-    by_stage: dict[str, list[tuple[float, bool]]] = {}
+    by_stage: dict[str, list[tuple[Work, float]]] = {}
     for work in plan:
         seconds = work.count * times[machine.bf16].seconds(work.unit, machine=machine)
-        by_stage.setdefault(work.stage, []).append((seconds, work.parallel))
+        by_stage.setdefault(work.stage, []).append((work, seconds))
     return {stage: _makespan(works, lanes=lanes) for stage, works in by_stage.items()}
 
 
-def _makespan(works: Sequence[tuple[float, bool]], *, lanes: int) -> float:
-    """Return when the last lane is done: the longest process that cannot be divided, or an equal
+def _makespan(works: Sequence[tuple[Work, float]], *, lanes: int) -> float:
+    """Return when the last lane is done: the longest chain that cannot be divided, or an equal
     share of all.
     """
-    whole = [seconds for seconds, parallel in works if not parallel]
-    return max(sum(seconds for seconds, _ in works) / lanes, *whole, 0.0)
+    chains: dict[str, float] = {}
+    for number, (work, seconds) in enumerate(works):
+        if not work.parallel:
+            name = work.chain or f"alone {number}"
+            chains[name] = chains.get(name, 0.0) + seconds
+    return max(sum(seconds for _, seconds in works) / lanes, *chains.values(), 0.0)
 
 
 def sentence(stage_s: Mapping[str, float], *, machine: Machine) -> str:
     """Say it in one line: "about 24 minutes on this machine (AMD EPYC, 2 cores, no bfloat16):
-    collect 4, mask head 9, policies 16, evaluation 4".
+    collection 4, training 16, evaluation 4".
     """
     total = _minutes(sum(stage_s.values()))
     unit = "minute" if total == "1" else "minutes"

@@ -47,6 +47,11 @@ def test_a_stage_lasts_as_long_as_its_longest_process():
     assert stages(*plan) == {"policies": pytest.approx(100.0)}
 
 
+def test_work_of_one_chain_is_done_one_after_the_other():
+    plan = (Work("train", "step", 10, chain="masked"), Work("train", "step", 50, chain="masked"))
+    assert stages(*plan) == {"train": pytest.approx(120.0)}
+
+
 def test_an_unknown_unit_is_named_with_the_choices():
     with pytest.raises(ValueError, match="got unit 'look', expected one of step, episode"):
         stages(Work("collect", "look", 1))
