@@ -20,6 +20,7 @@ from launch import collect, evaluate
 from robot.agent import Agent
 from robot.envs.robosuite import robosuite_spaces
 from robot.perception.head.base import Head
+from robot.rollout.agents import check_robot
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -101,7 +102,8 @@ def test_its_report_shows_pictures_and_videos_without_a_network(toy):
 def test_its_checkpoints_are_complete(toy):
     run = toy[1]
     for arm in ("masked", "unmasked"):
-        assert Agent.load(run / arm).spaces == robosuite_spaces()
+        check_robot(run / arm, robosuite_spaces())
+        Agent.load(run / arm)
     Head.load(run / "masked/mask_head.safetensors")
     assert not (run / "unmasked/mask_head.safetensors").exists()
 
