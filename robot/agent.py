@@ -234,6 +234,11 @@ def _trained_masks(
 ) -> MaskSource:
     """Return the mask source that a policy was trained with."""
     trained = policy_metadata(folder)["masks"]
+    if head is None and trained == "learned" and not (folder / "mask_head.safetensors").is_file():
+        raise InputError(
+            f"got {folder}, a policy without the mask head that it sees through, expected "
+            'mask_head.safetensors beside it; pass head="tabletop"'
+        )
     if head is not None or trained == "learned":
         return learned_masks(head or folder, device=device, language=language)
     if trained == "none":

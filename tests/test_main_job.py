@@ -17,8 +17,10 @@ from pathlib import Path
 import pytest
 
 from launch import collect, evaluate
+from robot.agent import Agent
+from robot.envs.robosuite import robosuite_spaces
 from robot.perception.head.base import Head
-from robot.rollout.agents import load_policy
+from robot.rollout.agents import check_robot
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -100,7 +102,8 @@ def test_its_report_shows_pictures_and_videos_without_a_network(toy):
 def test_its_checkpoints_are_complete(toy):
     run = toy[1]
     for arm in ("masked", "unmasked"):
-        load_policy(run / arm, control_dt_s=0.05)
+        check_robot(run / arm, robosuite_spaces())
+        Agent.load(run / arm)
     Head.load(run / "masked/mask_head.safetensors")
     assert not (run / "unmasked/mask_head.safetensors").exists()
 

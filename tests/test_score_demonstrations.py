@@ -6,9 +6,11 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from launch import score_demonstrations
 from robot.data.scores import read_scores
-from robot.language import LanguageEncoder
+from robot.experiment.jobs import Trained
 from tests.experiment.toy import write_tiers
 
 SETTINGS = [
@@ -22,23 +24,24 @@ SETTINGS += ["judge.horizon=4", "judge.training.steps=2", "judge.training.precis
 SMALL = {"width": 8, "layers": 2, "keypoints": 4, "dim": 16, "depth": 1, "heads": 2}
 
 
-def run_here(chains, **_):
+def run_here(stages, **_) -> Trained:
     """Train in this process."""
-    stage = chains[0].stages[0]
-    return {stage.name: stage.train(directory=stage.directory, **stage.options)}, {stage.name: 0.0}
+    (stage,) = stages
+    return Trained({stage.id: stage.train(directory=stage.directory)}, {stage.id: 0.0})
 
 
+@pytest.mark.usefixtures("hashed_words")
 def test_it_writes_weights_numbers_and_pictures(tmp_path, monkeypatch, capsys):
     roots = write_tiers(tmp_path / "stores")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(dwsl, "collect_scenes", lambda data, *, shares, **_: {"clean": roots})
-    monkeypatch.setattr(dwsl, "run_chains", run_here)
-    for module in ("policy", "dwsl"):
-        monkeypatch.setattr(f"robot.experiment.{module}.LanguageEncoder", LanguageEncoder.hashed)
+    monkeypatch.setattr(
+        score_demonstrations, "collect_scenes", lambda data, **_: {"clean": tuple(roots)}
+    )
+    monkeypatch.setattr(score_demonstrations, "run_stages", run_here)
     sizes = [f"judge.policy.{key}={value}" for key, value in SMALL.items()] + [
         "judge.discriminator.dim=16"
     ]
-    monkeypatch.setattr(sys, "argv", ["dwsl", *SETTINGS, *sizes])
+    monkeypatch.setattr(sys, "argv", ["score_demonstrations", *SETTINGS, *sizes])
     score_demonstrations.main()
     run = (tmp_path / capsys.readouterr().out.splitlines()[-1]).parent
     results = json.loads((run / "results.json").read_text())

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -13,6 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robot.types import InputError
+
+
+class Denoiser(Protocol):
+    """What sampling asks of a denoiser: all that time and context decide, then a prediction."""
+
+    def condition(self, time: Tensor, context: Tensor) -> Tensor: ...
+
+    def denoise(self, noisy: Tensor, condition: Tensor) -> Tensor: ...
 
 
 class TimeEmbedding(nn.Module):
@@ -256,7 +265,7 @@ def make_denoiser(
 
 
 def conditions(
-    denoiser: TransformerDenoiser | UnetDenoiser,
+    denoiser: Denoiser,
     times: Float[Tensor, " s"],
     context: Float[Tensor, "b c"],
 ) -> Sequence[Tensor]:

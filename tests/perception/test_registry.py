@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import re
+from pathlib import Path
 
 import pytest
 
+from robot import checkpoint
+from robot.agent import Agent
 from robot.checkpoint import resolve_checkpoint, save
 from robot.envs.robosuite import RobosuiteEnv, robosuite_spaces
-from robot.language import LanguageEncoder
-from robot.perception import registry as loading
 from robot.perception.compose.masking import Crop, Overlay, Unmasked
+from robot.perception.faults import DroppedMasks, StaleMasks
 from robot.perception.head.base import Head
 from robot.perception.registry import make_deployment
-from robot.perception.sources import CachedMasks, NoMask, OracleMasks
+from robot.perception.sources import CachedMasks, LearnedMasks, NoMask, OracleMasks
 from robot.policy import make_policy
-from robot.rollout.agents import load_policy, make_agent, make_source
+from robot.rollout.agents import AgentSpec, check_robot, make_agent, make_source
+from robot.system.parse import Spec
 from robot.types import InputError
 from tests.experiment.toy import POLICY
 from tests.policy.toy import UNIT
@@ -43,7 +45,7 @@ def test_an_unknown_deployment_is_refused_with_those_there_are():
 
 def test_a_path_is_a_checkpoint_and_so_is_the_name_of_shipped_weights(tmp_path, monkeypatch):
     (tmp_path / "weights/tabletop").mkdir(parents=True)
-    monkeypatch.setattr(loading, "SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path / "weights")
     assert resolve_checkpoint(tmp_path) == tmp_path
     assert resolve_checkpoint("tabletop") == tmp_path / "weights/tabletop"
     with pytest.raises(
@@ -58,13 +60,14 @@ def test_a_policy_is_refused_where_a_mask_head_is_asked_for(policy_file):
         InputError,
         match="got a checkpoint of transformer at .*, expected a mask head: one of mask_head",
     ):
-        Head.resolve(str(policy_file))
+        Head.load(policy_file)
 
 
 @pytest.mark.parametrize("name", ["tabletop", "place"])
 def test_shipped_policies_load_and_are_small(name):
     folder = resolve_checkpoint(name)
-    load_policy(folder, spaces=robosuite_spaces())
+    check_robot(folder, robosuite_spaces())
+    assert Agent.load(folder, head="tabletop").spaces.cameras == robosuite_spaces().cameras
     assert all(file.stat().st_size < 8e6 for file in folder.iterdir())
 
 
@@ -74,20 +77,15 @@ def test_the_shipped_head_loads_and_takes_two_cameras():
     assert head.trained_cameras == robosuite_spaces().cameras
 
 
-def test_sources_are_made_by_name():
-    language = LanguageEncoder.hashed()
-    assert isinstance(make_source("none", head=None, language=language, env=None), NoMask)
-    with pytest.raises(
-        InputError, match="got perception 'sonar', expected one of learned, oracle, none"
-    ):
-        make_source("sonar", head=None, language=language, env=None)
+def test_learned_masks_need_a_head():
     with pytest.raises(InputError, match="got perception learned without a mask head"):
-        make_source("learned", head=None, language=language, env=None)
+        make_source(seen_through("learned"), env_that_was_never_built())
 
 
-def test_a_policy_is_no_mask_head(policy_file):
-    with pytest.raises(InputError, match=re.escape("got a checkpoint of kind 'transformer'")):
-        Head.load(policy_file)
+def test_learned_masks_are_those_of_the_head():
+    spec = seen_through("learned", head=Head.resolve("tabletop"))
+    source = make_source(spec, env_that_was_never_built())
+    assert isinstance(source, LearnedMasks)
 
 
 @pytest.mark.parametrize(
@@ -95,10 +93,31 @@ def test_a_policy_is_no_mask_head(policy_file):
     [("none", 1, NoMask), ("oracle", 1, OracleMasks), ("none", 3, CachedMasks)],
 )
 def test_an_agent_is_made_of_a_checkpoint_and_a_perception(policy_file, perception, period, source):
-    how = {"perception": perception, "mask_period": period, "deployment": {"name": "overlay"}}
-    made = make_agent(env_that_was_never_built(), policy=policy_file, head=None, **how)
+    spec = seen_through(perception, policy=policy_file, mask_period=period)
+    made = make_agent(env_that_was_never_built(), spec)
     assert isinstance(made.masks, source)
-    assert (made.image_size, made.control_dt_s) == (POLICY["image_size"], 0.05)
+    assert (made.image_size, made.spaces) == (POLICY["image_size"], robosuite_spaces())
+    assert made.deployment == Overlay()
+
+
+def test_faults_wrap_the_masks_the_last_outermost(policy_file):
+    faults = (Spec("stale", {"calls": 1}), Spec("dropped", {"share": 0.5}))
+    spec = seen_through("oracle", policy=policy_file, faults=faults)
+    made = make_agent(env_that_was_never_built(), spec)
+    assert isinstance(made.masks, DroppedMasks)
+    assert isinstance(made.masks.source, StaleMasks)
+
+
+def test_a_policy_of_another_robot_is_refused(policy_file):
+    env = env_that_was_never_built()
+    env.spaces = robosuite_spaces(control_dt_s=0.1)
+    with pytest.raises(InputError, match=r"that differs: control_dt_s 0.1 s, expected 0.05 s"):
+        make_agent(env, seen_through("none", policy=policy_file))
+
+
+def seen_through(perception: str, *, policy: Path = Path("policy"), **change) -> AgentSpec:
+    options = {"head": None, "deployment": Overlay()} | change
+    return AgentSpec(policy=policy, perception=perception, **options)
 
 
 def env_that_was_never_built() -> RobosuiteEnv:

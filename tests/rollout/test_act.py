@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from robot.agent import Agent
+from robot.envs.make import EnvOptions
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Overlay
 from robot.perception.sources import NoMask, OracleMasks
-from robot.rollout import act as evaluate
-from robot.rollout.act import Job, evaluate_episode, make_evaluator
+from robot.rollout import act
+from robot.rollout.act import Job, Protocol, evaluate_episode, make_evaluator
+from robot.rollout.agents import AgentSpec
 
 
 class Still:
@@ -55,20 +59,25 @@ def run(
     policy,
     *,
     execute: int = 8,
+    ensemble_decay: float | None = None,
     keep: bool = False,
     scene: str = "clean",
+    index: int = 3,
     oracle: bool = True,
-    **how,
 ):
-    options = {
-        "seed": 1,
-        "index": 3,
-        "scene": scene,
-        "execute": execute,
-        "ensemble_decay": None,
-        "keep": keep,
-    } | how
-    return evaluate_episode(env, agent_of(env, policy, oracle=oracle), **options)
+    return evaluate_episode(
+        env,
+        agent_of(env, policy, oracle=oracle),
+        protocol=protocol_of(execute=execute, ensemble_decay=ensemble_decay),
+        scene=scene,
+        index=index,
+        keep=keep,
+    )
+
+
+def protocol_of(*, execute: int = 8, ensemble_decay: float | None = None) -> Protocol:
+    options = EnvOptions(robot="Panda", image_size=32, control_dt_s=0.05)
+    return Protocol(seed=1, execute=execute, ensemble_decay=ensemble_decay, env=options)
 
 
 def test_an_agent_that_acts_as_the_expert_succeeds(env):
@@ -131,27 +140,49 @@ def test_an_outcome_is_a_function_of_its_episode(env, monkeypatch):
 def test_jobs_switch_tasks_and_each_arm_is_made_once(env, monkeypatch):
     made = []
 
-    def make(arm: str):
-        def agent(env_made):
-            made.append((arm, env_made))
-            return agent_of(env_made, Still())
+    def make(env_made, spec: AgentSpec) -> Agent:
+        made.append((spec.policy.name, env_made))
+        return agent_of(env_made, Still())
 
-        return agent
-
-    monkeypatch.setattr(evaluate, "RobosuiteEnv", lambda **options: env)
-    jobs = [
-        Job("a", "pick", "clean", 0),
-        Job("b", "duck_in_pot", "clean", 0, keep=True),
-        Job("a", "pick", "distract", 1),
-    ]
-    how = {"env_options": {"image_size": 32}, "seed": 1, "execute": 8, "ensemble_decay": None}
+    monkeypatch.setattr(act, "make_env", lambda task, options: env)
+    monkeypatch.setattr(act, "make_agent", make)
     monkeypatch.setattr(
         type(env), "switch_task", switching_to_short_episodes(type(env).switch_task)
     )
-    work = make_evaluator(make_agents={"a": make("a"), "b": make("b")}, jobs=jobs, **how)
+    jobs = [
+        Job(0, "pick", "clean", 0),
+        Job(1, "duck_in_pot", "clean", 0, keep=True),
+        Job(0, "pick", "distract", 1),
+    ]
+    work = make_evaluator(agents=[spec_of("a"), spec_of("b")], jobs=jobs, protocol=protocol_of())
     outcomes = [work(k) for k in range(3)]
     assert made == [("a", env), ("b", env)]
     assert "duck" in outcomes[1].goal and [len(o.snapshots) for o in outcomes] == [0, 1, 0]
+
+
+def spec_of(name: str) -> AgentSpec:
+    return AgentSpec(policy=Path(name), perception="none", head=None, deployment=Overlay())
+
+
+def test_only_the_last_agents_are_kept(env, monkeypatch):
+    made = []
+
+    def make(env_made, spec: AgentSpec) -> Agent:
+        made.append(spec.policy.name)
+        return agent_of(env_made, Still())
+
+    monkeypatch.setattr(act, "make_env", lambda task, options: env)
+    monkeypatch.setattr(act, "make_agent", make)
+    monkeypatch.setattr(act, "KEPT_AGENTS", 2)
+    monkeypatch.setattr(
+        type(env), "switch_task", switching_to_short_episodes(type(env).switch_task)
+    )
+    jobs = [Job(k, "pick", "clean", 0) for k in (0, 1, 1, 2, 1, 0)]
+    specs = [spec_of(name) for name in "abc"]
+    work = make_evaluator(agents=specs, jobs=jobs, protocol=protocol_of())
+    for k in range(len(jobs)):
+        work(k)
+    assert made == ["a", "b", "c", "a"]
 
 
 def switching_to_short_episodes(switch_task):

@@ -9,17 +9,34 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from robot.train.demonstration_weights import weigh
 
 from robot.checkpoint import read_header
 from robot.data.scores import WindowScores, read_about, read_scores, write_scores
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Overlay, Unmasked
+from robot.system.parse import parse
 from robot.train import demonstration_discriminator as dwsl
-from robot.train.demonstration_discriminator import calibrated, judge, tier_batches, with_tiers
-from robot.train.policy import load_all, make_augment, make_look, train_policy
+from robot.train.demonstration_discriminator import (
+    JudgeTraining,
+    Judging,
+    calibrated,
+    judge,
+    tier_batches,
+    with_tiers,
+)
+from robot.train.demonstrations import Selection, load_all, make_look, weigh
+from robot.train.policy import make_augment, train_policy
 from robot.types import InputError
-from tests.experiment.toy import AUGMENT, DISCRIMINATOR, POLICY, TRAINING, write_tiers
+from tests.experiment.toy import (
+    AUGMENT,
+    DISCRIMINATOR,
+    POLICY,
+    TRAINING,
+    augmentation_of,
+    policy_training,
+    training_of,
+    write_tiers,
+)
 
 pytestmark = pytest.mark.usefixtures("hashed_words")
 
@@ -29,13 +46,28 @@ def roots(tmp_path):
     return write_tiers(tmp_path)
 
 
+def selections(roots: list[Path], *, episodes: tuple[int, int] = (2, 4)) -> tuple[Selection, ...]:
+    return tuple(Selection(root, count) for root, count in zip(roots, episodes, strict=True))
+
+
+# the discriminator's options that the shared toy leaves to their defaults
+TOLD = {"dropout": 0.3, "noise": 0.1, "rule": "binary", "eta": 0.5}
+TOLD |= {"trusted_weight": 1.0, "machine_weight": 1.0}
+
+
 def run_judge(
-    roots: list[Path], directory: Path, *, episodes=(2, 4), name: str = "toy", **change
+    roots: list[Path],
+    directory: Path,
+    *,
+    episodes: tuple[int, int] = (2, 4),
+    name: str = "toy",
+    seed: int = 0,
+    **change,
 ) -> Path:
-    options = {
-        "kind": "transformer",
-        "policy": POLICY,
-        "discriminator": DISCRIMINATOR,
+    """Judge with the section `judge` of a config."""
+    section = {
+        "policy": {"kind": "transformer", **POLICY},
+        "discriminator": DISCRIMINATOR | TOLD,
         "masks": "oracle",
         "head": None,
         "deployment": {"name": "channel"},
@@ -44,23 +76,19 @@ def run_judge(
         "batch_size": 4,
         "folds": 2,
         "calibrate": False,
-        "seed": 0,
     }
-    return judge(
-        demonstrations=roots,
-        episodes=list(episodes),
-        directory=directory,
-        name=name,
-        **options | change,
+    options = JudgeTraining(
+        demonstrations=selections(roots, episodes=episodes),
+        judging=parse(Judging, section | change),
+        seed=seed,
     )
+    return judge(options, name=name, directory=directory)
 
 
-def loaded(roots: list[Path], *, episodes=(2, 4)):
+def loaded(roots: list[Path]):
     language = LanguageEncoder.hashed()
     look = make_look("oracle", head=None, language=language)
-    return load_all(
-        roots, episodes=list(episodes), look=look, deployment=Overlay(), size=16, language=language
-    )
+    return load_all(selections(roots), look=look, deployment=Overlay(), size=16, language=language)
 
 
 def test_every_window_of_every_store_gets_a_score_and_a_weight_of_mean_one(roots, tmp_path):
@@ -97,7 +125,7 @@ def test_judging_again_gives_the_same_and_what_is_judged_is_not_judged_again(
 
 
 def test_an_episode_is_scored_by_what_has_not_seen_it(roots):
-    tiers = with_tiers(loaded(roots), roots, episodes=[2, 4], folds=2)
+    tiers = with_tiers(loaded(roots), selections(roots), folds=2)
     assert tiers.trusted.tolist() == [True, True, False, False, False, False]
     assert tiers.folds.tolist() == [0, 1, 0, 1, 0, 1], "each tier is dealt out in turn"
     learned = torch.nonzero(tiers.folds[tiers.episode] != 0).squeeze(1)
@@ -105,11 +133,10 @@ def test_an_episode_is_scored_by_what_has_not_seen_it(roots):
 
 
 def test_half_of_a_batch_is_trusted_and_none_of_it_is_held_out(roots):
-    tiers = with_tiers(loaded(roots), roots, episodes=[2, 4], folds=2)
+    tiers = with_tiers(loaded(roots), selections(roots), folds=2)
     frames = torch.nonzero(tiers.folds[tiers.episode] != 0).squeeze(1)
-    augment = make_augment(
-        {"jitter": None, "ring": 0.0, "shift": 0, "drop": 0.0, "noise": 0.0}, deployment=Unmasked()
-    )
+    unchanged = augmentation_of(jitter=None, ring=0.0, shift=0, drop=0.0, noise=0.0)
+    augment = make_augment(unchanged, deployment=Unmasked())
     make = tier_batches(tiers, frames, batch_size=8, horizon=4, augment=augment, seed=0)
     batch = next(make(3))
     assert batch.trusted.tolist() == [1.0] * 4 + [0.0] * 4
@@ -194,7 +221,7 @@ def test_windows_get_the_weights_of_their_own_episode_and_frame(
     weighting, trusted, clean, stalled, roots
 ):
     store_known_scores(roots)
-    windows = weigh(loaded(roots), roots, episodes=[2, 4], weighting=weighting, scores="known")
+    windows = weigh(loaded(roots), selections(roots), weighting=weighting, scores="known")
 
     def got(start):
         return windows.sample_weights(windows.windows_from(torch.arange(start, start + 6), 4))
@@ -206,21 +233,10 @@ def test_windows_get_the_weights_of_their_own_episode_and_frame(
 
 
 def run_policy(roots: list[Path], directory: Path, **change) -> Path:
-    options = {
-        "demonstrations": roots,
-        "episodes": [2, 4],
-        "kind": "transformer",
-        "policy": POLICY,
-        "masks": "oracle",
-        "head": None,
-        "deployment": {"name": "overlay"},
-        "augment": AUGMENT,
-        "training": TRAINING | {"steps": 2},
-        "batch_size": 4,
-        "seed": 0,
-        "control_dt_s": 0.05,
-    }
-    return train_policy(directory=directory, **options | change)
+    options = policy_training(
+        demonstrations=selections(roots), training=training_of(steps=2), **change
+    )
+    return train_policy(options, directory=directory)
 
 
 def test_a_policy_is_trained_on_the_weights_that_were_stored(roots, tmp_path):
@@ -238,26 +254,25 @@ def test_a_policy_is_trained_on_the_weights_that_were_stored(roots, tmp_path):
 def test_scores_that_are_missing_or_of_other_episodes_are_named(roots):
     windows = loaded(roots)
     with pytest.raises(InputError, match="got weighting dwsl without scores"):
-        weigh(windows, roots, episodes=[2, 4], weighting="dwsl", scores=None)
+        weigh(windows, selections(roots), weighting="dwsl", scores=None)
     with pytest.raises(
         InputError, match="got scores 'known', expected one of none in .*scores; judge them first"
     ):
-        weigh(windows, roots, episodes=[2, 4], weighting="dwsl", scores="known")
+        weigh(windows, selections(roots), weighting="dwsl", scores="known")
     for root in roots:
         ramp = np.ones(5, np.float32)
         write_scores(root, "known", {0: WindowScores(scores=ramp, weights=ramp)}, about={})
     with pytest.raises(InputError, match="got no scores known for episode 0 of"):
-        weigh(windows, roots, episodes=[2, 4], weighting="hard_filter", scores="known")
+        weigh(windows, selections(roots), weighting="hard_filter", scores="known")
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"kind": "lookup"}, "got policy 'lookup' to judge with, expected one of diffusion"),
         ({"folds": 1}, "got folds=1, expected at least 2"),
         ({"folds": 3}, "got 2 trusted and 4 machine demonstrations for 3 folds"),
         (
-            {"discriminator": DISCRIMINATOR | {"horizon": 8}},
+            {"discriminator": DISCRIMINATOR | TOLD | {"horizon": 8}},
             "got horizon 4 and 8 of policy and discriminator",
         ),
     ],

@@ -1,15 +1,16 @@
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from robot.train.loop import cosine_rate, decay_groups, train, weighted_mean
+from robot.train.loop import Training, cosine_rate, decay_groups, train, weighted_mean
 from robot.types import InputError
 from tests.train.tiny import Tiny, TinyBatch, batch_of_step, batches
 
-QUICK = {"steps": 3, "warmup_steps": 1, "precision": "fp32", "device": "cpu"}
+QUICK = Training(steps=3, warmup_steps=1, precision="fp32", device="cpu")
 
 
 def test_rate_warms_up_linearly_to_its_peak():
@@ -44,14 +45,14 @@ def test_samples_with_weight_zero_do_not_train_the_module():
 
     def run(changed: float) -> nn.Module:
         torch.manual_seed(0)
-        return train(Tiny(), pairs(changed), generator=torch.Generator().manual_seed(1), **QUICK)
+        return train(Tiny(), pairs(changed), QUICK, generator=torch.Generator().manual_seed(1))
 
     assert torch.equal(run(0.0).head.weight, run(100.0).head.weight)
 
 
 def test_train_returns_an_average_in_eval_mode_that_is_not_the_module():
     module = Tiny()
-    average = train(module, batches, **QUICK)
+    average = train(module, batches, QUICK)
     assert not average.training
     assert not torch.equal(average.head.weight, module.head.weight)
 
@@ -63,8 +64,10 @@ def test_training_lowers_the_loss(learning):
     def log(step, values):
         return losses.append(values["loss"])
 
-    options = QUICK | {"steps": 150, "learning_rate": 1e-2, "precision": learning.precision}
-    train(module, batches, **options, log=log, log_every=1)
+    training = replace(
+        QUICK, steps=150, learning_rate=1e-2, precision=learning.precision, log_every=1
+    )
+    train(module, batches, training, log=log)
     learning.below(0.5, share_of_the_loss_left=sum(losses[-20:]) / sum(losses[:20]))
 
 
@@ -73,27 +76,26 @@ def test_the_last_step_is_logged_with_loss_gradient_rate_and_time():
     train(
         Tiny(),
         batches,
-        **QUICK,
+        replace(QUICK, log_every=2),
         log=lambda step, values: rows.append((step, dict(values))),
-        log_every=2,
     )
     assert [step for step, _ in rows] == [2, 3]
     assert set(rows[-1][1]) == {"loss", "grad_norm", "learning_rate", "step_ms"}
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_a_reason():
-    spoiled = TinyBatch(images=torch.full((8, 3, 4, 4), math.nan), target=torch.zeros(8))
+    corrupted = TinyBatch(images=torch.full((8, 3, 4, 4), math.nan), target=torch.zeros(8))
     with pytest.raises(InputError, match="step 0.*NaN"):
-        train(Tiny(), itertools.repeat(spoiled), **QUICK)
+        train(Tiny(), itertools.repeat(corrupted), QUICK)
 
 
 def test_a_stream_that_ends_early_is_refused():
     with pytest.raises(InputError, match="no batch for step 2"):
-        train(Tiny(), [batch_of_step(0), batch_of_step(1)], **QUICK)
+        train(Tiny(), [batch_of_step(0), batch_of_step(1)], QUICK)
 
 
 def test_bf16_trains_and_keeps_float32_weights():
-    average = train(Tiny(), batches, **{**QUICK, "precision": "bf16"})
+    average = train(Tiny(), batches, replace(QUICK, precision="bf16"))
     assert average.head.weight.dtype == torch.float32
     assert average.head.weight.isfinite().all()
 

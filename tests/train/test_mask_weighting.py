@@ -8,15 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-from launch.train_mask import chain
+from launch.train_mask import HEAD as HEAD_ID
+from launch.train_mask import JUDGE as JUDGE_ID
+from launch.train_mask import WITNESS, MaskJob, stages_of
 from robot.checkpoint import read_header
 from robot.data.mask_frames import MaskFrames, MaskFrameStore
 from robot.language import LanguageEncoder
-from robot.train.label_discriminator import auroc_by_domain, train_mask_discriminator
-from robot.train.label_tiers import Tiers, check_weighting, make_tiers
+from robot.system.parse import parse
+from robot.train.label_discriminator import (
+    LabelJudgeTraining,
+    auroc_by_domain,
+    train_label_discriminator,
+)
+from robot.train.label_tiers import MaskWeighting, Tiers, make_tiers
 from robot.train.mask_head import mask_batches, train_mask_head, weighted_frames
 from robot.types import InputError
-from tests.experiment.toy import HEAD, TRAINING, write_mask_frames
+from tests.experiment.toy import HEAD, TRAINING, head_training, write_mask_frames
 
 pytestmark = pytest.mark.usefixtures("hashed_words")
 
@@ -29,7 +36,18 @@ JUDGE = {
     "fill": 0.5,
 }
 SHARES = {"trusted_share": 0.5, "fault_share": 0.5}
-DWSL = {"kind": "dwsl", **SHARES, "witness_steps": 2, "discriminator": JUDGE, "training": TRAINING}
+DWSL = {
+    "kind": "dwsl",
+    **SHARES,
+    "witness_steps": 2,
+    "discriminator": {"kind": "mask_discriminator", **JUDGE},
+    "training": TRAINING,
+}
+
+
+def weighting_of(**change) -> MaskWeighting:
+    """Return the weighting of a config's section."""
+    return parse(MaskWeighting, DWSL | change)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +133,7 @@ def test_batches_come_with_weights_of_mean_one_and_follow_their_records():
 
 def test_only_trusted_records_are_left_for_trusted_only():
     frames, judged = weighted_frames(
-        two_domains(), {"kind": "trusted_only", **SHARES}, discriminator=None, seed=0
+        two_domains(), MaskWeighting(kind="trusted_only", **SHARES), discriminator=None, seed=0
     )
     assert len(frames) == 20 and judged is None
     assert (frames.labels == two_domains(20).labels).all()
@@ -123,69 +141,108 @@ def test_only_trusted_records_are_left_for_trusted_only():
 
 def test_uniform_learns_from_faults_too():
     frames, judged = weighted_frames(
-        two_domains(), {"kind": "uniform", **SHARES}, discriminator=None, seed=0
+        two_domains(), MaskWeighting(kind="uniform", **SHARES), discriminator=None, seed=0
     )
     assert judged is None and len(frames) == 40 and (frames.labels != two_domains().labels).any()
 
 
 def test_both_stages_run_and_the_first_reports_auroc_per_domain(frames, tmp_path):
-    shared = {"frames": frames, "shards": 3, "weighting": DWSL, "batch_size": 4, "seed": 0}
     witness = train_mask_head(
+        head_training(shards=3, weighting=weighting_of(kind="trusted_only")),
+        frames=frames,
         directory=tmp_path / "witness",
-        head=HEAD,
-        training=TRAINING,
-        **shared | {"weighting": DWSL | {"kind": "trusted_only"}},
     )
-    judge = train_mask_discriminator(directory=tmp_path / "judge", witness=witness, **shared)
+    judge = train_label_discriminator(
+        LabelJudgeTraining(shards=3, weighting=weighting_of(), batch_size=4, seed=0),
+        frames=frames,
+        directory=tmp_path / "judge",
+        witness=witness,
+    )
     measured = read_header(judge)["metadata"]["held_out"]
     assert set(measured) == {"all", "clean"} and measured["all"]["records"] == 16
     head = train_mask_head(
-        directory=tmp_path / "head", head=HEAD, training=TRAINING, discriminator=judge, **shared
+        head_training(shards=3, weighting=weighting_of()),
+        frames=frames,
+        directory=tmp_path / "head",
+        discriminator=judge,
     )
     assert read_header(head)["metadata"]["weighting"]["kind"] == "dwsl"
 
 
 def test_dwsl_without_its_first_stage_is_refused(frames):
-    with pytest.raises(InputError, match="expected a discriminator's checkpoint with dwsl"):
-        weighted_frames(MaskFrameStore(frames).load(), DWSL, discriminator=None, seed=0)
+    with pytest.raises(ValueError, match="expected a discriminator's checkpoint with dwsl"):
+        weighted_frames(MaskFrameStore(frames).load(), weighting_of(), discriminator=None, seed=0)
 
 
-@pytest.mark.parametrize("weighting", [None, {"kind": "none"}, {"kind": "uniform", **SHARES}])
+@pytest.mark.parametrize(
+    "weighting", [MaskWeighting(), MaskWeighting(kind="uniform", **SHARES)], ids=["none", "uniform"]
+)
 def test_a_discriminator_that_would_be_ignored_is_refused(weighting):
-    with pytest.raises(InputError, match="and with nothing else"):
+    with pytest.raises(ValueError, match="and with nothing else"):
         weighted_frames(two_domains(), weighting, discriminator=Path("judge"), seed=0)
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"kind": "guess"}, "expected one of none"),
+        ({"kind": "guess"}, "got kind=guess, expected 'none', 'uniform', 'trusted_only' or"),
         ({"trusted_share": 1.0}, "both tiers"),
-        ({"witness_steps": 0}, "witness_steps=0, expected a whole number"),
-        ({"witness_steps": "many"}, "witness_steps=many, expected a whole number"),
+        ({"witness_steps": 0}, "got witness_steps=0, expected at least 1"),
+        ({"witness_steps": "many"}, "got witness_steps=many, expected a valid integer"),
+        ({"fault_share": 1.5}, "got fault_share=1.5, expected at most 1"),
+        ({"discriminator": None}, "kind=dwsl without a discriminator or its training"),
+        ({"training": None}, "kind=dwsl without a discriminator or its training"),
     ],
 )
 def test_a_weighting_that_cannot_be_is_refused(change, says):
     with pytest.raises(InputError, match=says):
-        check_weighting(DWSL | change)
+        weighting_of(**change)
 
 
-@pytest.mark.parametrize(
-    ("kind", "stages"), [("none", 1), ("uniform", 1), ("trusted_only", 1), ("dwsl", 3)]
-)
-def test_dwsl_trains_the_discriminator_before_the_head(kind, stages):
-    settings = {
-        "data": {"root": "data", "mask_frames": {"shards": 3}},
-        "mask_batch_size": 4,
+def job_of(kind: str) -> MaskJob:
+    """Return configs/train_mask.yaml at toy size."""
+    frames = {"shards": 3, "scenes_per_shard": 1, "goals": 1, "snapshots": 1, "seed": 0}
+    frames |= {"tasks": ["pick"], "scenes": {"clean": 1.0}}
+    frames |= {"moments": "staged", "absent_share": 0.1}
+    section = {
+        "robot": "Panda",
+        "image_size": 32,
         "seed": 0,
+        "workers": 1,
         "wandb": "disabled",
-        "mask_head": HEAD,
+        "data": {
+            "root": "data",
+            "episodes": 1,
+            "seed": 0,
+            "quality": None,
+            "mask_frames": frames,
+        },
+        "mask_head": {"kind": "mask_head", **HEAD},
+        "mask_training": TRAINING,
+        "mask_batch_size": 4,
+        "mask_weighting": DWSL | {"kind": kind},
+        "head_start": None,
+        "measure": {"tasks": ["pick"], "scenes": ["clean"], "scenes_each": 1, "seed": 1},
     }
-    settings |= {"mask_training": TRAINING, "mask_weighting": DWSL | {"kind": kind}}
-    made = chain(settings, frames=Path("frames"), start=None)
-    assert [stage.name for stage in made.stages] == [
-        "mask witness",
-        "mask discriminator",
-        "mask head",
-    ][-stages:]
-    assert ("mask head" in made.feeds) == (kind == "dwsl")
+    return parse(MaskJob, section)
+
+
+@pytest.mark.parametrize("kind", ["none", "uniform", "trusted_only"])
+def test_only_dwsl_trains_more_than_the_head(kind):
+    assert [stage.id for stage in stages_of(job_of(kind), frames=Path("frames"))] == [HEAD_ID]
+
+
+def test_dwsl_trains_a_witness_then_the_discriminator_then_the_head():
+    stages = stages_of(job_of("dwsl"), frames=Path("frames"))
+    assert [(stage.id, dict(stage.needs)) for stage in stages] == [
+        (WITNESS, {}),
+        (JUDGE_ID, {"witness": WITNESS}),
+        (HEAD_ID, {"discriminator": JUDGE_ID, "start": WITNESS}),
+    ]
+
+
+def test_the_witness_learns_from_trusted_labels_for_its_own_number_of_steps():
+    witness, judge, head = stages_of(job_of("dwsl"), frames=Path("frames"))
+    options = witness.train.args[0]  # type: ignore[attr-defined]
+    assert (options.weighting.kind, options.training.steps, witness.steps) == ("trusted_only", 2, 2)
+    assert (judge.steps, head.steps) == (TRAINING["steps"], TRAINING["steps"])

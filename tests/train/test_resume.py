@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from robot.checkpoint import read_tensors
-from robot.train.loop import train
+from robot.train.loop import Training, train
 from robot.train.resume import FILE_NAME
 from robot.types import InputError
 from tests.train.tiny import CHECKPOINT_EVERY, STEPS, Tiny, batch_of_step, batches, train_tiny
+
+WHOLE = Training(steps=STEPS, device="cpu")
 
 
 def start(folder: Path) -> subprocess.Popen:
@@ -64,14 +66,10 @@ def test_a_stream_that_draws_from_the_same_generator_resumes_where_it_was_cut_of
                 yield batch_of_step(int(torch.randint(1000, (), generator=generator)))
 
         torch.manual_seed(0)
-        options = {
-            "steps": 8,
-            "warmup_steps": 1,
-            "precision": "fp32",
-            "device": "cpu",
-            "checkpoint_every": 2,
-        }
-        return train(Tiny(), drawn, generator=generator, checkpoint_dir=folder, **options)
+        training = Training(
+            steps=8, warmup_steps=1, precision="fp32", device="cpu", checkpoint_every=2
+        )
+        return train(Tiny(), drawn, training, generator=generator, checkpoint_dir=folder)
 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, cut_at=5)
@@ -92,14 +90,14 @@ def test_sigterm_saves_the_step_in_flight_before_it_ends_the_run(tmp_path):
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
     first = train_tiny(tmp_path)
-    again = train(Tiny(), batches, steps=STEPS, checkpoint_dir=tmp_path, device="cpu")
+    again = train(Tiny(), batches, WHOLE, checkpoint_dir=tmp_path)
     assert torch.equal(first.head.weight, again.head.weight)
 
 
 def test_the_state_of_another_module_is_refused(tmp_path):
     train_tiny(tmp_path)
     with pytest.raises(InputError, match="another module"):
-        train(Tiny(width=8), batches, steps=STEPS, checkpoint_dir=tmp_path, device="cpu")
+        train(Tiny(width=8), batches, WHOLE, checkpoint_dir=tmp_path)
 
 
 def test_a_truncated_state_is_refused(tmp_path):

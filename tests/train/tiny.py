@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robot.train.loop import train
+from robot.train.loop import Training, train
 
 STEPS = 60
 CHECKPOINT_EVERY = 3
@@ -67,15 +67,16 @@ def train_tiny(
             yield batch
 
     torch.manual_seed(0)
-    options = {
-        "warmup_steps": 2,
-        "precision": "fp32",
-        "device": "cpu",
-        "checkpoint_every": CHECKPOINT_EVERY,
-    }
+    training = Training(
+        steps=STEPS,
+        warmup_steps=2,
+        precision="fp32",
+        device="cpu",
+        checkpoint_every=CHECKPOINT_EVERY,
+    )
     generator = torch.Generator().manual_seed(7)
     source = slow(0) if as_iterator else slow
-    return train(Tiny(), source, steps=STEPS, generator=generator, checkpoint_dir=folder, **options)
+    return train(Tiny(), source, training, generator=generator, checkpoint_dir=folder)
 
 
 if __name__ == "__main__":

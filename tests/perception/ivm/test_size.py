@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 import yaml
@@ -19,7 +21,8 @@ from robot.perception.ivm.llava_condition import LlavaCondition
 from robot.perception.ivm.model import IVM, parameter_counts
 from robot.perception.ivm.sam_encoder import SamImageEncoder
 from tests.perception.ivm.tiny import tokenize
-from tests.test_configs import CONFIGS
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
 
 @pytest.fixture(scope="module")
