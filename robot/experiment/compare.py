@@ -219,7 +219,13 @@ def summary_of(comparison: Comparison) -> str:
         "episodes per cell": evaluation.episodes,
     }
     numbers = "; ".join(f"{name}: {count}" for name, count in counts.items())
-    return f"{numbers}. All arms start from the same initial states; differences are paired."
+    labels = (
+        " Not equal: the mask head learned from labelled frames, arms without masks from "
+        "demonstrations and actions alone."
+        if len({arm.perception for arm in comparison.arms} & {"learned", "none"}) == 2
+        else ""
+    )
+    return f"{numbers}. All arms start from the same initial states.{labels}"
 
 
 def made_at(checkpoints: Sequence[Path], cells: Sequence[Cell]) -> dict[str, list[str]]:

@@ -11,6 +11,9 @@ from robot.report.statistics import ALL_TASKS, NO_CONTEST, Cell, Difference, ind
 
 Row = TypeVar("Row", Cell, Difference)
 
+TRAINED_IN = "clean"  # the scene that every arm sees in training
+RIVAL_FROM = 0.9  # success there from which on an arm is a rival
+
 
 def percent(rate: float) -> str:
     """Write a rate as a whole percentage, never rounding a failure up to 100% nor a success down to
@@ -109,9 +112,23 @@ def scoreboard(differences: Sequence[Difference], *, arm: str) -> str:
     return f"Against the strongest other arm in {where}, “{arm}” is {'; '.join(told)}."
 
 
-def caveats(cells: Sequence[Cell], differences: Sequence[Difference]) -> tuple[str, ...]:
+def twins(cells: Sequence[Cell], *, arm: str) -> tuple[str, ...]:
+    """Say of every other arm that is right in fewer than RIVAL_FROM of the scenes that all arms
+    were trained in that it is a twin: who beats it has beaten no rival.
+    """
+    return tuple(
+        f"“{cell.arm}” succeeds in {percent(cell.success_rate)} of the “{TRAINED_IN}” scenes that "
+        f"it was trained in, below {percent(RIVAL_FROM)}: a twin of “{arm}”, not a rival."
+        for cell in pooled([cell for cell in cells if cell.scene == TRAINED_IN])
+        if cell.arm != arm and cell.success_rate < RIVAL_FROM
+    )
+
+
+def caveats(
+    cells: Sequence[Cell], differences: Sequence[Difference], *, arm: str
+) -> tuple[str, ...]:
     """Return what these numbers cannot show, one sentence each."""
-    found = []
+    found = list(twins(cells, arm=arm))
     few_seeds = sorted({cell.arm for cell in cells if len(cell.seeds) == 1})
     if few_seeds:
         found.append(

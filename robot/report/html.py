@@ -103,7 +103,7 @@ def write_report(
         summary=summary,
         headline=headline(cells, differences, arm=arm, scene=scene),
         scoreboard=scoreboard(differences, arm=arm),
-        caveats=caveats(cells, differences),
+        caveats=caveats(cells, differences, arm=arm),
         arms=arms_of(cells),
         groups=_groups(cells, differences, arm=arm),
         differences=[_difference(d) for d in differences],

@@ -12,7 +12,6 @@ from functools import cache
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 from robot.types import InputError
 
@@ -78,7 +77,7 @@ def _adapter(cls: type[T]) -> TypeAdapter[T]:
     return TypeAdapter(cls)
 
 
-def _sentence(error: ErrorDetails, *, at: str) -> str:
+def _sentence(error: Mapping[str, Any], *, at: str) -> str:
     """Say what was got, what was expected and what to do."""
     key = ".".join(str(part) for part in (at, *error["loc"]) if part != "")
     got, context = error["input"], error.get("ctx", {})

@@ -127,7 +127,7 @@ def test_points_carry_their_sign_and_interval():
 def test_a_single_training_seed_is_confessed():
     assert any(
         "Trained once only: masked." in text
-        for text in caveats([cell("masked", 9), cell("b", 9, seeds=(0, 1))], [])
+        for text in caveats([cell("masked", 9), cell("b", 9, seeds=(0, 1))], [], arm="masked")
     )
 
 
@@ -135,12 +135,20 @@ def test_few_episodes_are_confessed():
     # Wilson on 5 of 10 spans 53 points
     assert any(
         "smallest cell has 10 episodes; the widest interval spans 53" in t
-        for t in caveats([cell("a", 5, episodes=10)], [])
+        for t in caveats([cell("a", 5, episodes=10)], [], arm="a")
     )
 
 
 def test_unpaired_comparisons_are_confessed():
     cells = [cell("masked", 90), cell("b", 20)]
     assert any(
-        "unpaired" in text for text in caveats(cells, differences_from_cells(cells, arm="masked"))
+        "unpaired" in text
+        for text in caveats(cells, differences_from_cells(cells, arm="masked"), arm="masked")
     )
+
+
+@pytest.mark.parametrize(("successes", "twin"), [(26, True), (89, True), (90, False)])
+def test_an_arm_below_ninety_percent_where_it_was_trained_is_called_a_twin(successes, twin):
+    cells = [cell("masked", 99, scene="clean"), cell("unmasked", successes, scene="clean")]
+    text = " ".join(caveats(cells, [], arm="masked"))
+    assert ("a twin of “masked”, not a rival" in text) is twin

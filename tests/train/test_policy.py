@@ -96,12 +96,16 @@ def test_a_policy_knows_what_it_was_made_of(demonstrations, tmp_path):
     assert (metadata["weighting"], metadata["scores"]) == ("uniform", None)
 
 
-def test_a_trained_policy_is_loaded_for_its_control_period_and_no_other(demonstrations, tmp_path):
+def test_a_trained_policy_is_for_its_control_period_and_no_other(demonstrations, tmp_path):
     file = train_policy(policy_training(demonstrations), directory=tmp_path)
     check_robot(file, SPACES)
-    assert not load_policy(file).training
     with pytest.raises(InputError, match=r"control_dt_s 0\.1 s, expected 0\.05 s"):
         check_robot(file, replace(SPACES, control_dt_s=0.1))
+
+
+def test_a_trained_policy_is_loaded_to_act(demonstrations, tmp_path):
+    file = train_policy(policy_training(demonstrations), directory=tmp_path)
+    assert not load_policy(file).training
 
 
 def test_a_policy_has_as_many_cameras_as_its_demonstrations(demonstrations, tmp_path):

@@ -1,0 +1,158 @@
+"""What a run leaves behind: episodes, tables, figure, videos and page, from evaluated episodes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from robot.experiment.cells import Evaluated
+from robot.experiment.report import Findings, Story, write
+from robot.report.html import MaskQuality
+from robot.report.statistics import ALL_TASKS, EpisodeResult
+from robot.rollout.act import Outcome, Snapshot
+
+STORY = Story(
+    title="pick: masked against unmasked",
+    summary="Arms: 2.",
+    seeds="training 0",
+    arm="masked",
+    config_yaml="a: 1",
+    look_dt_s=0.4,
+    headline_scene="clean",
+)
+
+
+def result(
+    arm: str,
+    index: int,
+    *,
+    success: bool,
+    scene: str = "clean",
+    task: str = "duck_in_pot",
+    closed: bool = True,
+) -> Evaluated:
+    return Evaluated(
+        EpisodeResult(
+            arm=arm,
+            task=task,
+            scene=scene,
+            training_seed=0,
+            seed=1000,
+            index=index,
+            success=success,
+            steps=9,
+            closed_on_object=closed,
+        )
+    )
+
+
+def filmed(evaluated: Evaluated) -> Evaluated:
+    """Return an episode with two looks of one camera."""
+    look = Snapshot(
+        images={"agentview": np.zeros((16, 16, 3), np.uint8)},
+        probability=(np.full((3, 16, 16), 0.5, np.float32),),
+        composites=np.zeros((1, 3, 16, 16), np.float32),
+    )
+    outcome = Outcome(True, 9, False, True, None, (), "go", snapshots=(look, look))
+    return Evaluated(evaluated.result, outcome)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> tuple[Path, Findings]:
+    run = tmp_path_factory.mktemp("run")
+    results = [result("masked", k, success=k < 8) for k in range(10)]
+    results += [result("unmasked", k, success=k < 2) for k in range(10)]
+    results += [
+        result(arm, k, success=False, scene="absent", closed=k < 4)
+        for arm in ("masked", "unmasked")
+        for k in range(10)
+    ]
+    results = [filmed(one) if one.result.index == 0 else one for one in results]
+    masks = [MaskQuality(scene="clean", frames=8, mean_iou=0.87)]
+    return run, write(run, results, story=STORY, masks=masks)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_cells_are_a_spreadsheet_with_intervals(written):
+    first = rows(written[0] / "cells.csv")[0]
+    assert (first["arm"], first["scene"], first["success_rate"]) == ("masked", "clean", "0.8")
+    # Wilson's interval of 8 of 10: .490 to .943
+    assert float(first["wilson95_low"]) == pytest.approx(0.490, abs=1e-3)
+    assert float(first["wilson95_high"]) == pytest.approx(0.943, abs=1e-3)
+
+
+def test_differences_are_between_paired_episodes(written):
+    clean = next(row for row in rows(written[0] / "differences.csv") if row["scene"] == "clean")
+    assert (clean["arm"], clean["baseline"], clean["episodes"]) == ("masked", "unmasked", "10")
+    assert float(clean["difference"]) == pytest.approx(0.6)
+    assert float(clean["p_value"]) == 2 / 2**6  # McNemar: six pairs differ, all in one direction
+
+
+def test_the_page_and_the_figure_are_there(written):
+    run, found = written
+    page = found.page.read_text()
+    assert found.page == run / "report.html"
+    assert "In “clean”, “masked” beats “unmasked”" in page and "Beside the paper" in page
+    assert "<svg" in (run / "success.svg").read_text()
+
+
+def test_where_nothing_can_succeed_the_page_says_how_often_the_hand_took_nothing(written):
+    absent = next(row for row in rows(written[0] / "cells.csv") if row["scene"] == "absent")
+    assert absent["took_nothing_rate"] == "0.6"
+    assert "took nothing 60% (31–83)" in (written[0] / "report.html").read_text()
+
+
+def test_every_episode_is_a_line(written):
+    lines = (written[0] / "episodes.jsonl").read_text().splitlines()
+    assert len(lines) == 40
+    assert json.loads(lines[0])["arm"] == "masked"
+
+
+def test_every_filmed_episode_has_its_video(written):
+    assert {path.name for path in (written[0] / "videos").iterdir()} == {
+        f"{arm}-duck_in_pot-{scene}-0-0.mp4"
+        for arm in ("masked", "unmasked")
+        for scene in ("clean", "absent")
+    }
+
+
+def test_the_quality_of_the_mask_head_is_on_the_page_and_among_the_results(written):
+    assert "0.87" in (written[0] / "report.html").read_text()
+    assert written[1].as_json()["masks"] == written[1].masks != ()
+
+
+def test_cells_are_not_pooled_over_a_single_task(written):
+    assert {cell.task for cell in written[1].shown} == {"duck_in_pot"}
+
+
+def test_several_tasks_are_pooled_first(tmp_path):
+    results = [
+        result("masked", k, success=task == "pick", task=task)
+        for task in ("pick", "place")
+        for k in range(4)
+    ]
+    found = write(tmp_path, results, story=STORY)
+    assert [(c.task, c.successes, c.episodes) for c in found.cells] == [
+        (ALL_TASKS, 4, 8),
+        ("pick", 4, 4),
+        ("place", 0, 4),
+    ]
+    assert [cell.task for cell in found.shown] == [ALL_TASKS]
+
+
+def test_one_arm_has_no_differences(tmp_path):
+    found = write(tmp_path, [result("masked", k, success=True) for k in range(3)], story=STORY)
+    assert found.differences == () and rows(tmp_path / "differences.csv") == []
+
+
+def test_nothing_filmed_leaves_no_videos(tmp_path):
+    write(tmp_path, [result("masked", 0, success=True)], story=STORY)
+    assert not (tmp_path / "videos").exists()
