@@ -40,7 +40,7 @@ QUIET = (
     "hydra/hydra_logging=none",
 )
 
-WHOLE_FOR_REAL = ("a number", "a whole number")  # the one change of kind that is none
+WHOLE_FOR_REAL = ("a number", "a whole number")  # the one change of kind that is allowed
 POSITIVE = frozenset(  # options that must be above 0, wherever they stand
     (
         "batch_size",

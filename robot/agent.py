@@ -212,12 +212,12 @@ class Agent:
         far = outside(state, low=low, high=high, half_ranges=FAR_HALF_RANGES)
         if far.any():
             self._warned = True
-            said = (
+            values = (
                 f"{space.names[k]} {state[k]:.3g} (trained {low[k]:.3g} to {high[k]:.3g})"
                 for k in np.flatnonzero(far)
             )
             warnings.warn(
-                f"the state is far outside of training: {', '.join(said)}; expect nothing of the "
+                f"the state is far outside of training: {', '.join(values)}; expect nothing of the "
                 "policy there",
                 stacklevel=3,
             )

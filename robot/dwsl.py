@@ -36,16 +36,16 @@ def check_vectors(**vectors: Tensor) -> None:
     if len(set(shapes.values())) != 1 or any(
         len(shape) != 1 or shape[0] == 0 for shape in shapes.values()
     ):
-        said = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+        shown = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
         raise InputError(
-            f"got {said}, expected vectors [B] of one length: one number per sample, so squeeze "
+            f"got {shown}, expected vectors [B] of one length: one number per sample, so squeeze "
             "what is [B, 1], "
             "which would broadcast to [B, B] and weigh nothing"
         )
 
 
-def told(losses: Tensor) -> Float[Tensor, "b 1"]:
-    """Return what a discriminator is told of a generator's losses (B,): their logarithm, since they
+def loss_feature(losses: Tensor) -> Float[Tensor, "b 1"]:
+    """Return a generator's losses (B,) as a discriminator sees them: their logarithm, since they
     spread over decades.
 
     No gradient goes back to whatever had the losses.

@@ -55,7 +55,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Goal:
-    """What the robot is told: a sentence, and optional regions that it refers to."""
+    """What the robot is asked for: a sentence, and optional regions that it refers to."""
 
     text: str
     regions: tuple[Region, ...] = ()
@@ -145,8 +145,8 @@ class Episode:
     seen before `actions[t]`. `spaces` name what proprio and actions mean.
 
     `tier` is "trusted" (a verified demonstration) or "machine"; `weight` is the demonstration
-    weight (1 until it is set). `extra["quality"]` says how a demonstration was spoilt on purpose,
-    where that is known (`quality_of`).
+    weight (1 until it is set). `extra["quality"]` names the corruption of a demonstration, where
+    that is known (`quality_of`).
     """
 
     task: str

@@ -17,6 +17,8 @@ from robot.system.parse import Count, FlatSpec, Positive, Spec, options, parse
 from robot.train.policy import Augmentation
 from robot.types import InputError
 
+Section = Mapping[str, Any]  # of a command's resolved config, not parsed yet
+
 TRAINED = ("perception", "scenes", "steps", "augment", "deployment", "weighting", "policy")
 ACTING = ("policy_of", "faults", "mask_period")
 
@@ -75,7 +77,7 @@ class Arm:
         return self.policy_of == self.name
 
 
-def arms_of(config: Mapping[str, Any]) -> list[Arm]:
+def arms_of(config: Section) -> list[Arm]:
     """Return the arms that `compare` names in its order, all where it is null.
 
     `augment`, `weighting`, `policy` and `deployment` of an arm override the common ones. Under
@@ -91,14 +93,14 @@ def arms_of(config: Mapping[str, Any]) -> list[Arm]:
     return [_arm(name, sections, config) for name in chosen]
 
 
-def trained_arms(arms: list[Arm], config: Mapping[str, Any]) -> list[Arm]:
+def trained_arms(arms: list[Arm], config: Section) -> list[Arm]:
     """Return each arm that needs a training once, in order: those that others act with, too."""
     sections = _sections(config)
     names = dict.fromkeys(arm.policy_of for arm in arms)
     return [_arm(name, sections, config) for name in names]
 
 
-def _sections(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def _sections(config: Section) -> dict[str, Section]:
     """Return the arms' sections by name; raise InputError if one is malformed."""
     sections = config["arms"]
     if not isinstance(sections, Mapping) or not sections:
@@ -127,7 +129,7 @@ def _sections(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _arm(name: str, sections: Mapping[str, Mapping[str, Any]], config: Mapping[str, Any]) -> Arm:
+def _arm(name: str, sections: Mapping[str, Section], config: Section) -> Arm:
     source = _known(name, sections).get("policy_of", name)
     trained = _known(source, sections)
     if source != name and (both := sorted(set(sections[name]) & set(TRAINED))):
@@ -161,7 +163,7 @@ def _fault(section: object, *, arm: str) -> Spec:
     return Spec(section["name"], {k: v for k, v in section.items() if k != "name"})
 
 
-def _known(name: str, sections: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+def _known(name: str, sections: Mapping[str, Section]) -> Section:
     if name not in sections:
         raise InputError(
             f"got arm {name!r}, expected one of {', '.join(sections)}; correct compare, or add "
@@ -170,13 +172,13 @@ def _known(name: str, sections: Mapping[str, Mapping[str, Any]]) -> Mapping[str,
     return sections[name]
 
 
-def _deployment(arm: Mapping[str, Any], config: Mapping[str, Any]) -> Deployment | Any:
+def _deployment(arm: Section, config: Section) -> Deployment | Any:
     if arm["perception"] == "none":
         return Unmasked()
     return arm.get("deployment") or config["perception"]["deployment"]
 
 
-def _policy(name: str, arm: Mapping[str, Any], config: Mapping[str, Any]) -> Spec:
+def _policy(name: str, arm: Section, config: Section) -> Spec:
     common, own = config["policy"], arm.get("policy") or {}
     if unknown := sorted(set(own) - set(common)):
         expected = ", ".join(option for option in common if option != "kind")

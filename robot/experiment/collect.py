@@ -48,7 +48,7 @@ def collect_demonstrations(
 
     An episode whose expert fails is left out, and the next index is tried instead. With `quality`
     (the keywords of robot.rollout.corrupt.Mixture) they are machine demonstrations, a share of them
-    spoilt, in a store of their own.
+    corrupted, in a store of their own.
     """
     check_robot(robot)
     check_scene(task, scene)

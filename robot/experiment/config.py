@@ -117,6 +117,7 @@ def common_of(config: Mapping[str, Any]) -> Common:
             *("name", "task", "data", "train", "batch_size", "mask_head", "mask_training"),
             *("mask_batch_size", "env", "evaluation", "workers", "wandb"),
         )
+        if name in config  # `~name` on the command line leaves it out: the parser says so
     }
     return parse(
         Common,

@@ -1,4 +1,4 @@
-"""What the discriminator's verdict is worth: does it tell spoilt demonstrations from good ones?
+"""What the discriminator's verdict is worth: does it tell corrupted demonstrations from good ones?
 Numbers and pictures.
 """
 

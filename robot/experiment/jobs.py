@@ -91,20 +91,28 @@ def run_stages(stages: Sequence[Stage], *, workers: int, progress: Progress) -> 
         stage.id: progress.add_task(str(stage.id), total=stage.steps, start=False, text="waits")
         for stage in stages
     }
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker) as pool:
-        try:
-            trained = _run_all(stages, pool, news, lambda: _show(news, progress, bars))
-        except BaseException:
-            running = list((pool._processes or {}).values())
-            pool.shutdown(wait=False, cancel_futures=True)  # before workers take what is queued
-            for process in running:  # SIGTERM: the loop writes a checkpoint and leaves
-                process.terminate()
-            raise
-    manager.shutdown()
-    return trained
+    try:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker) as pool:
+            return _run_all(stages, pool, news, lambda: _show(news, progress, bars))
+    finally:
+        manager.shutdown()  # after the pool: a worker that is told to stop still has news
 
 
 def _run_all(
+    stages: Sequence[Stage], pool: ProcessPoolExecutor, news: Any, show: Callable[[], None]
+) -> Trained:
+    """Submit stages as they become ready; told to stop, let the running ones write a checkpoint."""
+    try:
+        return _run_ready(stages, pool, news, show)
+    except BaseException:
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)  # before workers take what is queued
+        for process in processes:  # SIGTERM: the loop writes a checkpoint and leaves
+            process.terminate()
+        raise
+
+
+def _run_ready(
     stages: Sequence[Stage], pool: ProcessPoolExecutor, news: Any, show: Callable[[], None]
 ) -> Trained:
     waiting = list(stages)

@@ -24,9 +24,11 @@ def temporal_ensemble(
 
 def predictions_for(step: int, chunks: Sequence[Chunk]) -> Float32[np.ndarray, "n a"]:
     """Return what each chunk that covers `step` says about it, in the order of the chunks."""
-    said = [actions[step - start] for start, actions in chunks if 0 <= step - start < len(actions)]
+    predictions = [
+        actions[step - start] for start, actions in chunks if 0 <= step - start < len(actions)
+    ]
     width = chunks[0][1].shape[1] if chunks else 0
-    return np.array(said, dtype=np.float32).reshape(len(said), width)
+    return np.array(predictions, dtype=np.float32).reshape(len(predictions), width)
 
 
 class ChunkExecutor:

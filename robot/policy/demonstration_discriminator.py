@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from robot.batch import JudgedWindows, PolicyObservation, TierBatch
-from robot.dwsl import check_rule, check_vectors, discriminator_loss, told
+from robot.dwsl import check_rule, check_vectors, discriminator_loss, loss_feature
 from robot.policy.geometry import PER_CAMERA, mask_geometry
 from robot.policy.normalize import MinMax, Statistics, check_statistics
 from robot.types import InputError
@@ -25,7 +25,7 @@ class DemonstrationDiscriminator(nn.Module):
     """Judge (observation, action chunk, observation after it, loss of a policy on the chunk) (DWBC,
     Xu et al. 2022).
 
-    Of the pictures it is told where the masks lie, not how they look: there are few demonstrations,
+    Of the pictures it sees where the masks lie, not how they look: there are few demonstrations,
     each of a scene of its own, and whoever sees pixels learns the trusted scenes by heart and says
     nothing of others. What the chunk led to is the evidence of faults that no single moment shows:
     another object rises, a hand comes back empty. The policy's loss comes in as a number: no
@@ -104,7 +104,7 @@ class DemonstrationDiscriminator(nn.Module):
                 "windows of that horizon"
             )
         known = torch.cat(
-            [(self._known(windows) - self.center) / self.spread, told(policy_loss)], dim=-1
+            [(self._known(windows) - self.center) / self.spread, loss_feature(policy_loss)], dim=-1
         )
         if self.training:  # so that no window is known by its digits
             known = known + self.noise * torch.randn_like(known)

@@ -1,4 +1,4 @@
-"""Composites to features: one small encoder per camera, told by language what to look for. The CNN
+"""Composites to features: one small encoder per camera, conditioned on the goal. The CNN
 is here.
 
 PixelUnshuffle(4) first, then 3x3 convolutions on a quarter of the resolution (an eighth with stride

@@ -183,8 +183,8 @@ def histograms(rows: Mapping[str, np.ndarray], *, title: str, x: str, bins: int 
                 fontsize=9.5,
             )
         every[-1].set_xlabel(x)
-        said = "; ".join(f"{name} mean {values.mean():.2f}" for name, values in rows.items())
-        svg = _inline(canvas, label=f"{title}: {said}")
+        means = "; ".join(f"{name} mean {values.mean():.2f}" for name, values in rows.items())
+        svg = _inline(canvas, label=f"{title}: {means}")
     return Figure(
         title=title, svg=svg, caption="Each row's bars add up to one; the line is its mean."
     )

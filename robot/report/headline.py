@@ -77,7 +77,7 @@ def headline(
     rival = max(rivals, key=lambda d: d.baseline_rate)
     one_of_many = task != ALL_TASKS and len({cell.task for cell in cells}) > 1
     where = f"{scene}” on “{task}" if one_of_many else scene
-    told = {1: "beats", 0: "cannot be told apart from", -1: "loses to"}[rival.verdict]
+    verb = {1: "beats", 0: "cannot be told apart from", -1: "loses to"}[rival.verdict]
     whom = "the strongest other arm" if len(rivals) > 1 else f"“{rival.baseline}”"
     theirs = (
         f"{percent(rival.baseline_rate)} for “{rival.baseline}”"
@@ -85,7 +85,7 @@ def headline(
         else percent(rival.baseline_rate)
     )
     rates = f"{percent(rival.arm_rate)} against {theirs}, {points(rival)} over {_episodes(rival)}"
-    return f"In “{where}”, “{arm}” {told} {whom}: {rates}."
+    return f"In “{where}”, “{arm}” {verb} {whom}: {rates}."
 
 
 def scoreboard(differences: Sequence[Difference], *, arm: str) -> str:
@@ -105,11 +105,11 @@ def scoreboard(differences: Sequence[Difference], *, arm: str) -> str:
     for (task, scene), d in strongest.items():
         names[d.verdict].append(f"{task} · {scene}" if several_tasks else scene)
     verdicts = {1: "better in", 0: "not distinguishable in", -1: "worse in"}
-    told = [
+    counts = [
         f"{verdicts[v]} {len(found)} ({', '.join(found)})" for v, found in names.items() if found
     ]
     where = f"each of {len(strongest)} conditions" if len(strongest) > 1 else "the one condition"
-    return f"Against the strongest other arm in {where}, “{arm}” is {'; '.join(told)}."
+    return f"Against the strongest other arm in {where}, “{arm}” is {'; '.join(counts)}."
 
 
 def twins(cells: Sequence[Cell], *, arm: str) -> tuple[str, ...]:
@@ -165,13 +165,13 @@ def _signed(rate: float) -> str:
 
 
 def _rate(cells: Sequence[Cell]) -> str:
-    told = [
+    rates = [
         f"{percent(cell.success_rate)} of {cell.episodes} episodes ({interval(cell.wilson95)})"
         for cell in cells
     ]
     return "; ".join(
         f"{text} on {cell.task}" if len(cells) > 1 else text
-        for text, cell in zip(told, cells, strict=True)
+        for text, cell in zip(rates, cells, strict=True)
     )
 
 

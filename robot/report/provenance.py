@@ -46,7 +46,7 @@ def gather(
     made_at: Mapping[str, Sequence[str]] | None = None,
     command: Sequence[str] = (),
 ) -> Provenance:
-    """Return the provenance of this process; `command` is sys.argv unless told otherwise."""
+    """Return the provenance of this process; `command` is sys.argv by default."""
     return Provenance(
         command=shlex.join(command or ["python", *typed(sys.argv)]),
         revision=git_revision(Path(__file__).parent),

@@ -98,9 +98,9 @@ def _ious(env: RobosuiteEnv, plan: Plan) -> list[float]:
     """Return the IoU of the target channel with the truth, for the cameras that show the target."""
     ious = []
     for roles, truth in zip(plan.mask.probability, env.label_maps().values(), strict=True):
-        wanted, said = truth == Label.TARGET, roles[MASK_CHANNELS.index(Label.TARGET)] > 0.5
+        wanted, masked = truth == Label.TARGET, roles[MASK_CHANNELS.index(Label.TARGET)] > 0.5
         if wanted.sum() >= 6:
-            ious.append(float((wanted & said).sum() / (wanted | said).sum()))
+            ious.append(float((wanted & masked).sum() / (wanted | masked).sum()))
     return ious
 
 

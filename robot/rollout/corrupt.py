@@ -1,4 +1,4 @@
-"""Machine demonstrations, a known share of them spoilt in known ways: what a filter of
+"""Machine demonstrations, a known share of them corrupted in known ways: what a filter of
 demonstrations has to find.
 
 Every kind is the task's own expert with one fault. The faults are in what is recorded, not only in
@@ -97,7 +97,7 @@ def machine_demonstration(
             None if whole is None else shortened(whole, steps=max(1, round(share * len(whole))))
         )
     else:
-        episode = _spoilt(env, kind, seed=seed, index=index, scene=scene)
+        episode = _corrupted(env, kind, seed=seed, index=index, scene=scene)
     return (
         None
         if episode is None
@@ -121,7 +121,9 @@ def shortened(episode: Episode, *, steps: int) -> Episode:
     )
 
 
-def _spoilt(env: RobosuiteEnv, kind: str, *, seed: int, index: int, scene: str) -> Episode | None:
+def _corrupted(
+    env: RobosuiteEnv, kind: str, *, seed: int, index: int, scene: str
+) -> Episode | None:
     """Record tries until one shows the fault it was made for."""
     for number in range(TRIES):
         rng = np.random.default_rng([seed, index, 12, number])
@@ -160,7 +162,7 @@ class Fault:
     shown: Callable[[Episode], bool] = lambda episode: True
 
 
-class _Spoiling:
+class _Corrupting:
     """An expert between an expert and its recording; begins where that begins."""
 
     def __init__(self, expert: Expert, rng: np.random.Generator) -> None:
@@ -170,7 +172,7 @@ class _Spoiling:
         return self._expert.astray()
 
 
-class NoisyExpert(_Spoiling):
+class NoisyExpert(_Corrupting):
     """Trembles and drifts: white noise on position and rotation, and a slow wander of the
     position.
     """
@@ -191,7 +193,7 @@ class NoisyExpert(_Spoiling):
         return np.concatenate([*within, action[6:]]).astype(np.float32)
 
 
-class StallingExpert(_Spoiling):
+class StallingExpert(_Corrupting):
     """Does nothing for a while, with the gripper as it was, then goes on."""
 
     def __init__(self, expert: Expert, rng: np.random.Generator, *, start: int, steps: int) -> None:
@@ -207,7 +209,7 @@ class StallingExpert(_Spoiling):
         return action
 
 
-class OpenHandedExpert(_Spoiling):
+class OpenHandedExpert(_Corrupting):
     """Never closes the gripper: the hand goes there and comes back with nothing."""
 
     def act(self) -> np.ndarray:

@@ -55,7 +55,7 @@ def attempt(
 ) -> Episode:
     """Record one try, a success or not.
 
-    `make_expert` says who acts (the task's expert unless told); success, the horizon, `until(info)`
+    `make_expert` says who acts (by default the task's expert); success, the horizon, `until(info)`
     and `limit` steps end it.
     """
     observation, info = env.reset(seed=seed, options={"episode": index, "scene": scene})

@@ -42,7 +42,7 @@ FITTED_TO = 2048  # windows, evenly spread over all: enough for means and deviat
 
 @dataclass(frozen=True, eq=False)
 class TierWindows:
-    """Windows of E episodes with what the discriminator is told of them: the tier, and the fold
+    """Windows of E episodes with what the discriminator may know of them: the tier, and the fold
     that an episode lies in.
     """
 

@@ -193,9 +193,9 @@ def judge_all(
     judge.eval()
     device, words = next(judge.parameters()).device, language.encode(list(frames.goals))
     logits = []
-    told = repeat(None) if losses is None else losses.split(judge.frames_at_once)
+    of_batches = repeat(None) if losses is None else losses.split(judge.frames_at_once)
     for batch, of_batch in zip(
-        in_order(frames, judge.frames_at_once, language=words), told, strict=False
+        in_order(frames, judge.frames_at_once, language=words), of_batches, strict=False
     ):
         logits.append(judge.verdicts(JudgedRecords(batch, of_batch).to(device)).cpu())
     return torch.cat(logits).clone()

@@ -61,11 +61,11 @@ class MaskWeighting:
 
 
 def make_tiers(frames: MaskFrames, *, trusted_share: float, fault_share: float, seed: int) -> Tiers:
-    """Split the looks, all cameras of one together, and spoil the labels of `fault_share` of the
+    """Split the looks, all cameras of one together, and corrupt the labels of `fault_share` of the
     machine's records.
 
     The split is made within every scene, so that both tiers hold every domain: a discriminator that
-    told domains apart instead of good masks from bad ones would get nothing for it.
+    separated domains instead of good masks from bad ones would get nothing for it.
     """
     rng = np.random.default_rng([seed, 1])
     cameras = frames.cameras_per_look

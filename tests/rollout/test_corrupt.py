@@ -1,4 +1,4 @@
-"""Demonstrations that are spoilt on purpose: how, how many, and that this is written down."""
+"""Demonstrations that are corrupted on purpose: how, how many, and that this is written down."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_hand_that_does_not_close_does_all_else():
     np.testing.assert_allclose(actions[:, 0], [0.001, 0.002, 0.003])
 
 
-def test_a_spoilt_demonstration_begins_as_a_good_one_does():
+def test_a_corrupted_demonstration_begins_as_a_good_one_does():
     assert (
         next(OpenHandedExpert(Counting(), np.random.default_rng(0)).astray()).tolist() == [0.5] * 7
     )

@@ -262,7 +262,7 @@ def _wording(
 def _goal_words(
     spec: Condition, target: Noun, destination: Noun | None, *, rng: np.random.Generator
 ) -> str:
-    """Return what the robot is told: the goal, or (nonsense) words that do not help."""
+    """Return what the robot is asked for: the goal, or (nonsense) words that do not help."""
     if spec.nonsense:
         return str(rng.choice(cat.nonsense()))
     return _wording(target, destination, held_out=spec.held_out_wording, rng=rng)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
 from robot.batch import LANGUAGE_DIM, LanguageTokens, MaskBatch, Sentences
-from robot.dwsl import binary_loss, check_vectors, told
+from robot.dwsl import binary_loss, check_vectors, loss_feature
 from robot.perception.head.base import ReadsWords
 from robot.perception.head.encoders import ImageEncoder, LanguagePool
 from robot.types import InputError, Label
@@ -64,7 +64,7 @@ def kept(labels: UInt8[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
 class LabelDiscriminator(ReadsWords):
     """`judge(frames, language, masks, losses) -> logits (B,)` that the mask is one to trust."""
 
-    reads_losses = False  # True: it has to be told the witness's loss; False: `losses` are ignored
+    reads_losses = False  # True: it needs the witness's loss; False: `losses` are ignored
     frames_at_once = 64
 
     def forward(
@@ -99,7 +99,7 @@ class MaskDiscriminator(LabelDiscriminator):
     """The small one: the mask head's image encoder and word pool on the masked frame, pooled over
     the image, one logit.
 
-    It is told the witness's loss on the label, too, as DWBC tells the policy's (arXiv 2207.10050):
+    It sees the witness's loss on the label, too, as DWBC shows the policy's (arXiv 2207.10050):
     what a label shows can look right where it is the wrong object. The loss is a number: no
     gradient goes back to the witness.
     """
@@ -155,4 +155,6 @@ class MaskDiscriminator(LabelDiscriminator):
         seen = self.dropout(
             torch.cat([coarse.mean(dim=(2, 3)), coarse.amax(dim=(2, 3)), pooled], dim=1)
         )
-        return self.judge(torch.cat([seen, told(losses).to(seen.dtype)], dim=1))[:, 0].float()
+        return self.judge(torch.cat([seen, loss_feature(losses).to(seen.dtype)], dim=1))[
+            :, 0
+        ].float()

@@ -37,6 +37,6 @@ class IvmDiscriminator(LabelDiscriminator):
         masks: Float[Tensor, "b h w"],
         losses: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, " b"]:
-        del losses  # the published one is told nothing
+        del losses  # the published one sees none
         condition = self.condition(visible_only(frames, masks, fill=self.fill), language)
         return self.judge(condition.relu())[:, 0, 0].float()
