@@ -136,8 +136,8 @@ def entrant_of(asked: Asked) -> Entrant:
     instead.
     """
     trained = policy_metadata(asked.checkpoint)
-    check_robot(asked.checkpoint, asked.env.spaces())
     policy = load_policy(asked.checkpoint)
+    check_robot(asked.checkpoint, asked.env.spaces())
     if asked.execute > policy.horizon:
         raise InputError(
             f"got execute={asked.execute}, expected at most the policy's {policy.horizon} actions "

@@ -130,10 +130,10 @@ class Agent:
             InputError: the checkpoint is missing, damaged or of another kind.
         """
         folder, place = resolve_checkpoint(checkpoint), pick_device(device)
+        policy = load_policy(folder).to(place)  # first: it raises where the checkpoint is no policy
         about, language = policy_metadata(folder), LanguageEncoder()
         if masks is None:
             masks = _trained_masks(folder, head=head, device=place, language=language)
-        policy = load_policy(folder).to(place)
         return cls(
             masks=masks,
             deployment=deployment or make_deployment(**about["deployment"]),

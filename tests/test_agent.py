@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from robot.agent import Agent, StateRange
+from robot.checkpoint import save
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Overlay, Unmasked
+from robot.perception.head.mask_head import MaskHead
+from robot.perception.sources import LearnedMasks, NoMask
+from robot.policy import make_policy
 from robot.types import Frame, Goal, InputError, Mask, MaskStatus, Observation
+from tests.experiment.toy import HEAD, POLICY
+from tests.policy.toy import UNIT
 from tests.robots import panda
 
+ROOT = Path(__file__).resolve().parents[1]
 SIDE, SIZE, STEPS = 32, 16, 8
 CAMERAS = ("agentview", "wrist")
 SPACES = panda(agentview=(SIDE, SIDE), wrist=(SIDE, SIDE))
@@ -186,3 +196,42 @@ def test_a_value_that_hardly_moved_in_training_has_the_room_of_the_normalisation
     found = StateRange.of(statistics)
     np.testing.assert_allclose(found.low, [0.0, 0.49])
     np.testing.assert_allclose(found.high, [1.0, 0.51])
+
+
+# --- loading
+
+
+def test_a_shipped_agent_loads_without_a_simulator_and_acts():
+    """As docs/python.md says: in a process of its own, so that no other test has imported one."""
+    code = (
+        "import sys; from robot.agent import Agent; agent = Agent.load('tabletop', device='cpu');"
+        "print(type(agent.masks).__name__, agent.image_size, 'mujoco' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split() == ["LearnedMasks", "64", "False"], done.stderr[-1000:]
+
+
+def test_a_policy_without_the_head_that_it_sees_through_is_refused_until_one_is_given():
+    with pytest.raises(InputError, match='without the mask head.*; pass head="tabletop"'):
+        Agent.load("place", device="cpu")
+    assert isinstance(Agent.load("place", head="tabletop", device="cpu").masks, LearnedMasks)
+
+
+def test_a_policy_of_a_simulators_masks_needs_others(tmp_path):
+    with pytest.raises(InputError, match="trained with a simulator's masks, expected others"):
+        Agent.load(policy_in(tmp_path, masks="oracle"), device="cpu")
+    agent = Agent.load(policy_in(tmp_path, masks="oracle"), masks=NoMask(), device="cpu")
+    assert isinstance(agent.masks, NoMask)
+
+
+def test_a_mask_head_is_no_policy(tmp_path):
+    save(tmp_path, MaskHead(**HEAD), kind="mask_head", config=HEAD)
+    with pytest.raises(InputError, match="got a checkpoint of kind 'mask_head'"):
+        Agent.load(tmp_path)
+
+
+def policy_in(folder: Path, *, masks: str) -> Path:
+    policy = make_policy("transformer", statistics=UNIT, options=POLICY)
+    metadata = {"spaces": SPACES.to_json(), "masks": masks, "deployment": {"name": "overlay"}}
+    save(folder, policy, kind="transformer", config=policy.config(), metadata=metadata)
+    return folder

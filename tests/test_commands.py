@@ -456,7 +456,7 @@ def test_more_steps_than_the_policy_plans_are_refused(refusal, tmp_path):
     said = refusal(
         "launch/evaluate.py", f"checkpoint={policy_in(tmp_path / 'policy')}", "execute=9"
     )
-    assert "got execute=9, expected at most the policy's 8 actions a chunk" in said
+    assert "got execute=9, expected at most the policy's 8 actions per chunk" in said
 
 
 @pytest.mark.parametrize("name", MAINS)

@@ -22,7 +22,7 @@ from robot.perception.head.label_discriminator import (
     visible_only,
 )
 from robot.perception.head.mask_head import MaskHead
-from robot.train.loop import train
+from robot.train.loop import Training, train
 from robot.types import InputError
 
 JUDGE = {
@@ -94,13 +94,13 @@ def test_a_loss_of_unequal_shapes_is_refused(machine):
 def test_weights_of_the_loop_change_what_is_learned():
     """Sample 1 gets weight 0: the head ends as if it had been alone."""
     both = batch(2)
-    spoiled = replace(both, labels=torch.stack([both.labels[0], torch.ones_like(both.labels[1])]))
+    corrupted = replace(both, labels=torch.stack([both.labels[0], torch.ones_like(both.labels[1])]))
     ends = []
-    for data in (both, spoiled):
+    for data in (both, corrupted):
         torch.manual_seed(0)
         head = MaskHead(widths=(8, 8, 8), blocks=(1, 1, 1), dim=16, heads=2, depth=1)
-        options = {"warmup_steps": 1, "precision": "fp32", "device": "cpu"}
-        train(head, iter([(data, torch.tensor([1.0, 0.0]))] * 2), steps=2, **options)
+        training = Training(steps=2, warmup_steps=1, precision="fp32", device="cpu")
+        train(head, iter([(data, torch.tensor([1.0, 0.0]))] * 2), training)
         ends.append(torch.cat([p.detach().flatten() for p in head.parameters()]))
     torch.testing.assert_close(ends[0], ends[1])
 

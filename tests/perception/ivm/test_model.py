@@ -22,7 +22,7 @@ from robot.perception.ivm.model import IVM, expected_iou
 from robot.perception.ivm.pretrained import weights_of
 from robot.perception.sources import LearnedMasks
 from robot.train.ema import make_average
-from robot.train.loop import train
+from robot.train.loop import Training, train
 from robot.types import Frame, Goal, InputError, MaskStatus
 from tests.perception.ivm.tiny import DIM, batch, condition, image_encoder, ivm, llava
 
@@ -32,22 +32,22 @@ def trained(tmp_path_factory) -> tuple[dict, IVM, list[float]]:
     """Weights before, the model after a few steps of the one loop, and the loss of every step."""
     model, losses = ivm(), []
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    options = {
-        "learning_rate": 3e-2,
-        "warmup_steps": 1,
-        "precision": "fp32",
-        "device": "cpu",
-        "checkpoint_every": 100,
-    }
+    training = Training(
+        steps=60,
+        log_every=1,
+        learning_rate=3e-2,
+        warmup_steps=1,
+        precision="fp32",
+        device="cpu",
+        checkpoint_every=100,
+    )
     folder = tmp_path_factory.mktemp("training")
     train(
         model,
         iter([batch()] * 60),
-        steps=60,
+        training,
         checkpoint_dir=folder,
         log=lambda step, values: losses.append(values["loss"]),
-        log_every=1,
-        **options,
     )
     return before, model, losses
 
