@@ -32,10 +32,9 @@ from robot.spaces import Camera, Spaces, check_cameras, hold_still, not_finite, 
 from robot.system.device import pick_device
 from robot.types import ActionChunk, InputError, Mask, MaskStatus, Observation
 
-# A policy is used a little outside of its demonstrations in every episode, and interpolates; three
-# half-ranges beyond them (twice as far again as the range is wide, on either side) something else
-# is wrong: another unit, frame or robot.
-FAR_HALF_RANGES = 3.0
+# An arm that goes astray leaves its demonstrations by a few half-ranges, above all by turning where
+# they hardly turn; ten half-ranges away something else is wrong: another unit, frame or robot.
+FAR_HALF_RANGES = 10.0
 
 
 class Policy(Protocol):
