@@ -45,7 +45,11 @@ def accelerate(
     fast = type(env_class)(
         f"Fast{env_class.__name__}",
         (env_class,),
-        {"edit_model_xml": edit_model_xml, "_load_robots": load_robots},
+        {
+            "__module__": __name__,
+            "edit_model_xml": edit_model_xml,
+            "_load_robots": load_robots,
+        },
     )
     return fast
 

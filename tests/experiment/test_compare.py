@@ -162,8 +162,9 @@ def test_the_summary_counts_what_was_compared():
     common = replace(mixed_of(), seeds=(0, 1), evaluation=evaluation_of(episodes=5))
     assert summary_of(comparison(MASKED, UNMASKED, common=common)) == (
         "Arms: 2; demonstrations for each: 12; training seeds: 2; tasks: 1; scenes: 2; "
-        "episodes per cell: 5. All arms start from the same initial states; differences are "
-        "paired."
+        "episodes per cell: 5. All arms start from the same initial states. Not equal: the mask "
+        "head learned from labelled frames, arms without masks from demonstrations and actions "
+        "alone."
     )
 
 

@@ -56,7 +56,7 @@ def registered() -> dict[str, bool]:
     return {
         name: not issubclass(cls, TwoArmEnv)
         for name, cls in REGISTERED_ENVS.items()
-        if issubclass(cls, ManipulationEnv) and not cls.__module__.startswith("robot.")
+        if issubclass(cls, ManipulationEnv) and cls.__module__.startswith("robosuite.")
     }
 
 
