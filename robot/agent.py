@@ -35,6 +35,7 @@ from robot.types import ActionChunk, InputError, Mask, MaskStatus, Observation
 # An arm that goes astray leaves its demonstrations by a few half-ranges, above all by turning where
 # they hardly turn; ten half-ranges away something else is wrong: another unit, frame or robot.
 FAR_HALF_RANGES = 10.0
+FAR_OUTSIDE = "the state is far outside of training"  # how the warning begins
 
 
 class Policy(Protocol):
@@ -131,6 +132,11 @@ class Agent:
         folder, place = resolve_checkpoint(checkpoint), pick_device(device)
         policy = load_policy(folder).to(place)  # first: it raises where the checkpoint is no policy
         about, language = policy_metadata(folder), LanguageEncoder()
+        if about["masks"] == "none" and deployment is None and (head or masks) is not None:
+            raise InputError(
+                f"got masks for {folder}, a policy trained on whole frames, expected none: it will"
+                " not see them; pass a deployment, too, or leave them out"
+            )
         if masks is None:
             masks = _trained_masks(folder, head=head, device=place, language=language)
         return cls(
@@ -216,9 +222,8 @@ class Agent:
                 for k in np.flatnonzero(far)
             )
             warnings.warn(
-                f"the state is far outside of training: {', '.join(values)}; expect nothing of the "
-                "policy there",
-                stacklevel=3,
+                f"{FAR_OUTSIDE}: {', '.join(values)}; expect nothing of the policy there",
+                stacklevel=4,  # above torch's wrapper: who called plan()
             )
 
     def _waits(self, status: MaskStatus) -> bool:

@@ -224,6 +224,14 @@ def test_a_policy_of_a_simulators_masks_needs_others(tmp_path):
     assert isinstance(agent.masks, NoMask)
 
 
+def test_masks_for_a_policy_of_whole_frames_need_a_deployment(tmp_path):
+    folder = policy_in(tmp_path, masks="none")
+    with pytest.raises(InputError, match="trained on whole frames, expected none"):
+        Agent.load(folder, head="tabletop", device="cpu")
+    agent = Agent.load(folder, head="tabletop", deployment=Overlay(), device="cpu")
+    assert isinstance(agent.masks, LearnedMasks)
+
+
 def test_a_mask_head_is_no_policy(tmp_path):
     save(tmp_path, MaskHead(**HEAD), kind="mask_head", config=HEAD)
     with pytest.raises(InputError, match="got a checkpoint of kind 'mask_head'"):

@@ -4,13 +4,14 @@ time.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from robot.agent import Agent, Plan
+from robot.agent import FAR_OUTSIDE, Agent, Plan
 from robot.envs.make import EnvOptions, make_env
 from robot.envs.robosuite import RobosuiteEnv
 from robot.policy.chunking import ChunkExecutor
@@ -131,6 +132,8 @@ def make_evaluator(
 
     The last KEPT_AGENTS agents are kept, so jobs should come agent by agent where there are more.
     """
+    # The spaces are checked: here a state far outside of training is a policy that went astray.
+    warnings.filterwarnings("ignore", message=FAR_OUTSIDE)
     env = make_env(jobs[0].task, protocol.env)
     kept: dict[int, Agent] = {}
 
