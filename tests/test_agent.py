@@ -178,17 +178,17 @@ UNIT_RANGE = StateRange(low=np.full(10, -1, np.float32), high=np.full(10, 1, np.
 
 def test_a_state_far_outside_of_training_is_warned_of_once():
     agent = make(trained_range=UNIT_RANGE)
-    with pytest.warns(UserWarning, match=r"ee_position_z 4.5 \(trained -1 to 1\)"):
-        agent.plan(with_state(4.5))
+    with pytest.warns(UserWarning, match=r"ee_position_z 11.5 \(trained -1 to 1\)"):
+        agent.plan(with_state(11.5))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        agent.plan(with_state(4.5))
+        agent.plan(with_state(11.5))
 
 
 def test_a_state_a_little_outside_of_training_is_not_warned_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        make(trained_range=UNIT_RANGE).plan(with_state(3.9))
+        make(trained_range=UNIT_RANGE).plan(with_state(10.9))
 
 
 def test_a_value_that_hardly_moved_in_training_has_the_room_of_the_normalisation():
