@@ -132,10 +132,10 @@ class Agent:
         folder, place = resolve_checkpoint(checkpoint), pick_device(device)
         policy = load_policy(folder).to(place)  # first: it raises where the checkpoint is no policy
         about, language = policy_metadata(folder), LanguageEncoder()
-        if about["masks"] == "none" and deployment is None and (head or masks) is not None:
+        if head is not None and deployment is None and about.get("masks") == "none":
             raise InputError(
-                f"got masks for {folder}, a policy trained on whole frames, expected none: it will"
-                " not see them; pass a deployment, too, or leave them out"
+                f"got a mask head for {folder}, a policy trained on whole frames, expected none: "
+                "it would not see its masks; pass a deployment, too, or leave it out"
             )
         if masks is None:
             masks = _trained_masks(folder, head=head, device=place, language=language)
