@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import importlib
+import importlib.util
 import os
 import weakref
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ def require_gl() -> str:
 
     Raises InputError when no headless GL context can be made.
     """
+    _load_triton()
     backend = os.environ.get("MUJOCO_GL", "").lower().strip()
     if not backend:
         backend = "egl" if _egl_works() else "osmesa"
@@ -56,6 +58,14 @@ def require_gl() -> str:
             "`apt install libegl1 libgl1-mesa-dri` (or `libosmesa6` and MUJOCO_GL=osmesa)."
         ) from None
     return backend
+
+
+def _load_triton() -> None:
+    """Import triton, where it is installed, before Mesa is loaded: both bring an LLVM, and in the
+    other order the import, which transformers does later, ends the process (CUDA builds of torch).
+    """
+    if importlib.util.find_spec("triton") is not None:
+        importlib.import_module("triton")
 
 
 def _gl_context(backend: str, *, width: int, height: int) -> Any:

@@ -6,6 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from robot.envs import render
 from robot.envs.render import (
     SceneRenderer,
     camera_intrinsics,
@@ -265,3 +266,13 @@ def test_a_missing_gl_library_names_the_debian_package(monkeypatch):
     )
     with pytest.raises(InputError, match="apt install libegl1"):
         require_gl()
+
+
+def test_triton_is_imported_before_mesa_is_probed(monkeypatch):
+    """Its LLVM and Mesa's end the process when they are loaded in the other order."""
+    order = []
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    monkeypatch.setattr(render, "_load_triton", lambda: order.append("triton"))
+    monkeypatch.setattr(render, "_egl_works", lambda: order.append("probe") or True)
+    render.require_gl()
+    assert order[:2] == ["triton", "probe"]
