@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, UInt8
@@ -58,16 +58,6 @@ def look_through(head: Head, frames: Sequence[UInt8[Tensor, "t 3 _ _"]], *, ask:
         for place, k in enumerate(members):
             probability[k] = resize_masks(masks[:, place], own_sizes[k])
     return Look(probability=tuple(probability), presence_logits=presence, predicted_iou=ious)
-
-
-def join_outputs(parts: Sequence[MaskOutput]) -> MaskOutput:
-    """Return what was said of several batches as of one."""
-    return MaskOutput(
-        **{
-            field.name: torch.cat([getattr(part, field.name) for part in parts])
-            for field in fields(MaskOutput)
-        }
-    )
 
 
 def check_cameras(head: Head, cameras: Sequence[Camera]) -> None:
