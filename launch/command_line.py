@@ -51,6 +51,7 @@ POSITIVE = frozenset(  # options that must be above 0, wherever they stand
         "goals",
         "image_size",
         "learning_rate",
+        "look_every",
     )
     + (
         "log_every",

@@ -4,7 +4,8 @@ batches by indexing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from robot.spaces import Spaces, check_spaces
 from robot.types import Episode, Goal, InputError
 
 PAST_END = -1  # a step after the episode's last frame, in the indices of a window
+NOT_LOOKED_AT = -1  # a frame without composites, in Windows.look_of
 
 # (frames (T, H, W, 3) of each camera, labels (T, H, W) of each or None where the episode has none,
 # goal) -> composites (T, N, 6, h, w)
@@ -37,15 +39,17 @@ Augment = Callable[[Float[Tensor, "b n 6 h w"], Generator], Float[Tensor, "b n 6
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """F frames of E episodes laid end to end, N cameras, G goals.
+    """F frames of E episodes laid end to end, L of them looked at, N cameras, G goals.
 
     Composites are uint8 (masked RGB, then target, destination and gripper coverage), proprio and
-    actions physical. Episode e holds the frames [starts[e], starts[e] + lengths[e]); `weights` are
-    the episodes' demonstration weights, and `frame_weights`, where there are any, those of the
-    windows that start at each frame, beside them. What has weight 0 is never drawn.
+    actions physical. `look_of` is the row of each frame's composites, NOT_LOOKED_AT where no window
+    may start; None where every frame has its own. Episode e holds the frames [starts[e], starts[e]
+    + lengths[e]); `weights` are the episodes' demonstration weights, and `frame_weights`, where
+    there are any, those of the windows that start at each frame, beside them. What has weight 0 is
+    never drawn.
     """
 
-    composites: UInt8[Tensor, "f n 6 h w"]
+    composites: UInt8[Tensor, "l n 6 h w"]
     proprio: Float[Tensor, "f s"]
     actions: Float[Tensor, "f a"]
     goal_ids: Int[Tensor, " f"]
@@ -55,6 +59,7 @@ class Windows:
     language: LanguageTokens
     spaces: Spaces
     frame_weights: Float[Tensor, " f"] | None = None
+    look_of: Int[Tensor, " f"] | None = None
 
     # Derived once, so that a draw costs no search.
     _episode: Tensor = field(init=False, repr=False)  # (F,) episode of each frame
@@ -62,10 +67,11 @@ class Windows:
     _drawable: Tensor = field(init=False, repr=False)  # (<= F,) frames of weight > 0
 
     def __post_init__(self) -> None:
-        frames, total = len(self.composites), int(self.lengths.sum())
-        if not frames == len(self.proprio) == len(self.actions) == len(self.goal_ids) == total:
+        frames, total = len(self.proprio), int(self.lengths.sum())
+        looks = len(self.composites) if self.look_of is None else len(self.look_of)
+        if not frames == looks == len(self.actions) == len(self.goal_ids) == total:
             raise InputError(
-                f"got {frames} composites, {len(self.proprio)} proprio rows, {len(self.actions)} "
+                f"got {looks} composites, {frames} proprio rows, {len(self.actions)} "
                 f"actions, {len(self.goal_ids)} "
                 f"goal ids and episodes of {total} frames in all, expected the same number of "
                 "each: concatenate them per frame"
@@ -77,9 +83,10 @@ class Windows:
         episode = torch.repeat_interleave(torch.arange(len(self.lengths)), self.lengths)
         object.__setattr__(self, "_episode", episode)
         object.__setattr__(self, "_last", (self.starts + self.lengths - 1)[episode])
-        object.__setattr__(
-            self, "_drawable", torch.nonzero(self._weights_of(torch.arange(frames)) > 0).squeeze(1)
-        )
+        drawable = self._weights_of(torch.arange(frames)) > 0
+        if self.look_of is not None:
+            drawable &= self.look_of != NOT_LOOKED_AT
+        object.__setattr__(self, "_drawable", torch.nonzero(drawable).squeeze(1))
         if not len(self._drawable):
             raise InputError(
                 f"got {len(self.weights)} episodes, none of weight > 0, expected at least one to "
@@ -87,7 +94,7 @@ class Windows:
             )
 
     def __len__(self) -> int:
-        return len(self.composites)
+        return len(self.proprio)
 
     def sample(self, batch_size: int, generator: Generator, horizon: int) -> Int[Tensor, "b t"]:
         """Draw windows uniformly over frames: the frames of `horizon` steps, PAST_END beyond the
@@ -136,9 +143,9 @@ class Windows:
     def _observation(
         self, frames: Int[Tensor, " b"], *, device: torch.device | str
     ) -> PolicyObservation:
-        images = self.composites.index_select(0, frames).to(
-            device
-        )  # whole rows: faster than [frames]
+        rows = frames if self.look_of is None else self.look_of[frames]
+        # whole rows: faster than [rows]; raises where a frame was not looked at
+        images = self.composites.index_select(0, rows).to(device)
         return PolicyObservation(
             images=images.to(torch.float32).div_(255),
             proprio=self.proprio[frames].to(device),
@@ -209,12 +216,15 @@ def load_windows(
     language: Encode,
     indices: Sequence[int] | None = None,
     cameras: Sequence[str] | None = None,
+    look_every: int = 1,
     progress: Progress | None = None,
 ) -> Windows:
     """Load episodes (all, or those of `indices`), one at a time: the raw frames of one episode are
     all that is ever in memory.
 
-    `cameras` names the order of the camera axis; it is that of the recordings when left out.
+    `cameras` names the order of the camera axis; it is that of the recordings when left out. Of
+    each episode's frames, the first and then every `look_every`-th are composed and may start a
+    window; state and actions of all are kept.
     """
     chosen = sorted(store.indices()) if indices is None else list(indices)
     if not chosen:
@@ -225,44 +235,49 @@ def load_windows(
     spaces = _with_cameras(summaries[0].spaces, cameras)
     lengths = torch.tensor([summary.length for summary in summaries])
     starts = lengths.cumsum(0) - lengths
-    goals = {
-        text: number
-        for number, text in enumerate(dict.fromkeys(summary.goal.text for summary in summaries))
-    }
-    frames = int(lengths.sum())
+    look_of = _look_of(lengths, every=look_every)
     proprio, actions = (
-        torch.empty(frames, len(vector)) for vector in (spaces.state, spaces.action)
+        torch.empty(len(look_of), len(vector)) for vector in (spaces.state, spaces.action)
     )
+
     composites = None
     for done, (index, start) in enumerate(zip(chosen, starts.tolist(), strict=True), start=1):
         episode = store.read(index)
-        composed = torch.as_tensor(
-            compose(*_per_camera(episode, spaces.camera_names), episode.goal)
-        )
+        frames, labels = _per_camera(episode, spaces.camera_names, every=look_every)
+        composed = torch.as_tensor(compose(frames, labels, episode.goal))
         if composites is None:  # its size is known once the first episode is composed
-            composites = torch.empty((frames, *composed.shape[1:]), dtype=torch.uint8)
+            looks = int(look_of.max()) + 1
+            composites = torch.empty((looks, *composed.shape[1:]), dtype=torch.uint8)
+        first = int(look_of[start])
+        composites[first : first + len(composed)] = composed
         rows = slice(start, start + len(episode))
-        composites[rows] = composed
-        proprio[rows], actions[rows] = (
-            torch.from_numpy(episode.proprio),
-            torch.from_numpy(episode.actions),
-        )
+        proprio[rows] = torch.from_numpy(episode.proprio)
+        actions[rows] = torch.from_numpy(episode.actions)
         if progress is not None:
             progress(done, len(chosen))
     assert composites is not None
+
+    texts = [summary.goal.text for summary in summaries]
+    goals = list(dict.fromkeys(texts))
     return Windows(
         composites=composites,
         proprio=proprio,
         actions=actions,
-        goal_ids=torch.tensor(
-            [goals[summary.goal.text] for summary in summaries]
-        ).repeat_interleave(lengths),
+        goal_ids=torch.tensor([goals.index(text) for text in texts]).repeat_interleave(lengths),
         starts=starts,
         lengths=lengths,
         weights=torch.tensor([summary.weight for summary in summaries]),
-        language=language(list(goals)),
+        language=language(goals),
         spaces=spaces,
+        look_of=None if look_every == 1 else look_of,
     )
+
+
+def _look_of(lengths: Int[Tensor, " e"], *, every: int) -> Int[Tensor, " f"]:
+    """Return the row of each frame's composites where every `every`-th of an episode has some."""
+    steps = torch.cat([torch.arange(length) for length in lengths.tolist()])
+    looked_at = steps % every == 0
+    return torch.where(looked_at, looked_at.cumsum(0) - 1, NOT_LOOKED_AT)
 
 
 def _with_cameras(spaces: Spaces, names: Sequence[str] | None) -> Spaces:
@@ -278,17 +293,17 @@ def _with_cameras(spaces: Spaces, names: Sequence[str] | None) -> Spaces:
 
 
 def _per_camera(
-    episode: Episode, cameras: Sequence[str]
+    episode: Episode, cameras: Sequence[str], *, every: int
 ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-    """Return the frames and, where all cameras have some, the labels of each camera."""
+    """Return every `every`-th frame and, where all cameras have some, label map of each camera."""
     if missing := [camera for camera in cameras if camera not in episode.images]:
         raise InputError(
             f"got no images of {missing} in episode {episode.index}, expected cameras "
             f"{list(cameras)} as in the first episode"
         )
-    frames = [episode.images[camera] for camera in cameras]
+    frames = [episode.images[camera][::every] for camera in cameras]
     labelled = all(camera in episode.labels for camera in cameras)
-    return frames, [episode.labels[camera] for camera in cameras] if labelled else None
+    return frames, [episode.labels[camera][::every] for camera in cameras] if labelled else None
 
 
 def join(parts: Sequence[Windows]) -> Windows:
@@ -303,13 +318,13 @@ def join(parts: Sequence[Windows]) -> Windows:
             exact=True,
             remedy="Train on datasets of one robot and its cameras",
         )
-    frames = np.cumsum([0, *(len(part) for part in parts)])
-    goals = np.cumsum([0, *(len(part.language.tokens) for part in parts)])
+    frames = _offsets(len(part) for part in parts)
+    goals = _offsets(len(part.language.tokens) for part in parts)
 
     def joined(name: str, offsets: Sequence[int] | None = None) -> Tensor:
         columns = [getattr(part, name) for part in parts]
         if offsets is not None:
-            columns = [column + int(by) for column, by in zip(columns, offsets, strict=False)]
+            columns = [column + by for column, by in zip(columns, offsets, strict=True)]
         return torch.cat(columns)
 
     language = LanguageTokens(
@@ -320,10 +335,29 @@ def join(parts: Sequence[Windows]) -> Windows:
         composites=joined("composites"),
         proprio=joined("proprio"),
         actions=joined("actions"),
-        goal_ids=joined("goal_ids", goals.tolist()),
-        starts=joined("starts", frames.tolist()),
+        goal_ids=joined("goal_ids", goals),
+        starts=joined("starts", frames),
         lengths=joined("lengths"),
         weights=joined("weights"),
         language=language,
         spaces=parts[0].spaces,
+        look_of=_joined_looks(parts),
     )
+
+
+def _joined_looks(parts: Sequence[Windows]) -> Int[Tensor, " f"] | None:
+    if all(part.look_of is None for part in parts):
+        return None
+    rows = [torch.arange(len(p)) if p.look_of is None else p.look_of for p in parts]
+    offsets = _offsets(len(part.composites) for part in parts)
+    return torch.cat(
+        [
+            torch.where(of_part == NOT_LOOKED_AT, NOT_LOOKED_AT, of_part + by)
+            for of_part, by in zip(rows, offsets, strict=True)
+        ]
+    )
+
+
+def _offsets(counts: Iterable[int]) -> list[int]:
+    """Return where each of several parts begins once they are laid end to end."""
+    return list(itertools.accumulate(counts, initial=0))[:-1]

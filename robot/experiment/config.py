@@ -97,6 +97,7 @@ class Common:
     judge: Judging
     train: Training
     batch_size: Count
+    look_every: Count
     mask_head: FlatSpec
     mask_training: Training
     mask_batch_size: Count
@@ -115,7 +116,7 @@ def common_of(config: Mapping[str, Any]) -> Common:
         name: config[name]
         for name in (
             *("name", "task", "data", "train", "batch_size", "mask_head", "mask_training"),
-            *("mask_batch_size", "env", "evaluation", "workers", "wandb"),
+            *("look_every", "mask_batch_size", "env", "evaluation", "workers", "wandb"),
         )
         if name in config  # `~name` on the command line leaves it out: the parser says so
     }

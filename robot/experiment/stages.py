@@ -181,6 +181,7 @@ def policy_stage(
         scores=None if asked is None else asked.directory.name,
         training=replace(common.train, steps=round(common.train.steps * arm.steps)),
         batch_size=common.batch_size,
+        look_every=common.look_every,
         seed=seed,
     )
     learned = arm.perception == "learned"

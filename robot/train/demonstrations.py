@@ -60,9 +60,12 @@ def load_all(
     deployment: Deployment,
     size: int,
     language: LanguageEncoder,
+    look_every: int = 1,
     announce: Announce = silent,
 ) -> Windows:
-    """Load the selected demonstrations as windows of composites, store after store."""
+    """Load the selected demonstrations as windows of composites, store after store; every
+    `look_every`-th frame may start one.
+    """
 
     def composed(frames: PerCamera, labels: PerCamera | None, goal: Goal) -> np.ndarray:
         masks = look(frames, labels, goal)
@@ -77,6 +80,7 @@ def load_all(
             compose=composed,
             language=language.encode,
             indices=selection.indices(),
+            look_every=look_every,
             progress=progress,
         )
         for selection in selections

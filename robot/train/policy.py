@@ -49,7 +49,8 @@ class PolicyTraining:
     `masks` says what that is: the learned head, the oracle's labels, or none. With
     `augmentation.backgrounds` a policy without masks sees pictures behind the objects, which the
     demonstrations' labels tell from the room. `weighting` is one of robot.dwsl.WEIGHTINGS; `scores`
-    names the scores of the discriminator that it weighs by.
+    names the scores of the discriminator that it weighs by. Every `look_every`-th frame of a
+    demonstration starts a window.
     """
 
     demonstrations: tuple[Selection, ...]
@@ -62,6 +63,7 @@ class PolicyTraining:
     training: Training
     batch_size: int
     seed: int
+    look_every: int = 1
 
 
 def train_policy(
@@ -124,6 +126,7 @@ def training_windows(options: PolicyTraining, *, head: Path | None, announce: An
         deployment=Channel() if pasted else options.deployment,
         size=image_size_of(options),
         language=language,
+        look_every=options.look_every,
         announce=announce,
     )
     if options.weighting == "uniform":

@@ -6,7 +6,7 @@ import torch
 
 from robot.batch import LanguageTokens
 from robot.data.store import EpisodeStore
-from robot.data.windows import PAST_END, Windows, load_windows
+from robot.data.windows import PAST_END, Windows, join, load_windows
 from robot.types import InputError
 from tests.robots import panda
 
@@ -186,6 +186,38 @@ def test_chosen_episodes_and_cameras_are_loaded_in_the_order_asked_for(store):
     np.testing.assert_array_equal(
         windows.composites[5, 0, 0].numpy(), store.read(0).images["wrist"][0, ::2, ::2, 0]
     )
+
+
+def test_only_every_second_frame_is_composed_and_starts_a_window(store):
+    windows = load_windows(store, compose=_compose, language=_language, look_every=2)
+    assert len(windows) == len(windows.actions) == 10
+    assert windows.look_of.tolist() == [0, -1, 1, 2, -1, 3, -1, 4, -1, 5]
+    drawn = windows.sample(200, torch.Generator().manual_seed(0), 2)[:, 0]
+    assert set(drawn.tolist()) == {0, 2, 3, 5, 7, 9}
+    batch = windows.batch(windows.windows_from(torch.tensor([7]), 2))
+    expected = store.read(4).images["wrist"][2, ::2, ::2, 0] / 255.0
+    np.testing.assert_allclose(batch.observation.images[0, 1, 0].numpy(), expected, atol=1e-6)
+    assert batch.valid.tolist() == [[True, True]]  # its second action is that of frame 8
+
+
+def test_a_window_cannot_start_where_nothing_was_composed(store):
+    windows = load_windows(store, compose=_compose, language=_language, look_every=2)
+    with pytest.raises((IndexError, RuntimeError)):
+        windows.batch(windows.windows_from(torch.tensor([1]), 2))
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_joined_windows_find_their_composites(store, first):
+    parts = [
+        load_windows(store, compose=_compose, language=_language, look_every=every)
+        for every in (first, 2)
+    ]
+    joined = join(parts)
+    for frame in (0, 2, 3, 5):
+        for offset, part in ((0, parts[0]), (10, parts[1])):
+            of_part = part.batch(torch.tensor([[frame]])).observation.images
+            of_joined = joined.batch(torch.tensor([[frame + offset]])).observation.images
+            torch.testing.assert_close(of_joined, of_part)
 
 
 def test_loading_reports_every_episode(store):

@@ -88,6 +88,7 @@ def common_of(**change) -> Common:
         "judge": judging_of(),
         "train": training_of(steps=10),
         "batch_size": 4,
+        "look_every": 1,
         "mask_head": Spec("mask_head", HEAD),
         "mask_training": training_of(steps=6),
         "mask_batch_size": 4,

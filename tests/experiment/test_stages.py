@@ -196,6 +196,7 @@ def test_whatever_an_arm_is_made_of_makes_another_folder(change):
     "change",
     [
         {"batch_size": 8},
+        {"look_every": 2},
         {"seeds": (1,)},
         {"train": training_of(steps=11)},
         {"data": data_of(episodes=3)},
