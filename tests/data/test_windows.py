@@ -191,6 +191,7 @@ def test_chosen_episodes_and_cameras_are_loaded_in_the_order_asked_for(store):
 def test_only_every_second_frame_is_composed_and_starts_a_window(store):
     windows = load_windows(store, compose=_compose, language=_language, look_every=2)
     assert len(windows) == len(windows.actions) == 10
+    assert windows.look_of is not None
     assert windows.look_of.tolist() == [0, -1, 1, 2, -1, 3, -1, 4, -1, 5]
     drawn = windows.sample(200, torch.Generator().manual_seed(0), 2)[:, 0]
     assert set(drawn.tolist()) == {0, 2, 3, 5, 7, 9}
