@@ -80,14 +80,14 @@ def load_state(
 
 def restore_moments(optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor]) -> None:
     """Put AdamW's state back, in the memory format of each parameter: its fused kernel walks
-    through raw memory.
+    through raw memory, and wants the step count on the parameter's device.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for i, parameter in enumerate(parameters):
         found = {name: moments[f"{i}.{name}"] for name in MOMENTS if f"{i}.{name}" in moments}
         if found:
             like = {
-                name: torch.empty_like(parameter if value.ndim else value)
+                name: torch.empty_like(parameter if value.ndim else value, device=parameter.device)
                 for name, value in found.items()
             }
             optimizer.state[parameter] = {
