@@ -43,7 +43,7 @@ class DiffusionPolicy(nn.Module):
         denoiser: str = "transformer",
         prediction: str = "sample",
         train_steps: int = 100,
-        sample_steps: int = 10,
+        sample_steps: int = 5,
         noise_samples: int = 1,
     ):
         arguments = {
