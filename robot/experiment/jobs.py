@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,7 +17,8 @@ from typing import Any
 from rich.progress import Progress, TaskID
 
 from robot.checkpoint import FILE_NAME
-from robot.system.parallel import begin_worker, end_with_parent
+from robot.system.interrupt import SAVE_S, starting_processes
+from robot.system.parallel import begin_worker, end_with_parent, worker_pool
 from robot.train.log import RunLog
 
 POLL_S = 0.5
@@ -83,33 +85,25 @@ def run_stages(stages: Sequence[Stage], *, workers: int, progress: Progress) -> 
     An exception in a stage is raised here after the others were told to stop; what they had is in
     their checkpoints.
     """
-    context = multiprocessing.get_context("spawn")
-    manager = SyncManager(ctx=context)
-    manager.start(end_with_parent)
+    manager = SyncManager(ctx=multiprocessing.get_context("spawn"))
+    with starting_processes():
+        manager.start(begin_manager)
     news = manager.Queue()
     bars = {
         stage.id: progress.add_task(str(stage.id), total=stage.steps, start=False, text="waits")
         for stage in stages
     }
-    try:
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker) as pool:
-            return _run_all(stages, pool, news, lambda: _show(news, progress, bars))
+    try:  # told to stop, the running ones write a checkpoint and leave
+        with worker_pool(workers, grace_s=SAVE_S, initializer=begin_worker) as pool:
+            return _run_ready(stages, pool, news, lambda: _show(news, progress, bars))
     finally:
         manager.shutdown()  # after the pool: a worker that is told to stop still has news
 
 
-def _run_all(
-    stages: Sequence[Stage], pool: ProcessPoolExecutor, news: Any, show: Callable[[], None]
-) -> Trained:
-    """Submit stages as they become ready; told to stop, let the running ones write a checkpoint."""
-    try:
-        return _run_ready(stages, pool, news, show)
-    except BaseException:
-        processes = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)  # before workers take what is queued
-        for process in processes:  # SIGTERM: the loop writes a checkpoint and leaves
-            process.terminate()
-        raise
+def begin_manager() -> None:
+    """Outlive a SIGTERM that every process gets: trainings that end have news, too."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    end_with_parent()
 
 
 def _run_ready(
@@ -122,7 +116,8 @@ def _run_ready(
     while waiting or running:
         for stage in [stage for stage in waiting if _ready(stage, checkpoints)]:
             needed = {option: checkpoints[earlier] for option, earlier in stage.needs.items()}
-            running[pool.submit(_run, stage, needed, news)] = stage.id
+            with starting_processes():
+                running[pool.submit(_run, stage, needed, news)] = stage.id
             waiting.remove(stage)
         if not running:
             raise RuntimeError(f"got stages that wait for each other: {[s.id for s in waiting]}")

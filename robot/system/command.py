@@ -2,7 +2,8 @@
 space.
 
 Exit codes: 0, 1 failed (Python's own for an exception nobody expected), 2 bad input, 130
-interrupted.
+interrupted (Ctrl-C), 143 terminated (SIGTERM). Standard library only: a command guards itself
+before it imports what takes seconds.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -23,12 +25,11 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec
 
-import numpy as np
-
-from robot.types import InputError
+from robot.errors import InputError
+from robot.system.interrupt import SENTENCES, listening, say_stopped
 
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+EXIT_SIGNAL = 128  # plus the signal's number, as shells report it: 130 Ctrl-C, 143 SIGTERM
 RUNS = Path("runs")
 FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk
 
@@ -36,28 +37,28 @@ P = ParamSpec("P")
 
 
 def main_guard(main: Callable[P, Any]) -> Callable[P, None]:
-    """Turn what a person can mend into one sentence on stderr and an exit code; anything else keeps
+    """Turn what a person can fix into one sentence on stderr and an exit code; anything else keeps
     its traceback.
 
     InputError, raised or behind another exception (`raise ... from`), and a full disk exit with 2,
-    Ctrl-C with 130.
+    Ctrl-C with 130 and SIGTERM with 143, both within robot.system.interrupt.END_S.
     """
 
     @functools.wraps(main)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            main(*args, **kwargs)
-        except KeyboardInterrupt:
-            stop(
-                "interrupted; what was collected and trained is kept, run the command again to go "
-                "on",
-                code=EXIT_INTERRUPTED,
-            )
-        except Exception as error:
-            sentence = what_to_do(error)
-            if sentence is None:
-                raise
-            stop(sentence)
+        with listening() as stopped_by:
+            try:
+                main(*args, **kwargs)
+            except BaseException as error:
+                if number := stopped_by():  # whatever exception libraries have made of it
+                    say_stopped(number)
+                    raise SystemExit(EXIT_SIGNAL + number) from None
+                if isinstance(error, KeyboardInterrupt):  # raised without a signal
+                    stop(SENTENCES[signal.SIGINT], code=EXIT_SIGNAL + signal.SIGINT)
+                sentence = what_to_do(error)
+                if sentence is None:
+                    raise
+                stop(sentence)
 
     return guarded
 
@@ -141,14 +142,14 @@ def plain(value: Any) -> Any:
             return value
         case float():
             return value if math.isfinite(value) else None
-        case np.ndarray() | np.generic():
-            return plain(value.tolist())
         case Mapping():
             return {str(plain(key)): plain(item) for key, item in value.items()}
         case list() | tuple():
             return [plain(item) for item in value]
         case Path():
             return str(value)
+    if hasattr(value, "tolist"):  # arrays and numbers of numpy
+        return plain(value.tolist())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)

@@ -13,6 +13,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from robot.system.interrupt import end_processes, starting_processes
+
 Result = TypeVar("Result")
 Work = Callable[[int], Result]
 
@@ -26,8 +28,7 @@ def parallel_map(
     """Yield (item, work(item)) as they are done. `make_work` (picklable) runs once in each process
     and returns `work`.
 
-    One worker runs in this process. An exception in a worker is raised here, and what was not begun
-    is cancelled.
+    One worker runs in this process. An exception in a worker is raised here, and ends the others.
     """
     workers = min(workers, len(items))
     if not items:
@@ -38,16 +39,40 @@ def parallel_map(
             for item in items:
                 yield item, work(item)
         return
+    with worker_pool(workers, initializer=_begin, initargs=(make_work,)) as pool:
+        with starting_processes():
+            futures = {pool.submit(_run, item): item for item in items}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+
+
+@contextmanager
+def worker_pool(
+    workers: int,
+    *,
+    grace_s: float = 0.0,
+    initializer: Callable[..., None],
+    initargs: tuple[Any, ...] = (),
+) -> Iterator[ProcessPoolExecutor]:
+    """Yield a pool of spawned processes. An exception within, or Ctrl-C, ends them: what they write
+    is whole files or nothing, so all that is lost is what was in flight.
+
+    `grace_s` is what they get after SIGTERM to save. Submit within `starting_processes`: that is
+    where processes begin.
+    """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin, initargs=(make_work,)
-    ) as pool:
-        futures = {pool.submit(_run, item): item for item in items}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ProcessPoolExecutor(
+        workers, mp_context=context, initializer=initializer, initargs=initargs
+    )
+    try:
+        yield pool
+    except BaseException:
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)  # before they take what is queued
+        end_processes(processes, grace_s=grace_s)
+        raise
+    finally:
+        pool.shutdown(wait=True)
 
 
 def available_workers() -> int:

@@ -1,0 +1,110 @@
+"""Ctrl-C and SIGTERM end a command within seconds, whatever it is doing.
+
+Standard library only: a command listens before it imports what takes seconds.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SAVE_S = 3.0  # for a training, to end its step and to write its checkpoint
+END_S = 4.5  # for all the rest, too: then the process ends, whatever holds it up
+SENTENCES = {
+    signal.SIGINT: "interrupted; what was collected and trained is kept, run the command again to "
+    "go on",
+    signal.SIGTERM: "terminated; what was collected and trained is kept, run the command again to "
+    "go on",
+}
+
+_received: list[int] = []
+_held: list[int] = []  # one item for every `starting_processes` that is open
+_said = threading.Event()
+
+
+@contextmanager
+def listening() -> Iterator[Callable[[], int | None]]:
+    """Raise KeyboardInterrupt within at the first Ctrl-C or SIGTERM, and ignore later ones. Yields
+    what returns the signal that came, or None.
+
+    Libraries may swallow an exception, or hang as they unwind: END_S after the signal the process
+    ends all the same, and its children with it. Does nothing outside of the main thread, or where
+    an outer block listens already.
+    """
+    outermost = threading.current_thread() is threading.main_thread() and not any(
+        signal.getsignal(number) is _stop for number in SIGNALS
+    )
+    if not outermost:
+        yield lambda: None
+        return
+    _received.clear()
+    previous = {number: signal.signal(number, _stop) for number in SIGNALS}
+    try:
+        yield lambda: _received[0] if _received else None
+    finally:
+        if not _received:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    if _received:
+        return
+    _received.append(number)
+    threading.Thread(target=_end_in_time, args=(number,), daemon=True).start()
+    if not _held:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def starting_processes() -> Iterator[None]:
+    """Start processes within. Ctrl-C, which a terminal sends to every process, never reaches them:
+    this one ends them. A SIGTERM waits until they have got what they begin with.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit it
+    _held.append(1)
+    try:
+        yield
+    finally:
+        _held.pop()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if _received and not _held and sys.exc_info()[0] is None:
+            raise KeyboardInterrupt
+
+
+def end_processes(processes: Sequence[BaseProcess], *, grace_s: float) -> None:
+    """End processes: with SIGTERM, and with SIGKILL those that still run after `grace_s`."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + grace_s
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+    for process in processes:
+        if process.is_alive():
+            process.kill()
+
+
+def say_stopped(number: int) -> None:
+    """Print one sentence on stderr, once."""
+    if _said.is_set():
+        return
+    _said.set()
+    show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar may have hidden it
+    os.write(2, f"{show_cursor}error: {SENTENCES[signal.Signals(number)]}\n".encode())
+
+
+def _end_in_time(number: int) -> None:
+    time.sleep(END_S)
+    for process in multiprocessing.active_children():
+        process.kill()
+    say_stopped(number)
+    os._exit(128 + number)
