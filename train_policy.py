@@ -5,15 +5,19 @@ What is already there is reused, what was cut off goes on: run it again after a 
 
 from __future__ import annotations
 
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING
 
-from launch.command_line import hydra_command
-from launch.comparison import run_comparison
+from launch.command_line import Work, hydra_command
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 @hydra_command("train_policy")
-def main(config: DictConfig) -> None:
-    run_comparison(config)
+def main(config: DictConfig) -> Work:
+    from launch.comparison import comparison  # takes seconds
+
+    return comparison(config)
 
 
 if __name__ == "__main__":

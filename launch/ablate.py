@@ -6,15 +6,24 @@ run it again after a kill.
 
 from __future__ import annotations
 
-from omegaconf import DictConfig
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from launch.command_line import hydra_command
-from launch.comparison import run_comparison
+# the packages of this checkout, whether or not, and wherever, they are installed
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from launch.command_line import Work, hydra_command
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 @hydra_command("ablate")
-def main(config: DictConfig) -> None:
-    run_comparison(config)
+def main(config: DictConfig) -> Work:
+    from launch.comparison import comparison  # takes seconds
+
+    return comparison(config)
 
 
 if __name__ == "__main__":

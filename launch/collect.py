@@ -2,55 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+# the packages of this checkout, whether or not, and wherever, they are installed
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from launch.command_line import hydra_command
-from robot.experiment.collect import collect_demonstrations
-from robot.rollout.corrupt import Mixture
-from robot.system.command import run_directory, write_results
-from robot.system.parse import Count, NotNegative, options, parse
-from robot.system.progress import bar
+from launch.command_line import Work, hydra_command
 
-
-@options
-class Collection:
-    """configs/collect.yaml: `episodes` of a task in a scene, by its expert or, with `quality`, as a
-    machine would leave them.
-    """
-
-    root: Path
-    task: str
-    robot: str
-    scene: str
-    episodes: Count
-    seed: NotNegative
-    image_size: Count
-    workers: Count
-    quality: Mixture | None
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 @hydra_command("collect")
-def main(config: DictConfig) -> None:
-    collection = parse(Collection, OmegaConf.to_container(config, resolve=True))
-    with bar(f"collect {collection.task} / {collection.scene}") as progress:
-        store = collect_demonstrations(
-            root=collection.root / "demonstrations",
-            task=collection.task,
-            robot=collection.robot,
-            scene=collection.scene,
-            episodes=collection.episodes,
-            seed=collection.seed,
-            image_size=collection.image_size,
-            workers=collection.workers,
-            quality=collection.quality,
-            progress=progress,
-        )
-    steps = sum(store.summary(index).length for index in store.indices())
-    results = {"store": store.root, "episodes": len(store), "steps": steps}
-    write_results(run_directory("collect"), asdict(collection) | results)
+def main(config: DictConfig) -> Work:
+    from launch.collection import collection  # takes seconds
+
+    return collection(config)
 
 
 if __name__ == "__main__":

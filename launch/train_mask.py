@@ -9,196 +9,24 @@ goes on from the shipped head.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.table import Table
+# the packages of this checkout, whether or not, and wherever, they are installed
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from launch.command_line import hydra_command
-from robot.checkpoint import read_header
-from robot.data.mask_shards import shard_numbers
-from robot.experiment.collect import Names, check_mask_scenes, collect_mask_frames
-from robot.experiment.config import Data, Wandb
-from robot.experiment.datasets import moving
-from robot.experiment.jobs import Stage, StageId, run_stages
-from robot.experiment.mask_quality import measure_masks
-from robot.experiment.stages import head_training, label_judge_training
-from robot.perception.head.base import HEADS, Head
-from robot.perception.registry import DISCRIMINATORS, check_spec
-from robot.report.html import MaskQuality
-from robot.system.command import run_directory, write_results
-from robot.system.parse import Count, FlatSpec, NotNegative, options, parse
-from robot.system.progress import Bars
-from robot.train.label_discriminator import LabelJudgeTraining
-from robot.train.label_tiers import MaskWeighting
-from robot.train.loop import Training
-from robot.train.mask_head import HeadTraining, check_start
+from launch.command_line import Work, hydra_command
 
-HEAD, WITNESS, JUDGE = (StageId(f"mask {name}") for name in ("head", "witness", "discriminator"))
-
-
-@options
-class Measure:
-    """Scenes that the head is measured on: robot.experiment.mask_quality.measure_masks."""
-
-    tasks: Names
-    scenes: Names
-    scenes_each: Count
-    seed: NotNegative
-
-
-@options
-class MaskJob:
-    """configs/train_mask.yaml."""
-
-    robot: str
-    image_size: Count
-    seed: NotNegative
-    workers: Count
-    wandb: Wandb
-    data: Data
-    mask_head: FlatSpec
-    mask_training: Training
-    mask_batch_size: Count
-    mask_weighting: MaskWeighting
-    head_start: Path | None
-    measure: Measure
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 @hydra_command("train_mask")
-def main(config: DictConfig) -> None:
-    job = parse_job(OmegaConf.to_container(config, resolve=True))
-    with Bars() as progress:
-        frames = collect_mask_frames(
-            job.data.mask_frames,
-            root=job.data.root / "mask_frames",
-            shards=shard_numbers(job.data.mask_frames.shards),
-            robot=job.robot,
-            image_size=job.image_size,
-            workers=job.workers,
-            progress=moving(progress, "collect mask frames"),
-        )
-        trained = run_stages(stages_of(job, frames=frames.root), workers=1, progress=progress)
-        measured = measure_masks(
-            Head.load(trained.checkpoints[HEAD]),
-            root=job.data.root / "mask_frames",
-            workers=job.workers,
-            robot=job.robot,
-            image_size=job.image_size,
-            progress=moving(progress, "measure masks"),
-            **asdict(job.measure),
-        )
-    Console().print(table([m.quality for m in measured]))
-    judge = trained.checkpoints.get(JUDGE)
-    auroc = None if judge is None else read_header(judge)["metadata"]["held_out"]
-    if auroc is not None:
-        Console().print(auroc_table(auroc))
-    results = {
-        "mask_head": trained.checkpoints[HEAD],
-        "masks": [m.quality for m in measured],
-        "discriminator": judge,
-        "auroc": auroc,
-        "seed": job.measure.seed,
-    }
-    write_results(run_directory("train-mask"), results)
+def main(config: DictConfig) -> Work:
+    from launch.mask_training import mask_training  # takes seconds
 
-
-def parse_job(values: Any) -> MaskJob:
-    """Parse the config; raise InputError for what cannot work."""
-    job = parse(MaskJob, values | {"head_start": Head.resolve(values["head_start"])})
-    check_mask_scenes(job.measure.tasks, job.measure.scenes)  # now, not after the training
-    check_spec(job.mask_head, HEADS, at="mask_head")
-    if job.head_start is not None:
-        check_start(job.head_start, job.mask_head)
-    if job.mask_weighting.discriminator is not None:
-        check_spec(
-            job.mask_weighting.discriminator, DISCRIMINATORS, at="mask_weighting.discriminator"
-        )
-    return job
-
-
-def stages_of(job: MaskJob, *, frames: Path) -> list[Stage]:
-    """Return the trainings: the head; for DWSL its witness first, then the discriminator, which
-    sees the witness's loss, then the head, which starts from the witness.
-    """
-    weighting = job.mask_weighting
-    options = HeadTraining(
-        shards=job.data.mask_frames.shards,
-        head=job.mask_head,
-        training=job.mask_training,
-        batch_size=job.mask_batch_size,
-        seed=job.seed,
-        weighting=weighting,
-    )
-    where: Any = {"frames": frames, "root": job.data.root, "wandb_mode": job.wandb}
-    if weighting.kind != "dwsl":
-        return [head_training(HEAD, options, start=job.head_start, **where)]
-    found: list[Stage] = []
-    judging = LabelJudgeTraining(
-        shards=options.shards,
-        weighting=weighting,
-        batch_size=job.mask_batch_size,
-        seed=job.seed,
-    )
-    if weighting.witness_steps is not None:
-        seen = replace(
-            options,
-            weighting=replace(weighting, kind="trusted_only"),
-            training=replace(job.mask_training, steps=weighting.witness_steps),
-        )
-        found.append(head_training(WITNESS, seen, start=job.head_start, **where))
-    judge = label_judge_training(JUDGE, judging, witness=found[0] if found else None, **where)
-    starts_from = {"start": WITNESS} if found else {}
-    head = head_training(
-        HEAD,
-        options,
-        start=None if found else job.head_start,
-        needs={"discriminator": JUDGE, **starts_from},
-        depends_on=judge.directory.name,
-        **where,
-    )
-    return [*found, judge, head]
-
-
-def auroc_table(auroc: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return what the discriminator tells apart on held-out frames, for people."""
-    shown = Table(
-        "domain",
-        "records",
-        "trusted or machine",
-        "correct or faulty, of the machine's",
-        title="AUROC",
-    )
-    for domain, measured in auroc.items():
-        numbers = (
-            "" if measured[name] is None else f"{measured[name]:.3f}"
-            for name in ("tiers", "faults")
-        )
-        shown.add_row(domain, str(measured["records"]), *numbers)
-    return shown
-
-
-def table(measured: Sequence[MaskQuality]) -> Table:
-    """Return the head's quality per condition, for people."""
-    shown = Table(
-        "scene",
-        "frames",
-        "target IoU",
-        "absent recognised",
-        "false alarms",
-        title="Mask head on held-out scenes",
-    )
-    for q in measured:
-        text = [
-            f"{q.mean_iou:.3f}",
-            *("" if v is None else f"{v:.1%}" for v in (q.absent_recognised, q.false_alarms)),
-        ]
-        shown.add_row(q.scene, str(q.frames), *text)
-    return shown
+    return mask_training(config)
 
 
 if __name__ == "__main__":

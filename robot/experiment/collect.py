@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -19,6 +20,7 @@ from robot.rollout.corrupt import Mixture, check_mixture, make_machine
 from robot.rollout.demonstrate import make_demonstrator
 from robot.system.cache import key
 from robot.system.command import require_free_space, require_writable
+from robot.system.folder_lock import locked
 from robot.system.parallel import parallel_map
 from robot.system.parse import Count, NotNegative, Share, options
 from robot.types import InputError
@@ -50,10 +52,7 @@ def collect_demonstrations(
     (the keywords of robot.rollout.corrupt.Mixture) they are machine demonstrations, a share of them
     corrupted, in a store of their own.
     """
-    check_robot(robot)
-    check_scene(task, scene)
-    if quality is not None:
-        check_mixture(task, quality)
+    check_collection(task=task, scene=scene, robot=robot, quality=quality)
     if episodes < 1 or workers < 1:
         raise InputError(
             f"got episodes={episodes} and workers={workers}, expected at least 1 of each"
@@ -85,6 +84,44 @@ def collect_demonstrations(
         if quality is None
         else partial(make_machine, **options, mixture=quality)
     )
+    with locked(directory, waiting=partial(_say_waiting, directory)):
+        store = EpisodeStore(directory)  # again: another command may have filled it meanwhile
+        _fill(
+            store,
+            make,
+            episodes=episodes,
+            workers=workers,
+            progress=progress,
+            what=f"{task}/{scene}",
+        )
+        store.finalize()
+    return store
+
+
+def check_collection(
+    *, task: str, scene: str, robot: str = DEFAULT_ROBOT, quality: Mixture | None = None
+) -> None:
+    """Raise InputError unless there are such a task, scene and robot, and such machine faults."""
+    check_robot(robot)
+    check_scene(task, scene)
+    if quality is not None:
+        check_mixture(task, quality)
+
+
+def _say_waiting(folder: Path) -> None:
+    print(f"waiting for another command, which writes to {folder}", file=sys.stderr, flush=True)
+
+
+def _fill(
+    store: EpisodeStore,
+    make: Callable[[], Callable[[int], int]],
+    *,
+    episodes: int,
+    workers: int,
+    progress: Progress,
+    what: str,
+) -> None:
+    """Record episodes until there are enough: first those that the store lacks in between."""
     tried = max(store.indices(), default=-1) + 1
     progress(len(store), episodes)
     holes = store.missing(tried)  # left by a kill, or by an expert that failed
@@ -100,12 +137,10 @@ def collect_demonstrations(
         failures = 0 if recorded or holes else failures + len(wanted)
         if failures >= HOPELESS:
             raise InputError(
-                f"got no success of the expert on {task}/{scene} in {failures} episodes, expected "
+                f"got no success of the expert on {what} in {failures} episodes, expected "
                 "most; report it"
             )
         holes = []
-    store.finalize()
-    return store
 
 
 def robot_identity(robot: str) -> dict[str, str]:
@@ -185,12 +220,11 @@ def collect_mask_frames(
     require_free_space(
         root, len(missing) * frames.scenes_per_shard * frames.snapshots * 2 * BYTES_PER_FRAME
     )
-    progress(len(shards) - len(missing), len(shards))
-    for done, _ in enumerate(
-        parallel_map(
-            partial(make_mask_frames, root=directory, **content), missing, workers=workers
-        ),
-        start=1,
-    ):
-        progress(len(shards) - len(missing) + done, len(shards))
+    with locked(directory, waiting=partial(_say_waiting, directory)):
+        missing = store.missing(shards)  # again: another command may have made some meanwhile
+        there = len(shards) - len(missing)
+        progress(there, len(shards))
+        make = partial(make_mask_frames, root=directory, **content)
+        for done, _ in enumerate(parallel_map(make, missing, workers=workers), start=1):
+            progress(there + done, len(shards))
     return store

@@ -8,8 +8,9 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from rich.progress import Progress, TaskID
 
 from robot.checkpoint import FILE_NAME
+from robot.system.folder_lock import locked
 from robot.system.interrupt import SAVE_S, starting_processes
 from robot.system.parallel import begin_worker, end_with_parent, worker_pool
 from robot.train.log import RunLog
@@ -151,17 +153,31 @@ def _run(stage: Stage, needed: Mapping[str, Path], news: Any) -> tuple[Path, flo
     """Run one stage in this process; return its checkpoint and its seconds, None where it was done
     before.
     """
-    began, done_before = time.monotonic(), (stage.directory / FILE_NAME).is_file()
-    with RunLog(stage.directory, name=str(stage.id), wandb_mode=stage.wandb_mode) as run:
+    news = _Lossy(news)
 
-        def log(step: int, values: Mapping[str, float]) -> None:
-            run(step, values)
-            news.put((stage.id, step, f"loss {values['loss']:.4f}"))
+    def announce(text: str) -> None:
+        news.put((stage.id, None, text))
 
-        def announce(text: str) -> None:
-            news.put((stage.id, None, text))
+    with locked(stage.directory, waiting=partial(announce, "waits for another command")):
+        began, done_before = time.monotonic(), (stage.directory / FILE_NAME).is_file()
+        with RunLog(stage.directory, name=str(stage.id), wandb_mode=stage.wandb_mode) as run:
 
-        announce("")
-        made = stage.train(directory=stage.directory, log=log, announce=announce, **needed)
+            def log(step: int, values: Mapping[str, float]) -> None:
+                run(step, values)
+                news.put((stage.id, step, f"loss {values['loss']:.4f}"))
+
+            announce("")
+            made = stage.train(directory=stage.directory, log=log, announce=announce, **needed)
     news.put((stage.id, stage.steps, ""))
     return made, None if done_before else time.monotonic() - began
+
+
+@dataclass(frozen=True)
+class _Lossy:
+    """A queue whose other end may be gone: a training that is told to stop saves all the same."""
+
+    news: Any
+
+    def put(self, item: object) -> None:
+        with suppress(EOFError, OSError):
+            self.news.put(item)

@@ -18,7 +18,8 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
 from itertools import chain, count
@@ -26,11 +27,13 @@ from pathlib import Path
 from typing import Any, NoReturn, ParamSpec
 
 from robot.errors import InputError
+from robot.system.folder_lock import is_locked, locked
 from robot.system.interrupt import SENTENCES, listening, say_stopped
 
 EXIT_BAD_INPUT = 2
 EXIT_SIGNAL = 128  # plus the signal's number, as shells report it: 130 Ctrl-C, 143 SIGTERM
 RUNS = Path("runs")
+CONFIG, RESULTS = "config.yaml", "results.json"  # of a run directory
 FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk
 
 P = ParamSpec("P")
@@ -112,11 +115,51 @@ def run_directory(name: str, *, root: Path = RUNS, now: datetime | None = None) 
     raise AssertionError("count() does not end")
 
 
+@contextmanager
+def run_folder(
+    name: str, *, config_yaml: str, root: Path = RUNS, resume: bool = False
+) -> Iterator[Path]:
+    """Yield a run directory with this `config.yaml`; a block that fails leaves none that holds
+    nothing else.
+
+    With `resume` it is the latest one of this name and config that has no results, and that no
+    living command writes to, where there is one.
+    """
+    made_root = not root.exists()
+    folder = (_unfinished(name, config_yaml, root=root) if resume else None) or run_directory(
+        name, root=root
+    )
+    with locked(folder):
+        try:
+            (folder / CONFIG).write_text(config_yaml)
+            yield folder
+        except BaseException:
+            if not any(path.name != CONFIG for path in folder.rglob("*") if path.is_file()):
+                shutil.rmtree(folder, ignore_errors=True)
+                if made_root and not any(root.iterdir()):
+                    root.rmdir()
+            raise
+
+
+def _unfinished(name: str, config_yaml: str, *, root: Path) -> Path | None:
+    """Return the latest run of this name and config that was cut off, or None."""
+    for folder in sorted(root.glob(f"*-{name}*"), reverse=True):
+        config = folder / CONFIG
+        if (
+            config.is_file()
+            and not (folder / RESULTS).exists()
+            and config.read_text() == config_yaml
+            and not is_locked(folder)
+        ):
+            return folder
+    return None
+
+
 def write_results(run_dir: Path, results: Mapping[str, Any]) -> Path:
     """Write `results.json` at once or not at all, and print its path: the last line of a command,
     so that scripts can chain.
     """
-    path = run_dir / "results.json"
+    path = run_dir / RESULTS
     partial = run_dir / f".{path.name}.{os.getpid()}.tmp"
     try:
         with partial.open("w", encoding="utf-8") as file:

@@ -1,0 +1,217 @@
+"""Where commands meet Hydra: compose the config and check it; a bad override is one sentence and
+exit code 2.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import hydra
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import (
+    ConfigCompositionException,
+    MissingConfigException,
+    OverrideParseException,
+    SearchPathException,
+)
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+
+from launch.command_line import Command, Work
+from robot.errors import InputError
+from robot.system.command import main_guard, stop
+
+# Commands write into their own run directory (robot.system.command): no working directory, log file
+# or outputs/ of Hydra's.
+QUIET = (
+    "hydra.run.dir=.",
+    "hydra.output_subdir=null",
+    "hydra.job.chdir=false",
+    "hydra/job_logging=none",
+    "hydra/hydra_logging=none",
+)
+
+WHOLE_FOR_REAL = ("a number", "a whole number")  # the one change of kind that is allowed
+POSITIVE = frozenset(  # options that must be above 0, wherever they stand
+    (
+        "batch_size",
+        "checkpoint_every",
+        "control_dt_s",
+        "episodes",
+        "execute",
+        "goals",
+        "image_size",
+        "learning_rate",
+    )
+    + (
+        "log_every",
+        "mask_batch_size",
+        "mask_period",
+        "mask_scenes_each",
+        "noise_samples",
+        "scenes_each",
+        "scenes_per_shard",
+    )
+    + ("shards", "snapshots", "steps", "training_seeds", "workers")
+)
+NOT_NEGATIVE = frozenset({"ensemble_decay", "keep", "seed", "warmup_steps", "weight_decay"})
+
+
+def works_of(main: Command, *, config_name: str, configs: Path) -> list[Work]:
+    """Return what `main` returns for the composed config: of every job of a sweep (`-m`), all of
+    which are checked before the first one works. Empty for `--help` and `--cfg`, which print.
+    """
+    works: list[Work] = []
+
+    # inside Hydra, which would print a line of its own about every exception that reaches it
+    @main_guard
+    def check(config: DictConfig) -> None:
+        require_values(config)
+        require_kinds(
+            config,
+            overrides=HydraConfig.get().overrides.task,
+            config_name=config_name,
+            configs=configs,
+        )
+        require_ranges(OmegaConf.to_container(config))
+        works.append(main(config))
+
+    run = hydra.main(version_base=None, config_path=str(configs), config_name=config_name)(check)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to here instead of printing
+    with TemporaryDirectory(prefix="robot-") as sweep:
+        sys.argv[1:] = with_quiet(sys.argv[1:], sweep=sweep)
+        try:
+            run()
+        except (
+            ConfigCompositionException,
+            OverrideParseException,
+            SearchPathException,
+            yaml.YAMLError,
+        ) as error:
+            stop(sentence(error))
+    return works
+
+
+def with_quiet(arguments: Sequence[str], *, sweep: str) -> list[str]:
+    """Insert QUIET, and the folder `sweep` for what Hydra writes of a sweep, before the first
+    override: argparse wants all overrides side by side, and later ones win.
+    """
+    is_override = [not a.startswith("-") and ("=" in a or a.startswith("~")) for a in arguments]
+    first = is_override.index(True) if any(is_override) else 0
+    return [*arguments[:first], *QUIET, f"hydra.sweep.dir={sweep}", *arguments[first:]]
+
+
+def require_values(config: DictConfig) -> None:
+    """Resolve interpolations in place; raise InputError for what has no value, before any long work
+    starts.
+    """
+    try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        OmegaConf.resolve(config)
+    except InterpolationResolutionError as error:
+        raise InputError(
+            f"{first_line(error)}; correct the reference to it at {error.full_key}"
+        ) from error
+    if missing:
+        raise InputError(
+            f"no value for {', '.join(missing)}; add {' '.join(f'{key}=...' for key in missing)} "
+            "to the command"
+        )
+
+
+def require_kinds(
+    config: DictConfig, *, overrides: Sequence[str], config_name: str, configs: Path
+) -> None:
+    """Raise InputError for a value of another kind than the one it replaces: text for a number, one
+    name for a list.
+    """
+    values = {
+        override.partition("=")[0]
+        for override in overrides
+        if "=" in override and override[0] not in "+~"
+    }
+    groups = {key for key in values if (configs / key.partition("@")[0]).is_dir()}
+    if values <= groups:
+        return
+    chosen = [o for o in overrides if o.partition("=")[0] in groups]
+    default = hydra.compose(config_name=config_name, overrides=chosen)
+    for key in sorted(values - groups):
+        was, now = (OmegaConf.select(c, key, throw_on_missing=False) for c in (default, config))
+        if (
+            (expected := _kind(was))
+            and now is not None
+            and expected != _kind(now)
+            and (expected, _kind(now)) != WHOLE_FOR_REAL
+        ):
+            example = (
+                f"'{key}=[{','.join(map(str, was))}]'" if expected == "a list" else f"{key}={was}"
+            )  # the shell splits brackets
+            raise InputError(f"got {key}={now}, expected {expected} such as {example}")
+
+
+def require_ranges(config: Any, *, path: str = "") -> None:
+    """Raise InputError for a number of steps, workers, ... that is not above 0, or a seed below 0,
+    anywhere in a config.
+    """
+    for name, value in config.items():
+        here = f"{path}{name}"
+        if isinstance(value, dict):
+            require_ranges(value, path=f"{here}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            if name in POSITIVE and value <= 0:
+                raise InputError(
+                    f"got {here}={value}, expected "
+                    f"{'at least 1' if isinstance(value, int) else 'above 0'}; raise it"
+                )
+            if name in NOT_NEGATIVE and value < 0:
+                raise InputError(f"got {here}={value}, expected 0 or above; raise it")
+
+
+def _kind(value: Any) -> str | None:
+    """Name the kind of a configured value; None where anything may replace it."""
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int):
+        return "a whole number"
+    if isinstance(value, float):
+        return "a number"
+    return "a list" if isinstance(value, ListConfig) else None
+
+
+def sentence(error: Exception) -> str:
+    """Say what was wrong with an override, what was expected and what to do."""
+    cause = error.__cause__
+    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        return (
+            f"got {group}={choice}, expected one of {', '.join(sorted(error.options))}; choose one "
+            "of these"
+        )
+    if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
+        keys = ", ".join(sorted(str(key) for key in cause.parent_node if key != "hydra"))
+        return (
+            f"got {cause.full_key}, which the config does not have, expected one of {keys}; "
+            "correct the name"
+        )
+    if isinstance(error, OverrideParseException):
+        return (
+            f"got {error.override}, expected key=value; quote what the shell or Hydra would split"
+        )
+    return (
+        first_line(error)
+        if isinstance(error, SearchPathException | MissingConfigException)
+        else str(error)
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a message; the rest are Hydra's search path and OmegaConf's
+    bookkeeping.
+    """
+    return str(error).partition("\n")[0]
