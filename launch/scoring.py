@@ -1,5 +1,5 @@
-"""What launch/score_demonstrations.py does: trusted and machine demonstrations -> a discriminator ->
-a weight per window.
+"""What launch/score_demonstrations.py does: trusted and machine demonstrations, a discriminator, a
+weight per window.
 """
 
 from __future__ import annotations

@@ -44,16 +44,20 @@ def listening() -> Iterator[Callable[[], int | None]]:
         signal.getsignal(number) is _stop for number in SIGNALS
     )
     if not outermost:
-        yield lambda: None
+        yield _stopped_by
         return
     _received.clear()
     previous = {number: signal.signal(number, _stop) for number in SIGNALS}
     try:
-        yield lambda: _received[0] if _received else None
+        yield _stopped_by
     finally:
         if not _received:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+
+def _stopped_by() -> int | None:
+    return _received[0] if _received else None
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

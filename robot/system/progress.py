@@ -23,6 +23,7 @@ from rich.progress import (
 )
 
 LINE_EVERY_S = 30.0
+FIRST_LINES_S = 5.0  # between the first two, doubled up to LINE_EVERY_S: a new job shows that it runs
 Announce = Callable[
     [str], None
 ]  # what a training does before and after its steps, for the text of its bar
@@ -57,17 +58,25 @@ class Bars(Progress):
             disable=hidden,
         )
         self._line_every_s = line_every_s
-        self._last_line_s: dict[TaskID, float] = {}
+        self._next_line: dict[TaskID, tuple[float, float]] = {}  # when, and the pause after it
+        self._whole: set[TaskID] = set()
 
     def update(self, task_id: TaskID, **change: Any) -> None:
-        """Move a bar, and in a log write its line when the last one is old enough."""
+        """Move a bar, and in a log write its line: at once, then ever more rarely up to one every
+        `line_every_s`, and when it is full.
+        """
         super().update(task_id, **change)
         if self.disable or self.console.is_terminal:
             return
-        now = time.monotonic()
-        if now - self._last_line_s.setdefault(task_id, now) >= self._line_every_s:
-            self._last_line_s[task_id] = now
-            self.console.print(line_of(self._tasks[task_id]), highlight=False)
+        task, now = self._tasks[task_id], time.monotonic()
+        due_s, wait_s = self._next_line.get(task_id, (now, FIRST_LINES_S))
+        whole = task.total is not None and task.completed >= task.total
+        if now < due_s and not (whole and task_id not in self._whole):
+            return
+        if whole:
+            self._whole.add(task_id)
+        self._next_line[task_id] = (now + wait_s, min(2 * wait_s, self._line_every_s))
+        self.console.print(line_of(task), highlight=False)
 
 
 def line_of(task: Task) -> str:

@@ -32,14 +32,22 @@ def moved(clock, *, terminal: bool, hidden: bool = False) -> list[str]:
         return out.getvalue().splitlines()
 
 
-def test_a_log_gets_a_line_every_half_minute(clock):
+def test_a_log_gets_a_line_at_once_and_later_one_every_half_minute(clock):
     lines = moved(clock, terminal=False)
     assert [line.split(" after ")[0] for line in lines] == [
-        "policy masked 4/30",
-        "policy masked 7/30",
-        "policy masked 10/30",
+        f"policy masked {step}/30" for step in (1, 2, 3, 5, 8)
     ]
-    assert lines[0].endswith("loss 4")
+    assert lines[0].endswith("loss 1")
+
+
+def test_a_log_gets_the_line_of_a_bar_that_is_full_once(clock):
+    out = io.StringIO()
+    with Bars(console=Console(file=out, width=200)) as bars:
+        task = bars.add_task("collect", total=2, text="")
+        for done in (0, 1, 2, 2):
+            bars.update(task, completed=done)
+        lines = out.getvalue().splitlines()
+    assert [line.split(" after ")[0] for line in lines] == ["collect 0/2", "collect 2/2"]
 
 
 def test_hidden_bars_write_no_line(clock):
