@@ -2,7 +2,8 @@ import sys
 
 import pytest
 
-from launch.command_line import QUIET, hydra_command, with_quiet
+from launch.command_line import hydra_command
+from launch.composition import QUIET, with_quiet
 from robot.types import InputError
 
 MAIN = (
@@ -25,17 +26,19 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
 
     def run(*arguments):
-        seen = []
+        seen, worked = [], []
 
         @hydra_command("main", configs=tmp_path / "configs")
         def main(config):
             seen.append(config)
             if config.name == "nobody":
                 raise InputError(f"got name {config.name}, expected somebody; pass name=somebody")
+            return lambda: worked.append(config)
 
         monkeypatch.setattr(sys, "argv", ["main", *arguments])
         main()
-        return seen[0]
+        assert worked == seen
+        return worked[-1]
 
     return run
 
@@ -117,6 +120,18 @@ def test_a_number_out_of_range_is_refused_wherever_it_stands(run, capsys, overri
     assert said in refusal(run, capsys, override, "data=here")
 
 
+def test_a_sweep_checks_every_job_before_the_first_one_works(run, capsys, tmp_path):
+    assert "got name nobody" in refusal(run, capsys, "-m", "name=anna,nobody", "data=here")
+    assert run("-m", "name=anna,berta", "data=here").name == "berta"
+    assert list((tmp_path / "cwd").iterdir()) == []
+
+
 def test_quiet_overrides_stand_beside_those_of_the_person():
-    assert with_quiet(["-m", "env=a,b", "--info"]) == ["-m", *QUIET, "env=a,b", "--info"]
-    assert with_quiet(["--cfg", "job"]) == [*QUIET, "--cfg", "job"]
+    quiet = [*QUIET, "hydra.sweep.dir=away"]
+    assert with_quiet(["-m", "env=a,b", "--info"], sweep="away") == [
+        "-m",
+        *quiet,
+        "env=a,b",
+        "--info",
+    ]
+    assert with_quiet(["--cfg", "job"], sweep="away") == [*quiet, "--cfg", "job"]

@@ -18,7 +18,7 @@ import pytest
 from safetensors import SafetensorError
 
 import train_policy
-from launch import ablate, collect, evaluate, score_demonstrations, train_mask
+from launch import ablate, collect, evaluate, evaluation, score_demonstrations, train_mask
 from robot.checkpoint import save
 from robot.data.store import EpisodeStore
 from robot.envs.robosuite import robosuite_spaces
@@ -42,9 +42,9 @@ MAINS: dict[str, Callable[[], None]] = {
 
 LONG_WORK = (
     "launch.comparison.compare",
-    "launch.score_demonstrations.collect_scenes",
+    "launch.scoring.collect_scenes",
     "robot.experiment.collect.parallel_map",
-    "launch.evaluate.evaluate_cells",
+    "launch.evaluation.evaluate_cells",
 )
 
 
@@ -494,10 +494,10 @@ def test_too_small_a_disk_is_noticed_before_anything_is_collected(
 
 
 def test_a_disk_that_fills_up_while_results_are_written_is_named(refusal, monkeypatch, tmp_path):
-    def full(name: str):
+    def full(name: str, **_: object):
         raise OSError(errno.ENOSPC, "No space left on device", f"runs/{name}")
 
-    monkeypatch.setattr(evaluate, "run_directory", full)
+    monkeypatch.setattr(command, "run_directory", full)
     said = refusal("launch/evaluate.py", f"checkpoint={policy_in(tmp_path / 'policy')}")
     assert said.startswith(
         "the disk is full while writing runs/evaluate; free some space or choose another directory"
@@ -556,14 +556,14 @@ def test_a_disk_that_fills_up_under_a_checkpoint_is_named(monkeypatch, tmp_path,
 def test_a_policy_that_meets_a_task_it_never_learned_is_named():
     trained = {"demonstrations": ["pick-clean-0b7cc52d", "pick-randomised-0b7cc52d"]}
     assert (
-        evaluate.stranger(trained, tasks=["pick", "duck_in_pot"])
+        evaluation.stranger(trained, tasks=["pick", "duck_in_pot"])
         == "note: this policy learned pick, not duck_in_pot"
     )
-    assert evaluate.stranger(trained, tasks=["pick"]) is None
+    assert evaluation.stranger(trained, tasks=["pick"]) is None
     assert (
-        evaluate.stranger(
+        evaluation.stranger(
             {"demonstrations": ["place-clean-7560c3ba"]}, tasks=["place", "duck_in_pot"]
         )
         is None
     )
-    assert evaluate.stranger({}, tasks=["lift"]) is None
+    assert evaluation.stranger({}, tasks=["lift"]) is None

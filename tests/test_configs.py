@@ -14,10 +14,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from launch.collect import Collection
-from launch.evaluate import parse_asked
-from launch.score_demonstrations import parse_scoring
-from launch.train_mask import Measure, parse_job
+from launch.collection import Collection
+from launch.evaluation import parse_asked
+from launch.mask_training import Measure, parse_job
+from launch.scoring import parse_scoring
 from robot.dwsl import WEIGHTINGS
 from robot.envs.make import EnvOptions
 from robot.envs.registry import TASKS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launch import score_demonstrations
+from launch import score_demonstrations, scoring
 from robot.data.scores import read_scores
 from robot.experiment.jobs import Trained
 from tests.experiment.toy import write_tiers
@@ -34,10 +34,8 @@ def run_here(stages, **_) -> Trained:
 def test_it_writes_weights_numbers_and_pictures(tmp_path, monkeypatch, capsys):
     roots = write_tiers(tmp_path / "stores")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        score_demonstrations, "collect_scenes", lambda data, **_: {"clean": tuple(roots)}
-    )
-    monkeypatch.setattr(score_demonstrations, "run_stages", run_here)
+    monkeypatch.setattr(scoring, "collect_scenes", lambda data, **_: {"clean": tuple(roots)})
+    monkeypatch.setattr(scoring, "run_stages", run_here)
     sizes = [f"judge.policy.{key}={value}" for key, value in SMALL.items()] + [
         "judge.discriminator.dim=16"
     ]

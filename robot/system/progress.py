@@ -23,7 +23,9 @@ from rich.progress import (
 )
 
 LINE_EVERY_S = 30.0
-FIRST_LINES_S = 5.0  # between the first two, doubled up to LINE_EVERY_S: a new job shows that it runs
+FIRST_LINES_S = (
+    5.0  # between the first two, doubled up to LINE_EVERY_S: a new job shows that it runs
+)
 Announce = Callable[
     [str], None
 ]  # what a training does before and after its steps, for the text of its bar

@@ -331,7 +331,7 @@ def test_a_killed_collection_goes_on_where_it_was(tmp_path):
 def test_the_command_starts_without_torch_or_a_simulator():
     """Its workers import what it imports before they begin: seconds, on every start."""
     code = (
-        "import sys, launch.collect, robot.rollout.demonstrate\n"
+        "import sys, launch.collection, robot.rollout.demonstrate\n"
         "print(sorted({'torch', 'transformers', 'robosuite', 'trimesh'} & set(sys.modules)))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"

@@ -2,7 +2,9 @@ import errno
 import json
 import math
 from collections import namedtuple
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from robot.system.command import (
     require_free_space,
     require_writable,
     run_directory,
+    run_folder,
     write_results,
 )
 from robot.types import InputError, MaskStatus
@@ -135,3 +138,43 @@ def test_free_space_is_checked_on_the_disk_of_a_directory_that_does_not_exist_ye
     require_free_space(tmp_path / "runs/new", 1.4e9)
     with pytest.raises(InputError, match=r"got 1\.50 GB free .*expected at least 2\.00 GB"):
         require_free_space(tmp_path / "runs/new", 2e9)
+
+
+def test_a_run_that_fails_before_it_writes_anything_leaves_no_folder(tmp_path):
+    root = tmp_path / "runs"
+    with pytest.raises(InputError), run_folder("train", config_yaml="a: 1", root=root):
+        raise InputError("got no disk")
+    assert not root.exists()
+
+
+def test_a_run_that_fails_keeps_what_it_wrote(tmp_path):
+    with pytest.raises(InputError), run_folder("train", config_yaml="a: 1", root=tmp_path) as run:
+        (run / "cells").mkdir()
+        (run / "cells/a.json").touch()
+        raise InputError("got no disk")
+    assert {path.name for path in run.iterdir()} == {"cells", "config.yaml"}
+
+
+def test_a_run_that_was_cut_off_goes_on_under_the_same_config_only(tmp_path):
+    def start(config_yaml, *, done=False):
+        with (
+            suppress(KeyboardInterrupt),
+            run_folder("evaluate", config_yaml=config_yaml, root=tmp_path, resume=True) as run,
+        ):
+            (run / "episode").touch()
+            if not done:
+                raise KeyboardInterrupt
+            write_results(run, {})
+        return run
+
+    first = start("seed: 1")
+    assert start("seed: 2") != first
+    assert start("seed: 1") == first
+    assert start("seed: 1", done=True) == first
+    assert start("seed: 1") != first, "it has results"
+
+
+def test_two_commands_do_not_share_a_run(tmp_path):
+    start = partial(run_folder, "evaluate", config_yaml="", root=tmp_path, resume=True)
+    with start() as first, start() as second:
+        assert first != second

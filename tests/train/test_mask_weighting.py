@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from launch.train_mask import HEAD as HEAD_ID
-from launch.train_mask import JUDGE as JUDGE_ID
-from launch.train_mask import WITNESS, MaskJob, stages_of
+from launch.mask_training import HEAD as HEAD_ID
+from launch.mask_training import JUDGE as JUDGE_ID
+from launch.mask_training import WITNESS, MaskJob, stages_of
 from robot.checkpoint import read_header
 from robot.data.mask_frames import MaskFrames, MaskFrameStore
 from robot.language import LanguageEncoder

@@ -1,0 +1,113 @@
+"""Ctrl-C and SIGTERM, sent to processes of our own. The functions below are what workers import:
+they must stay at the top of this module.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STARTS = """
+import sys, time
+from functools import partial
+from pathlib import Path
+from robot.system.command import main_guard
+from robot.system.parallel import parallel_map
+from tests.system.test_interrupt import make_sleeper
+
+@main_guard
+def main():
+    {body}
+
+if __name__ == "__main__":
+    main()
+"""
+SWALLOWS = """
+    for _ in range(2):
+        try:
+            print("ready", flush=True)
+            time.sleep(60)
+        except BaseException:
+            pass
+"""
+WORKERS = """
+    for _ in parallel_map(partial(make_sleeper, Path(sys.argv[1])), range(4), workers=2):
+        pass
+"""
+TURNS = """
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    except BaseException as error:
+        raise ImportError("a module of C") from error
+"""
+
+
+def make_sleeper(folder: Path):
+    return partial(sleeper, folder)
+
+
+def sleeper(folder: Path, item: int) -> int:
+    (folder / f"{os.getpid()}.pid").touch()
+    time.sleep(60)
+    return item
+
+
+def start(tmp_path: Path, body: str) -> subprocess.Popen[str]:
+    script = tmp_path / "main.py"
+    script.write_text(STARTS.format(body=body.strip()))
+    return subprocess.Popen(
+        [sys.executable, script, tmp_path],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def ended(process: subprocess.Popen[str], *, within_s: float = 30.0) -> tuple[int, str]:
+    err = process.communicate(timeout=within_s)[1]
+    return process.returncode, err
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_one_sentence_and_the_exit_code_whatever_libraries_make_of_it(tmp_path, number, code, word):
+    process = start(tmp_path, TURNS)
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    returned, err = ended(process)
+    assert returned == code and err.startswith(f"error: {word}; ") and err.count("\n") == 1, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_workers_end_with_it_in_silence_when_the_whole_group_is_told(tmp_path, number):
+    process = start(tmp_path, WORKERS)
+    deadline = time.monotonic() + 120
+    while len(found := list(tmp_path.glob("*.pid"))) < 2:
+        assert time.monotonic() < deadline, ended(process)
+        time.sleep(0.05)
+    os.killpg(process.pid, number)
+    returned, err = ended(process)
+    assert returned == 128 + number and err.count("\n") == 1, err
+    assert not any(Path("/proc", path.stem).exists() for path in found)
+
+
+@pytest.mark.slow
+def test_an_interruption_that_is_swallowed_ends_the_process_all_the_same(tmp_path):
+    process = start(tmp_path, SWALLOWS)
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    returned, err = ended(process)
+    assert returned == 143 and err.startswith("error: terminated; "), err
