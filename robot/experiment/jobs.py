@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import multiprocessing
-import queue
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing.managers import SyncManager
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Lock
 from pathlib import Path
-from typing import Any
 
 from rich.progress import Progress, TaskID
 
 from robot.checkpoint import FILE_NAME
 from robot.system.folder_lock import locked
 from robot.system.interrupt import SAVE_S, starting_processes
-from robot.system.parallel import begin_worker, end_with_parent, worker_pool
+from robot.system.parallel import begin_worker, worker_pool
 from robot.train.log import RunLog
 
 POLL_S = 0.5
@@ -87,29 +85,46 @@ def run_stages(stages: Sequence[Stage], *, workers: int, progress: Progress) -> 
     An exception in a stage is raised here after the others were told to stop; what they had is in
     their checkpoints.
     """
-    manager = SyncManager(ctx=multiprocessing.get_context("spawn"))
-    with starting_processes():
-        manager.start(begin_manager)
-    news = manager.Queue()
+    context = multiprocessing.get_context("spawn")
+    reader, writer = context.Pipe(duplex=False)
     bars = {
         stage.id: progress.add_task(str(stage.id), total=stage.steps, start=False, text="waits")
         for stage in stages
     }
-    try:  # told to stop, the running ones write a checkpoint and leave
-        with worker_pool(workers, grace_s=SAVE_S, initializer=begin_worker) as pool:
-            return _run_ready(stages, pool, news, lambda: _show(news, progress, bars))
-    finally:
-        manager.shutdown()  # after the pool: a worker that is told to stop still has news
+    with (
+        reader,
+        writer,
+        # told to stop, the running ones write a checkpoint and leave
+        worker_pool(
+            workers, grace_s=SAVE_S, initializer=_begin, initargs=(writer, context.Lock())
+        ) as pool,
+    ):
+        return _run_ready(stages, pool, lambda: _show(reader, progress, bars))
 
 
-def begin_manager() -> None:
-    """Outlive a SIGTERM that every process gets: trainings that end have news, too."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    end_with_parent()
+News = tuple[StageId, int | None, str]  # (which, finished steps, what it does)
+_put: Callable[[News], None] | None = None  # of this process
+
+
+def _begin(writer: Connection, lock: Lock) -> None:
+    """Let a worker send news, which nobody may hear any more when it is told to stop."""
+    global _put
+    begin_worker()
+
+    def put(news: News) -> None:
+        if not lock.acquire(timeout=1.0):  # a process was killed while it held it
+            return
+        try:
+            with suppress(OSError):
+                writer.send(news)
+        finally:
+            lock.release()
+
+    _put = put
 
 
 def _run_ready(
-    stages: Sequence[Stage], pool: ProcessPoolExecutor, news: Any, show: Callable[[], None]
+    stages: Sequence[Stage], pool: ProcessPoolExecutor, show: Callable[[], None]
 ) -> Trained:
     waiting = list(stages)
     running: dict[Future[tuple[Path, float | None]], StageId] = {}
@@ -119,7 +134,7 @@ def _run_ready(
         for stage in [stage for stage in waiting if _ready(stage, checkpoints)]:
             needed = {option: checkpoints[earlier] for option, earlier in stage.needs.items()}
             with starting_processes():
-                running[pool.submit(_run, stage, needed, news)] = stage.id
+                running[pool.submit(_run, stage, needed)] = stage.id
             waiting.remove(stage)
         if not running:
             raise RuntimeError(f"got stages that wait for each other: {[s.id for s in waiting]}")
@@ -137,26 +152,24 @@ def _ready(stage: Stage, done: Mapping[StageId, Path]) -> bool:
     return all(earlier in done for earlier in (*stage.needs.values(), *stage.waits_for))
 
 
-def _show(news: Any, progress: Progress, bars: Mapping[StageId, TaskID]) -> None:
-    """Move the bars for POLL_S seconds."""
+def _show(reader: Connection, progress: Progress, bars: Mapping[StageId, TaskID]) -> None:
+    """Move the bars for POLL_S seconds, or until there is no news."""
     deadline = time.monotonic() + POLL_S
-    while (left := deadline - time.monotonic()) > 0:
-        try:
-            identity, step, text = news.get(timeout=left)
-        except queue.Empty:
-            return
+    while reader.poll(max(0.0, deadline - time.monotonic())):
+        identity, step, text = reader.recv()
         progress.start_task(bars[identity])  # its time counts from its first news on
         progress.update(bars[identity], completed=step, text=text)
 
 
-def _run(stage: Stage, needed: Mapping[str, Path], news: Any) -> tuple[Path, float | None]:
+def _run(stage: Stage, needed: Mapping[str, Path]) -> tuple[Path, float | None]:
     """Run one stage in this process; return its checkpoint and its seconds, None where it was done
     before.
     """
-    news = _Lossy(news)
+    assert _put is not None
+    put = _put
 
     def announce(text: str) -> None:
-        news.put((stage.id, None, text))
+        put((stage.id, None, text))
 
     with locked(stage.directory, waiting=partial(announce, "waits for another command")):
         began, done_before = time.monotonic(), (stage.directory / FILE_NAME).is_file()
@@ -164,20 +177,9 @@ def _run(stage: Stage, needed: Mapping[str, Path], news: Any) -> tuple[Path, flo
 
             def log(step: int, values: Mapping[str, float]) -> None:
                 run(step, values)
-                news.put((stage.id, step, f"loss {values['loss']:.4f}"))
+                put((stage.id, step, f"loss {values['loss']:.4f}"))
 
             announce("")
             made = stage.train(directory=stage.directory, log=log, announce=announce, **needed)
-    news.put((stage.id, stage.steps, ""))
+    put((stage.id, stage.steps, ""))
     return made, None if done_before else time.monotonic() - began
-
-
-@dataclass(frozen=True)
-class _Lossy:
-    """A queue whose other end may be gone: a training that is told to stop saves all the same."""
-
-    news: Any
-
-    def put(self, item: object) -> None:
-        with suppress(EOFError, OSError):
-            self.news.put(item)

@@ -17,8 +17,8 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SAVE_S = 3.0  # for a training, to end its step and to write its checkpoint
-END_S = 4.5  # for all the rest, too: then the process ends, whatever holds it up
+SAVE_S = 2.5  # for a training, to end its step and to write its checkpoint
+END_S = 4.0  # for all the rest, too: then the process ends, whatever holds it up
 SENTENCES = {
     signal.SIGINT: "interrupted; what was collected and trained is kept, run the command again to "
     "go on",
