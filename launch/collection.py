@@ -10,10 +10,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from launch.command_line import Work
+from robot.envs.make import ImageSize
+from robot.envs.render import require_gl
 from robot.experiment.collect import check_collection, collect_demonstrations
 from robot.rollout.corrupt import Mixture
 from robot.system.command import run_folder, write_results
-from robot.system.parse import Count, NotNegative, options, parse
+from robot.system.parse import Count, Seed, options, parse
 from robot.system.progress import bar
 
 
@@ -28,8 +30,8 @@ class Collection:
     robot: str
     scene: str
     episodes: Count
-    seed: NotNegative
-    image_size: Count
+    seed: Seed
+    image_size: ImageSize
     workers: Count
     quality: Mixture | None
 
@@ -38,6 +40,7 @@ def collection(config: DictConfig) -> Work:
     """Return the collection that a config describes, checked."""
     values: Any = OmegaConf.to_container(config, resolve=True)
     asked = parse(Collection, values)
+    require_gl()
     check_collection(task=asked.task, scene=asked.scene, robot=asked.robot, quality=asked.quality)
     return partial(collect, asked, config_yaml=OmegaConf.to_yaml(config, resolve=True))
 

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import hydra
 import yaml
@@ -20,10 +19,11 @@ from hydra.errors import (
     OverrideParseException,
     SearchPathException,
 )
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from launch.command_line import Command, Work
+from launch.options import check_options
 from robot.errors import InputError
 from robot.system.command import main_guard, stop
 
@@ -37,31 +37,6 @@ QUIET = (
     "hydra/hydra_logging=none",
 )
 
-WHOLE_FOR_REAL = ("a number", "a whole number")  # the one change of kind that is allowed
-POSITIVE = frozenset(  # options that must be above 0, wherever they stand
-    (
-        "batch_size",
-        "checkpoint_every",
-        "control_dt_s",
-        "episodes",
-        "execute",
-        "goals",
-        "image_size",
-        "learning_rate",
-    )
-    + (
-        "log_every",
-        "mask_batch_size",
-        "mask_period",
-        "mask_scenes_each",
-        "noise_samples",
-        "scenes_each",
-        "scenes_per_shard",
-    )
-    + ("shards", "snapshots", "steps", "training_seeds", "workers")
-)
-NOT_NEGATIVE = frozenset({"ensemble_decay", "keep", "seed", "warmup_steps", "weight_decay"})
-
 
 def works_of(main: Command, *, config_name: str, configs: Path) -> list[Work]:
     """Return what `main` returns for the composed config: of every job of a sweep (`-m`), all of
@@ -73,13 +48,9 @@ def works_of(main: Command, *, config_name: str, configs: Path) -> list[Work]:
     @main_guard
     def check(config: DictConfig) -> None:
         require_values(config)
-        require_kinds(
-            config,
-            overrides=HydraConfig.get().overrides.task,
-            config_name=config_name,
-            configs=configs,
-        )
-        require_ranges(OmegaConf.to_container(config))
+        overrides = HydraConfig.get().overrides.task
+        default = default_of(overrides, config_name=config_name, configs=configs)
+        check_options(OmegaConf.to_container(config), default=default)
         works.append(main(config))
 
     run = hydra.main(version_base=None, config_path=str(configs), config_name=config_name)(check)
@@ -125,63 +96,14 @@ def require_values(config: DictConfig) -> None:
         )
 
 
-def require_kinds(
-    config: DictConfig, *, overrides: Sequence[str], config_name: str, configs: Path
-) -> None:
-    """Raise InputError for a value of another kind than the one it replaces: text for a number, one
-    name for a list.
-    """
-    values = {
-        override.partition("=")[0]
-        for override in overrides
-        if "=" in override and override[0] not in "+~"
-    }
-    groups = {key for key in values if (configs / key.partition("@")[0]).is_dir()}
-    if values <= groups:
-        return
-    chosen = [o for o in overrides if o.partition("=")[0] in groups]
-    default = hydra.compose(config_name=config_name, overrides=chosen)
-    for key in sorted(values - groups):
-        was, now = (OmegaConf.select(c, key, throw_on_missing=False) for c in (default, config))
-        if (
-            (expected := _kind(was))
-            and now is not None
-            and expected != _kind(now)
-            and (expected, _kind(now)) != WHOLE_FOR_REAL
-        ):
-            example = (
-                f"'{key}=[{','.join(map(str, was))}]'" if expected == "a list" else f"{key}={was}"
-            )  # the shell splits brackets
-            raise InputError(f"got {key}={now}, expected {expected} such as {example}")
-
-
-def require_ranges(config: Any, *, path: str = "") -> None:
-    """Raise InputError for a number of steps, workers, ... that is not above 0, or a seed below 0,
-    anywhere in a config.
-    """
-    for name, value in config.items():
-        here = f"{path}{name}"
-        if isinstance(value, dict):
-            require_ranges(value, path=f"{here}.")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            if name in POSITIVE and value <= 0:
-                raise InputError(
-                    f"got {here}={value}, expected "
-                    f"{'at least 1' if isinstance(value, int) else 'above 0'}; raise it"
-                )
-            if name in NOT_NEGATIVE and value < 0:
-                raise InputError(f"got {here}={value}, expected 0 or above; raise it")
-
-
-def _kind(value: Any) -> str | None:
-    """Name the kind of a configured value; None where anything may replace it."""
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, int):
-        return "a whole number"
-    if isinstance(value, float):
-        return "a number"
-    return "a list" if isinstance(value, ListConfig) else None
+def default_of(overrides: Sequence[str], *, config_name: str, configs: Path) -> Any:
+    """Return the values that only the choices of groups among the overrides make."""
+    keys = {override.partition("=")[0].lstrip("+") for override in overrides if "=" in override}
+    groups = {key for key in keys if (configs / key.partition("@")[0]).is_dir()}
+    chosen = [o for o in overrides if o.partition("=")[0].lstrip("+") in groups]
+    return OmegaConf.to_container(
+        hydra.compose(config_name=config_name, overrides=chosen), resolve=True
+    )
 
 
 def sentence(error: Exception) -> str:

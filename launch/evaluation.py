@@ -17,6 +17,7 @@ from robot.envs.registry import check_scene
 from robot.envs.render import require_gl
 from robot.envs.tabletop.scene import PLACE_TASKS
 from robot.experiment.cells import Entrant, cells_of, evaluate_cells
+from robot.experiment.checks import check_once
 from robot.experiment.report import Story, write
 from robot.perception.head.base import Head
 from robot.perception.registry import SOURCES, make_deployment
@@ -25,7 +26,15 @@ from robot.report.table import success_table
 from robot.rollout.act import Protocol
 from robot.rollout.agents import AgentSpec, check_robot
 from robot.system.command import run_folder, write_results
-from robot.system.parse import Count, NotNegative, NotNegativeNumber, options, parse
+from robot.system.parse import (
+    Count,
+    FolderName,
+    NotNegative,
+    NotNegativeNumber,
+    Seed,
+    options,
+    parse,
+)
 from robot.system.progress import bar
 from robot.types import InputError
 
@@ -40,7 +49,7 @@ class Asked:
     tasks: tuple[str, ...]
     scenes: tuple[str, ...]
     episodes: Count
-    seed: NotNegative
+    seed: Seed
     head: Path | None
     perception: str | None
     deployment: str | None
@@ -48,7 +57,7 @@ class Asked:
     execute: Count
     ensemble_decay: NotNegativeNumber | None
     keep: NotNegative
-    name: str | None
+    name: FolderName | None
     workers: Count
     env: EnvOptions
 
@@ -125,6 +134,8 @@ def parse_asked(values: Any) -> Asked:
             f"got task={list(asked.tasks)} and scene={list(asked.scenes)}, expected at least one "
             "of each; pass 'scene=[clean,distract]'"
         )
+    check_once(asked.tasks, at="task")
+    check_once(asked.scenes, at="scene")
     for task in asked.tasks:
         for scene in asked.scenes:
             check_scene(task, scene)

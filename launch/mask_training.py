@@ -17,20 +17,25 @@ from rich.table import Table
 from launch.command_line import Work
 from robot.checkpoint import read_header
 from robot.data.mask_shards import shard_numbers
+from robot.envs.make import ImageSize
+from robot.envs.render import require_gl
+from robot.envs.robots import check_robot
+from robot.experiment.checks import check_devices, check_mask_head, check_once
 from robot.experiment.collect import Names, check_mask_scenes, collect_mask_frames
 from robot.experiment.config import Data, Wandb
 from robot.experiment.datasets import moving
 from robot.experiment.jobs import Stage, StageId, run_stages
 from robot.experiment.mask_quality import measure_masks
 from robot.experiment.stages import head_training, label_judge_training
-from robot.perception.head.base import HEADS, Head
+from robot.perception.head.base import Head
 from robot.perception.registry import DISCRIMINATORS, check_spec
 from robot.report.html import MaskQuality
 from robot.system.command import run_folder, write_results
-from robot.system.parse import Count, FlatSpec, NotNegative, options, parse
+from robot.system.parse import Count, FlatSpec, Seed, options, parse
 from robot.system.progress import Bars
 from robot.train.label_discriminator import LabelJudgeTraining
 from robot.train.label_tiers import MaskWeighting
+from robot.train.log import check_mode
 from robot.train.loop import Training
 from robot.train.mask_head import HeadTraining, check_start
 
@@ -44,7 +49,7 @@ class Measure:
     tasks: Names
     scenes: Names
     scenes_each: Count
-    seed: NotNegative
+    seed: Seed
 
 
 @options
@@ -52,8 +57,8 @@ class MaskJob:
     """configs/train_mask.yaml."""
 
     robot: str
-    image_size: Count
-    seed: NotNegative
+    image_size: ImageSize
+    seed: Seed
     workers: Count
     wandb: Wandb
     data: Data
@@ -112,8 +117,16 @@ def train_mask(job: MaskJob, *, config_yaml: str) -> None:
 def parse_job(values: Any) -> MaskJob:
     """Parse the config; raise InputError for what cannot work."""
     job = parse(MaskJob, values | {"head_start": Head.resolve(values["head_start"])})
+    require_gl()
+    check_robot(job.robot)
+    check_mode(job.wandb)
     check_mask_scenes(job.measure.tasks, job.measure.scenes)  # now, not after the training
-    check_spec(job.mask_head, HEADS, at="mask_head")
+    check_once(job.measure.tasks, at="measure.tasks")
+    check_once(job.measure.scenes, at="measure.scenes")
+    check_mask_head(job.mask_head)
+    check_devices(job.mask_training)
+    if job.mask_weighting.training is not None:
+        check_devices(job.mask_weighting.training)
     if job.head_start is not None:
         check_start(job.head_start, job.mask_head)
     if job.mask_weighting.discriminator is not None:

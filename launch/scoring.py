@@ -13,7 +13,10 @@ from rich.table import Table
 
 from launch.command_line import Work
 from robot.data.scores import scores_path
+from robot.envs.make import ImageSize
 from robot.envs.registry import check_scene
+from robot.envs.render import require_gl
+from robot.envs.robots import check_robot
 from robot.experiment.checks import check_weightings
 from robot.experiment.config import Data, Wandb
 from robot.experiment.datasets import Datasets, collect_scenes, shares_of
@@ -28,9 +31,10 @@ from robot.experiment.jobs import StageId, run_stages
 from robot.experiment.stages import judging_stage
 from robot.perception.head.base import Head
 from robot.system.command import run_folder, write_results
-from robot.system.parse import Count, NotNegative, options, parse
+from robot.system.parse import Count, Seed, options, parse
 from robot.system.progress import Bars
 from robot.train.demonstration_discriminator import JudgeTraining, Judging
+from robot.train.log import check_mode
 from robot.types import InputError
 
 
@@ -41,8 +45,8 @@ class Scoring:
     task: str
     robot: str
     scene: str
-    image_size: Count
-    seed: NotNegative
+    image_size: ImageSize
+    seed: Seed
     workers: Count
     wandb: Wandb
     data: Data
@@ -99,6 +103,9 @@ def parse_scoring(values: Any) -> Scoring:
     judge = {name: value for name, value in values["judge"].items() if name != "horizon"}
     judge["head"] = Head.resolve(judge["head"])
     scoring = parse(Scoring, values | {"judge": judge})
+    require_gl()
+    check_robot(scoring.robot)
+    check_mode(scoring.wandb)
     check_scene(scoring.task, scoring.scene)
     if scoring.data.quality is None:
         raise InputError(

@@ -107,6 +107,10 @@ def read_header(path: Path | str) -> dict[str, Any]:
 
 def resolve_checkpoint(name: str | Path) -> Path:
     """Return the folder of a checkpoint: a path, or the name of weights that are shipped."""
+    if not isinstance(name, str | Path):
+        raise InputError(
+            f"got checkpoint {name}, expected a path, or the name of shipped weights; correct it"
+        )
     path = Path(name)
     if not path.exists() and (SHIPPED / str(name)).is_dir():
         return SHIPPED / str(name)

@@ -14,6 +14,8 @@ from robot.system.parse import Count, NotNegative, Positive, options
 if TYPE_CHECKING:
     from robot.envs.robosuite import RobosuiteEnv
 
+ImageSize = Annotated[int, Field(ge=16, le=1024)]  # pixels, square
+
 
 @options
 class EnvOptions:
@@ -22,7 +24,7 @@ class EnvOptions:
     backend: Literal["robosuite"] = "robosuite"
     robot: str = DEFAULT_ROBOT
     goal: str | None = None
-    image_size: Annotated[int, Field(ge=16, le=1024)] = 128
+    image_size: ImageSize = 128
     control_dt_s: Positive = 0.05
     horizon: Count | None = None
     shadows: bool = False

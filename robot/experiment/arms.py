@@ -13,7 +13,7 @@ from robot.perception.compose.masking import Deployment, Unmasked
 from robot.perception.registry import AnyDeployment, make_fault
 from robot.perception.sources import NoMask
 from robot.policy import POLICIES
-from robot.system.parse import Count, FlatSpec, Positive, Spec, options, parse
+from robot.system.parse import Count, FlatSpec, FolderName, Positive, Spec, options, parse
 from robot.train.policy import Augmentation
 from robot.types import InputError
 
@@ -33,7 +33,7 @@ class Arm:
     it acts, `mask_period` asks for fresh ones every so many decisions.
     """
 
-    name: str
+    name: FolderName
     perception: Literal["learned", "oracle", "none"]
     scenes: Annotated[tuple[str, ...], Field(min_length=1)]
     steps: Positive
@@ -84,8 +84,8 @@ def arms_of(config: Section) -> list[Arm]:
     perception=none there is no masked arm: it would see what its unmasked twin sees.
     """
     sections = _sections(config)
-    chosen = list(sections) if config["compare"] is None else list(config["compare"])
-    if not chosen or len(set(chosen)) < len(chosen):
+    chosen = list(sections) if config["compare"] is None else config["compare"]
+    if not isinstance(chosen, list) or not chosen or len(set(map(str, chosen))) < len(chosen):
         raise InputError(
             f"got compare={chosen}, expected each arm once and at least one; choose from "
             f"{', '.join(sections)}"
@@ -164,7 +164,7 @@ def _fault(section: object, *, arm: str) -> Spec:
 
 
 def _known(name: str, sections: Mapping[str, Section]) -> Section:
-    if name not in sections:
+    if not isinstance(name, str) or name not in sections:
         raise InputError(
             f"got arm {name!r}, expected one of {', '.join(sections)}; correct compare, or add "
             f"arms.{name}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from robot.dwsl import NEED_SCORES
 from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
-from robot.envs.robosuite import CONTROL_DT_S
+from robot.envs.robosuite import CAMERAS, CONTROL_DT_S
 from robot.experiment.arms import Arm
 from robot.experiment.collect import check_mask_scenes
 from robot.experiment.config import Common, Data
@@ -16,9 +18,13 @@ from robot.perception.head.base import HEADS
 from robot.perception.registry import check_spec
 from robot.policy import POLICIES, make_policy
 from robot.policy.normalize import unit_statistics
+from robot.policy.registry import Policy
 from robot.rollout.corrupt import check_mixture
 from robot.system.device import pick_device, pick_dtype
+from robot.system.parse import Spec, buildable
 from robot.train.demonstration_discriminator import Judging
+from robot.train.log import check_mode
+from robot.train.loop import Training
 from robot.train.mask_head import check_start
 from robot.types import InputError
 
@@ -26,6 +32,7 @@ from robot.types import InputError
 def check(arms: Sequence[Arm], common: Common) -> None:
     """Check a comparison whose trainings are those of `arms`."""
     require_gl()
+    check_mode(common.wandb)
     check_scenes(arms, common)
     check_policies(arms, common)
     check_seeds(common)
@@ -44,6 +51,14 @@ def check_scenes(arms: Sequence[Arm], common: Common) -> None:
             "got no task or no scene to evaluate, expected at least one of each; pass "
             "'evaluation.scenes=[clean]'"
         )
+    for key, names in (
+        ("tasks", evaluation.tasks),
+        ("scenes", evaluation.scenes),
+        ("mask_scenes", evaluation.mask_scenes),
+    ):
+        check_once(names, at=f"evaluation.{key}")
+    for arm in arms:
+        check_once(arm.scenes, at=f"arms.{arm.name}.scenes")
     if len(evaluation.tasks) > 1 and not set(evaluation.tasks) <= set(TABLETOP):
         raise InputError(
             f"got evaluation.tasks={list(evaluation.tasks)}, expected tabletop tasks where there "
@@ -56,6 +71,14 @@ def check_scenes(arms: Sequence[Arm], common: Common) -> None:
         check_scene("pick", evaluation.headline_scene)  # this task need not have it
 
 
+def check_once(names: Sequence[str], *, at: str) -> None:
+    """Raise InputError where a name stands twice: its episodes would count twice, and narrow the
+    intervals.
+    """
+    if twice := [name for name in names if list(names).count(name) > 1]:
+        raise InputError(f"got {twice[0]} twice in {at}, expected each once; drop one")
+
+
 def check_policies(arms: Sequence[Arm], common: Common) -> None:
     """Check that policies can be built, trained and evaluated as configured."""
     if common.env.control_dt_s != CONTROL_DT_S:
@@ -63,19 +86,43 @@ def check_policies(arms: Sequence[Arm], common: Common) -> None:
             f"got env.control_dt_s={common.env.control_dt_s}, expected {CONTROL_DT_S}: "
             "demonstrations are recorded at that period"
         )
-    for training in (common.train, common.mask_training):
-        pick_dtype(training.precision, pick_device(training.device))
+    check_devices(common.train, common.mask_training)
     for arm in arms:
-        policy = make_policy(
-            arm.policy.kind,
-            statistics=unit_statistics(action=1, proprio=1),  # their number changes nothing here
-            options=arm.policy.options,
-        )
+        policy = build_policy(arm.policy, at=f"the policy of arm {arm.name}")
         if common.evaluation.execute > policy.horizon:
             raise InputError(
                 f"got evaluation.execute={common.evaluation.execute}, expected at most the "
                 f"{policy.horizon} actions of a chunk; lower it"
             )
+
+
+def check_devices(*trainings: Training) -> None:
+    """Check that this machine can train so."""
+    for training in trainings:
+        pick_dtype(training.precision, pick_device(training.device))
+
+
+def build_policy(policy: Spec, *, at: str) -> Policy:
+    """Build a policy without memory for its weights; raise InputError where its options make none.
+
+    Its cameras are those of the env.
+    """
+    if policy.kind not in POLICIES:
+        raise InputError(
+            f"got {policy.kind} for the kind of {at}, expected one of {', '.join(POLICIES)}; "
+            "choose one of these"
+        )
+    if (cameras := policy.options.get("cameras", len(CAMERAS))) != len(CAMERAS):
+        raise InputError(
+            f"got {cameras} cameras for {at}, expected {len(CAMERAS)}: {', '.join(CAMERAS)}; "
+            "leave it out"
+        )
+    with buildable(at), torch.device("meta"):
+        return make_policy(
+            policy.kind,
+            statistics=unit_statistics(action=1, proprio=1),  # their number changes nothing here
+            options=policy.options,
+        )
 
 
 def check_seeds(common: Common) -> None:
@@ -114,9 +161,12 @@ def check_weightings(weightings: Sequence[str], data: Data, judging: Judging, *,
             "got judge.masks=learned without a mask head; pass judge.head=tabletop, or "
             "judge.masks=oracle"
         )
-    if judging.policy.kind not in POLICIES:
+    build_policy(judging.policy, at="judge.policy")
+    check_devices(judging.training)
+    if judging.discriminator.cameras != len(CAMERAS):
         raise InputError(
-            f"got judge.policy.kind={judging.policy.kind}, expected one of {', '.join(POLICIES)}"
+            f"got judge.discriminator.cameras={judging.discriminator.cameras}, expected "
+            f"{len(CAMERAS)}: {', '.join(CAMERAS)}; leave it out"
         )
     if min(data.tiers) < judging.folds:
         raise InputError(
@@ -126,9 +176,19 @@ def check_weightings(weightings: Sequence[str], data: Data, judging: Judging, *,
         )
 
 
+def check_mask_head(head: Spec) -> None:
+    """Check that a mask head can be built, and that the env has its cameras."""
+    check_spec(head, HEADS, at="mask_head")
+    if (cameras := head.options.get("cameras", 1)) not in (1, len(CAMERAS)):
+        raise InputError(
+            f"got mask_head.cameras={cameras}, expected 1 or {len(CAMERAS)}: {', '.join(CAMERAS)}; "
+            "leave it out"
+        )
+
+
 def check_head(common: Common) -> None:
     """Check that the mask head can be built, trained and measured."""
-    check_spec(common.mask_head, HEADS, at="mask_head")
+    check_mask_head(common.mask_head)
     if common.head_start is not None:
         check_start(common.head_start, common.mask_head)
     check_mask_scenes(common.data.mask_frames.tasks, common.data.mask_frames.scenes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -22,7 +23,7 @@ from robot.system.cache import key
 from robot.system.command import require_free_space, require_writable
 from robot.system.folder_lock import locked
 from robot.system.parallel import parallel_map
-from robot.system.parse import Count, NotNegative, Share, options
+from robot.system.parse import Count, Seed, Share, options
 from robot.types import InputError
 
 Progress = Callable[[int, int], None]  # (done, in all)
@@ -177,11 +178,24 @@ class MaskFrameOptions:
     scenes: Mapping[str, float]
     moments: Literal["staged", "expert"]
     shards: Count
-    seed: NotNegative
+    seed: Seed
     scenes_per_shard: Count
     snapshots: Count
     goals: Count
     absent_share: Share
+
+    def __post_init__(self) -> None:
+        shares = self.scenes.values()
+        if min(shares, default=0) < 0 or not 0 < sum(shares) < math.inf:
+            raise InputError(
+                f"got mask_frames.scenes={dict(self.scenes)}, expected shares >= 0 that are not "
+                "all 0"
+            )
+        if len(set(self.tasks)) < len(self.tasks):
+            raise InputError(
+                f"got mask_frames.tasks={list(self.tasks)}, expected each once; drop one"
+            )
+        check_mask_scenes(self.tasks, self.scenes)
 
 
 def collect_mask_frames(

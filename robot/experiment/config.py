@@ -13,8 +13,10 @@ from robot.rollout.corrupt import Mixture
 from robot.system.parse import (
     Count,
     FlatSpec,
+    FolderName,
     NotNegative,
     NotNegativeNumber,
+    Seed,
     options,
     parse,
 )
@@ -31,7 +33,7 @@ class Quality:
     """
 
     episodes: Count
-    seed: NotNegative
+    seed: Seed
     corrupted: float
     kinds: Mapping[str, float]
 
@@ -49,7 +51,7 @@ class Data:
 
     root: Path
     episodes: Count
-    seed: NotNegative
+    seed: Seed
     quality: Quality | None
     mask_frames: MaskFrameOptions
 
@@ -72,7 +74,7 @@ class Evaluation:
     tasks: tuple[str, ...]
     scenes: tuple[str, ...]
     episodes: Count
-    seed: NotNegative
+    seed: Seed
     execute: Count
     ensemble_decay: NotNegativeNumber | None
     keep: NotNegative
@@ -90,9 +92,9 @@ class Evaluation:
 class Common:
     """What all arms of a comparison share. `head` is used as it is, `head_start` trained on."""
 
-    name: str
+    name: FolderName
     task: str
-    seeds: tuple[int, ...]  # of training: every arm is trained once with each
+    seeds: tuple[Seed, ...]  # of training: every arm is trained once with each
     data: Data
     judge: Judging
     train: Training

@@ -39,7 +39,7 @@ from robot.perception.faults import (
 from robot.perception.head.base import Head
 from robot.perception.head.label_discriminator import MaskDiscriminator
 from robot.perception.sources import LearnedMasks, MaskSource
-from robot.system.parse import Spec
+from robot.system.parse import Spec, buildable
 from robot.types import InputError
 
 DEPLOYMENTS: dict[str, type[Deployment]] = {
@@ -81,7 +81,7 @@ def make_deployment(name: str, **options: Any) -> Deployment:
 def _parsed(section: object) -> Deployment:
     if isinstance(section, Deployment):
         return section
-    if not isinstance(section, Mapping):
+    if not isinstance(section, Mapping) or not isinstance(section.get("name"), str):
         raise InputError(f"got deployment={section}, expected a section with a name; add name")
     return make_deployment(**section)
 
@@ -108,7 +108,9 @@ DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
 
 
 def check_spec(spec: Spec, builders: Mapping[str, Any], *, at: str) -> None:
-    """Raise InputError where the kind is unknown, or its pretrained weights cannot be had."""
+    """Raise InputError where the kind is unknown, its pretrained weights cannot be had, or its
+    options make no network.
+    """
     if spec.kind not in builders:
         raise InputError(
             f"got {at}.kind={spec.kind}, expected one of {', '.join(builders)}; choose one of these"
@@ -118,6 +120,9 @@ def check_spec(spec: Spec, builders: Mapping[str, Any], *, at: str) -> None:
 
         sam = spec.options.get("sam")
         check_weights(llava=str(spec.options["llava"]), sam=None if sam is None else str(sam))
+        return
+    with buildable(at), torch.device("meta"):
+        builders[spec.kind](**spec.options)
 
 
 def learned_masks(

@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -86,7 +87,10 @@ def starting_processes() -> Iterator[None]:
 
 
 def end_processes(processes: Sequence[BaseProcess], *, grace_s: float) -> None:
-    """End processes: with SIGTERM, and with SIGKILL those that still run after `grace_s`."""
+    """End processes: with SIGTERM, and with SIGKILL those that still run after `grace_s`, and what
+    they started themselves (Weights & Biases, an encoder of videos).
+    """
+    theirs = [pid for process in processes for pid in _descendants(process.pid)]
     for process in processes:
         process.terminate()
     deadline = time.monotonic() + grace_s
@@ -95,6 +99,20 @@ def end_processes(processes: Sequence[BaseProcess], *, grace_s: float) -> None:
     for process in processes:
         if process.is_alive():
             process.kill()
+    for pid in theirs:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _descendants(pid: int | None) -> list[int]:
+    """Return the children of a process, theirs, and so on; none where the system does not list
+    them.
+    """
+    found = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [int(child) for child in file.read_text().split()]
+    return found + [deeper for child in found for deeper in _descendants(child)]
 
 
 def say_stopped(number: int) -> None:
@@ -108,7 +126,6 @@ def say_stopped(number: int) -> None:
 
 def _end_in_time(number: int) -> None:
     time.sleep(END_S)
-    for process in multiprocessing.active_children():
-        process.kill()
+    end_processes(multiprocessing.active_children(), grace_s=0.0)
     say_stopped(number)
     os._exit(128 + number)

@@ -6,12 +6,20 @@ frozen, keyword-only, and unknown keys are errors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 from robot.types import InputError
 
@@ -21,7 +29,22 @@ Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegativeNumber = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _folder_name(text: str) -> str:
+    if text in ("", ".", "..") or text != text.strip() or not text.isprintable() or "/" in text:
+        raise InputError(
+            f"got name={text!r}, expected the name of a folder: without /, and not empty; choose "
+            "another one"
+        )
+    if len(text.encode()) > 100:
+        raise InputError(f"got a name of {len(text)} characters, expected at most 100; shorten it")
+    return text
+
+
+FolderName = Annotated[str, BeforeValidator(str), AfterValidator(_folder_name)]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -99,3 +122,20 @@ def _sentence(error: Mapping[str, Any], *, at: str) -> str:
 
 def _at_least(bound: Any) -> str:
     return "0 or above" if bound == 0 else f"at least {bound:g}"
+
+
+@contextmanager
+def buildable(at: str) -> Iterator[None]:
+    """Turn what a constructor within raises, where the options at `at` fit no network, into an
+    InputError.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as e:
+        reason = " ".join(str(e).split())[:200]
+        raise InputError(
+            f"got options of {at} that make no network, expected ones that fit together; correct "
+            f"them: {reason}"
+        ) from e

@@ -61,6 +61,20 @@ def resolve_mode(mode: str) -> str:
     return os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
 
 
+def check_mode(mode: str) -> None:
+    """Raise InputError unless a run can report in this mode."""
+    resolved = resolve_mode(mode)
+    if resolved not in ("online", "offline", "disabled", "shared", "dryrun", "run"):
+        raise InputError(
+            f"got WANDB_MODE={resolved}, expected online, offline or disabled; correct it"
+        )
+    if resolved in ("online", "run") and not _has_key():
+        raise InputError(
+            "got wandb=online without a Weights & Biases key, expected one in WANDB_API_KEY or "
+            "from `wandb login`; pass wandb=offline"
+        )
+
+
 def _has_key() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True

@@ -1,0 +1,160 @@
+"""Every option of a composed config against the YAML files that it was composed from, before
+anything that takes seconds is imported: what each may be is read off its default.
+
+An option keeps its kind (text, whole number, list, ...), has no value only where that is its
+default or listed here, and a number is finite and not negative. What depends on more than one
+option, or on what is registered, is checked where the config is parsed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from robot.errors import InputError
+
+MAY_BE_NULL = frozenset(
+    ("compare", "head_start", "headline_scene", "jitter", "quality", "witness_steps")
+)
+MAY_BE_EMPTY = frozenset({"faults", "mask_scenes"})
+MAY_REPEAT = frozenset({"blocks", "faults", "widths"})
+MAY_BE_SEVERAL = frozenset({"scene", "task"})  # text, or a list of it
+# Sections that take keys which no YAML file lists, or lose some: names that a person chooses,
+# shares of what is registered, and keywords that a type or a constructor checks.
+OPEN = frozenset(
+    ("arms", "augment", "deployment", "env", "kinds", "mask_training", "scenes", "train")
+    + ("training",)
+)
+MAY_BE_ZERO = frozenset(  # every other number is above 0
+    (
+        "absent_share",
+        "backgrounds",
+        "brightness",
+        "coarse_weight",
+        "contrast",
+        "corrupted",
+    )
+    + ("dilation", "drop", "dropout", "ema_decay", "ensemble_decay", "eta", "fault_share", "fill")
+    + ("iou_weight", "keep", "lora_dropout", "machine_weight", "noise", "offset")
+    + ("presence_weight", "ring", "samples", "saturation", "seed", "share", "shift", "threshold")
+    + ("tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels")
+)
+SHARES = frozenset({"kinds", "scenes"})  # their numbers may be 0, too
+HIGHEST_SEED = 2**32 - 1
+HIGHEST = 2**53  # of any other number: beyond it they are no longer exact
+
+
+def check_options(values: Any, *, default: Any) -> None:
+    """Raise InputError for the first option that cannot be what it is, whatever the others are.
+
+    Both are composed of the same groups, as plain values; interpolations are resolved.
+    """
+    _check(values, default, path=())
+
+
+def _check(now: Any, was: Any, *, path: tuple[str, ...]) -> None:
+    key, name = ".".join(path), path[-1] if path else ""
+    if isinstance(now, Mapping):
+        if was is not None and not isinstance(was, Mapping):
+            raise _other_kind(key, now, was)
+        _check_section(now, was if isinstance(was, Mapping) else None, path=path)
+    elif now is None:
+        if was is not None and name not in MAY_BE_NULL:
+            expected = "a value" if was == "???" else _example(key, was)
+            raise InputError(f"got {key}=null, expected {expected}; set it")
+    else:
+        if was not in (None, "???") and _kind(now) != _kind(was) and not _widened(now, was, name):
+            raise _other_kind(key, now, was)
+        _check_value(now, path=path)
+
+
+def _check_section(
+    now: Mapping[str, Any], was: Mapping[str, Any] | None, *, path: tuple[str, ...]
+) -> None:
+    is_open = was is None or bool(path and (OPEN & set(path)))
+    if was is not None and not is_open:
+        if unknown := sorted(set(now) - set(was)):
+            key = ".".join((*path, unknown[0]))
+            raise InputError(
+                f"got {key}, which the config does not have, expected one of "
+                f"{', '.join(sorted(map(str, was)))}; correct the name"
+            )
+        if missing := sorted(set(was) - set(now)):
+            raise InputError(
+                f"got no {'.'.join((*path, missing[0]))}, expected a value; do not remove it"
+            )
+    for name, value in now.items():
+        _check(value, None if was is None else was.get(name), path=(*path, str(name)))
+
+
+def _check_value(value: Any, *, path: tuple[str, ...]) -> None:
+    key, name = ".".join(path), path[-1]
+    if isinstance(value, list):
+        _check_list(value, path=path)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value) or abs(value) > HIGHEST:
+            raise InputError(f"got {key}={value}, expected a finite number; lower it")
+        may_be_zero = name in MAY_BE_ZERO or bool(SHARES & set(path))
+        if value < 0 or (value == 0 and not may_be_zero):
+            bound = (
+                "0 or above"
+                if may_be_zero
+                else "at least 1"
+                if isinstance(value, int)
+                else "above 0"
+            )
+            raise InputError(f"got {key}={value}, expected {bound}; raise it")
+        if name == "seed" and value > HIGHEST_SEED:
+            raise InputError(f"got {key}={value}, expected at most {HIGHEST_SEED}; lower it")
+
+
+def _check_list(value: Sequence[Any], *, path: tuple[str, ...]) -> None:
+    key, name = ".".join(path), path[-1]
+    if not value and name not in MAY_BE_EMPTY:
+        raise InputError(f"got {key}=[], expected at least one; add one, or leave {key} out")
+    repeated = [item for item in value if value.count(item) > 1]
+    if repeated and name not in MAY_REPEAT:
+        raise InputError(f"got {key} with {repeated[0]} twice, expected each once; drop one")
+    for item in value:
+        if item is None:
+            raise InputError(f"got {key}={value}, expected no null in it; drop it")
+        if isinstance(item, Mapping):
+            _check_section(item, None, path=path)
+        else:
+            _check_value(item, path=path)
+    if len({_kind(item) for item in value}) > 1:
+        raise InputError(f"got {key}={value}, expected items of one kind; correct it")
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int):
+        return "a whole number"
+    if isinstance(value, float):
+        return "a number"
+    if isinstance(value, str):
+        return "text"
+    return "a list" if isinstance(value, list) else "a section"
+
+
+def _widened(now: Any, was: Any, name: str) -> bool:
+    """Return whether another kind stands for the default's: 1 for 1.0, 5 for a name."""
+    if isinstance(was, str):
+        return _kind(now) in ("a whole number", "a number") or (
+            isinstance(now, list) and name in MAY_BE_SEVERAL
+        )
+    return isinstance(was, float) and _kind(now) == "a whole number"
+
+
+def _other_kind(key: str, now: Any, was: Any) -> InputError:
+    return InputError(f"got {key}={now}, expected {_example(key, was)}")
+
+
+def _example(key: str, was: Any) -> str:
+    if isinstance(was, Mapping):
+        return f"a section with {', '.join(map(str, was))}"
+    if isinstance(was, list):
+        return f"a list such as '{key}=[{','.join(map(str, was))}]'"  # the shell splits brackets
+    return f"{_kind(was)} such as {key}={was}"
