@@ -86,10 +86,12 @@ def changed(values: Any, path: tuple[str, ...], change: Callable[[dict, str], No
     for name in path[:-1]:
         section = section[name]
     before = dict(section)
-    change(section, path[-1])
-    yield values
-    section.clear()
-    section.update(before)
+    try:
+        change(section, path[-1])
+        yield values
+    finally:
+        section.clear()
+        section.update(before)
 
 
 def misspell(section: dict, name: str) -> None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import tempfile
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from robot.types import InputError
 
 ALGORITHM = b"3"  # part of the cache key: raise it when the output changes
+SEAL = "# whole "  # before the digest of all that stands above
 SUFFIX = "_decimated"  # of the copy of a mesh that also collides
 
 
@@ -78,10 +80,7 @@ def decimate_meshes(xml: str, *, faces: int = 400, cache_dir: Path | None = None
     mesh path that is not absolute.
     """
     root = ET.fromstring(xml)
-    cache = (
-        cache_dir
-        or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "robot" / "meshes"
-    )
+    caches = mesh_caches() if cache_dir is None else [cache_dir]
     visual, physical = _mesh_geoms(root)
     textured = {
         material.get("name") for material in root.iter("material") if material.get("texture")
@@ -98,7 +97,7 @@ def decimate_meshes(xml: str, *, faces: int = 400, cache_dir: Path | None = None
                     "paths in the XML first."
                 )
             keep_seams = any(geom.get("material") in textured for geom in geoms)
-            light = _cached(Path(file), faces=faces, keep_seams=keep_seams, cache_dir=cache)
+            light = _cached(Path(file), faces=faces, keep_seams=keep_seams, caches=caches)
             if light is None:
                 continue
             if name in physical:
@@ -156,31 +155,84 @@ def _adds_inertia(root: ET.Element, body: ET.Element, geom: ET.Element) -> bool:
     return needed and lowest <= int(geom.get("group", "0")) <= highest
 
 
-def _cached(file: Path, *, faces: int, keep_seams: bool, cache_dir: Path) -> Path | None:
-    """Return the light version of a mesh file, made on first use; None when the mesh is light
-    already.
+def mesh_caches() -> list[Path]:
+    """Return the folders for light meshes, the best first: the user's cache, where there is one,
+    and one of the temporary folder that is this user's alone.
+    """
+    found = []
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(named).is_absolute():  # its specification has relative and empty ones ignored
+        found.append(Path(named))
+    else:
+        home = Path(os.path.expanduser("~"))  # "~" for a user without an entry and without HOME
+        if home.is_absolute() and home != Path("/"):
+            found.append(home / ".cache")
+    temporary = Path(tempfile.gettempdir()) / f"robot-cache-{os.getuid()}"
+    if not temporary.exists() or temporary.stat().st_uid == os.getuid():  # nobody else's
+        found.append(temporary)
+    return [folder / "robot" / "meshes" for folder in found]
+
+
+def _cached(file: Path, *, faces: int, keep_seams: bool, caches: Sequence[Path]) -> Path | None:
+    """Return the light version of a mesh file, made on first use and kept in the first of the
+    folders that can be used; None when the mesh is light already.
     """
     key = hashlib.blake2b(
         file.read_bytes() + b"|%d|%d|" % (faces, keep_seams) + ALGORITHM, digest_size=16
     ).hexdigest()
-    light, as_is = cache_dir / f"{file.stem}-{key}.obj", cache_dir / f"{file.stem}-{key}.as-is"
-    if not light.exists() and not as_is.exists():
-        from robot.envs.simplify import simplified_obj  # trimesh takes a second to import
+    name = f"{file.stem}-{key}"
+    for cache in caches:
+        with suppress(OSError):  # unreadable: the next folder, or made anew
+            if is_whole(cache / f"{name}.obj"):
+                return cache / f"{name}.obj"
+            if (cache / f"{name}.as-is").is_file():
+                return None
+    from robot.envs.simplify import simplified_obj  # trimesh takes a second to import
 
-        obj = simplified_obj(file, faces=faces, keep_seams=keep_seams)
-        if obj is None:
-            _write_atomically(as_is, "")
-        else:
-            _write_atomically(light, obj)
-    return light if light.exists() else None
+    obj = simplified_obj(file, faces=faces, keep_seams=keep_seams)
+    reason = ""
+    for cache in caches:
+        try:
+            if obj is None:
+                _write_atomically(cache / f"{name}.as-is", "")
+                return None
+            _write_atomically(cache / f"{name}.obj", sealed(obj))
+            return cache / f"{name}.obj"
+        except OSError as error:
+            reason = error.strerror or str(error)
+    raise InputError(
+        f"got no folder for light meshes, expected room in one of {', '.join(map(str, caches))} "
+        f"({reason.lower()}); free some space, or set XDG_CACHE_HOME to a folder of yours"
+    )
+
+
+def sealed(obj: str) -> str:
+    """Return an OBJ file with its digest as its last line, a comment. Inverse: `is_whole`."""
+    digest = hashlib.blake2b(obj.encode(), digest_size=16).hexdigest()
+    return f"{obj}{SEAL}{digest}\n"
+
+
+def is_whole(file: Path) -> bool:
+    """Return whether a file is one that was sealed, all of it: half of a mesh loads, too."""
+    if not file.is_file():
+        return False
+    obj, seal, digest = file.read_bytes().rpartition(SEAL.encode())
+    return bool(seal) and digest == (
+        hashlib.blake2b(obj, digest_size=16).hexdigest().encode() + b"\n"
+    )
 
 
 def _write_atomically(path: Path, text: str) -> None:
     """Write under a temporary name and rename: processes that race write the same bytes, and
-    readers never see half a file.
+    readers, other users among them where they share the folder, never see half a file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    os.replace(temporary, path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        with temporary.open("x") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

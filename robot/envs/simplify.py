@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 import fast_simplification
 import mujoco
@@ -57,7 +58,7 @@ def read_surface(file: Path) -> Surface:
     inertial frame.
     """
     model = mujoco.MjModel.from_xml_string(
-        f'<mujoco><asset><mesh name="m" file="{file}" inertia="shell"/></asset>'
+        f'<mujoco><asset><mesh name="m" file={quoteattr(str(file))} inertia="shell"/></asset>'
         # no hull: it may be flat
         '<worldbody><geom type="mesh" mesh="m" contype="0" conaffinity="0"/></worldbody></mujoco>'
     )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 import xml.etree.ElementTree as ET
+from pathlib import Path
+from xml.sax.saxutils import escape
 
 import mujoco
 import numpy as np
@@ -168,6 +172,83 @@ def test_two_processes_may_race_for_the_cache(sphere, tmp_path):
 
 def _decimate_into(xml, cache):
     return decimate_meshes(xml, cache_dir=cache)
+
+
+def light_file(sphere, **where) -> Path:
+    xml = decimate_meshes(model_xml(escape(str(sphere)), geoms=SEEN + CORE), faces=300, **where)
+    return Path(mesh_files(xml)["m"])
+
+
+def test_half_a_light_mesh_is_made_anew(sphere, tmp_path):
+    file = light_file(sphere, cache_dir=tmp_path / "cache")
+    whole = file.read_text()
+    lines = whole.splitlines(keepends=True)
+    for half in ("".join(lines[: len(lines) * 3 // 4]), "".join(lines[:-1]), ""):
+        file.write_text(half)
+        assert light_file(sphere, cache_dir=tmp_path / "cache").read_text() == whole
+
+
+def test_other_users_can_read_what_the_cache_holds(sphere, tmp_path):
+    old = os.umask(0o022)
+    try:
+        file = light_file(sphere, cache_dir=tmp_path / "cache")
+    finally:
+        os.umask(old)
+    assert file.stat().st_mode & 0o044 == 0o044
+
+
+def test_paths_may_hold_what_xml_must_not(sphere, tmp_path):
+    folder = tmp_path / "a & <b>"
+    folder.mkdir()
+    source = sphere.rename(folder / "sphere.obj")
+    file = light_file(source, cache_dir=folder / "cache")
+    assert file.is_file() and file.is_relative_to(folder)
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """Return a temporary folder for a user without a home."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    return tmp_path / "tmp"
+
+
+@pytest.mark.parametrize("cache", ["", "relative"])
+def test_an_empty_or_relative_cache_folder_is_that_of_the_home(
+    cache, sphere, temporary, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert light_file(sphere).parent == tmp_path / "home/.cache/robot/meshes"
+
+
+def test_a_user_whom_nobody_knows_gets_a_temporary_cache(sphere, temporary, monkeypatch):
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert light_file(sphere).is_relative_to(temporary)
+
+
+def test_a_home_that_cannot_be_written_gets_a_temporary_cache(sphere, temporary, monkeypatch):
+    monkeypatch.setenv("HOME", "/proc")
+    first = light_file(sphere)
+    assert first.is_relative_to(temporary)
+    monkeypatch.setattr("robot.envs.simplify.simplify", None)
+    assert light_file(sphere) == first, "it is found again"
+
+
+def test_a_full_disk_is_one_sentence(sphere, temporary, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("HOME", str(temporary / "home"))
+    monkeypatch.setattr("robot.envs.decimate.os.fsync", full)
+    with pytest.raises(InputError, match="no space left on device.*set XDG_CACHE_HOME"):
+        light_file(sphere)
+    assert not [path for path in temporary.rglob("*") if path.is_file()]
 
 
 def test_a_relative_mesh_path_is_refused(tmp_path):
