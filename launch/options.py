@@ -15,7 +15,7 @@ from typing import Any
 from robot.errors import InputError
 
 MAY_BE_NULL = frozenset(
-    ("compare", "head_start", "headline_scene", "jitter", "quality", "witness_steps")
+    ("compare", "head", "head_start", "headline_scene", "jitter", "quality", "witness_steps")
 )
 MAY_BE_EMPTY = frozenset({"faults", "mask_scenes"})
 MAY_REPEAT = frozenset({"blocks", "faults", "widths"})

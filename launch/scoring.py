@@ -17,7 +17,7 @@ from robot.envs.make import ImageSize
 from robot.envs.registry import check_scene
 from robot.envs.render import require_gl
 from robot.envs.robots import check_robot
-from robot.experiment.checks import check_weightings
+from robot.experiment.checks import check_judge, check_weightings
 from robot.experiment.config import Data, Wandb
 from robot.experiment.datasets import Datasets, collect_scenes, shares_of
 from robot.experiment.demonstration_quality import (
@@ -111,6 +111,7 @@ def parse_scoring(values: Any) -> Scoring:
         raise InputError(
             "got data without machine demonstrations, expected some to judge; pass data=mixed"
         )
+    check_judge(scoring.judge)
     check_weightings(["dwsl"], scoring.data, scoring.judge, task=scoring.task)
     return scoring
 

@@ -94,9 +94,9 @@ def test_a_value_of_another_kind_is_refused(run, capsys, override, said):
 
 @pytest.mark.parametrize(
     ("override", "value"),
-    [("rate=1", 1), ("name=5", 5), ("rate=null", None), ("scenes=[messy]", ["messy"])],
+    [("rate=1", 1), ("name=5", 5), ("scenes=[messy]", ["messy"])],
 )
-def test_a_whole_number_is_a_number_and_null_replaces_anything(run, override, value):
+def test_a_whole_number_is_a_number(run, override, value):
     assert run(override, "data=here")[override.partition("=")[0]] == value
 
 
@@ -112,7 +112,12 @@ def test_input_error_of_the_command_is_said_once(run, capsys):
     ("override", "said"),
     [
         ("steps=0", "got steps=0, expected at least 1"),
-        ("+arms.masked.steps=-0.5", "got arms.masked.steps=-0.5, expected above 0"),
+        ("+env.steps=-0.5", "got env.steps=-0.5, expected above 0"),
+        ("rate=null", "got rate=null, expected a number such as rate=0.5"),
+        ("rate=nan", "got rate=nan, expected a finite number"),
+        ("scenes=[a,a]", "got scenes with a twice, expected each once"),
+        ("+stepz=1", "got stepz, which the config does not have"),
+        ("~rate", "got no rate, expected a value"),
         ("+env.seed=-1", "got env.seed=-1, expected 0 or above"),
     ],
 )

@@ -53,6 +53,8 @@ def refusal(tmp_path, monkeypatch, capfd):
     """Run a command in an empty folder and return the one sentence that it refuses with."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
 
     def refused(name: str, *arguments: str) -> str:
         monkeypatch.setattr(sys, "argv", [name, *arguments])
@@ -125,7 +127,7 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
             ["+arms.mine={perception: oracle}"],
             "got no scenes, steps for arm mine, expected how it is trained",
         ),
-        ("train_policy.py", ["arms=foo"], "got arms=foo, expected a section with an arm in it"),
+        ("train_policy.py", ["arms=foo"], "got arms=foo, expected a section with masked, unmasked"),
         (
             "train_policy.py",
             ["~arms.masked", "~arms.unmasked"],
@@ -161,6 +163,20 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
             ["augment.ring=7"],
             "got arms.masked.augment.ring=7, expected at most 1",
         ),
+        ("train_policy.py", ["name=a/b"], "got name='a/b', expected the name of a folder"),
+        ("train_policy.py", ["wandb=online"], "without a Weights & Biases key"),
+        ("train_policy.py", ["+env.x=1"], "got env.x, which the config does not have"),
+        ("train_policy.py", ["train.device=cuda:77"], "got device 'cuda:77', expected one of"),
+        ("train_policy.py", ["train.grad_clip=0"], "got train.grad_clip=0, expected"),
+        ("train_policy.py", ["evaluation.scenes=[clean,clean]"], "with clean twice"),
+        ("train_policy.py", ["policy.dim=7"], "that make no network, expected ones that fit"),
+        ("launch/evaluate.py", ["checkpoint=tabletop", "scene=clean,clean"], "got clean twice"),
+        ("launch/evaluate.py", ["checkpoint=tabletop", "name=a/b"], "got name='a/b', expected"),
+        ("launch/collect.py", ["seed=4294967296"], "expected at most 4294967295"),
+        ("launch/collect.py", ["image_size=4"], "got image_size=4, expected at least 16"),
+        ("launch/train_mask.py", ["mask_head.cameras=3"], "got mask_head.cameras=3, expected 1 or"),
+        ("launch/train_mask.py", ["wandb=online"], "without a Weights & Biases key"),
+        ("launch/train_mask.py", ["robot=R2D2"], "got robot"),
         ("train_policy.py", ["workers=0"], "got workers=0, expected at least 1"),
         ("train_policy.py", ["policy=oracle"], "got policy=oracle, expected one of diffusion"),
         ("train_policy.py", ["env=warehouse"], "got env=warehouse, expected one of robosuite"),
@@ -185,7 +201,11 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
             ["evaluation.tasks=[pick,lift]"],
             "expected tabletop tasks where there are several",
         ),
-        ("launch/ablate.py", ["evaluation.scenes=[]"], "got no task or no scene to evaluate"),
+        (
+            "launch/ablate.py",
+            ["evaluation.scenes=[]"],
+            "got evaluation.scenes=[], expected at least one",
+        ),
         (
             "launch/ablate.py",
             ["evaluation.episodes=0"],

@@ -133,6 +133,9 @@ def test_every_option_is_checked_before_the_work(command, tmp_path):
         check_options(OmegaConf.to_container(again), default=default)
         main(again)
 
+    check_options(resolved, default=default)
+    main(config)  # nothing is wrong yet
+
     known = {path for path, _ in leaves(OmegaConf.to_container(composed("train_policy", [])))}
     accepted = []
     for path, value in list(leaves(raw)):

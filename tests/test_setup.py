@@ -233,3 +233,10 @@ def test_venv_that_links_to_itself_is_named(checkout, tmp_path, monkeypatch, cap
     with pytest.raises(SystemExit):
         setup.install_environment()
     assert f"link to {venv}" in capsys.readouterr().err
+
+
+def test_a_long_installation_shows_that_it_moves(capsys):
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.5)"])
+    assert setup.watch(process, every_s=0.1) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 2 and all(line.endswith("GB written") for line in lines)

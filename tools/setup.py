@@ -34,6 +34,7 @@ IMPORTED = (
 )
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 CPU_INDEX_TIMEOUT_S = 3.0
+LINE_EVERY_S = 10.0  # while pip works
 
 
 def loads(library: str) -> bool:
@@ -186,7 +187,9 @@ def create_venv(made_with: tuple[int, ...] | None) -> None:
 
 
 def pip(arguments: Sequence[str]) -> None:
-    """Run .venv's pip, errors only; pip explains its own failures."""
+    """Run .venv's pip, errors only, and print a line every now and then, so that a person sees
+    that it works; pip explains its own failures.
+    """
     command = [
         str(VENV / "bin/python"),
         "-m",
@@ -195,11 +198,29 @@ def pip(arguments: Sequence[str]) -> None:
         "-qq",
         *arguments,
     ]
-    if subprocess.run(command).returncode != 0:
+    if watch(subprocess.Popen(command)) != 0:
         stop(
             "pip failed for the reason above; run the same make command again when it is gone "
             "(`make clean` starts afresh)"
         )
+
+
+def watch(process: subprocess.Popen, every_s: float = LINE_EVERY_S) -> int:
+    """Wait for a process and return its exit code; print every `every_s` how much the disk of the
+    repository took meanwhile.
+    """
+    start_s, free = time.monotonic(), shutil.disk_usage(str(REPOSITORY)).free
+    while True:
+        try:
+            return process.wait(timeout=every_s)
+        except subprocess.TimeoutExpired:
+            written = max(0, free - shutil.disk_usage(str(REPOSITORY)).free)
+            took_s = time.monotonic() - start_s
+            print(f"setup:        ... {took_s:.0f} s, {written / 1e9:.2f} GB written", flush=True)
+        except BaseException:  # Ctrl-C reached it, too
+            process.terminate()
+            process.wait()
+            raise
 
 
 def compile_imports() -> None:
@@ -208,7 +229,8 @@ def compile_imports() -> None:
     """
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     command = [str(VENV / "bin/python"), "-c", f"import {', '.join(IMPORTED)}"]
-    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    watch(subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet))
 
 
 def dotted(version: Sequence[int]) -> str:
@@ -249,4 +271,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("setup: interrupted; run the same make command again to go on", file=sys.stderr)
+        sys.exit(130)

@@ -8,7 +8,7 @@ how episodes are run.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
@@ -102,33 +102,51 @@ def evaluate_cells(
     processes, and write each cell when it is done.
 
     The first `keep` episodes of a cell keep their pictures, for which those of finished cells are
-    run again. A kill at any moment loses the cells in flight.
+    run again. A kill at any moment loses the episodes in flight: those of a cell that is not
+    finished lie in a file of their own beside it.
     """
     for folder in {cell.file.parent for cell in cells}:
         remove_stale(folder)
     done = {cell.file: read_cell(cell.file) for cell in cells if cell.file.is_file()}
+    partly = {cell.file: read_partial(cell.file) for cell in cells if cell.file not in done}
     filmed = min(keep, episodes)
     wanted = [
         (cell, index)
         for cell in cells
         for index in range(filmed if cell.file in done else episodes)
+        if index < filmed or index not in partly[cell.file]
     ]
     found: dict[Path, dict[int, Evaluated]] = {cell.file: {} for cell in cells}
     progress(0, len(wanted))
+    _finish(partly, done, episodes=episodes)  # cut off between its last episode and its file
     for number, (cell, evaluated) in enumerate(
         _run(wanted, protocol=protocol, keep=keep, workers=workers), start=1
     ):
-        of_cell = found[cell.file]
-        of_cell[evaluated.result.index] = evaluated
-        if cell.file not in done and len(of_cell) == episodes:
-            done[cell.file] = tuple(of_cell[index].result for index in range(episodes))
-            write_cell(cell.file, done[cell.file])
+        found[cell.file][evaluated.result.index] = evaluated
+        if cell.file not in done:
+            partly[cell.file][evaluated.result.index] = evaluated.result
+            _write(partial_of(cell.file), partly[cell.file].values())
+            _finish(partly, done, episodes=episodes)
         progress(number, len(wanted))
     return [
         Evaluated(result, of.outcome if (of := found[cell.file].get(result.index)) else None)
         for cell in cells
         for result in done[cell.file]
     ]
+
+
+def _finish(
+    partly: Mapping[Path, Mapping[int, EpisodeResult]],
+    done: dict[Path, tuple[EpisodeResult, ...]],
+    *,
+    episodes: int,
+) -> None:
+    """Write the cells that have all of their episodes, and remove their files of some of them."""
+    for file, results in partly.items():
+        if file not in done and len(results) == episodes:
+            done[file] = tuple(results[index] for index in range(episodes))
+            write_cell(file, done[file])
+            partial_of(file).unlink(missing_ok=True)
 
 
 def _run(
@@ -172,11 +190,23 @@ def _result(cell: Cell, index: int, outcome: Outcome, *, seed: int) -> EpisodeRe
 
 def write_cell(file: Path, episodes: Sequence[EpisodeResult]) -> None:
     """Write a cell's episodes, at once or not at all. Inverse: `read_cell`."""
-    record = {
-        "episodes": [asdict(episode) for episode in episodes],
-        "git_revision": git_revision(),
-    }
+    _write(file, episodes, git_revision=git_revision())
+
+
+def _write(file: Path, episodes: Iterable[EpisodeResult], **more: str) -> None:
+    record = {"episodes": [asdict(episode) for episode in episodes], **more}
     write_bytes(file, json.dumps(record).encode())
+
+
+def partial_of(file: Path) -> Path:
+    """Return the file of the episodes that an unfinished cell has."""
+    return file.with_suffix(".partial")
+
+
+def read_partial(file: Path) -> dict[int, EpisodeResult]:
+    """Return the episodes that an unfinished cell has, by their index."""
+    partial = partial_of(file)
+    return {r.index: r for r in read_cell(partial)} if partial.is_file() else {}
 
 
 def revision_of(file: Path) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from robot.dwsl import NEED_SCORES
 from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import require_gl
@@ -36,6 +34,7 @@ def check(arms: Sequence[Arm], common: Common) -> None:
     check_scenes(arms, common)
     check_policies(arms, common)
     check_seeds(common)
+    check_judge(common.judge)
     check_weightings([arm.weighting for arm in arms], common.data, common.judge, task=common.task)
     if needs_frames(arms, common):
         check_head(common)
@@ -103,7 +102,7 @@ def check_devices(*trainings: Training) -> None:
 
 
 def build_policy(policy: Spec, *, at: str) -> Policy:
-    """Build a policy without memory for its weights; raise InputError where its options make none.
+    """Build an untrained policy; raise InputError where its options make none.
 
     Its cameras are those of the env.
     """
@@ -117,7 +116,7 @@ def build_policy(policy: Spec, *, at: str) -> Policy:
             f"got {cameras} cameras for {at}, expected {len(CAMERAS)}: {', '.join(CAMERAS)}; "
             "leave it out"
         )
-    with buildable(at), torch.device("meta"):
+    with buildable(at):
         return make_policy(
             policy.kind,
             statistics=unit_statistics(action=1, proprio=1),  # their number changes nothing here
@@ -134,6 +133,17 @@ def check_seeds(common: Common) -> None:
         raise InputError(
             f"got evaluation.seed={common.evaluation.seed}, which is {learned[0]}, too: arms would "
             "meet what they learned from; choose another one"
+        )
+
+
+def check_judge(judging: Judging) -> None:
+    """Check that discriminators of demonstrations can be built and trained."""
+    build_policy(judging.policy, at="judge.policy")
+    check_devices(judging.training)
+    if judging.discriminator.cameras != len(CAMERAS):
+        raise InputError(
+            f"got judge.discriminator.cameras={judging.discriminator.cameras}, expected "
+            f"{len(CAMERAS)}: {', '.join(CAMERAS)}; leave it out"
         )
 
 
@@ -160,13 +170,6 @@ def check_weightings(weightings: Sequence[str], data: Data, judging: Judging, *,
         raise InputError(
             "got judge.masks=learned without a mask head; pass judge.head=tabletop, or "
             "judge.masks=oracle"
-        )
-    build_policy(judging.policy, at="judge.policy")
-    check_devices(judging.training)
-    if judging.discriminator.cameras != len(CAMERAS):
-        raise InputError(
-            f"got judge.discriminator.cameras={judging.discriminator.cameras}, expected "
-            f"{len(CAMERAS)}: {', '.join(CAMERAS)}; leave it out"
         )
     if min(data.tiers) < judging.folds:
         raise InputError(

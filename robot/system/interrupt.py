@@ -20,6 +20,8 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SAVE_S = 2.5  # for a training, to end its step and to write its checkpoint
 END_S = 4.0  # for all the rest, too: then the process ends, whatever holds it up
+# where this process cannot unwind, the tracker frees its semaphores, and would say so
+QUIET_TRACKER = "ignore:resource_tracker:UserWarning"
 SENTENCES = {
     signal.SIGINT: "interrupted; what was collected and trained is kept, run the command again to "
     "go on",
@@ -47,6 +49,8 @@ def listening() -> Iterator[Callable[[], int | None]]:
     if not outermost:
         yield _stopped_by
         return
+    if QUIET_TRACKER not in sys.warnoptions:  # of multiprocessing's tracker, which inherits it
+        sys.warnoptions.append(QUIET_TRACKER)
     _received.clear()
     previous = {number: signal.signal(number, _stop) for number in SIGNALS}
     try:

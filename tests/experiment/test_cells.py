@@ -18,6 +18,7 @@ from robot.experiment.cells import (
     Evaluated,
     cells_of,
     evaluate_cells,
+    partial_of,
     read_cell,
     write_cell,
 )
@@ -228,18 +229,31 @@ def test_the_first_episodes_of_every_cell_keep_their_pictures(entrants, simulato
     assert [job.index for job in simulator.ran if job.keep] == [0] * 6
 
 
-def test_a_kill_loses_the_cell_in_flight_and_no_other(entrants, simulator, tmp_path):
+def test_a_kill_loses_the_episode_in_flight_and_no_other(entrants, simulator, tmp_path):
     simulator.kill_after = 3 + 2  # the first cell, and two episodes of the second
     with pytest.raises(Kill):
         run(planned(entrants, tmp_path))
-    (finished,) = (tmp_path / "cells").iterdir()
-    assert finished.name.startswith("masked-0-pick-clean-")
+    finished, begun = sorted((tmp_path / "cells").iterdir())
+    assert finished.name.startswith("masked-0-pick-clean-") and finished.suffix == ".json"
+    assert begun.name.startswith("masked-0-pick-distract-") and begun.suffix == ".partial"
     simulator.ran.clear()
     simulator.kill_after = None
     came = run(planned(entrants, tmp_path))
-    assert len(simulator.ran) == 5 * 3
-    assert ("masked-0", "pick", "clean", 0) not in simulator.played
-    assert len(came) == 6 * 3
+    assert simulator.played[0] == ("masked-0", "pick", "distract", 2)
+    assert len(simulator.ran) == 1 + 4 * 3
+    assert [(r.arm, r.scene, r.index) for r in results(came)[:6]] == [
+        ("masked", scene, index) for scene in ("clean", "distract") for index in range(3)
+    ]
+    assert len(came) == 6 * 3 and not list(tmp_path.glob("cells/*.partial"))
+
+
+def test_a_cell_with_all_its_episodes_and_no_file_is_finished(entrants, simulator, tmp_path):
+    cell = planned(entrants, tmp_path)[0]
+    first = run([cell])
+    cell.file.rename(partial_of(cell.file))
+    simulator.ran.clear()
+    assert results(run([cell])) == results(first)
+    assert simulator.ran == [] and cell.file.is_file()
 
 
 def test_a_torn_temporary_of_a_killed_writer_is_no_cell(entrants, simulator, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from robot.envs.make import EnvOptions
 from robot.experiment.checks import (
     check_head,
+    check_judge,
     check_policies,
     check_scenes,
     check_seeds,
@@ -36,6 +37,7 @@ from tests.experiment.toy import HEAD, POLICY, head_training, training_of, write
         ({"task": "fold"}, "got task 'fold', expected one of pick"),
         ({"evaluation": evaluation_of(scenes=("foggy",))}, "got scene 'foggy', expected one of"),
         ({"evaluation": evaluation_of(scenes=())}, "no task or no scene to evaluate"),
+        ({"evaluation": evaluation_of(scenes=("clean", "clean"))}, "got clean twice in evaluation"),
         ({"evaluation": evaluation_of(tasks=())}, "no task or no scene to evaluate"),
         (
             {"evaluation": evaluation_of(tasks=("pick", "lift"))},
@@ -130,10 +132,6 @@ def test_a_task_with_one_object_has_no_wrong_one():
     ("judge", "says"),
     [
         (judging_of(masks="learned"), "got judge.masks=learned without a mask head"),
-        (
-            judging_of(policy=Spec("lookup", POLICY)),
-            "got judge.policy.kind=lookup, expected one of",
-        ),
         (judging_of(folds=5), "got 4 trusted and 8 machine demonstrations for judge.folds=5"),
     ],
 )
@@ -144,6 +142,19 @@ def test_what_cannot_judge_is_refused_only_where_it_would_judge(judge, says):
         weigh(common, "oracle", "dwsl")
 
 
+@pytest.mark.parametrize(
+    ("policy", "says"),
+    [
+        (Spec("lookup", POLICY), "got lookup for the kind of judge.policy, expected one of"),
+        (Spec("transformer", POLICY | {"dim": -1}), "options of judge.policy that make no network"),
+        (Spec("transformer", POLICY | {"cameras": 3}), "got 3 cameras for judge.policy"),
+    ],
+)
+def test_a_judge_that_cannot_be_built_is_refused(policy, says):
+    with pytest.raises(InputError, match=says):
+        check_judge(judging_of(policy=policy))
+
+
 def test_a_head_of_an_unknown_kind_is_refused():
     with pytest.raises(InputError, match=r"got mask_head.kind=sonar, expected one of mask_head"):
         check_head(common_of(mask_head=Spec("sonar", {})))
@@ -152,18 +163,22 @@ def test_a_head_of_an_unknown_kind_is_refused():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"data": data_of(mask_frames=replace(FRAMES, tasks=("lift",)))}, "'lift' for mask frames"),
-        (
-            {"data": data_of(mask_frames=replace(FRAMES, scenes={"foggy": 1.0}))},
-            "got scene 'foggy'",
-        ),
-        ({"evaluation": evaluation_of(mask_scenes=("foggy",))}, "got scene 'foggy'"),
+        ({"tasks": ("lift",)}, "'lift' for mask frames"),
+        ({"tasks": ("pick", "pick")}, "expected each once"),
+        ({"scenes": {"foggy": 1.0}}, "got scene 'foggy'"),
+        ({"scenes": {"clean": 0.0}}, "shares >= 0 that are not all 0"),
+        ({"scenes": {"clean": 1.0, "messy": -0.5}}, "shares >= 0 that are not all 0"),
     ],
 )
-def test_a_head_is_trained_and_measured_in_scenes_that_exist(change, says):
-    check_head(common_of())
+def test_a_head_is_trained_in_scenes_that_exist(change, says):
     with pytest.raises(InputError, match=says):
-        check_head(common_of(**change))
+        replace(FRAMES, **change)
+
+
+def test_a_head_is_measured_in_scenes_that_exist():
+    check_head(common_of())
+    with pytest.raises(InputError, match="got scene 'foggy'"):
+        check_head(common_of(evaluation=evaluation_of(mask_scenes=("foggy",))))
 
 
 @pytest.mark.usefixtures("hashed_words")
