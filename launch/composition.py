@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from launch.command_line import Command, Work
-from launch.options import check_options
+from launch.options import check_names, check_options
 from robot.errors import InputError
 from robot.system.command import main_guard, stop
 
@@ -51,7 +51,9 @@ def works_of(main: Command, *, config_name: str, configs: Path) -> list[Work]:
         require_values(config)
         overrides = HydraConfig.get().overrides.task
         default = default_of(overrides, config_name=config_name, configs=configs)
-        check_options(OmegaConf.to_container(config), default=default)
+        values = OmegaConf.to_container(config)
+        check_options(values, default=default)
+        check_names(values)
         works.append(main(config))
 
     run = hydra.main(version_base=None, config_path=str(configs), config_name=config_name)(check)

@@ -40,6 +40,7 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
     + ("presence_weight", "ring", "samples", "saturation", "seed", "share", "shift", "threshold")
     + ("tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels")
 )
+SCENES = frozenset({"headline_scene", "mask_scenes", "scene", "scenes"})
 SHARES = frozenset({"kinds", "scenes"})  # their numbers may be 0, too
 HIGHEST_SEED = 2**32 - 1
 HIGHEST = 2**53  # of any other number: beyond it they are no longer exact
@@ -51,6 +52,31 @@ def check_options(values: Any, *, default: Any) -> None:
     Both are composed of the same groups, as plain values; interpolations are resolved.
     """
     _check(values, default, path=())
+
+
+def check_names(values: Any, *, path: tuple[str, ...] = ()) -> None:
+    """Raise InputError for a scene, a robot, a mode of Weights & Biases or a run's name that is
+    none: what can be said without importing torch or a simulator.
+    """
+    from robot.envs.robots import check_robot
+    from robot.envs.tabletop.scene import condition
+    from robot.system.parse import folder_name
+    from robot.train.log import check_mode
+
+    for name, value in values.items():
+        if isinstance(value, Mapping) and name != "scenes":
+            check_names(value, path=(*path, str(name)))
+        elif value is None:
+            continue
+        elif name in SCENES:
+            for scene in [value] if isinstance(value, str) else value:
+                condition(scene)
+        elif name == "robot":
+            check_robot(value)
+        elif name == "wandb":
+            check_mode(value)
+        elif name == "name" and not path:
+            folder_name(str(value))
 
 
 def _check(now: Any, was: Any, *, path: tuple[str, ...]) -> None:

@@ -33,7 +33,8 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _folder_name(text: str) -> str:
+def folder_name(text: str) -> str:
+    """Return a name that can be one of a folder; raise InputError for another one."""
     if text in ("", ".", "..") or text != text.strip() or not text.isprintable() or "/" in text:
         raise InputError(
             f"got name={text!r}, expected the name of a folder: without /, and not empty; choose "
@@ -44,7 +45,7 @@ def _folder_name(text: str) -> str:
     return text
 
 
-FolderName = Annotated[str, BeforeValidator(str), AfterValidator(_folder_name)]
+FolderName = Annotated[str, BeforeValidator(str), AfterValidator(folder_name)]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)

@@ -28,6 +28,7 @@ from robot.experiment.collect import (
 from robot.rollout.corrupt import Mixture
 from robot.system import command
 from robot.system.cache import key
+from robot.system.folder_lock import is_locked
 from robot.types import Episode, Goal, InputError
 from tests.robots import panda
 
@@ -94,6 +95,18 @@ def test_episodes_are_collected_in_order_and_made_a_dataset(expert, tmp_path):
     store = collect_demonstrations(root=tmp_path, episodes=3, **PICK)
     assert store.indices() == {0, 1, 2}
     assert (store.root / "meta/info.json").is_file()
+
+
+def test_two_commands_do_not_fill_one_store_at_a_time(expert, tmp_path, monkeypatch):
+    held = []
+
+    def fill(store, make, **_):
+        held.append(is_locked(store.root))
+        store.append(episode(0))
+
+    monkeypatch.setattr(collect, "_fill", fill)
+    store = collect_demonstrations(root=tmp_path, episodes=1, **PICK)
+    assert held == [True] and not is_locked(store.root)
 
 
 def test_what_is_there_is_not_collected_again(expert, tmp_path):
