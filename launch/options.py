@@ -72,9 +72,9 @@ def check_names(values: Any, *, path: tuple[str, ...] = ()) -> None:
             for scene in [value] if isinstance(value, str) else value:
                 condition(scene)
         elif name == "robot":
-            check_robot(value)
+            check_robot(str(value))
         elif name == "wandb":
-            check_mode(value)
+            check_mode(str(value))
         elif name == "name" and not path:
             folder_name(str(value))
 
