@@ -8,6 +8,7 @@ utils.py), v3.0.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from robot.data.table import features
 
 FILES_PER_CHUNK = 1000
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+LABELS_PATH = "masks/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
 
 
@@ -28,9 +30,16 @@ def data_path(index: int) -> str:
     """Return the path of an episode's file under the root; sorted paths are sorted indices, which
     LeRobot relies on.
     """
-    return DATA_PATH.format(
-        chunk_index=index // FILES_PER_CHUNK, file_index=index % FILES_PER_CHUNK
-    )
+    return _numbered(DATA_PATH, index)
+
+
+def labels_path(index: int) -> str:
+    """Return the path of an episode's label maps under the root, where LeRobot does not look."""
+    return _numbered(LABELS_PATH, index)
+
+
+def _numbered(pattern: str, index: int) -> str:
+    return pattern.format(chunk_index=index // FILES_PER_CHUNK, file_index=index % FILES_PER_CHUNK)
 
 
 def task_table(summaries: Sequence[EpisodeSummary]) -> list[str]:
@@ -77,7 +86,7 @@ def _info(summaries: Sequence[EpisodeSummary], *, tasks: Sequence[str]) -> dict:
         "chunks_size": FILES_PER_CHUNK,
         "data_files_size_in_mb": 100,
         "video_files_size_in_mb": 200,
-        "fps": round(1 / summaries[0].control_dt_s),
+        "fps": _fps(summaries[0].control_dt_s),
         "splits": {"train": f"0:{len(summaries)}"},
         "data_path": DATA_PATH,
         "video_path": None,
@@ -85,13 +94,24 @@ def _info(summaries: Sequence[EpisodeSummary], *, tasks: Sequence[str]) -> dict:
     }
 
 
+def _fps(control_dt_s: float) -> int | float:
+    """Return frames per second, whole where they are, so that timestamps agree with them."""
+    fps = 1 / control_dt_s
+    return round(fps) if math.isclose(fps, round(fps), rel_tol=1e-6) else fps
+
+
 def _stats(summaries: Sequence[EpisodeSummary]) -> dict:
     return {
         key: statistics.to_json(
             statistics.combine(summary.statistics[key] for summary in summaries)
         )
-        for key in summaries[0].statistics
+        for key in _known(summaries[0])
     }
+
+
+def _known(summary: EpisodeSummary) -> list[str]:
+    """Return the features with statistics; files from before hold those of label maps, too."""
+    return [key for key in summary.statistics if key in features(summary)]
 
 
 def _tasks(tasks: Sequence[str]) -> pa.Table:
@@ -130,8 +150,8 @@ def _episode_row(summary: EpisodeSummary) -> dict:
     assert summary.placement is not None
     stats = {
         f"stats/{key}/{name}": value
-        for key, part in summary.statistics.items()
-        for name, value in statistics.to_json(part).items()
+        for key in _known(summary)
+        for name, value in statistics.to_json(summary.statistics[key]).items()
     }
     return {
         "episode_index": summary.placement.episode_index,

@@ -40,7 +40,7 @@ def read_table(path: Path) -> pa.Table:
 
 
 @contextmanager
-def explaining(path: Path, *, remedy: str) -> Iterator[None]:
+def explaining(path: Path, *, remedy: str, kind: str = "Parquet file") -> Iterator[None]:
     """Turn what a truncated or corrupt file raises into one sentence with its name and
     what to do.
     """
@@ -51,5 +51,5 @@ def explaining(path: Path, *, remedy: str) -> Iterator[None]:
     except (pa.ArrowException, OSError, LookupError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(
-            f"got an unreadable file {path} ({reason}), expected a complete Parquet file: {remedy}"
+            f"got an unreadable file {path} ({reason}), expected a complete {kind}: {remedy}"
         ) from error

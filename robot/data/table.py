@@ -1,4 +1,7 @@
-"""Episode to Arrow table and back, with the columns and types that LeRobotDataset v3 reads.
+"""Episode to Arrow tables and back, with the columns and types that LeRobotDataset v3 reads.
+
+Label maps are a table of their own, kept outside of LeRobot's data/: it takes every image beside
+the frames for one more camera, and would train on what only the simulator knows.
 
 Source of the layout: huggingface/lerobot, src/lerobot/datasets (feature_utils.py, io_utils.py,
 dataset_metadata.py).
@@ -49,7 +52,6 @@ def features(summary: EpisodeSummary) -> dict[str, dict]:
         STATE: vector(summary.spaces.state),
         ACTION: vector(summary.spaces.action),
         **{IMAGES + camera: image(shape) for camera, shape in summary.image_shapes.items()},
-        **{LABELS + camera: image((*shape, 1)) for camera, shape in summary.label_shapes.items()},
         "timestamp": scalar("float32"),
         "frame_index": scalar("int64"),
         "episode_index": scalar("int64"),
@@ -61,8 +63,8 @@ def features(summary: EpisodeSummary) -> dict[str, dict]:
 
 
 def episode_to_table(episode: Episode) -> pa.Table:
-    """Return the table of one episode, its summary in the schema metadata. `table_to_episode` is
-    the inverse.
+    """Return the table of one episode without its label maps, its summary in the schema metadata.
+    `table_to_episode` is the inverse, with `labels_to_table`.
     """
     summary = summarise(episode, statistics=_statistics(episode))
     steps = np.arange(len(episode))
@@ -71,7 +73,6 @@ def episode_to_table(episode: Episode) -> pa.Table:
         STATE: _vectors(episode.proprio),
         ACTION: _vectors(episode.actions),
         **{IMAGES + camera: _pngs(images) for camera, images in episode.images.items()},
-        **{LABELS + camera: _pngs(labels) for camera, labels in episode.labels.items()},
         "timestamp": pa.array((steps * episode.control_dt_s).astype(np.float32)),
         "frame_index": pa.array(steps),
         **_placement_columns(length=len(episode), placement=_UNPLACED),
@@ -82,16 +83,37 @@ def episode_to_table(episode: Episode) -> pa.Table:
     return pa.table(columns).replace_schema_metadata(_metadata(summary))
 
 
-def table_to_episode(table: pa.Table) -> Episode:
-    """Invert `episode_to_table`. Raises KeyError, TypeError or ValueError when the table is not one
-    of an episode.
+def labels_to_table(episode: Episode) -> pa.Table | None:
+    """Return the label maps of an episode, one column per camera; None where it has none."""
+    columns = {LABELS + camera: _pngs(labels) for camera, labels in episode.labels.items()}
+    return pa.table(columns) if columns else None
+
+
+def holds_labels(schema: pa.Schema) -> bool:
+    """Return whether label maps stand among an episode's own columns, as they did before they had
+    a file of their own.
+    """
+    return any(name.startswith(LABELS) for name in schema.names)
+
+
+def is_ours(metadata: Mapping[bytes, bytes] | None) -> bool:
+    """Return whether a schema's metadata holds the summary of an episode that this package
+    wrote.
+    """
+    return _SUMMARY in (metadata or {})
+
+
+def table_to_episode(table: pa.Table, labels: pa.Table | None = None) -> Episode:
+    """Invert `episode_to_table` and `labels_to_table`. Raises KeyError, TypeError or ValueError
+    when the table is not one of an episode.
     """
     summary = read_summary(table.schema.metadata)
+    label_table = table if labels is None else labels
     return Episode(
         task=summary.task,
         goal=summary.goal,
         images={camera: _images(table, IMAGES + camera) for camera in summary.image_shapes},
-        labels={camera: _images(table, LABELS + camera) for camera in summary.label_shapes},
+        labels={camera: _images(label_table, LABELS + camera) for camera in summary.label_shapes},
         proprio=_matrix(table, STATE),
         actions=_matrix(table, ACTION),
         spaces=summary.spaces,
@@ -160,7 +182,6 @@ def _statistics(episode: Episode) -> dict[str, Statistics]:
         STATE: of_vectors(episode.proprio),
         ACTION: of_vectors(episode.actions),
         **{IMAGES + camera: of_images(images) for camera, images in episode.images.items()},
-        **{LABELS + camera: of_images(labels) for camera, labels in episode.labels.items()},
     }
 
 

@@ -1,10 +1,16 @@
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from robot.data.lerobot_meta import data_path
+from robot.data.parquet import write_table
+from robot.data.statistics import QUANTILES
+from robot.data.table import episode_to_table, labels_to_table
 from robot.types import Episode, Goal
 from tests.robots import other_arm, panda
 
@@ -40,8 +46,8 @@ def _episode(
         goal=Goal(text),
         images={"agentview": pixels(256, 3), "wrist": pixels(256, 3)},
         labels={"agentview": pixels(4), "wrist": pixels(4)},
-        proprio=rng.normal(size=(steps, 10)).astype(np.float32),
-        actions=rng.normal(size=(steps, 7)).astype(np.float32),
+        proprio=rng.uniform(0, 1, size=(steps, 10)).astype(np.float32),
+        actions=rng.uniform(-0.05, 0.05, size=(steps, 7)).astype(np.float32),
         spaces=panda(agentview=(12, 16), wrist=(12, 16)),
         control_dt_s=0.05,
         success=True,
@@ -74,11 +80,38 @@ def _other_episode(*, index: int = 0, steps: int = 4) -> Episode:
         labels={
             name: rng.integers(0, 4, (steps, *size), np.uint8) for name, size in CAMERAS.items()
         },
-        proprio=rng.normal(size=(steps, 9)).astype(np.float32),
-        actions=rng.normal(size=(steps, 6)).astype(np.float32),
+        proprio=rng.uniform(0, 1, size=(steps, 9)).astype(np.float32),
+        actions=rng.uniform(-0.05, 0.05, size=(steps, 6)).astype(np.float32),
         spaces=other_arm(**CAMERAS),
         control_dt_s=0.1,
     )
+
+
+def _write_old(root: Path, episode: Episode) -> None:
+    """Write an episode as this package did before label maps had files of their own and
+    statistics quantiles.
+    """
+    table, labels = episode_to_table(episode), labels_to_table(episode)
+    for name in labels.column_names if labels is not None else ():
+        table = table.append_column(name, labels[name])
+    metadata = dict(table.schema.metadata)
+    footer = json.loads(metadata[b"robot.episode"])
+    for statistics in footer["statistics"].values():
+        for name in QUANTILES:
+            del statistics[name]
+    for camera in episode.labels:
+        footer["statistics"][f"observation.masks.{camera}"] = {
+            "mean": [[[0.0]]], "std": [[[0.0]]], "min": [[[0.0]]], "max": [[[0.0]]], "count": [4],
+        }
+    metadata[b"robot.episode"] = json.dumps(footer).encode()
+    path = root / data_path(episode.index)
+    path.parent.mkdir(parents=True)
+    write_table(path, table.replace_schema_metadata(metadata))
+
+
+@pytest.fixture
+def write_old() -> Callable[[Path, Episode], None]:
+    return _write_old
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from robot.data.parquet import write_table
 from robot.data.store import EpisodeStore
 from robot.data.summary import decode, encode, summarise
+from robot.data.table import episode_to_table
 from robot.types import Goal, InputError, Region
 
 
@@ -108,6 +110,26 @@ def test_another_image_size_is_refused_before_it_is_written(tmp_path, make_episo
             "labels of camera agentview",
         ),
         ({"index": -1}, "number the episodes from 0"),
+        (
+            {"actions": np.full((4, 7), 1e30, np.float32)},
+            "got delta_x 1e\\+30 m at step 0 of episode 0, expected -0.05 to 0.05",
+        ),
+        ({"proprio": np.full((4, 10), -40.0, np.float32)}, "got ee_position_x -40 m"),
+        ({"control_dt_s": 0.0}, "got control_dt_s 0.0 in episode 0, expected seconds above 0"),
+        ({"control_dt_s": np.inf}, "got control_dt_s inf"),
+        ({"goal": Goal(" ")}, "got an empty goal in episode 0"),
+        ({"goal": Goal("that", (Region("top", (0.0, 0.0, 1.0, 1.0)),))}, r"cameras \['top'\]"),
+        ({"weight": np.nan}, "got weight nan"),
+        ({"tier": "gold"}, "got tier 'gold' in episode 0, expected one of trusted, machine"),
+        (
+            {"labels": {"agentview": np.zeros((4, 6, 8), np.uint8)}},
+            "got labels of 8x6 px for camera agentview in episode 0, expected 16x12 px",
+        ),
+        ({"labels": {"top": np.zeros((4, 12, 16), np.uint8)}}, r"labels of cameras \['top'\]"),
+        (
+            {"labels": {"wrist": np.full((4, 12, 16), 9, np.uint8)}},
+            "got label 9 for camera wrist in episode 0, expected 0 to 3",
+        ),
     ],
 )
 def test_a_broken_episode_is_refused_and_nothing_is_written(
@@ -117,6 +139,22 @@ def test_a_broken_episode_is_refused_and_nothing_is_written(
     with pytest.raises(InputError, match=message):
         store.append(with_unchecked(make_episode(), **change))
     assert not list(tmp_path.rglob("*.*"))
+
+
+def test_a_value_without_bounds_is_checked_too(tmp_path, make_other_episode, with_unchecked):
+    proprio = make_other_episode().proprio.copy()
+    proprio[2, 5] = 3e7
+    with pytest.raises(InputError, match=r"got force_x 3e\+07 N at step 2.*-1e\+06 to 1e\+06"):
+        EpisodeStore(tmp_path).append(with_unchecked(make_other_episode(), proprio=proprio))
+
+
+def test_an_invalid_episode_on_disk_is_rejected_with_its_file(tmp_path, make_episode):
+    table = episode_to_table(
+        make_episode(labels={}, actions=np.full((4, 7), 1e30, np.float32))
+    )
+    write_table(tmp_path / "data/chunk-000/file-000.parquet", table)
+    with pytest.raises(InputError, match="file-000.parquet: got delta_x 1e"):
+        EpisodeStore(tmp_path).read(0)
 
 
 def test_set_weights_survives_reopening_and_merges(tmp_path, make_episode):
