@@ -10,7 +10,7 @@ import logging
 
 import gymnasium
 
-from robot.envs.registry import NATIVE, TASKS
+from robot.envs.registry import HORIZONS, NATIVE, TASKS
 
 # robosuite warns of optional packages at every import, in every process; a filter outlives the
 # level that it then sets.
@@ -27,5 +27,6 @@ for _task in (*TASKS, *NATIVE):
         gymnasium.register(
             id=gym_id(_task),
             entry_point="robot.envs.robosuite:RobosuiteEnv",
+            max_episode_steps=HORIZONS[_task],
             kwargs={"task": _task},
         )

@@ -11,17 +11,68 @@ from __future__ import annotations
 
 import string
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces as gym_spaces
+from gymnasium.vector.utils import shared_memory
 
+from robot.errors import InputError
 from robot.spaces import Spaces, Vector
 
 MAX_TIME_S = 1e9  # thirty years: bounds of a space have to be finite
 GOAL_CHARSET = string.ascii_letters + string.digits + string.punctuation + " "
+
+
+class GoalText(gym_spaces.Text):
+    """The space of a goal's sentence, which survives the shared memory of AsyncVectorEnv."""
+
+
+class _SharedTexts(Sequence[str]):
+    """The sentences that lie in shared memory now.
+
+    Gymnasium reads its shared memory once, before anything is in it, and relies on views; of a text
+    it makes a copy, which stays empty ("aaaa..."). A copy of this one is a tuple of today's texts.
+    """
+
+    def __init__(self, space: gym_spaces.Text, memory: Any, count: int) -> None:
+        self._space, self._memory, self._count = space, memory, count
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._now()[index]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now())
+
+    def __deepcopy__(self, memo: Any) -> tuple[str, ...]:
+        return self._now()
+
+    def _now(self) -> tuple[str, ...]:
+        read = shared_memory.read_from_shared_memory.dispatch(gym_spaces.Text)
+        return read(self._space, self._memory, self._count)
+
+
+@shared_memory.read_from_shared_memory.register(GoalText)
+def _read_goal(space: GoalText, shared_memory: Any, n: int = 1) -> Sequence[str]:
+    return _SharedTexts(space, shared_memory, n)
+
+
+def check_reset_options(
+    options: Mapping[str, Any] | None, *, known: Sequence[str]
+) -> Mapping[str, Any]:
+    """Return the options of a reset; raise InputError for one that no reset knows."""
+    options = options or {}
+    if unknown := sorted(set(options) - set(known)):
+        raise InputError(
+            f"got reset options {unknown}, expected some of {list(known)}: for example "
+            'options={"scene": "distract", "episode": 3}'
+        )
+    return options
 
 
 def action_space(action: Vector) -> gym_spaces.Box:
@@ -43,7 +94,7 @@ def observation_space(spaces: Spaces) -> gym_spaces.Dict:
         name: gym_spaces.Box(low=low[columns], high=high[columns])
         for name, columns in state.columns().items()
     }
-    text = gym_spaces.Text(min_length=0, max_length=256, charset=GOAL_CHARSET)
+    text = GoalText(min_length=0, max_length=256, charset=GOAL_CHARSET)
     return gym_spaces.Dict(
         {
             "images": gym_spaces.Dict(images),

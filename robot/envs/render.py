@@ -30,12 +30,36 @@ MAX_SCENE_GEOMS = 10_000
 _EGL_PLATFORM_DEVICE, _EGL_OPENGL_API = 0x313F, 0x30A2  # EGL_EXT_platform_device
 
 
+_here = {"used": False, "inherited": False}  # GL in this process, GL in one that it was forked from
+
+
+def _mark_fork() -> None:
+    _here["inherited"] = _here["used"] or _here["inherited"]
+
+
+os.register_at_fork(after_in_child=_mark_fork)
+
+
+def check_not_forked() -> None:
+    """Raise InputError in a process that was forked from one which had rendered: Mesa's threads are
+    not forked, and the first frame would wait for them forever.
+    """
+    if _here["inherited"]:
+        raise InputError(
+            "got an env to render in a process that was forked after its parent had rendered, "
+            "expected one started afresh, as GL does not survive a fork: pass "
+            'vector_kwargs={"context": "spawn"} to gymnasium.make_vec, or make the vector env '
+            "before any other env is reset"
+        )
+
+
 def require_gl() -> str:
     """Return the GL backend in use, choosing it (MUJOCO_GL = egl, else osmesa) when unset; call
     before importing robosuite.
 
     Raises InputError when no headless GL context can be made.
     """
+    check_not_forked()
     _load_triton()
     backend = os.environ.get("MUJOCO_GL", "").lower().strip()
     if not backend:
@@ -47,6 +71,7 @@ def require_gl() -> str:
         )
     os.environ["MUJOCO_GL"] = backend
     try:
+        _here["used"] = True
         context = _gl_context(backend, width=16, height=16)
         context.make_current()
         context.free()

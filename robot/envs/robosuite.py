@@ -4,19 +4,23 @@ demand.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import gymnasium
 import mujoco
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from jaxtyping import Float, Float32, UInt8
 
 from robot.end_effector import end_effector_action, end_effector_state
 from robot.envs.decimate import accelerate
-from robot.envs.env import RobotEnv, action_space, observation_space
-from robot.envs.registry import TABLETOP, make_task
-from robot.envs.render import SceneRenderer, camera_intrinsics, camera_pose
+from robot.envs.env import RobotEnv, action_space, check_reset_options, observation_space
+from robot.envs.registry import HORIZONS, TABLETOP, make_task
+from robot.envs.render import SceneRenderer, camera_intrinsics, camera_pose, check_not_forked
 from robot.envs.robots import DEFAULT_ROBOT, check_robot, finger_addresses, gripper_of
 from robot.envs.task import Expert
 from robot.spaces import Camera, Spaces
@@ -45,11 +49,16 @@ class RobosuiteEnv(RobotEnv):
     """A robosuite task with one of the arms of robot.envs.robots and OSC_POSE.
 
     The initial state is a function of (task, scene, seed, episode index). `reset(seed=s)` starts at
-    episode 0 of seed `s`; every later reset moves one episode on, `options={"episode": k, "scene":
-    name}` says otherwise. `goal` replaces the task's own sentences.
+    episode 0 of seed `s`, the first reset without a seed at one drawn at random; every later reset
+    moves one episode on, `options={"episode": k, "scene": name}` says otherwise. `goal` replaces
+    the task's own sentences.
+
+    No GL context is made before the first frame is needed, so that Gymnasium can look at an env's
+    spaces and then fork.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
+    _spec: EnvSpec | None = None
 
     def __init__(
         self,
@@ -72,7 +81,13 @@ class RobosuiteEnv(RobotEnv):
                 f"got image_size={image_size}, expected 16 to 1024 pixels; pass for example "
                 "image_size=128"
             )
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise InputError(
+                f"got render_mode={render_mode!r}, expected rgb_array or None; for a window, pass "
+                'render_mode="human" to gymnasium.make, which shows the frames with pygame'
+            )
         self.robot = check_robot(robot)
+        self.metadata = {**self.metadata, "render_fps": round(1 / control_dt_s)}
         self.task, self.scene, self.image_size = make_task(task), scene, image_size
         self.render_mode, self.segmentation = render_mode, segmentation
         self.spaces = robosuite_spaces(
@@ -94,14 +109,46 @@ class RobosuiteEnv(RobotEnv):
             hard_reset=False,
             initialization_noise=None,
         )
-        self._renderer = SceneRenderer(
-            self.model, height=image_size, width=image_size, shadows=shadows, samples=samples
+        self._make_renderer = partial(
+            SceneRenderer,
+            self.model,
+            height=image_size,
+            width=image_size,
+            shadows=shadows,
+            samples=samples,
         )
+        self._made_renderer: SceneRenderer | None = None
         self._site = self.sim.robots[0].eef_site_id["right"]
         self._base = self.model.body("robot0_base").id
         self._fingers = finger_addresses(self.sim)
         self._body_names = [self.model.body(b).name for b in range(self.model.nbody)]
-        self._seed, self._episode = 0, -1
+        self._seed: int | None = None
+        self._episode = -1
+        self._steps: int | None = None  # None until an episode has begun
+
+    @property
+    def spec(self) -> EnvSpec | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return how Gymnasium made this env; None where it did not."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        """Take what `gymnasium.make` sets. Its TimeLimit counts the steps then, so that a horizon
+        beyond it would never be reached.
+        """
+        limit = None if spec is None else HORIZONS.get(self.task.name)
+        if limit is not None and self._horizon is not None and self._horizon > limit:
+            raise InputError(
+                f"got horizon={self._horizon} in gymnasium.make, expected at most the task's "
+                f"{limit} control steps there: pass max_episode_steps={self._horizon} instead"
+            )
+        self._spec = spec
+
+    @property
+    def _renderer(self) -> SceneRenderer:
+        if self._made_renderer is None:
+            self._made_renderer = self._make_renderer()
+        return self._made_renderer
 
     def switch_task(self, name: str) -> None:
         """Go on with another task in the same world, from the next reset on; the tabletop tasks
@@ -130,11 +177,16 @@ class RobosuiteEnv(RobotEnv):
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
+        check_not_forked()
+        options = check_reset_options(options, known=("scene", "episode"))
         gymnasium.Env.reset(self, seed=seed)  # RobotEnv's own is abstract and seeds nothing
-        options = options or {}
         if seed is not None:
             self._seed, self._episode = seed, -1
+        elif self._seed is None:
+            self._seed = secrets.randbits(31)
         self._episode = int(options.get("episode", self._episode + 1))
+        if self._episode < 0:
+            raise InputError(f"got episode {self._episode}, expected 0 or more in reset's options")
         scene = str(options.get("scene", self.scene))
         words = self.task.begin(self.sim, scene=scene, seed=self._seed, index=self._episode)
         self.goal = words if self._words is None else self._words
@@ -144,7 +196,13 @@ class RobosuiteEnv(RobotEnv):
         return self.observe(), self._info(success=False)
 
     def step(self, action: np.ndarray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        return self.execute(np.asarray(action)[None])
+        """Execute one action. In an env of `gymnasium.make` its TimeLimit truncates, which follows
+        `max_episode_steps`; a horizon that was asked for counts in any case.
+        """
+        success = self._advance_one(np.asarray(action))
+        limited = self._spec is None or self._horizon is not None
+        truncated = limited and not success and self._count() >= self.horizon
+        return self.observe(), float(success), success, truncated, self._info(success=success)
 
     def execute(
         self, actions: Float32[np.ndarray, "t a"]
@@ -158,24 +216,40 @@ class RobosuiteEnv(RobotEnv):
     def advance(self, actions: Float32[np.ndarray, "t a"]) -> tuple[bool, bool]:
         """Execute actions without looking; return (success, truncated)."""
         for action in actions:
-            # a hand without fingers takes no gripper target, which comes last
-            self.sim.step(self.to_robosuite(action)[: self.sim.action_dim])
-            self._steps += 1
-            self._held = self._held + 1 if self.task.success(self.sim) else 0
-            if self._held >= SUCCESS_STEPS:
+            if self._advance_one(action):
                 return True, False
-            if self._steps >= self.horizon:
+            if self._count() >= self.horizon:
                 return False, True
         return False, False
 
+    def _advance_one(self, action: np.ndarray) -> bool:
+        """Execute one action without looking; return whether success has held long enough."""
+        steps = self._count()
+        # a hand without fingers takes no gripper target, which comes last
+        self.sim.step(self.to_robosuite(action)[: self.sim.action_dim])
+        self._steps = steps + 1
+        self._held = self._held + 1 if self.task.success(self.sim) else 0
+        return self._held >= SUCCESS_STEPS
+
+    def _count(self) -> int:
+        """Return the steps of this episode; raise where none has begun."""
+        if self._steps is None:
+            raise gymnasium.error.ResetNeeded(
+                "got a step or a frame to show before an episode has begun, expected env.reset() "
+                "first"
+            )
+        return self._steps
+
     def render(self) -> UInt8[np.ndarray, "h w 3"]:  # type: ignore[override]
         """Return the agentview frame."""
+        self._count()
         frame = self._renderer.render(self.data, CAMERAS["agentview"]).rgb
         assert frame is not None
         return frame
 
     def close(self) -> None:
-        self._renderer.close()
+        if self._made_renderer is not None:
+            self._made_renderer.close()
 
     # --- ground truth, on demand
 
@@ -294,7 +368,7 @@ class RobosuiteEnv(RobotEnv):
             "wrong_object": self.task.wrong_object(self.sim),
             "seed": self._seed,
             "episode": self._episode,
-            "steps": self._steps,
+            "steps": self._count(),
         }
         if self.segmentation:
             info["segmentation"] = self.label_maps()

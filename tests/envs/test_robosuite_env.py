@@ -4,6 +4,9 @@ truth, repeatability.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -14,7 +17,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from robot.envs import gym_id
-from robot.envs.registry import BUILTIN, TASKS
+from robot.envs.registry import BUILTIN, NATIVE, TASKS, make_task
 from robot.envs.robosuite import (
     MAX_DELTA_M,
     MAX_DELTA_RAD,
@@ -115,7 +118,7 @@ def test_envs_in_processes_of_their_own_show_their_own_frames(env):
         "robot/pick-v0",
         num_envs=2,
         vectorization_mode="async",
-        vector_kwargs={"context": "spawn", "shared_memory": False},  # which garbles texts
+        vector_kwargs={"context": "spawn"},
         image_size=SIZE,
     )
     try:
@@ -140,6 +143,98 @@ def test_a_reset_without_a_seed_moves_one_episode_on(env):
     _, second = env.reset()
     _, third = env.reset(seed=4, options={"episode": 1})
     assert [(i["seed"], i["episode"]) for i in (first, second, third)] == [(4, 0), (4, 1), (4, 1)]
+
+
+def test_the_first_reset_without_a_seed_draws_one_at_random(env):
+    seeds = set()
+    for _ in range(2):
+        env._seed = None  # as it is after construction
+        seeds.add(env.reset()[1]["seed"])
+    assert len(seeds) == 2
+
+
+def test_an_async_vector_env_works_as_gymnasium_makes_it_by_default():
+    code = """
+import gymnasium, robot.envs
+envs = gymnasium.make_vec("robot/lift-v0", num_envs=2, vectorization_mode="async", image_size=16)
+observation, info = envs.reset(seed=[1, 2], options={"scene": "clean"})
+after = envs.step(envs.action_space.sample())[0]
+for texts in observation["goal"]["text"], after["goal"]["text"]:
+    assert all("cube" in text or "block" in text for text in texts), texts
+assert info["seed"].tolist() == [1, 2]
+envs.close()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=here())
+
+
+def test_a_process_that_was_forked_after_a_frame_says_so_instead_of_waiting_forever():
+    code = """
+import gymnasium, robot.envs
+gymnasium.make("robot/lift-v0", image_size=16).reset(seed=0)
+envs = gymnasium.make_vec("robot/lift-v0", num_envs=1, vectorization_mode="async", image_size=16)
+try:
+    envs.reset(seed=0)
+except Exception as error:
+    assert 'vector_kwargs={"context": "spawn"}' in str(error), error
+else:
+    raise AssertionError("not rejected")
+envs.close(terminate=True)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=here())
+
+
+def here() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+@pytest.mark.parametrize("task", [*TASKS, *NATIVE])
+def test_gymnasium_knows_how_long_an_episode_of_every_task_may_take(task):
+    assert gymnasium.spec(gym_id(task)).max_episode_steps == make_task(task).horizon
+
+
+def test_a_limit_of_gymnasium_takes_the_place_of_the_tasks_own():
+    env = gymnasium.make("robot/lift-v0", image_size=16, max_episode_steps=101)
+    assert env.spec is not None and env.spec.max_episode_steps == 101
+    env.reset(seed=0)
+    ends = [env.step(STILL)[3] for _ in range(101)]
+    env.close()
+    assert ends == [False] * 100 + [True]  # lift's own horizon is 100
+
+
+def test_a_horizon_beyond_gymnasiums_limit_is_rejected():
+    with pytest.raises(InputError, match="got horizon=101 .*pass max_episode_steps=101 instead"):
+        gymnasium.make("robot/lift-v0", image_size=16, horizon=101)
+
+
+def test_a_step_before_the_first_reset_is_one_clear_error(env):
+    env._steps = None  # as it is after construction
+    for act in (lambda: env.step(STILL), env.render):
+        with pytest.raises(gymnasium.error.ResetNeeded, match="expected env.reset"):
+            act()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scenes": "clean"}, r"got reset options \['scenes'\], expected some of"),
+        ({"episode": -1}, "got episode -1, expected 0 or more"),
+    ],
+)
+def test_a_reset_option_that_is_wrong_is_rejected(env, options, message):
+    with pytest.raises(InputError, match=message):
+        env.reset(seed=0, options=options)
+
+
+@pytest.mark.parametrize("mode", ["human", "ansi"])
+def test_a_render_mode_that_is_not_there_is_rejected(mode):
+    with pytest.raises(InputError, match=f"got render_mode='{mode}', expected rgb_array"):
+        RobosuiteEnv(task="lift", render_mode=mode)
+
+
+def test_videos_play_as_fast_as_the_env_runs():
+    env = RobosuiteEnv(task="lift", image_size=16, control_dt_s=0.1)
+    assert env.metadata["render_fps"] == 10
+    env.close()
 
 
 def test_an_observation_fits_the_types_of_the_agent(env):
