@@ -5,19 +5,25 @@ batches by indexing.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 from torch import Generator, Tensor
 
 from robot.batch import LanguageTokens, PolicyBatch, PolicyObservation
 from robot.data.statistics import of_vectors, to_json
 from robot.data.store import EpisodeStore
-from robot.spaces import Spaces, check_spaces
+from robot.spaces import Spaces, Vector, check_spaces
 from robot.types import Episode, Goal, InputError
+
+# What counts as an outlier where no bounds say what is possible: values without which the range of
+# a dimension would be OUTLIER_RATIO times smaller, at most OUTLIER_SHARE of all at either end.
+OUTLIER_RATIO, OUTLIER_SHARE = 100.0, 1e-3
+SMALLEST_CORE = 2e-2  # a dimension that moves less counts as constant, whatever its noise
 
 PAST_END = -1  # a step after the episode's last frame, in the indices of a window
 NOT_LOOKED_AT = -1  # a frame without composites, in Windows.look_of
@@ -198,8 +204,42 @@ class Windows:
         return to_json(of_vectors(self.proprio.numpy()))
 
     def statistics(self) -> dict[str, dict[str, list]]:
-        """Return what a policy's constructor takes as normalisation statistics."""
+        """Return what a policy's constructor takes as normalisation statistics. Raise InputError
+        where a few outliers would squeeze all other values.
+        """
+        check_ranges(self.actions.numpy(), self.spaces.action, what="action")
+        check_ranges(self.proprio.numpy(), self.spaces.state, what="state value")
         return {"action": self.action_statistics(), "proprio": self.proprio_statistics()}
+
+
+def check_ranges(values: Float32[np.ndarray, "f d"], space: Vector, *, what: str) -> None:
+    """Raise InputError where the range of a value is due to a handful of outliers.
+
+    Min-max normalisation maps the range to [-1, 1]: with one glitch of a sensor in it, all that was
+    demonstrated lies in a sliver in the middle. Values within the bounds that the spaces declare
+    are never outliers, however rare.
+    """
+    extremes = math.ceil(OUTLIER_SHARE * len(values))
+    if len(values) <= 2 * extremes:
+        return
+    ordered = np.sort(values, axis=0)
+    core_low, core_high = ordered[extremes], ordered[-1 - extremes]
+    low, high = (np.array(bound, np.float32) for bound in (space.low, space.high))
+    beyond = (ordered[0] < low) | (ordered[-1] > high) | ~np.isfinite(low) | ~np.isfinite(high)
+    core = np.maximum(core_high - core_low, SMALLEST_CORE)
+    squeezed = beyond & (ordered[-1].astype(np.float64) - ordered[0] > OUTLIER_RATIO * core)
+    if squeezed.any():
+        column = int(squeezed.argmax())
+        distance = np.maximum(
+            core_low[column] - values[:, column], values[:, column] - core_high[column]
+        )
+        frame = int(distance.argmax())
+        raise InputError(
+            f"got {what} {space.names[column]} {values[frame, column]:g} in frame {frame} of the "
+            f"demonstrations, expected values like all but {2 * extremes} of {len(values)}, which "
+            f"lie between {core_low[column]:g} and {core_high[column]:g}: a policy normalised over "
+            "such a range would learn none of them, so correct or leave out that episode"
+        )
 
 
 def _augmented(batch: PolicyBatch, augment: Augment, generator: Generator) -> PolicyBatch:

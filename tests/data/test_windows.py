@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from robot.batch import LanguageTokens
 from robot.data.store import EpisodeStore
 from robot.data.windows import PAST_END, Windows, join, load_windows
+from robot.spaces import Vector
 from robot.types import InputError
 from tests.robots import panda
 
@@ -132,6 +134,41 @@ def test_batches_apply_the_augmentation_to_floats_and_nothing_else(windows):
     assert seen == [generator]
     assert weights.shape == (8,)
     assert windows.composites.max() == 4
+
+
+def _many(column: int, outlier: float, *, frames: int = 50) -> Windows:
+    """Joint targets without bounds that move from 0 to 1, and one outlier in frame 7."""
+    joints = Vector(
+        names=("shoulder", "elbow"),
+        units=("unknown",) * 2,
+        low=(-math.inf,) * 2,
+        high=(math.inf,) * 2,
+        groups=(("joints", 2),),
+        relative=(False,) * 2,
+    )
+    actions = torch.linspace(0, 1, frames)[:, None].repeat(1, 2)
+    proprio = actions.clone()
+    actions[7, column] = outlier
+    return Windows(
+        composites=torch.zeros(frames, 2, 6, 4, 4, dtype=torch.uint8),
+        proprio=proprio,
+        actions=actions,
+        goal_ids=torch.zeros(frames, dtype=torch.long),
+        starts=torch.tensor([0]),
+        lengths=torch.tensor([frames]),
+        weights=torch.ones(1),
+        language=_language(["push"]),
+        spaces=replace(panda(agentview=(8, 8), wrist=(8, 8)), state=joints, action=joints),
+    )
+
+
+def test_an_outlier_that_would_squeeze_the_normalisation_is_rejected_by_name_and_frame():
+    with pytest.raises(InputError, match=r"got action elbow 5000 in frame 7 .* between 0.02.* and 1:"):
+        _many(1, 5000.0).statistics()
+
+
+def test_a_rare_value_of_the_same_order_is_kept():
+    assert _many(0, 8.0).statistics()["action"]["max"] == [8.0, 1.0]
 
 
 def test_statistics_are_those_of_all_frames(windows):

@@ -105,7 +105,7 @@ def episode(index: int, *, steps: int = 6) -> Episode:
         goal=Goal(GOALS[index % 2]),
         images=frames,
         labels={camera: np.stack([labels_of(index)] * steps) for camera in frames},
-        proprio=rng.normal(size=(steps, 10)).astype(np.float32),
+        proprio=rng.uniform(0, 1, (steps, 10)).astype(np.float32),
         actions=rng.uniform(0.0, 0.04, (steps, 7)).astype(np.float32),
         spaces=SPACES,
         control_dt_s=0.05,

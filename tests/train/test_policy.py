@@ -22,6 +22,7 @@ from robot.train.demonstrations import Selection, load_all, make_look
 from robot.train.mask_head import train_mask_head
 from robot.train.policy import Augmentation, make_augment, train_policy
 from robot.types import Goal, InputError
+from tests.data.foreign import write_foreign
 from tests.experiment.toy import (
     AUGMENT,
     SIDE,
@@ -220,3 +221,22 @@ def test_demonstrations_without_labels_are_no_use_to_the_oracle():
     look = make_look("oracle", head=None, language=LanguageEncoder.hashed())
     with pytest.raises(InputError, match="got demonstrations without masks"):
         look([np.zeros((1, SIDE, SIDE, 3), np.uint8)], None, Goal("go"))
+
+
+@pytest.mark.parametrize("video", [True, False])
+def test_a_policy_learns_from_a_dataset_that_lerobot_recorded(tmp_path, video):
+    root = write_foreign(tmp_path / "so100", video=video)
+    options = policy_training(root, masks="none", deployment=Unmasked())
+    made = train_policy(options, directory=tmp_path / "policy")
+    spaces = Spaces.from_json(read_header(made)["metadata"]["spaces"])
+    assert spaces.action.names == ("shoulder_pan.pos", "elbow_flex.pos", "gripper.pos")
+    assert spaces.camera_names == ("front", "side")
+    statistics = load_policy(tmp_path / "policy").config()["statistics"]
+    assert statistics["action"]["min"] == pytest.approx([0.5] * 3)
+    assert statistics["action"]["max"] == pytest.approx([2.9] * 3)  # episode 2, step 4
+
+
+def test_masks_of_a_dataset_without_labels_are_asked_of_a_head(tmp_path):
+    root = write_foreign(tmp_path / "so100", video=False)
+    with pytest.raises(InputError, match="without masks, expected labels"):
+        train_policy(policy_training(root), directory=tmp_path / "policy")
