@@ -209,7 +209,7 @@ def table(measured: Sequence[MaskQuality]) -> Table:
     )
     for q in measured:
         text = [
-            f"{q.mean_iou:.3f}",
+            "–" if q.mean_iou is None else f"{q.mean_iou:.3f}",
             *("" if v is None else f"{v:.1%}" for v in (q.absent_recognised, q.false_alarms)),
         ]
         shown.add_row(q.scene, str(q.frames), *text)

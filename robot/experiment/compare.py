@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from robot.experiment.config import Common, common_of
 from robot.experiment.datasets import collect
 from robot.experiment.jobs import Stage, Trained, Watch, run_stages
 from robot.experiment.mask_quality import measure_masks
-from robot.experiment.report import Findings, Story, write
+from robot.experiment.report import Findings, Story, report_to_wandb, write
 from robot.experiment.stages import head_id, policy_id, stages_of
 from robot.perception.head.base import Head
 from robot.report.html import MaskQuality
@@ -81,6 +81,9 @@ def compare(comparison: Comparison, *, run: Path, config_yaml: str) -> Compared:
         comparison, stages, cells, trained, config_yaml=config_yaml, stage_s=watch.stage_s
     )
     findings = write(run, evaluated, story=story, masks=masks)
+    report_to_wandb(
+        findings, run=run, name=common.name, mode=common.wandb, config=asdict(comparison)
+    )
     return Compared(
         findings=findings,
         checkpoints=publish(comparison, trained, run=run),
@@ -200,6 +203,7 @@ def story_of(
         arm=first,
         config_yaml=config_yaml,
         look_dt_s=evaluation.execute * common.env.control_dt_s,
+        baselines=[arm.name for arm in comparison.arms if arm.perception == "none"],
         headline_scene=evaluation.headline,
         logs={str(stage.id): stage.log for stage in stages},
         stage_s=stage_s,

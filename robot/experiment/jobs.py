@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Lock
 from pathlib import Path
+from typing import Any
 
 from rich.progress import Progress, TaskID
 
@@ -19,7 +20,7 @@ from robot.checkpoint import FILE_NAME
 from robot.system.folder_lock import locked
 from robot.system.interrupt import SAVE_S, starting_processes
 from robot.system.parallel import begin_worker, worker_pool
-from robot.train.log import RunLog
+from robot.train.log import RunLog, plain
 
 POLL_S = 0.5
 
@@ -161,6 +162,14 @@ def _show(reader: Connection, progress: Progress, bars: Mapping[StageId, TaskID]
         progress.update(bars[identity], completed=step, text=text)
 
 
+def config_of(stage: Stage) -> dict[str, Any]:
+    """Return what a training run is to be found by: its options as plain values."""
+    arguments = getattr(stage.train, "args", ())
+    options = [plain(asdict(part)) for part in arguments if is_dataclass(part)]  # pyright: ignore[reportArgumentType]
+    merged = {name: value for part in options for name, value in part.items()}
+    return {"stage": str(stage.id), "steps": stage.steps, **merged}
+
+
 def _run(stage: Stage, needed: Mapping[str, Path]) -> tuple[Path, float | None]:
     """Run one stage in this process; return its checkpoint and its seconds, None where it was done
     before.
@@ -173,7 +182,12 @@ def _run(stage: Stage, needed: Mapping[str, Path]) -> tuple[Path, float | None]:
 
     with locked(stage.directory, waiting=partial(announce, "waits for another command")):
         began, done_before = time.monotonic(), (stage.directory / FILE_NAME).is_file()
-        with RunLog(stage.directory, name=str(stage.id), wandb_mode=stage.wandb_mode) as run:
+        with RunLog(
+            stage.directory,
+            name=str(stage.id),
+            wandb_mode=stage.wandb_mode,
+            config=config_of(stage),
+        ) as run:
 
             def log(step: int, values: Mapping[str, float]) -> None:
                 run(step, values)

@@ -94,7 +94,7 @@ def _measure(
     quality = MaskQuality(
         scene=scene,
         frames=len(frames),
-        mean_iou=ious[visible].nanmean().item() if bool(visible.any()) else float("nan"),
+        mean_iou=ious[visible].nanmean().item() if bool(visible.any()) else None,
         absent_recognised=share(~anywhere) if scene == "absent" else None,
         false_alarms=share(anywhere),
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +15,21 @@ from robot.experiment.cells import Evaluated
 from robot.report.figures import learning_curves, success_figure
 from robot.report.html import Exhibit, MaskQuality, write_report
 from robot.report.paper import Beside, beside_paper
-from robot.report.pictures import episode_rows, film_strip, overlay, picture_uri
+from robot.report.pictures import (
+    episode_rows,
+    film_strip,
+    fit,
+    grid,
+    heat,
+    overlay,
+    picture_uri,
+    write_on,
+)
 from robot.report.provenance import gather
 from robot.report.spreadsheet import write_cells, write_differences
 from robot.report.statistics import (
     ALL_TASKS,
+    IMPOSSIBLE,
     Cell,
     Difference,
     cell_to_json,
@@ -27,14 +38,18 @@ from robot.report.statistics import (
     write_episodes,
 )
 from robot.report.table import arms_of
-from robot.report.video import film, video_uri, write_video
+from robot.report.video import film, holding, video_uri, write_video
 from robot.rollout.act import Snapshot
+from robot.train.log import log_results, plain
+
+FAILURES_SHOWN = 4  # per arm and scene
+HELD_S = 1.5  # for which a video shows how its episode ended
 
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
     """What a report says besides numbers. `arm` is the one under test; `look_dt_s` the time between
-    two looks of a video; `logs` are the log files of trainings by their name.
+    two looks of a video; `baselines` the arms without masks; `logs` are the log files of trainings by their name.
     """
 
     title: str
@@ -43,6 +58,7 @@ class Story:
     arm: str
     config_yaml: str
     look_dt_s: float
+    baselines: Sequence[str] = ()
     headline_scene: str | None = None
     logs: Mapping[str, Path] = field(default_factory=dict)
     stage_s: Mapping[str, float] = field(default_factory=dict)
@@ -61,6 +77,8 @@ class Findings:
     beside: tuple[Beside, ...]
     masks: tuple[MaskQuality, ...]
     page: Path
+    pictures: Mapping[str, np.ndarray] = field(default_factory=dict)  # masks, by arm and scene
+    videos: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def shown(self) -> tuple[Cell, ...]:
@@ -123,8 +141,36 @@ def write(
         arm=story.arm,
         headline_scene=story.headline_scene,
         beside=found.beside,
+        baselines=[name for name in story.baselines if name != story.arm],
+        failures=_failures(evaluated),
     )
-    return found
+    return replace(
+        found,
+        pictures={_key("mask", e): _mask_picture(snapshots[0]) for e, snapshots in filmed},
+        videos={_key("video", e): _video_path(e, run=run) for e, _ in filmed},
+    )
+
+
+def report_to_wandb(
+    findings: Findings, *, run: Path, name: str, mode: str, config: Mapping[str, Any]
+) -> None:
+    """Send success rates, masks and videos of a comparison to Weights & Biases, as `mode` says."""
+    rates = {f"success/{c.arm}/{c.task}/{c.scene}": c.success_rate for c in findings.cells}
+    ious = {f"mask_iou/{m.scene}": m.mean_iou for m in findings.masks if m.mean_iou is not None}
+    log_results(
+        run,
+        name=name,
+        wandb_mode=mode,
+        config=plain(config),
+        values=rates | ious,
+        pictures=findings.pictures,
+        videos=findings.videos,
+    )
+
+
+def _key(kind: str, evaluated: Evaluated) -> str:
+    result = evaluated.result
+    return f"{kind}/{result.arm}/{result.task}/{result.scene}/{result.training_seed}-{result.index}"
 
 
 def _exhibit(evaluated: Evaluated, uri: str) -> Exhibit:
@@ -145,17 +191,52 @@ def _strip(evaluated: Evaluated, snapshots: Sequence[Snapshot], *, story: Story)
 def _video(
     evaluated: Evaluated, snapshots: Sequence[Snapshot], *, run: Path, story: Story
 ) -> Exhibit:
+    path = _video_path(evaluated, run=run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fps = 1.0 / story.look_dt_s
+    frames = holding(film(_rows(snapshots), columns=2), last=round(HELD_S * fps))
+    return _exhibit(evaluated, video_uri(write_video(path, frames, fps=fps)))
+
+
+def _video_path(evaluated: Evaluated, *, run: Path) -> Path:
     result = evaluated.result
-    directory = run / "videos"
-    directory.mkdir(parents=True, exist_ok=True)
     name = f"{result.arm}-{result.task}-{result.scene}-{result.training_seed}-{result.index}"
-    path = directory / (re.sub(r"[^\w.-]+", "-", name) + ".mp4")
-    frames = film(_rows(snapshots), columns=2)
-    return _exhibit(evaluated, video_uri(write_video(path, frames, fps=1.0 / story.look_dt_s)))
+    return run / "videos" / (re.sub(r"[^\w.-]+", "-", name) + ".mp4")
+
+
+def _failures(evaluated: Sequence[Evaluated]) -> list[Exhibit]:
+    """Show up to FAILURES_SHOWN failed episodes of every arm in every scene where success is
+    possible.
+    """
+    shown: dict[tuple[str, str], list[Exhibit]] = {}
+    for one in evaluated:
+        if one.outcome is None or one.outcome.failure is None or one.result.scene in IMPOSSIBLE:
+            continue
+        of_cell = shown.setdefault((one.result.arm, one.result.scene), [])
+        if len(of_cell) < FAILURES_SHOWN:
+            of_cell.append(_failure(one, *one.outcome.failure))
+    return [exhibit for of_cell in shown.values() for exhibit in of_cell]
+
+
+def _failure(evaluated: Evaluated, first: Snapshot, last: Snapshot) -> Exhibit:
+    """Show the first look of a failed episode, its mask, and the end."""
+    camera, frame = next(iter(first.images.items()))
+    tiles = {
+        "first": frame,
+        "mask": heat(frame, first.probability[0]),
+        "the end": last.images[camera],
+    }
+    picture = grid([[write_on(fit(image), name) for name, image in tiles.items()]])
+    result = evaluated.result
+    wrong = ", took another object" if result.wrong_object else ""
+    caption = f"{result.goal} (episode {result.index}, {result.steps} steps{wrong})"
+    return replace(_exhibit(evaluated, picture_uri(picture)), caption=caption)
 
 
 def _mask(evaluated: Evaluated, first: Snapshot) -> Exhibit:
+    return _exhibit(evaluated, picture_uri(_mask_picture(first)))
+
+
+def _mask_picture(first: Snapshot) -> np.ndarray:
     frame = next(iter(first.images.values()))
-    return _exhibit(
-        evaluated, picture_uri(overlay(frame, first.probability[0], first.composites[0]))
-    )
+    return overlay(frame, first.probability[0], first.composites[0])

@@ -54,12 +54,30 @@ def differences_from_cells(cells: Sequence[Cell], *, arm: str) -> tuple[Differen
     return tuple(independent_difference(ours[cell.task, cell.scene], cell) for cell in others)
 
 
-def headline(
-    cells: Sequence[Cell], differences: Sequence[Difference], *, arm: str, scene: str
-) -> str:
-    """Say how `arm` did in `scene`, against the strongest other arm there: a win is claimed over
-    that one only.
+def opponents(
+    differences: Sequence[Difference], *, baselines: Sequence[str]
+) -> tuple[list[Difference], str]:
+    """Return the differences that claims are made from, and what their other arms are called.
+
+    `baselines` are the arms without masks: the strongest of them in a scene is what an arm with
+    masks has to beat, and not another way to mask. Without any, all other arms count.
     """
+    found = [d for d in differences if d.baseline in baselines]
+    return (found, "arm without masks") if found else (list(differences), "other arm")
+
+
+def headline(
+    cells: Sequence[Cell],
+    differences: Sequence[Difference],
+    *,
+    arm: str,
+    scene: str,
+    baselines: Sequence[str] = (),
+) -> str:
+    """Say how `arm` did in `scene`, against the strongest of its opponents there: a win is claimed
+    over that one only.
+    """
+    differences, kind = opponents(differences, baselines=baselines)
     ours = [cell for cell in cells if cell.arm == arm and cell.scene == scene]
     if not ours:
         return f"No episodes of “{arm}” in “{scene}”: there is nothing to claim yet."
@@ -78,7 +96,7 @@ def headline(
     one_of_many = task != ALL_TASKS and len({cell.task for cell in cells}) > 1
     where = f"{scene}” on “{task}" if one_of_many else scene
     verb = {1: "beats", 0: "cannot be told apart from", -1: "loses to"}[rival.verdict]
-    whom = "the strongest other arm" if len(rivals) > 1 else f"“{rival.baseline}”"
+    whom = f"the strongest {kind}" if len(rivals) > 1 else f"“{rival.baseline}”"
     theirs = (
         f"{percent(rival.baseline_rate)} for “{rival.baseline}”"
         if len(rivals) > 1
@@ -88,10 +106,13 @@ def headline(
     return f"In “{where}”, “{arm}” {verb} {whom}: {rates}."
 
 
-def scoreboard(differences: Sequence[Difference], *, arm: str) -> str:
-    """Count over all scenes where `arm` beats, ties or loses to the strongest other arm, and name
-    the losses.
+def scoreboard(
+    differences: Sequence[Difference], *, arm: str, baselines: Sequence[str] = ()
+) -> str:
+    """Count over all scenes where `arm` beats, ties or loses to the strongest of its opponents, and
+    name the losses.
     """
+    differences, kind = opponents(differences, baselines=baselines)
     strongest: dict[tuple[str, str], Difference] = {}
     for d in pooled([d for d in differences if d.arm == arm]):
         held = strongest.get((d.task, d.scene))
@@ -109,7 +130,7 @@ def scoreboard(differences: Sequence[Difference], *, arm: str) -> str:
         f"{verdicts[v]} {len(found)} ({', '.join(found)})" for v, found in names.items() if found
     ]
     where = f"each of {len(strongest)} conditions" if len(strongest) > 1 else "the one condition"
-    return f"Against the strongest other arm in {where}, “{arm}” is {'; '.join(counts)}."
+    return f"Against the strongest {kind} in {where}, “{arm}” is {'; '.join(counts)}."
 
 
 def twins(cells: Sequence[Cell], *, arm: str) -> tuple[str, ...]:

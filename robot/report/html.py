@@ -19,6 +19,7 @@ from robot.report.headline import (
     differences_from_cells,
     headline,
     interval,
+    opponents,
     percent,
     points,
     pooled,
@@ -50,13 +51,14 @@ class Exhibit:
 class MaskQuality:
     """The mask head in one condition, on held-out scenes; rates in [0, 1], None means not measured.
 
+    `mean_iou` is over the frames that show the target, None where none does, as in "absent".
     `absent_recognised` is the share of frames without the target that say so; `false_alarms` the
     share of frames with it that say it is absent.
     """
 
     scene: str
     frames: int
-    mean_iou: float
+    mean_iou: float | None
     absent_recognised: float | None = None
     false_alarms: float | None = None
     p50_ms: float | None = None
@@ -79,6 +81,8 @@ def write_report(
     arm: str | None = None,
     headline_scene: str | None = None,
     beside: Sequence[Beside] = (),
+    baselines: Sequence[str] = (),
+    failures: Sequence[Exhibit] = (),
 ) -> Path:
     """Write report.html and return its path.
 
@@ -88,7 +92,9 @@ def write_report(
         "Learning". comparisons: from `statistics.compare`; without them cells are compared as
         independent. arm: the arm under test; the first of `cells` unless told. headline_scene: the
         condition of the headline, to be fixed before the results are seen; the first unless told.
-        beside: from `paper.beside_paper`; the published numbers beside ours.
+        beside: from `paper.beside_paper`; the published numbers beside ours. baselines: the arms
+        without masks, of which the strongest is what claims are made against. failures: of episodes
+        that failed, whatever their condition.
     """
     if not cells:
         raise InputError(
@@ -101,11 +107,13 @@ def write_report(
     page = _template().render(
         title=title,
         summary=summary,
-        headline=headline(cells, differences, arm=arm, scene=scene),
-        scoreboard=scoreboard(differences, arm=arm),
+        headline=headline(cells, differences, arm=arm, scene=scene, baselines=baselines),
+        scoreboard=scoreboard(differences, arm=arm, baselines=baselines),
+        opponent=opponents(differences, baselines=baselines)[1],
         caveats=caveats(cells, differences, arm=arm),
         arms=arms_of(cells),
-        groups=_groups(cells, differences, arm=arm),
+        groups=_groups(cells, opponents(differences, baselines=baselines)[0], arm=arm),
+        failures=_by_scene(failures),
         differences=[_difference(d) for d in differences],
         episodes=episodes_of(pooled(cells)),
         seeds=seeds_of(cells),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -53,6 +54,19 @@ def film(
     for moment in zip(*rows.values(), strict=True):
         tiles = [fit(image, size=tile) for image in moment]
         yield grid([tiles[start : start + columns] for start in range(0, len(tiles), columns)])
+
+
+def holding(
+    frames: Iterable[UInt8[np.ndarray, "h w 3"]], *, last: int
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """Yield the frames, and the last one `last` more times: a video that starts over at once hides
+    how the episode ended.
+    """
+    frame = None
+    for frame in frames:  # noqa: B007  # the last one is needed after the loop
+        yield frame
+    if frame is not None:
+        yield from itertools.repeat(frame, last)
 
 
 def write_video(path: Path, frames: Iterable[UInt8[np.ndarray, "h w 3"]], *, fps: float) -> Path:

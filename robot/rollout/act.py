@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,12 +19,16 @@ from robot.rollout.agents import AgentSpec, make_agent
 from robot.types import MASK_CHANNELS, Label, Observation
 
 FAULTS_STREAM = 2  # of the random streams of (seed, index): the sensor's is 1
+FAILURES_KEPT = 4  # of a cell's first episodes, those that fail keep how they began and ended
 KEPT_AGENTS = 4  # per process: each holds its networks and a language model
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is kept of one decision for pictures."""
+    """What is kept of one decision for pictures. The last one is of the end of the episode, after
+    which nothing was decided any more: its frames are new, what the policy saw is that of the
+    decision before.
+    """
 
     images: Mapping[str, np.ndarray]  # camera -> uint8 (H, W, 3)
     probability: tuple[np.ndarray, ...]  # (3, H, W) per camera
@@ -45,6 +49,7 @@ class Outcome:
     plan_ms: tuple[float, ...]
     goal: str
     snapshots: tuple[Snapshot, ...] = field(default=(), repr=False)
+    failure: tuple[Snapshot, Snapshot] | None = field(default=None, repr=False)  # first and last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +67,9 @@ class Protocol:
 def evaluate_episode(
     env: RobosuiteEnv, agent: Agent, *, protocol: Protocol, scene: str, index: int, keep: bool
 ) -> Outcome:
-    """Run episode `index` in `scene`; `keep` keeps a snapshot of every look."""
+    """Run episode `index` in `scene`; `keep` keeps a snapshot of every look; those
+    of the first FAILURES_KEPT that fail keep two in any case.
+    """
     seed, execute = protocol.seed, protocol.execute
     raw, info = env.reset(seed=seed, options={"episode": index, "scene": scene})
     agent.reset(rng=np.random.default_rng([seed, index, FAULTS_STREAM]))
@@ -74,7 +81,7 @@ def evaluate_episode(
         plan = agent.plan(observation, generator=generator)
         plans.append(plan.mask_ms + plan.policy_ms)
         ious += _ious(env, plan)
-        if keep:
+        if keep or (index < FAILURES_KEPT and not snapshots):
             snapshots.append(_snapshot(observation, plan))
         executor.add(plan.chunk.actions)
         actions = np.stack(
@@ -83,6 +90,10 @@ def evaluate_episode(
         raw, _, terminated, truncated, info = env.execute(actions)
         wrong |= info["wrong_object"]
         done = terminated or truncated
+    if snapshots:
+        end = Observation.from_env(raw, env.spaces)
+        snapshots.append(replace(snapshots[-1], images=_images(end)))
+    failed = bool(snapshots) and not info["success"]
     return Outcome(
         success=bool(info["success"]),
         steps=int(info["steps"]),
@@ -91,7 +102,8 @@ def evaluate_episode(
         mask_iou=float(np.mean(ious)) if ious else None,
         plan_ms=tuple(plans),
         goal=env.goal,
-        snapshots=tuple(snapshots),
+        snapshots=tuple(snapshots) if keep else (),
+        failure=(snapshots[0], snapshots[-1]) if failed else None,
     )
 
 
@@ -107,10 +119,14 @@ def _ious(env: RobosuiteEnv, plan: Plan) -> list[float]:
 
 def _snapshot(observation: Observation, plan: Plan) -> Snapshot:
     return Snapshot(
-        images={frame.camera: frame.image for frame in observation.frames},
+        images=_images(observation),
         probability=plan.mask.probability,
         composites=plan.composites[:, :3].numpy(),
     )
+
+
+def _images(observation: Observation) -> dict[str, np.ndarray]:
+    return {frame.camera: frame.image for frame in observation.frames}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from robot.types import InputError
 
 WANDB_MODES = ("auto", "online", "offline", "disabled")
@@ -52,6 +54,40 @@ class RunLog:
             self._wandb.log(dict(values), step=step)
 
 
+def log_results(
+    directory: Path,
+    *,
+    name: str,
+    wandb_mode: str,
+    config: Mapping[str, Any],
+    values: Mapping[str, float],
+    pictures: Mapping[str, np.ndarray],
+    videos: Mapping[str, Path],
+) -> None:
+    """Report what a finished comparison found as a run of its own: config, rates, pictures (uint8
+    RGB) and MP4 files.
+    """
+    run = _start_wandb(wandb_mode, directory=directory, name=name, config=config)
+    if run is None:
+        return
+    import wandb
+
+    media = {key: wandb.Image(picture) for key, picture in pictures.items()}
+    media |= {key: wandb.Video(str(path), format="mp4") for key, path in videos.items()}
+    run.log({**values, **media})
+    run.summary.update(dict(values))
+    run.finish()
+
+
+def plain(value: Any) -> Any:
+    """Return nested options as what JSON knows: paths and all else that it does not know as text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
 def resolve_mode(mode: str) -> str:
     """Return "online" for "auto" when a Weights & Biases key is there, "offline" when none is;
     other modes as they are.
@@ -92,6 +128,7 @@ def _start_wandb(
         return None
     import wandb  # lazily: it costs a second and a background process
 
+    directory.mkdir(parents=True, exist_ok=True)
     return wandb.init(
         project=os.environ.get("WANDB_PROJECT", "robot"),
         name=name,

@@ -57,7 +57,7 @@ def episode(index: int, *, steps: int = 3) -> Episode:
         images={"agentview": np.stack([pixels] * 3, axis=-1)},
         labels={"agentview": pixels % 4},
         proprio=np.zeros((steps, 10), np.float32),
-        actions=np.full((steps, 7), index, np.float32),
+        actions=np.full((steps, 7), index * 1e-6, np.float32),
         control_dt_s=0.05,
         spaces=panda(agentview=(8, 8)),
         success=True,
