@@ -23,7 +23,6 @@ from typing import Any
 import av
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from robot.data import png
@@ -200,16 +199,16 @@ class LeRobotFolder:
             )
         return sentence
 
-    def _rows_of(
-        self, path: Path, index: int, *, columns: Sequence[str] | None = None
-    ) -> pa.Table:
+    def _rows_of(self, path: Path, index: int, *, columns: Sequence[str] | None = None) -> pa.Table:
         """Return an episode's frames out of a file of several episodes, in order."""
         needed = columns or [
             *(STATE, ACTION, "timestamp"),
             *(feature.key for feature in self.cameras if not feature.is_video),
         ]
         table = _read(path, columns=[*needed, "episode_index", "frame_index"])
-        table = table.filter(pc.equal(table["episode_index"], index)).sort_by("frame_index")
+        table = table.filter(pa.array(table["episode_index"].to_numpy() == index)).sort_by(
+            "frame_index"
+        )
         length = int(self._rows[index]["length"])
         if len(table) != length:
             raise ValueError(f"{len(table)} frames of episode {index} instead of {length}")
@@ -327,4 +326,6 @@ def _size(shape: Sequence[int]) -> tuple[int, int]:
 def _in_colour(feature: Mapping[str, Any]) -> bool:
     about = feature.get("info") or {}
     depth = about.get("is_depth_map") or about.get("video.is_depth_map")
-    return not depth and len(feature["shape"]) == 3 and 3 in (feature["shape"][0], feature["shape"][2])
+    return (
+        not depth and len(feature["shape"]) == 3 and 3 in (feature["shape"][0], feature["shape"][2])
+    )

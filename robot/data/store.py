@@ -75,7 +75,9 @@ class EpisodeStore:
         """
         if not (self.root / "meta/info.json").is_file():
             return None
-        readable = (metadata for file in self._files() if (metadata := _metadata_of(file)) is not None)
+        readable = (
+            metadata for file in self._files() if (metadata := _metadata_of(file)) is not None
+        )
         first = next(readable, None)
         if first is None:
             ours = not any(self.root.glob("meta/episodes/*/*.parquet")) or _is_our_meta(self.root)
@@ -211,7 +213,9 @@ class EpisodeStore:
                 f"got no label maps at {path}, expected those of episode {index}: copy masks/ "
                 "together with data/"
             )
-        with explaining(path, remedy=f"delete {self._path(index)} and collect episode {index} again"):
+        with explaining(
+            path, remedy=f"delete {self._path(index)} and collect episode {index} again"
+        ):
             return read_table(path)
 
     def _write_labels(self, episode: Episode) -> None:

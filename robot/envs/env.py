@@ -53,12 +53,12 @@ class _SharedTexts(Sequence[str]):
         return self._now()
 
     def _now(self) -> tuple[str, ...]:
-        read = shared_memory.read_from_shared_memory.dispatch(gym_spaces.Text)
+        read: Any = shared_memory.read_from_shared_memory.dispatch(gym_spaces.Text)
         return read(self._space, self._memory, self._count)
 
 
 @shared_memory.read_from_shared_memory.register(GoalText)
-def _read_goal(space: GoalText, shared_memory: Any, n: int = 1) -> Sequence[str]:
+def _read_goal(space: GoalText, shared_memory: Any, n: int = 1) -> Any:
     return _SharedTexts(space, shared_memory, n)
 
 

@@ -35,6 +35,7 @@ PALETTE = (
     "#d55e00",
     "#8c8c8c",
 )  # Okabe-Ito; the page has brighter ones for dark
+WIDE_IN, NARROW_IN = 8.6, 4.6  # widths that figures are drawn at; type keeps its size
 CURVE_POINTS = (
     200  # a line that is drawn from more is noise that hides the trend, and weighs on the page
 )
@@ -63,12 +64,13 @@ STYLE: Any = {
 @dataclass(frozen=True)
 class Figure:
     """One picture with its words; `svg` is an <svg> element without scripts or outside
-    references.
+    references, `narrow` the same picture drawn for the width of a phone.
     """
 
     title: str
     svg: str
     caption: str = ""
+    narrow: str = ""
 
 
 def success_figure(cells: Sequence[Cell], *, title: str = "Success by condition") -> Figure:
@@ -78,13 +80,27 @@ def success_figure(cells: Sequence[Cell], *, title: str = "Success by condition"
     look like a failure.
     """
     cells = [cell for cell in cells if cell.scene not in IMPOSSIBLE] or cells
+    return Figure(
+        title=title,
+        svg=_success_svg(cells, title=title, width_in=WIDE_IN),
+        caption="Bars are success rates, whiskers are 95% Wilson intervals.",
+        narrow=_success_svg(cells, title=title, width_in=NARROW_IN),
+    )
+
+
+def _success_svg(cells: Sequence[Cell], *, title: str, width_in: float) -> str:
     arms, rows = arms_of(cells), rows_of(cells)
+    columns = min(3, len(arms)) if width_in == WIDE_IN else 1
     found = {(cell.task, cell.scene, cell.arm): cell for cell in cells}
     several_tasks = len({task for task, _ in rows}) > 1
+    dot = " · " if width_in == WIDE_IN else "\n"
     pitch = len(arms) + 0.9  # bars of one condition, and the gap below them
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(
-            figsize=(8.6, 0.6 + 0.3 * math.ceil(len(arms) / 3) + 0.2 * pitch * len(rows)),
+            figsize=(
+                width_in,
+                0.6 + 0.3 * math.ceil(len(arms) / columns) + 0.2 * pitch * len(rows),
+            ),
             layout="constrained",
         )
         axes = canvas.subplots()
@@ -95,9 +111,13 @@ def success_figure(cells: Sequence[Cell], *, title: str = "Success by condition"
                     _bar(axes, cell, y=row * pitch + place, color=_color(place))
         centres = [row * pitch + (len(arms) - 1) / 2 for row in range(len(rows))]
         axes.set_yticks(
-            centres, [f"{task} · {scene}" if several_tasks else scene for task, scene in rows]
+            centres,
+            [f"{task}{dot}{scene}" if several_tasks else scene for task, scene in rows],
         )
-        axes.set(xlim=(0, 1.07), ylim=((len(rows) - 1) * pitch + len(arms) - 0.3, -0.7))
+        axes.set(
+            xlim=(0, 1.07 if width_in == WIDE_IN else 1.16),
+            ylim=((len(rows) - 1) * pitch + len(arms) - 0.3, -0.7),
+        )
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0%", "25%", "50%", "75%", "100%"])
         axes.tick_params(length=0)
         axes.spines["bottom"].set_visible(False)
@@ -107,14 +127,11 @@ def success_figure(cells: Sequence[Cell], *, title: str = "Success by condition"
         canvas.legend(
             handles=patches,
             loc="outside upper left",
-            ncols=min(3, len(arms)),
+            ncols=columns,
             frameon=False,
             handlelength=0.9,
         )
-        svg = _inline(canvas, label=f"{title}: {_spoken(cells)}")
-    return Figure(
-        title=title, svg=svg, caption="Bars are success rates, whiskers are 95% Wilson intervals."
-    )
+        return _inline(canvas, label=f"{title}: {_spoken(cells)}")
 
 
 def learning_curves(
@@ -132,8 +149,30 @@ def learning_curves(
     left out. "validation_loss", where logged, is dashed.
     """
     runs = {name: _by_step(read_jsonl(path), x=x) for name, path in logs.items() if path.exists()}
+    wide, narrow = (
+        _curves_svg(runs, arms=arms, title=title, x=x, width_in=width_in)
+        for width_in in (WIDE_IN, NARROW_IN)
+    )
+    return Figure(
+        title=title,
+        svg=wide,
+        caption="Training loss on a log scale (validation dashed, where logged) and learning rate.",
+        narrow=narrow,
+    )
+
+
+def _curves_svg(
+    runs: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    arms: Sequence[str],
+    title: str,
+    x: str,
+    width_in: float,
+) -> str:
+    wide = width_in == WIDE_IN
     with matplotlib.rc_context(STYLE):
-        canvas = Canvas(figsize=(8.6, 4.2), layout="constrained")
+        height_in = 4.2 if wide else 4.2 + 0.25 * len(runs)
+        canvas = Canvas(figsize=(width_in, height_in), layout="constrained")
         loss, rate = canvas.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         places = {f"policy {arm}": place for place, arm in enumerate(arms)}
         for name, records in runs.items():
@@ -143,7 +182,10 @@ def learning_curves(
             _curve(rate, records, x=x, y="learning_rate", color=color)
         loss.set(yscale="log", ylabel="loss")
         rate.set(xlabel=x, ylabel="learning\nrate", ylim=(0, None))
-        _name_lines(loss)
+        if wide:
+            _name_lines(loss)
+        else:  # no room beside the lines
+            canvas.legend(loc="outside upper left", ncols=1, frameon=False, fontsize=9.5)
         loss.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         for axis in (loss.yaxis, rate.yaxis, rate.xaxis):
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -151,12 +193,7 @@ def learning_curves(
         for axes in (loss, rate):
             axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
         canvas.align_ylabels()
-        svg = _inline(canvas, label=f"{title}: {', '.join(runs)}")
-    return Figure(
-        title=title,
-        svg=svg,
-        caption="Training loss on a log scale (validation dashed, where logged) and learning rate.",
-    )
+        return _inline(canvas, label=f"{title}: {', '.join(runs)}")
 
 
 def histograms(rows: Mapping[str, np.ndarray], *, title: str, x: str, bins: int = 30) -> Figure:

@@ -63,7 +63,7 @@ def holding(
     how the episode ended.
     """
     frame = None
-    for frame in frames:  # noqa: B007  # the last one is needed after the loop
+    for frame in frames:  # the last one is needed after the loop
         yield frame
     if frame is not None:
         yield from itertools.repeat(frame, last)

@@ -80,7 +80,7 @@ def log_results(
 
 
 def plain(value: Any) -> Any:
-    """Return nested options as what JSON knows: paths and all else that it does not know as text."""
+    """Return nested options as what JSON knows: paths and all else as text."""
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -101,7 +101,11 @@ def _write_old(root: Path, episode: Episode) -> None:
             del statistics[name]
     for camera in episode.labels:
         footer["statistics"][f"observation.masks.{camera}"] = {
-            "mean": [[[0.0]]], "std": [[[0.0]]], "min": [[[0.0]]], "max": [[[0.0]]], "count": [4],
+            "mean": [[[0.0]]],
+            "std": [[[0.0]]],
+            "min": [[[0.0]]],
+            "max": [[[0.0]]],
+            "count": [4],
         }
     metadata[b"robot.episode"] = json.dumps(footer).encode()
     path = root / data_path(episode.index)

@@ -149,9 +149,7 @@ def test_a_value_without_bounds_is_checked_too(tmp_path, make_other_episode, wit
 
 
 def test_an_invalid_episode_on_disk_is_rejected_with_its_file(tmp_path, make_episode):
-    table = episode_to_table(
-        make_episode(labels={}, actions=np.full((4, 7), 1e30, np.float32))
-    )
+    table = episode_to_table(make_episode(labels={}, actions=np.full((4, 7), 1e30, np.float32)))
     write_table(tmp_path / "data/chunk-000/file-000.parquet", table)
     with pytest.raises(InputError, match="file-000.parquet: got delta_x 1e"):
         EpisodeStore(tmp_path).read(0)

@@ -163,7 +163,9 @@ def _many(column: int, outlier: float, *, frames: int = 50) -> Windows:
 
 
 def test_an_outlier_that_would_squeeze_the_normalisation_is_rejected_by_name_and_frame():
-    with pytest.raises(InputError, match=r"got action elbow 5000 in frame 7 .* between 0.02.* and 1:"):
+    with pytest.raises(
+        InputError, match=r"got action elbow 5000 in frame 7 .* between 0.02.* and 1:"
+    ):
         _many(1, 5000.0).statistics()
 
 

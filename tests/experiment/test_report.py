@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from robot.experiment.cells import Evaluated
-from robot.experiment.report import Findings, Story, write
+from robot.experiment.report import HELD_S, Findings, Story, report_to_wandb, write
 from robot.report.html import MaskQuality
 from robot.report.statistics import ALL_TASKS, EpisodeResult
 from robot.rollout.act import Outcome, Snapshot
@@ -156,3 +158,38 @@ def test_one_arm_has_no_differences(tmp_path):
 def test_nothing_filmed_leaves_no_videos(tmp_path):
     write(tmp_path, [result("masked", 0, success=True)], story=STORY)
     assert not (tmp_path / "videos").exists()
+
+
+def test_a_video_holds_how_its_episode_ended(written):
+    path = next((written[0] / "videos").glob("masked-*-clean-*.mp4"))
+    with av.open(str(path)) as container:
+        count = sum(1 for _ in container.decode(video=0))
+    assert count == 2 + round(HELD_S / STORY.look_dt_s)  # two looks, then the last one
+
+
+def test_failures_are_shown_with_their_goal_and_how_they_ended(tmp_path):
+    failed = result("masked", 0, success=False)
+    look = filmed(failed).outcome.snapshots[0]
+    outcome = Outcome(False, 9, False, False, None, (), "go", failure=(look, look))
+    results = [Evaluated(replace(failed.result, goal="lift the duck"), outcome)]
+    write(tmp_path, results, story=STORY)
+    page = (tmp_path / "report.html").read_text()
+    assert "What went wrong" in page and "lift the duck (episode 0, 9 steps" in page
+
+
+def test_the_goal_of_every_episode_is_in_its_line(tmp_path):
+    one = result("masked", 0, success=True)
+    write(tmp_path, [Evaluated(replace(one.result, goal="lift the duck"))], story=STORY)
+    assert json.loads((tmp_path / "episodes.jsonl").read_text())["goal"] == "lift the duck"
+
+
+def test_wandb_gets_config_rates_masks_and_a_video(written):
+    run, found = written
+    config = {"arms": ["masked"], "root": Path("data")}
+    report_to_wandb(found, run=run, name="pick", mode="offline", config=config)
+    folder = next(run.glob("wandb/offline-run-*"))
+    media = {path.suffix for path in folder.rglob("media/**/*") if path.is_file()}
+    assert {".png", ".mp4"} <= media
+    content = next(folder.glob("*.wandb")).read_bytes()
+    for text in (b"success/masked/duck_in_pot/clean", b"mask_iou/clean", b'"data"'):
+        assert text in content

@@ -3,6 +3,8 @@
 import io
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
@@ -18,6 +20,23 @@ from robot.report.table import success_table
 from robot.types import InputError
 
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
+CHROMIUM = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--allow-file-access-from-files", "--virtual-time-budget=2000", "--dump-dom"),
+)
+# A window cannot be as narrow as a phone, a frame can. What has to be scrolled sideways is cut.
+PROBE = """<iframe src="report.html" style="width: %dpx; height: 900px; border: 0"></iframe>
+<pre></pre>
+<script>
+document.querySelector("iframe").onload = (event) => {
+  const page = event.target.contentDocument;
+  const parts = [page.documentElement, ...page.querySelectorAll(".wide")];
+  const cut = parts.filter((part) => part.scrollWidth > part.clientWidth + 1 && part.clientWidth);
+  document.querySelector("pre").textContent =
+    cut.map((part) => part.innerText.slice(0, 60)).join("; ") || "all seen";
+};
+</script>"""
 VOID = {"meta", "img", "br", "link", "input", "path", "use"}
 
 
@@ -265,3 +284,58 @@ def test_provenance_tells_the_command_as_it_can_be_typed_again():
 
 def test_a_folder_outside_git_has_no_revision(tmp_path):
     assert git_revision(tmp_path) == "not a git checkout"
+
+
+def test_a_scene_without_the_target_has_no_iou_and_says_so(page):
+    text = page(mask_quality=[MaskQuality(scene="absent", frames=50, mean_iou=None)])
+    row = re.search(r'<th scope="row">absent</th><td class="number">(.*?)</td>', text)
+    assert row is not None and row[1] == "–"
+    assert ">nan<" not in text
+
+
+def test_claims_are_made_against_arms_without_masks(page):
+    cells = [*CELLS, cell("masked_blur", 95), cell("masked_blur", 98, scene="clean")]
+    text = page(cells=cells, baselines=["unmasked"], headline_scene="distract")
+    assert "In “distract”, “masked” beats “unmasked”: 94% against 31%" in text
+    assert "Against the strongest arm without masks in each of 2 conditions" in text
+    assert "against the strongest arm without masks</th>" in text
+
+
+def test_without_an_arm_without_masks_all_others_count(page):
+    cells = [cell("masked", 94), cell("masked_blur", 60)]
+    assert "“masked” beats “masked_blur”" in page(cells=cells)
+
+
+def test_failures_have_a_gallery(page):
+    shown = Exhibit(scene="clean", arm="masked", caption="lift it (episode 3)", uri=PIXEL)
+    text = page(failures=[shown])
+    assert 'id="failures"' in text and "lift it (episode 3)" in text
+    assert 'id="failures"' not in page()
+
+
+def test_figures_are_drawn_a_second_time_for_phones(page):
+    figure = success_figure(CELLS)
+    wide, narrow = (
+        float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1]) for svg in (figure.svg, figure.narrow)
+    )
+    assert narrow < 0.6 * wide
+    text = page()
+    assert '<div class="wide roomy">' in text and '<div class="narrow">' in text
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_cut_off(page, tmp_path, width):
+    scenes = ("clean", "distract", "everything")
+    arms = ("masked", "masked_inpaint", "unmasked", "randomised")
+    cells = [cell(arm, 40, scene=scene) for arm in arms for scene in scenes]
+    text = page(cells=cells, figures=[success_figure(cells)], strips=[], baselines=["unmasked"])
+    (tmp_path / "report.html").write_text(re.sub("<meta http-equiv[^>]*>", "", text))
+    (tmp_path / "probe.html").write_text(PROBE % width)
+    done = subprocess.run(
+        ["chromium", *CHROMIUM, f"--user-data-dir={tmp_path}/user", str(tmp_path / "probe.html")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "<pre>all seen</pre>" in done.stdout, done.stdout[-500:]

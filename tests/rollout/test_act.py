@@ -112,7 +112,8 @@ def test_pictures_are_kept_when_asked_for(env, monkeypatch):
     monkeypatch.setattr(env, "horizon", 16)
     assert run(env, Still()).snapshots == ()
     kept = run(env, Still(), keep=True).snapshots
-    assert len(kept) == 2
+    assert len(kept) == 3  # two decisions, and how it ended
+    np.testing.assert_array_equal(kept[-1].images["wrist"], env.observe()["images"]["wrist"])
     assert set(kept[0].images) == {"agentview", "wrist"}
     assert kept[0].composites.shape == (2, 3, 16, 16) and np.shape(kept[0].probability) == (
         2,
@@ -120,6 +121,13 @@ def test_pictures_are_kept_when_asked_for(env, monkeypatch):
         32,
         32,
     )
+
+
+def test_of_a_failure_the_first_and_the_last_look_are_kept(env, monkeypatch):
+    monkeypatch.setattr(env, "horizon", 16)
+    first, last = run(env, Still()).failure
+    assert set(first.images) == set(last.images) == {"agentview", "wrist"}
+    np.testing.assert_array_equal(last.images["wrist"], env.observe()["images"]["wrist"])
 
 
 def test_a_wrong_object_held_once_is_remembered(env, monkeypatch):
@@ -157,7 +165,7 @@ def test_jobs_switch_tasks_and_each_arm_is_made_once(env, monkeypatch):
     work = make_evaluator(agents=[spec_of("a"), spec_of("b")], jobs=jobs, protocol=protocol_of())
     outcomes = [work(k) for k in range(3)]
     assert made == [("a", env), ("b", env)]
-    assert "duck" in outcomes[1].goal and [len(o.snapshots) for o in outcomes] == [0, 1, 0]
+    assert "duck" in outcomes[1].goal and [len(o.snapshots) for o in outcomes] == [0, 2, 0]
 
 
 def spec_of(name: str) -> AgentSpec:

@@ -1,10 +1,11 @@
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from robot.train.log import RunLog, resolve_mode
+from robot.train.log import RunLog, log_results, plain, resolve_mode
 from robot.types import InputError
 
 
@@ -78,3 +79,21 @@ def test_wandb_gets_every_report_and_is_finished(tmp_path, monkeypatch):
     with RunLog(tmp_path, wandb_mode="offline") as log:
         log(1, {"loss": 1.0})
     assert calls == [(1, {"loss": 1.0}), "finish"]
+
+
+def test_options_become_plain_values():
+    options = {"root": Path("data"), "shares": (1, 0.5), "head": None, "deep": {1: Path("x")}}
+    assert plain(options) == {
+        "root": "data",
+        "shares": [1, 0.5],
+        "head": None,
+        "deep": {"1": "x"},
+    }
+
+
+def test_results_of_a_disabled_run_do_not_import_wandb(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)  # importing it would raise
+    log_results(
+        tmp_path, name="a", wandb_mode="disabled", config={}, values={}, pictures={}, videos={}
+    )
+    assert list(tmp_path.iterdir()) == []
