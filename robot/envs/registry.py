@@ -34,8 +34,8 @@ NATIVE = (
     "Wipe",
     "ToolHang",
 )
-# Control steps of an episode unless an env is asked for others: what Gymnasium has to know of a task
-# before it is made. Tested against the tasks' own.
+# Control steps of an episode unless an env is asked for others: what Gymnasium has to know of a
+# task before it is made. Tested against the tasks' own.
 HORIZONS = {
     **{name: 150 if name == "pick" else 240 for name in TABLETOP},
     "lift": 100,

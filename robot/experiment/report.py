@@ -49,7 +49,8 @@ HELD_S = 1.5  # for which a video shows how its episode ended
 @dataclass(frozen=True, kw_only=True)
 class Story:
     """What a report says besides numbers. `arm` is the one under test; `look_dt_s` the time between
-    two looks of a video; `baselines` the arms without masks; `logs` are the log files of trainings by their name.
+    two looks of a video; `baselines` are the arms without masks; `logs` the log files of trainings
+    by their name.
     """
 
     title: str
