@@ -1,0 +1,209 @@
+"""A goal's sentence -> the sentences that a head or policy was trained on.
+
+reader = GoalReader.named("tabletop")
+reader.read("kindly hoist the crimson mug").sentences  # ("pick up the red cup",)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+from robot.errors import InputError
+from robot.words.lexicon import read_yaml
+from robot.words.request import Request, Thing, Understanding, understand
+
+MOST_SENTENCES = 16  # that one goal may stand for
+
+
+@dataclass(frozen=True)
+class Named:
+    """A kind of object of the vocabulary."""
+
+    noun: str
+    colours: tuple[str, ...]
+    names: tuple[str, ...]  # as training named it; the first is the plain one
+    preposition: str = "on"
+    colour_may_go: bool = False  # training also named it without its colour
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The objects that training named, and the wordings that it named them in."""
+
+    targets: tuple[Named, ...]
+    destinations: tuple[Named, ...]
+    pick: str  # the wordings that other sentences are replaced by
+    place: str
+    pick_wordings: tuple[str, ...]
+    place_wordings: tuple[str, ...]
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> Vocabulary:
+        """Return a vocabulary as vocabulary.yaml and checkpoints state it."""
+        return Vocabulary(
+            targets=_named(values["targets"]),
+            destinations=_named(values["destinations"]),
+            pick=values["canonical"]["pick"],
+            place=values["canonical"]["place"],
+            pick_wordings=tuple(values["wordings"]["pick"]),
+            place_wordings=tuple(values["wordings"]["place"]),
+        )
+
+
+def _named(values: Mapping[str, Any]) -> tuple[Named, ...]:
+    return tuple(
+        Named(
+            noun=noun,
+            colours=tuple(of["colours"]),
+            names=tuple(of["names"]),
+            preposition=of.get("preposition", "on"),
+            colour_may_go=str(of.get("colour_may_go", "false")).lower() == "true",
+        )
+        for noun, of in values.items()
+    )
+
+
+@dataclass(frozen=True)
+class ReadGoal:
+    """What to ask the head for: any of `sentences`; none where there is nothing to do, for
+    `reason`. `things` are the (noun, colour) of target and destination of each sentence, where
+    they are known.
+    """
+
+    sentences: tuple[str, ...]
+    status: Understanding
+    reason: str = ""
+    targets: tuple[tuple[str, str], ...] = ()
+    destinations: tuple[tuple[str, str] | None, ...] = ()
+
+
+class GoalReader:
+    """Reads goals into the words of one vocabulary. Without one it hands sentences on unchanged."""
+
+    def __init__(self, vocabulary: Vocabulary | None = None) -> None:
+        self.vocabulary = vocabulary
+        self.read = lru_cache(maxsize=1024)(self._read)
+        self._trained = () if vocabulary is None else _patterns(vocabulary)
+
+    @classmethod
+    def of(cls, stated: str | Mapping[str, Any] | None) -> GoalReader:
+        """Return the reader of what a checkpoint states: the name of a vocabulary, one of its own,
+        or none.
+        """
+        if stated is None:
+            return cls()
+        known = read_yaml("vocabulary.yaml")
+        if isinstance(stated, str) and stated not in known:
+            raise InputError(
+                f"got vocabulary {stated!r} in a checkpoint, expected one of {', '.join(known)}; "
+                "use the version that wrote it"
+            )
+        return cls(Vocabulary.from_json(known[stated] if isinstance(stated, str) else stated))
+
+    def _read(self, text: str) -> ReadGoal:
+        if self.vocabulary is None:
+            return ReadGoal((text,), Understanding.UNDERSTOOD)
+        request = understand(text)
+        if request.status is not Understanding.UNDERSTOOD or request.target is None:
+            return ReadGoal((), request.status, request.reason)
+        meant = self._meant(request)
+        if meant.sentences and self._is_trained(text):
+            return ReadGoal((text,), meant.status, "", meant.targets[:1], meant.destinations[:1])
+        return meant
+
+    def _is_trained(self, text: str) -> bool:
+        plain = text.strip().lower()
+        return any(pattern.fullmatch(plain) for pattern in self._trained)
+
+    def _meant(self, request: Request) -> ReadGoal:
+        """Return the sentences of the vocabulary that a request may mean."""
+        assert self.vocabulary is not None and request.target is not None
+        excluded = request.excluded
+        targets = _matching(self.vocabulary.targets, request.target, excluded=excluded)
+        if not targets:
+            return _unlearned(request.target, self.vocabulary.targets)
+        places: Sequence[tuple[Named, str] | None] = (None,)
+        if request.destination is not None:
+            places = _matching(self.vocabulary.destinations, request.destination, excluded=excluded)
+            if not places:
+                return _unlearned(request.destination, self.vocabulary.destinations)
+        pairs = list(product(targets, places))
+        if len(pairs) > MOST_SENTENCES:
+            reason = "too many objects that it may mean"
+            return ReadGoal((), Understanding.NOT_UNDERSTOOD, reason)
+        return ReadGoal(
+            tuple(self._sentence(target, place) for target, place in pairs),
+            Understanding.UNDERSTOOD,
+            "",
+            tuple((target[0].noun, target[1]) for target, _ in pairs),
+            tuple(None if place is None else (place[0].noun, place[1]) for _, place in pairs),
+        )
+
+    def _sentence(self, target: tuple[Named, str], place: tuple[Named, str] | None) -> str:
+        assert self.vocabulary is not None
+        if place is None:
+            return self.vocabulary.pick.format(object=_phrase(target))
+        return self.vocabulary.place.format(
+            object=_phrase(target), destination=_phrase(place), preposition=place[0].preposition
+        )
+
+
+def _phrase(named: tuple[Named, str]) -> str:
+    return f"{named[1]} {named[0].names[0]}"
+
+
+def _matching(
+    named: Sequence[Named], thing: Thing, *, excluded: Sequence[Thing]
+) -> list[tuple[Named, str]]:
+    """Return the objects of the vocabulary that a phrase may mean."""
+    return [
+        (one, colour)
+        for one in named
+        for colour in one.colours
+        if thing.fits(meant := Thing(noun=one.noun, colour=colour))
+        and colour not in thing.not_colours
+        and not any(other.fits(meant) and _tells(other, thing) for other in excluded)
+    ]
+
+
+def _tells(excluded: Thing, thing: Thing) -> bool:
+    """Return whether what is excluded says more than the target's phrase does."""
+    return (excluded.colour is not None and thing.colour is None) or (
+        excluded.noun is not None and thing.noun is None
+    )
+
+
+def _unlearned(thing: Thing, named: Sequence[Named]) -> ReadGoal:
+    what = " ".join(word for word in (thing.colour, thing.noun) if word)
+    known = ", ".join(f"{'/'.join(one.colours)} {one.noun}" for one in named)
+    reason = f"{what} is not among what it has learned: {known}"
+    return ReadGoal((), Understanding.NOT_UNDERSTOOD, reason)
+
+
+def _patterns(vocabulary: Vocabulary) -> tuple[re.Pattern[str], ...]:
+    """Return what the sentences of training look like."""
+    objects, places = (_any_of(named) for named in (vocabulary.targets, vocabulary.destinations))
+    return tuple(
+        re.compile(
+            re.escape(wording.lower())
+            .replace(r"\{object\}", objects)
+            .replace(r"\{destination\}", places)
+            .replace(r"\{preposition\}", "(?:on|in)")
+        )
+        for wording in (*vocabulary.pick_wordings, *vocabulary.place_wordings)
+    )
+
+
+def _any_of(named: Sequence[Named]) -> str:
+    phrases = [
+        f"{colour}{name}"
+        for one in named
+        for name in one.names
+        for colour in (*(f"{c} " for c in one.colours), *([""] if one.colour_may_go else []))
+    ]
+    return f"(?:{'|'.join(map(re.escape, phrases))})"
