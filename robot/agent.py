@@ -79,7 +79,8 @@ class Agent:
 
     An `absent` object is waited for (`hold_when_absent`); at an `uncertain` one the agent looks
     again, `looks_again` times, then acts on what it has. What was found once and is seen no longer
-    is behind the hand, not gone: `reset` forgets it for the next episode.
+    is behind the hand, not gone: `reset` forgets it for the next episode, a new goal does too. A
+    goal that asks for nothing that the mask head can do is never acted on.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Agent:
         self.hold_when_absent = hold_when_absent
         self.looks_again = looks_again
         self._found, self._unsure = False, 0
+        self._goal = ""
         self._warned = False
         self._cameras: tuple[Camera, ...] = ()  # of the last look, when they fitted the policy's
 
@@ -167,6 +169,8 @@ class Agent:
         """
         self._check_cameras(observation)
         self._check_state(observation.proprio)
+        if observation.goal.text != self._goal:
+            self._goal, self._found, self._unsure = observation.goal.text, False, 0
         began = perf_counter()
         mask = self.masks(observation.frames, observation.goal)
         composites = compose_cameras(
@@ -179,10 +183,10 @@ class Agent:
         seen = PolicyObservation(
             images=composites[None],
             proprio=torch.from_numpy(observation.proprio)[None],
-            language=self.language.encode([observation.goal.text]),
+            language=self.language.encode([mask.sentence or observation.goal.text]),
         )
         actions = self.policy.sample(seen.to(self.device), generator)[0].float().cpu().numpy()
-        if self._waits(mask.status[0]):
+        if mask.sentence == "" or self._waits(mask.status[0]):
             actions[:] = hold_still(self.spaces, observation.proprio)
         return Plan(
             chunk=ActionChunk(

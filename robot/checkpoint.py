@@ -174,16 +174,26 @@ def cameras_of(path: Path | str) -> tuple[Camera, ...]:
     return cameras_from_json(read_header(path).get("metadata", {}).get("cameras", ()))
 
 
+def vocabulary_of(path: Path | str) -> str | Mapping[str, Any] | None:
+    """Return the vocabulary that a mask head was trained on, or its name (robot.words); None where
+    it does not say.
+    """
+    return read_header(path).get("metadata", {}).get("vocabulary")
+
+
 def upgrade_header(header: Mapping[str, Any]) -> dict[str, Any]:
     """Return a header in today's format.
 
     Format 1 knew one robot, robosuite's Panda, and two cameras of 128 px: its policies hold the
-    bounds of their action (`action_space`), its mask heads say nothing.
+    bounds of their action (`action_space`), its mask heads say nothing, and learned the
+    vocabulary of the tabletop.
     """
     if header.get("format", 1) >= FORMAT:
         return dict(header)
     metadata = dict(header.get("metadata", {}))
     metadata["cameras"] = cameras_to_json(CAMERAS_OF_FORMAT_1)
+    if header.get("kind") == "mask_head":
+        metadata["vocabulary"] = "tabletop"
     if action := metadata.pop("action_space", None):
         panda = panda_spaces(cameras=CAMERAS_OF_FORMAT_1, control_dt_s=action["control_dt_s"])
         bounds = {side: tuple(map(float, action[side])) for side in ("low", "high")}

@@ -109,7 +109,8 @@ class Mask:
 
     `presence` is the calibrated probability that target and destination are visible;
     `predicted_iou` is the head's own estimate of the IoU of its target mask; `age_s` is the time
-    since the frame that the mask was computed on.
+    since the frame that the mask was computed on. `sentence` is what the head was asked in place of
+    the goal's own words; "" where they ask for nothing that it can do, None where they stand.
     """
 
     probability: tuple[Float32[np.ndarray, "3 _ _"], ...]
@@ -117,6 +118,7 @@ class Mask:
     predicted_iou: Float32[np.ndarray, " n"]
     status: tuple[MaskStatus, ...]
     age_s: float = 0.0
+    sentence: str | None = None
 
 
 @dataclass(frozen=True)

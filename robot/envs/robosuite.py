@@ -21,7 +21,7 @@ from robot.envs.env import RobotEnv, action_space, check_reset_options, observat
 from robot.envs.registry import HORIZONS, TABLETOP, make_task
 from robot.envs.render import SceneRenderer, camera_intrinsics, camera_pose, check_not_forked
 from robot.envs.robots import DEFAULT_ROBOT, check_robot, finger_addresses, gripper_of
-from robot.envs.task import Expert
+from robot.envs.task import Expert, FollowsGoals
 from robot.spaces import Camera, Spaces
 from robot.types import InputError, Label
 
@@ -49,8 +49,9 @@ class RobosuiteEnv(RobotEnv):
 
     The initial state is a function of (task, scene, seed, episode index). `reset(seed=s)` starts at
     episode 0 of seed `s`, the first reset without a seed at one drawn at random; every later reset
-    moves one episode on, `options={"episode": k, "scene": name}` says otherwise. `goal` replaces
-    the task's own sentences.
+    moves one episode on, `options={"episode": k, "scene": name}` says otherwise. `goal` (of the
+    constructor, or of `options` for one episode) replaces the task's own sentences; on the tabletop
+    success is then that of the objects that it names.
 
     No GL context is made before the first frame is needed, so that Gymnasium can look at an env's
     spaces and then fork.
@@ -177,7 +178,7 @@ class RobosuiteEnv(RobotEnv):
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         check_not_forked()
-        options = check_reset_options(options, known=("scene", "episode"))
+        options = check_reset_options(options, known=("scene", "episode", "goal"))
         gymnasium.Env.reset(self, seed=seed)  # RobotEnv's own is abstract and seeds nothing
         if seed is not None:
             self._seed, self._episode = seed, -1
@@ -188,7 +189,10 @@ class RobosuiteEnv(RobotEnv):
             raise InputError(f"got episode {self._episode}, expected 0 or more in reset's options")
         scene = str(options.get("scene", self.scene))
         words = self.task.begin(self.sim, scene=scene, seed=self._seed, index=self._episode)
-        self.goal = words if self._words is None else self._words
+        given = options.get("goal", self._words)
+        self.goal = words if given is None else str(given)
+        if given is not None and isinstance(self.task, FollowsGoals):
+            self.task.follow(self.goal)
         self._sensor_rng = np.random.default_rng([self._seed, self._episode, 1])
         self._labels_of_geoms = self._geom_labels(self.task.roles(self.sim))
         self._steps, self._held = 0, 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -28,6 +28,17 @@ class Expert(Protocol):
         in some tasks never.
 
         A demonstration that begins there shows how to come back from where a policy may end up.
+        """
+        ...
+
+
+@runtime_checkable
+class FollowsGoals(Protocol):
+    """A task whose success follows the objects that a sentence names."""
+
+    def follow(self, goal: str) -> None:
+        """Make `goal` what the current episode asks for; nothing succeeds where it names no single
+        object that is there.
         """
         ...
 

@@ -41,6 +41,7 @@ from robot.perception.head.label_discriminator import MaskDiscriminator
 from robot.perception.sources import LearnedMasks, MaskSource
 from robot.system.parse import Spec, buildable
 from robot.types import InputError
+from robot.words.reader import GoalReader
 
 DEPLOYMENTS: dict[str, type[Deployment]] = {
     "overlay": Overlay,
@@ -132,7 +133,9 @@ def learned_masks(
     weights.
     """
     loaded = Head.load(head).to(device)
-    return LearnedMasks(loaded, loaded.word_encoder(language))
+    return LearnedMasks(
+        loaded, loaded.word_encoder(language), reader=GoalReader.of(loaded.vocabulary)
+    )
 
 
 def make_fault(

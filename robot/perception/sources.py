@@ -7,6 +7,7 @@ of them.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
@@ -22,6 +23,7 @@ from robot.perception.head.mask_head import Head, MaskOutput
 from robot.perception.head.presence import ABSENT_BELOW, FOUND_ABOVE, status_of
 from robot.spaces import Camera
 from robot.types import Frame, Goal, InputError, Mask, MaskStatus
+from robot.words.reader import GoalReader, ReadGoal, shortened
 
 
 class MaskSource(Protocol):
@@ -52,6 +54,7 @@ class LearnedMasks:
         *,
         found_above: float = FOUND_ABOVE,
         absent_below: float = ABSENT_BELOW,
+        reader: GoalReader | None = None,
     ) -> None:
         if not 0 <= absent_below < found_above <= 1:
             raise InputError(
@@ -60,11 +63,56 @@ class LearnedMasks:
             )
         self.head, self.language = head.eval(), language
         self.found_above, self.absent_below = found_above, absent_below
+        self.reader = reader or GoalReader()
+        self._settled: tuple[str, float, str] | None = None  # goal, time, the sentence chosen
+        self._warned = ""
 
-    @torch.inference_mode()
     def __call__(self, frames: Sequence[Frame], goal: Goal) -> Mask:
         check_cameras(self.head, [camera_of(frame) for frame in frames])
-        words = self.language.encode([goal.text])
+        read = self.reader.read(goal.text)
+        if not read.sentences:
+            self._warn(goal.text, read)
+            return _nothing(frames)
+        if len(read.sentences) == 1:
+            return self._ask(frames, read.sentences[0], goal=goal)
+        return self._ask_any(frames, read.sentences, goal=goal)
+
+    def _warn(self, text: str, read: ReadGoal) -> None:
+        """Say once why a goal is not acted on."""
+        if text == self._warned:
+            return
+        self._warned = text
+        warnings.warn(
+            f"the goal {shortened(text)!r} is not acted on ({read.status.value}): {read.reason}",
+            stacklevel=3,
+        )
+
+    def _ask_any(self, frames: Sequence[Frame], sentences: Sequence[str], *, goal: Goal) -> Mask:
+        """Ask about every object that the goal may mean; once one is found, about that one until
+        the goal changes or the clock goes back (a new episode).
+        """
+        time_s = min(frame.time_s for frame in frames)
+        settled = self._settled
+        if settled and settled[0] == goal.text and settled[1] <= time_s:
+            self._settled = (goal.text, time_s, settled[2])
+            return self._ask(frames, settled[2], goal=goal)
+        masks = [
+            self._ask(frames, sentence, goal=goal, chances=len(sentences))
+            for sentence in sentences
+        ]
+        best = max(masks, key=_likeliness)
+        found = best.status[0] is MaskStatus.FOUND and best.sentence is not None
+        self._settled = (goal.text, time_s, best.sentence or goal.text) if found else None
+        return best
+
+    @torch.inference_mode()
+    def _ask(
+        self, frames: Sequence[Frame], sentence: str, *, goal: Goal, chances: int = 1
+    ) -> Mask:
+        """Ask the head about one sentence; the best of several has so many `chances` to be found
+        by mistake, and must be the surer.
+        """
+        words = self.language.encode([sentence])
 
         def ask(planes: torch.Tensor) -> MaskOutput:
             return self.head.predict(planes, words)
@@ -74,15 +122,33 @@ class LearnedMasks:
         presence = self.head.presence_probability(seen.presence_logits[0])
         status = status_of(
             presence[:, 0].max().item(),
-            found_above=self.found_above,
-            absent_below=self.absent_below,
+            found_above=1 - (1 - self.found_above) / chances,
+            absent_below=1 - (1 - self.absent_below) / chances,
         )
         return Mask(
             probability=tuple(masks[0].numpy() for masks in seen.probability),
             presence=presence.numpy(),
             predicted_iou=seen.predicted_iou[0].numpy(),
             status=(status,) * len(frames),
+            sentence=None if sentence == goal.text else sentence,
         )
+
+
+def _likeliness(mask: Mask) -> float:
+    """Return how sure a head is of the target; of two alike, the destination decides."""
+    return float(mask.presence[:, 0].max()) + 0.1 * float(mask.presence[:, 1].max())
+
+
+def _nothing(frames: Sequence[Frame]) -> Mask:
+    """Return the mask of a goal that asks for nothing."""
+    count = len(frames)
+    return Mask(
+        probability=tuple(np.zeros((3, *f.image.shape[:2]), np.float32) for f in frames),
+        presence=np.zeros((count, 2), np.float32),
+        predicted_iou=np.zeros(count, np.float32),
+        status=(MaskStatus.ABSENT,) * count,
+        sentence="",
+    )
 
 
 def camera_of(frame: Frame) -> Camera:

@@ -32,6 +32,7 @@ from robot.train.label_discriminator import load_verdicts, trusted_part
 from robot.train.label_tiers import MaskWeighting, make_tiers
 from robot.train.loop import Log, Training, train
 from robot.types import InputError
+from robot.words.reader import vocabulary_named_by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +107,7 @@ def train_mask_head(
         "weighting": plain(options.weighting),
         "start_sha256": None if start is None else file_digest(start),
         "cameras": cameras_to_json(learned.camera_spaces),
+        "vocabulary": vocabulary_named_by(learned.goals),
     }
     return save(
         directory,

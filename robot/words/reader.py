@@ -1,13 +1,13 @@
 """A goal's sentence -> the sentences that a head or policy was trained on.
 
-reader = GoalReader.named("tabletop")
+reader = GoalReader.of("tabletop")
 reader.read("kindly hoist the crimson mug").sentences  # ("pick up the red cup",)
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -82,6 +82,23 @@ class ReadGoal:
     destinations: tuple[tuple[str, str] | None, ...] = ()
 
 
+def shortened(text: str, *, length: int = 80) -> str:
+    """Return a goal as a message quotes it."""
+    return text if len(text) <= length else f"{text[:length]}..."
+
+
+def vocabulary_named_by(sentences: Iterable[str]) -> str | None:
+    """Return the name of the vocabulary that training sentences are all of; None where there is
+    none.
+    """
+    unique = set(sentences)
+    for name in read_yaml("vocabulary.yaml"):
+        reader = GoalReader.of(name)
+        if unique and all(reader.is_trained(sentence) for sentence in unique):
+            return name
+    return None
+
+
 class GoalReader:
     """Reads goals into the words of one vocabulary. Without one it hands sentences on unchanged."""
 
@@ -112,11 +129,12 @@ class GoalReader:
         if request.status is not Understanding.UNDERSTOOD or request.target is None:
             return ReadGoal((), request.status, request.reason)
         meant = self._meant(request)
-        if meant.sentences and self._is_trained(text):
+        if meant.sentences and self.is_trained(text):
             return ReadGoal((text,), meant.status, "", meant.targets[:1], meant.destinations[:1])
         return meant
 
-    def _is_trained(self, text: str) -> bool:
+    def is_trained(self, text: str) -> bool:
+        """Return whether a sentence is one of those that training saw."""
         plain = text.strip().lower()
         return any(pattern.fullmatch(plain) for pattern in self._trained)
 

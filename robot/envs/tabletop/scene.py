@@ -9,7 +9,7 @@ pair by pair.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -20,6 +20,7 @@ import yaml
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.catalogue import Noun
 from robot.types import InputError
+from robot.words.reader import GoalReader
 
 WORKSPACE = (
     (-0.13, 0.12),
@@ -430,6 +431,34 @@ def _add_clutter(
                 else _clutter_colour(str(shape), spec=spec, avoid=avoid, rng=rng)
             )
             composer.add(str(shape), colour, gap=CLUTTER_GAP_M, rng=rng)
+
+
+def named_in(scene: Scene, goal: str) -> Scene:
+    """Return the scene with another goal: its target and destination are the objects that the
+    sentence names, None where it names none that is there, or leaves open which.
+    """
+    read = GoalReader.of("tabletop").read(goal)
+    targets = [_body_of(scene, noun) for noun in dict.fromkeys(read.targets)]
+    places = [_body_of(scene, noun) for noun in dict.fromkeys(read.destinations) if noun]
+    first = read.destinations[0] if read.destinations else None
+    return replace(
+        scene,
+        goal=goal,
+        target=_only(targets),
+        destination=_only(places),
+        target_noun=Noun(*read.targets[0]) if read.targets else scene.target_noun,
+        destination_noun=Noun(*first) if first else None,
+    )
+
+
+def _body_of(scene: Scene, noun: tuple[str, str]) -> str | None:
+    return next((p.body for p in scene.placements if p.noun == Noun(*noun)), None)
+
+
+def _only(bodies: Sequence[str | None]) -> str | None:
+    """Return the one body that there is."""
+    there = [body for body in bodies if body is not None]
+    return there[0] if len(there) == 1 else None
 
 
 # --- other goals for the same scene: what the mask head learns words from

@@ -13,7 +13,7 @@ from robot.envs.sensor import degrade
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.bodies import SHAPES
 from robot.envs.tabletop.expert import TabletopExpert
-from robot.envs.tabletop.scene import Scene, sample_scene
+from robot.envs.tabletop.scene import Scene, named_in, sample_scene
 from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld, start_joints
 from robot.envs.task import Expert, Wrap
 from robot.types import Label
@@ -43,6 +43,9 @@ class TabletopTask:
         self._rest = {p.body: float(env.position(p.body)[2]) for p in self.scene.placements}
         return self.scene.goal
 
+    def follow(self, goal: str) -> None:
+        self.scene = named_in(self._scene, goal)
+
     def degrade(self, image: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
         style = self._scene.style
         return degrade(
@@ -69,8 +72,10 @@ class TabletopTask:
         scene = self._scene
         if scene.target is None:
             return False
-        if scene.destination is None:
+        if scene.destination_noun is None:
             return self._lifted(env, scene.target)
+        if scene.destination is None:
+            return False
         return self._placed(env, scene.target, scene.destination) and not env.touches_gripper(
             scene.target
         )

@@ -6,7 +6,7 @@ output = head.predict(frames, head.word_encoder().encode(["pick up the red cup"]
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self, overload
@@ -17,7 +17,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from robot.batch import LanguageTokens, MaskBatch, Sentences
-from robot.checkpoint import cameras_of, load, read_header, resolve_checkpoint
+from robot.checkpoint import cameras_of, load, read_header, resolve_checkpoint, vocabulary_of
 from robot.language import LanguageEncoder, RawSentences
 from robot.spaces import Camera
 from robot.system.device import pick_dtype
@@ -64,6 +64,7 @@ class Head(ReadsWords):
     presence_bias: Tensor
     cameras = 1  # looked through at once
     trained_cameras: tuple[Camera, ...] = ()  # of a checkpoint; empty: frames are taken as they are
+    vocabulary: str | Mapping[str, Any] | None = None  # of a checkpoint: robot.words.reader
     looks_at_once = 32  # that one call without gradients should be asked about: bounds memory
 
     def __init__(self) -> None:
@@ -85,7 +86,7 @@ class Head(ReadsWords):
                 f"got a {type(head).__name__} in {name}, expected a {cls.__name__}; load it with "
                 "Head.load"
             )
-        head.trained_cameras = cameras_of(file)
+        head.trained_cameras, head.vocabulary = cameras_of(file), vocabulary_of(file)
         return head
 
     @overload

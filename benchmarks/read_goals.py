@@ -1,0 +1,136 @@
+"""Does the head find what a sentence says, and nothing where it says nothing to do?
+
+    python benchmarks/read_goals.py --scenes 30
+
+Asks the shipped mask head about the first look of `--scenes` episodes, with the sentences of
+benchmarks/sentences.yaml, none of which anything was trained on. `found and right`: the status is
+`found` and most of the target's mask lies on the object that the sentence names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import string
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from robot.envs.robosuite import RobosuiteEnv
+from robot.envs.tabletop import catalogue as cat
+from robot.envs.tabletop.catalogue import Noun
+from robot.envs.tabletop.task import TabletopTask
+from robot.perception.registry import learned_masks
+from robot.system.command import run_directory, write_results
+from robot.types import Label, MaskStatus, Observation
+
+SENTENCES = Path(__file__).with_name("sentences.yaml")
+
+
+def misspelt(word: str, *, rng: np.random.Generator) -> str:
+    """Return a word with one slip: a letter dropped, doubled, swapped with the next, or another."""
+    k = int(rng.integers(1, len(word) - 1)) if len(word) > 2 else 0
+    slip = str(rng.choice(["drop", "double", "swap", "other"]))
+    if slip == "drop" and len(word) > 3:
+        return word[:k] + word[k + 1 :]
+    if slip == "double":
+        return word[:k] + word[k] + word[k:]
+    if slip == "other":
+        return word[:k] + str(rng.choice(list(string.ascii_lowercase))) + word[k + 1 :]
+    return word[:k] + word[k + 1] + word[k] + word[k + 2 :]
+
+
+def filled(sentence: str, *, target: Noun, other: Noun, rng: np.random.Generator) -> str:
+    """Return a sentence about `target`, in words drawn from those that people use for it."""
+    words = yaml.safe_load(SENTENCES.read_text())["words"]
+    noun = str(rng.choice(words["nouns"][target.shape]))
+    colour = str(rng.choice(words["colours"][target.colour]))
+    plain = {"noun~": misspelt(target.shape, rng=rng), "colour~": misspelt(target.colour, rng=rng)}
+    if "~" in sentence:
+        noun, colour = target.shape, target.colour
+    values = {"noun": noun, "colour": colour, "other": f"{other.colour} {other.shape}", **plain}
+    return re.sub(r"\{([a-z~]+)\}", lambda found: values[found[1]], sentence)
+
+
+def looks(*, scene: str, scenes: int, seed: int) -> Iterator[tuple[RobosuiteEnv, Observation]]:
+    """Yield the first look of every episode."""
+    env = RobosuiteEnv(task="pick")
+    for index in range(scenes):
+        raw, _ = env.reset(seed=seed, options={"episode": index, "scene": scene})
+        yield env, Observation.from_env(raw, env.spaces)
+    env.close()
+
+
+def measure(*, head: str, scene: str, scenes: int, seed: int) -> dict[str, dict[str, float]]:
+    """Return the shares of `found`, and of found and right, of every kind of sentence."""
+    sentences = yaml.safe_load(SENTENCES.read_text())
+    source = learned_masks(head, device=torch.device("cpu"))
+    counts: dict[str, list[tuple[bool, bool, str]]] = defaultdict(list)
+    for index, (env, look) in enumerate(looks(scene=scene, scenes=scenes, seed=seed)):
+        assert isinstance(env.task, TabletopTask) and env.task.scene is not None
+        episode, truth = env.task.scene, env.label_maps()
+        bodies = cat.body_names()
+        lone = sum(bodies[p.body] == episode.target_noun.shape for p in episode.placements) == 1
+        others = [p.noun for p in episode.placements if p.noun not in (None, episode.target_noun)]
+        for group in ("found", "not_found"):
+            for kind, of_kind in sentences[group].items():
+                if kind == "colourless" and not lone:
+                    continue
+                for number, sentence in enumerate(of_kind):
+                    rng = np.random.default_rng([seed, index, number])
+                    goal = filled(
+                        sentence, target=episode.target_noun, other=others[0], rng=rng
+                    )
+                    mask = source(look.frames, type(look.goal)(goal))
+                    found = mask.status[0] is MaskStatus.FOUND
+                    masked = [roles[0] > 0.5 for roles in mask.probability]
+                    on = sum(
+                        int((m & (truth[f.camera] == Label.TARGET)).sum())
+                        for m, f in zip(masked, look.frames, strict=True)
+                    )
+                    right = found and on > 0.5 * sum(int(m.sum()) for m in masked)
+                    counts[kind].append((found, right, goal))
+                    if (group == "found") != right and (group == "found" or found):
+                        failures[kind].append(f"{goal} [{mask.status[0].value}, {mask.sentence}]")
+    return {
+        kind: {
+            "sentences": len(rows),
+            "found": float(np.mean([row[0] for row in rows])),
+            "found_and_right": float(np.mean([row[1] for row in rows])),
+        }
+        for kind, rows in counts.items()
+    }
+
+
+failures: dict[str, list[str]] = defaultdict(list)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--head", default="tabletop")
+    parser.add_argument("--scene", default="distract")
+    parser.add_argument("--scenes", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=700)
+    asked = parser.parse_args()
+    warnings.filterwarnings("ignore", message="the goal .* is not acted on")
+    results = measure(
+        head=asked.head, scene=asked.scene, scenes=asked.scenes, seed=asked.seed
+    )
+    table = Table("kind", "sentences", "found", "found and right")
+    for kind, row in results.items():
+        shares = (f"{row[key]:.1%}" for key in ("found", "found_and_right"))
+        table.add_row(kind, str(row["sentences"]), *shares)
+    Console().print(table)
+    run = run_directory("read-goals")
+    write_results(run, {"cells": results, "failures": dict(failures)})
+
+
+if __name__ == "__main__":
+    main()
