@@ -137,8 +137,6 @@ def _corrected(word: str, before: Sequence[str], after: Sequence[str], lex: Lexi
         parts = [word[:cut], word[cut:]]
         if all(part in lex.words for part in parts) and any(part in lex.names for part in parts):
             return parts
-        if word in ("pickup",):
-            return ["pick", "up"]
     options = candidates(word, lex.words)
     if not options:
         squeezed = re.sub(r"(.)\1+", r"\1", word)  # "yelllloooow"
@@ -252,7 +250,7 @@ def _noun_phrase(items: Sequence[Item], start: int) -> tuple[Thing | None, int]:
         elif item.is_a("modifiers", "evaluations") and (
             determined or colours or _leads_to_noun(items, k + 1)
         ):
-            modified = True
+            modified, plain = True, False
             thing = replace(thing, evaluated=thing.evaluated or item.is_a("evaluations"))
         elif item.is_a("surroundings") and (determined or colours):
             thing = replace(thing, vague=True)
