@@ -85,9 +85,7 @@ def measure(*, head: str, scene: str, scenes: int, seed: int) -> dict[str, dict[
                     continue
                 for number, sentence in enumerate(of_kind):
                     rng = np.random.default_rng([seed, index, number])
-                    goal = filled(
-                        sentence, target=episode.target_noun, other=others[0], rng=rng
-                    )
+                    goal = filled(sentence, target=episode.target_noun, other=others[0], rng=rng)
                     mask = source(look.frames, type(look.goal)(goal))
                     found = mask.status[0] is MaskStatus.FOUND
                     masked = [roles[0] > 0.5 for roles in mask.probability]
@@ -120,9 +118,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=700)
     asked = parser.parse_args()
     warnings.filterwarnings("ignore", message="the goal .* is not acted on")
-    results = measure(
-        head=asked.head, scene=asked.scene, scenes=asked.scenes, seed=asked.seed
-    )
+    results = measure(head=asked.head, scene=asked.scene, scenes=asked.scenes, seed=asked.seed)
     table = Table("kind", "sentences", "found", "found and right")
     for kind, row in results.items():
         shares = (f"{row[key]:.1%}" for key in ("found", "found_and_right"))

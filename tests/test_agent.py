@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,35 @@ def test_a_plan_is_a_function_of_the_generator():
     ]
     np.testing.assert_array_equal(drawn[0], drawn[1])
     assert not np.array_equal(drawn[0], drawn[2])
+
+
+def test_a_goal_that_asks_for_nothing_stops_an_agent_that_had_found_its_target():
+    agent = make()
+    assert acts(agent)
+    found = agent.masks
+
+    def stopped(frames, goal):
+        return replace(found(frames, goal), status=(MaskStatus.ABSENT,) * 2, sentence="")
+
+    agent.masks = stopped
+    assert not acts(agent)
+
+
+def test_the_policy_reads_the_sentence_that_the_head_was_asked():
+    policy, agent = Policy(), make()
+    agent.policy, found = policy, agent.masks
+    agent.masks = lambda frames, goal: replace(found(frames, goal), sentence="the cup")
+    agent.plan(observation())
+    assert int(policy.seen.language.valid.sum()) == 2
+
+
+def test_a_new_goal_is_looked_for_anew():
+    agent = make()
+    assert acts(agent)
+    agent.masks = Masks(MaskStatus.ABSENT)
+    assert acts(agent)  # behind the hand
+    seen = replace(observation(), goal=Goal("lift the blue ball"))
+    assert (agent.plan(seen).chunk.actions[:, :6] == 0).all()
 
 
 # --- the state

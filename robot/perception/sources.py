@@ -97,8 +97,7 @@ class LearnedMasks:
             self._settled = (goal.text, time_s, settled[2])
             return self._ask(frames, settled[2], goal=goal)
         masks = [
-            self._ask(frames, sentence, goal=goal, chances=len(sentences))
-            for sentence in sentences
+            self._ask(frames, sentence, goal=goal, chances=len(sentences)) for sentence in sentences
         ]
         best = max(masks, key=_likeliness)
         found = best.status[0] is MaskStatus.FOUND and best.sentence is not None
@@ -106,9 +105,7 @@ class LearnedMasks:
         return best
 
     @torch.inference_mode()
-    def _ask(
-        self, frames: Sequence[Frame], sentence: str, *, goal: Goal, chances: int = 1
-    ) -> Mask:
+    def _ask(self, frames: Sequence[Frame], sentence: str, *, goal: Goal, chances: int = 1) -> Mask:
         """Ask the head about one sentence; the best of several has so many `chances` to be found
         by mistake, and must be the surer.
         """

@@ -176,8 +176,7 @@ def _likelier(
         [w for w in options if kinds(w)],
     ):
         meanings = {
-            tuple(s for s in lex.senses[(w,)] if s.kind in ("noun", "colour")) or w
-            for w in chosen
+            tuple(s for s in lex.senses[(w,)] if s.kind in ("noun", "colour")) or w for w in chosen
         }
         if len(meanings) == 1:
             return (chosen[0],)
@@ -254,9 +253,9 @@ def _noun_phrase(items: Sequence[Item], start: int) -> tuple[Thing | None, int]:
             thing = replace(thing, evaluated=thing.evaluated or item.is_a("evaluations"))
         elif item.is_a("surroundings") and (determined or colours):
             thing = replace(thing, vague=True)
-        elif item.is_a("unknown") and (determined or colours):
-            unknown.append(item.text)
-        elif determined and not item.mark and _leads_to_noun(items, k + 1, only=1):
+        elif (item.is_a("unknown") and (determined or colours)) or (
+            determined and not item.mark and _leads_to_noun(items, k + 1, only=1)
+        ):
             unknown.append(item.text)
         else:
             break
@@ -466,7 +465,9 @@ def _event(clause: Clause) -> Event:
             return Event(Kind.NOTHING if negative else Kind.STOP)
         if here.is_a("take", "bring", "place") and _has_object(rest) and not here.is_a("want"):
             break
-        if here.is_a("corrects") and (cursor.k == 0 or corrects) and not rest.done():
+        if here.text == "no" and rest.here is not None and rest.here.thing:
+            negative = True  # "no red cup"
+        elif here.is_a("corrects") and (cursor.k == 0 or corrects) and not rest.done():
             corrects = True
         elif here.is_a("negations"):
             negative = not negative
@@ -546,7 +547,11 @@ def _after_thing(cursor: _Cursor, named: Event, *, wanted: bool) -> Event:
     if cursor.take("needs") and cursor.take("takeing"):
         return _ends(cursor, taken)
     cursor.k = start
-    if cursor.take("up") and cursor.take("sources", "puts") and cursor.take("places", "determiners"):
+    if (
+        cursor.take("up")
+        and cursor.take("sources", "puts")
+        and cursor.take("places", "determiners")
+    ):
         return taken
     cursor.k = start
     if cursor.take("goes") is not None:
@@ -636,7 +641,8 @@ def _ends(cursor: _Cursor, event: Event) -> Event:
     harmless = opening.is_a("tails") and not any(
         i.thing and (i.thing.noun or i.thing.colour) or i.is_a("negations", "stays") for i in rest
     )
-    return event if harmless else UNREAD
+    elsewhere = opening.is_a("puts") and any(i.is_a("determiners", "modifiers") for i in rest)
+    return event if harmless and not elsewhere else UNREAD
 
 
 # --- the sum
@@ -668,13 +674,20 @@ def _combine(clauses: Sequence[Clause]) -> Request:
         asks = event.kind in (Kind.TAKE, Kind.NAMED)
         if asks and clause.sentence in conditional:
             total.trouble = "a condition that cannot be checked"
-        elif event.kind is Kind.UNREAD and event.all_things and clause.join in ("and", "or"):
-            if before is not None and before.kind in (Kind.TAKE, Kind.NAMED):
-                total.trouble = "a part that is not understood"
+        elif event.kind is Kind.UNREAD and event.all_things and _joined_to_request(clause, before):
+            total.trouble = "a part that is not understood"
         _add(total, event)
         if event.kind is not Kind.NOTHING or event.target is not None:
             before = event
     return _result(total)
+
+
+def _joined_to_request(clause: Clause, before: Event | None) -> bool:
+    return (
+        clause.join in ("and", "or")
+        and before is not None
+        and before.kind in (Kind.TAKE, Kind.NAMED)
+    )
 
 
 def _with_nouns(event: Event, everything: Sequence[Thing]) -> Event:
@@ -691,12 +704,18 @@ def _with_nouns(event: Event, everything: Sequence[Thing]) -> Event:
 
 def _continued(clause: Clause, event: Event, before: Event | None) -> Event:
     """Carry a negation on: "do not take the red cup or the blue one"."""
-    if before is None or before.kind is not Kind.LEAVE or event.kind is not Kind.NAMED:
+    if before is None or event.kind is not Kind.NAMED:
+        return event
+    if before.kind is Kind.UNREAD and clause.join in ("and", "or") and not event.verb:
+        return UNREAD  # "I see a ball and a cup"
+    if before.kind is not Kind.LEAVE:
         return event
     if event.verb or event.corrects:
         return event
-    contrast = before.target is not None and event.target is not None and (
-        not before.verb or event.target.one or before.target.noun == event.target.noun
+    contrast = (
+        before.target is not None
+        and event.target is not None
+        and (not before.verb or event.target.one or before.target.noun == event.target.noun)
     )
     if clause.join in ("and", "or") or (clause.join == "soft" and not contrast):
         return replace(event, kind=Kind.LEAVE, verb=before.verb)

@@ -20,6 +20,7 @@ from robot.envs.tabletop.scene import (
     Placement,
     Scene,
     conditions,
+    named_in,
     other_goal,
     restyled,
     sample_scene,
@@ -306,3 +307,26 @@ def test_an_unknown_scene_is_refused_with_those_there_are():
 
 def test_the_registry_lists_the_tasks_of_the_family():
     assert TABLETOP == TASKS
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_another_goal_makes_the_object_that_it_names_the_target(index):
+    scene = sample_scene(task="pick", scene="distract", seed=3, index=index)
+    other = next(p for p in scene.placements if p.noun and p.body != scene.target)
+    assert other.noun is not None
+    named = named_in(scene, f"kindly fetch the {other.noun.colour} {other.noun.shape}")
+    assert (named.target, named.target_noun, named.destination) == (other.body, other.noun, None)
+
+
+@pytest.mark.parametrize(
+    "goal", ["stop", "fetch the banana", "do not take the red cup", "拿起红色的杯子"]
+)
+def test_nothing_succeeds_at_a_goal_that_names_nothing_there(goal):
+    scene = sample_scene(task="pick", scene="distract", seed=3, index=0)
+    assert named_in(scene, goal).target is None
+
+
+def test_another_goal_names_a_destination_too():
+    scene = sample_scene(task="duck_in_pot", scene="clean", seed=3, index=0)
+    named = named_in(scene, "drop the yellow duckling into the dark pot")
+    assert (named.target, named.destination) == (scene.target, scene.destination)

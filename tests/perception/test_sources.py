@@ -1,13 +1,16 @@
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
-from robot.language import LanguageEncoder
+from robot.language import LanguageEncoder, load_hashed
 from robot.perception.compose.masking import Overlay, compose
 from robot.perception.head.mask_head import MaskHead
 from robot.perception.sources import CachedMasks, LearnedMasks, NoMask, OracleMasks
 from robot.spaces import Camera
 from robot.types import Frame, Goal, InputError, Mask, MaskStatus
+from robot.words.reader import GoalReader
 
 GOAL = Goal("lift the red cup")
 
@@ -187,3 +190,53 @@ def test_a_missing_target_is_absent_and_does_not_cover_the_frame():
     mask = LearnedMasks(head, LanguageEncoder.hashed())(frames(), GOAL)
     assert mask.status == (MaskStatus.ABSENT, MaskStatus.ABSENT)
     assert Overlay().coverage(torch.from_numpy(np.stack(mask.probability))).mean() < 0.5
+
+
+class Asked(LanguageEncoder):
+    """Remembers the sentences that it encodes."""
+
+    def encode(self, sentences):
+        self.sentences = [*getattr(self, "sentences", []), *sentences]
+        return super().encode(sentences)
+
+
+def reading(*, bias: float = 50) -> tuple[LearnedMasks, Asked]:
+    """Return a source that finds everything, and the encoder that it asks through."""
+    head, language = MaskHead(), Asked(load=load_hashed)
+    head.presence_bias.fill_(bias)
+    return LearnedMasks(head, language, reader=GoalReader.of("tabletop")), language
+
+
+def test_the_head_is_asked_in_the_words_of_its_training():
+    source, language = reading()
+    mask = source(frames(), Goal("please take the crimson mug"))
+    assert language.sentences == ["pick up the red cup"] == [mask.sentence]
+    assert mask.status[0] is MaskStatus.FOUND
+
+
+@pytest.mark.parametrize("text", ["stop", "do not take the red cup", "拿起红色的杯子"])
+def test_words_that_ask_for_nothing_find_nothing_and_are_warned_of_once(text):
+    source, language = reading()
+    with pytest.warns(UserWarning, match="is not acted on"):
+        mask = source(frames(), Goal(text))
+    assert mask.status == (MaskStatus.ABSENT,) * 2 and mask.sentence == ""
+    assert not hasattr(language, "sentences") and not np.any(mask.probability)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        source(frames(0.1), Goal(text))
+
+
+def test_a_goal_without_a_colour_asks_for_all_until_one_is_found_and_then_for_that_one():
+    source, language = reading()
+    first = source(frames(0.0), Goal("the mug"))
+    assert len(language.sentences) == 4 and first.sentence in language.sentences
+    assert source(frames(0.4), Goal("the mug")).sentence == first.sentence
+    assert language.sentences[4:] == [first.sentence]
+    source(frames(0.0), Goal("the mug"))
+    source(frames(0.0), Goal("the mug"))
+    source(frames(0.0), Goal("the ball"))
+    assert len(language.sentences) > 8
+
+
+def test_a_head_that_names_no_vocabulary_is_asked_what_the_goal_says(learned):
+    assert learned(frames(), Goal("拿起红色的杯子")).sentence is None
