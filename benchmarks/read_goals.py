@@ -1,6 +1,6 @@
 """Does the head find what a sentence says, and nothing where it says nothing to do?
 
-    python benchmarks/read_goals.py --scenes 30
+    python benchmarks/read_goals.py --scenes 30 --episodes 200
 
 Asks the shipped mask head about the first look of `--scenes` episodes, with the sentences of
 benchmarks/sentences.yaml, none of which anything was trained on. `found and right`: the status is
@@ -23,6 +23,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from robot.agent import Agent
 from robot.envs.robosuite import RobosuiteEnv
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.catalogue import Noun
@@ -110,12 +111,68 @@ def measure(*, head: str, scene: str, scenes: int, seed: int) -> dict[str, dict[
 failures: dict[str, list[str]] = defaultdict(list)
 
 
+def act(*, checkpoint: str, scene: str, episodes: int, seed: int) -> dict[str, dict[str, float]]:
+    """Return, by kind of sentence, how often the agent succeeded and took another object than the
+    one that the sentence names; kinds and sentences take turns.
+    """
+    sentences = yaml.safe_load(SENTENCES.read_text())
+    kinds = [
+        (kind, of_kind)
+        for group in ("found", "not_found")
+        for kind, of_kind in sentences[group].items()
+    ]
+    agent, env = Agent.load(checkpoint, device="cpu"), RobosuiteEnv(task="pick")
+    rows: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
+    for index in range(episodes):
+        kind, of_kind = kinds[index % len(kinds)]
+        env.reset(seed=seed, options={"episode": index, "scene": scene})
+        assert isinstance(env.task, TabletopTask) and env.task.scene is not None
+        episode = env.task.scene
+        others = [p.noun for p in episode.placements if p.noun not in (None, episode.target_noun)]
+        goal = filled(
+            of_kind[index // len(kinds) % len(of_kind)],
+            target=episode.target_noun,
+            other=others[0],
+            rng=np.random.default_rng([seed, index]),
+        )
+        rows[kind].append(_episode(env, agent, goal=goal, scene=scene, seed=seed, index=index))
+        if rows[kind][-1][1]:
+            failures[f"took another: {kind}"].append(goal)
+    env.close()
+    rows["all"] = [row for of_kind in list(rows.values()) for row in of_kind]
+    return {
+        kind: {
+            "episodes": len(of_kind),
+            "success_rate": float(np.mean([row[0] for row in of_kind])),
+            "wrong_object_rate": float(np.mean([row[1] for row in of_kind])),
+        }
+        for kind, of_kind in rows.items()
+    }
+
+
+def _episode(
+    env: RobosuiteEnv, agent: Agent, *, goal: str, scene: str, seed: int, index: int
+) -> tuple[bool, bool]:
+    """Return whether the agent succeeded, and whether it ever held another object."""
+    raw, info = env.reset(seed=seed, options={"episode": index, "scene": scene, "goal": goal})
+    agent.reset()
+    generator = torch.Generator().manual_seed(seed * 100_003 + index)
+    wrong, done = False, False
+    while not done:
+        plan = agent.plan(Observation.from_env(raw, env.spaces), generator=generator)
+        raw, _, success, truncated, info = env.execute(plan.chunk.actions[:8])
+        wrong |= info["wrong_object"]
+        done = success or truncated
+    return bool(info["success"]), wrong
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--head", default="tabletop")
     parser.add_argument("--scene", default="distract")
     parser.add_argument("--scenes", type=int, default=30)
     parser.add_argument("--seed", type=int, default=700)
+    parser.add_argument("--episodes", type=int, default=0, help="act this many, too")
     asked = parser.parse_args()
     warnings.filterwarnings("ignore", message="the goal .* is not acted on")
     results = measure(head=asked.head, scene=asked.scene, scenes=asked.scenes, seed=asked.seed)
@@ -124,8 +181,18 @@ def main() -> None:
         shares = (f"{row[key]:.1%}" for key in ("found", "found_and_right"))
         table.add_row(kind, str(row["sentences"]), *shares)
     Console().print(table)
+    acted = {}
+    if asked.episodes:
+        acted = act(
+            checkpoint="tabletop", scene=asked.scene, episodes=asked.episodes, seed=asked.seed
+        )
+        of_acting = Table("kind", "episodes", "success", "took another object")
+        for kind, row in acted.items():
+            shares = (f"{row[key]:.1%}" for key in ("success_rate", "wrong_object_rate"))
+            of_acting.add_row(kind, str(row["episodes"]), *shares)
+        Console().print(of_acting)
     run = run_directory("read-goals")
-    write_results(run, {"cells": results, "failures": dict(failures)})
+    write_results(run, {"cells": results, "acted": acted, "failures": dict(failures)})
 
 
 if __name__ == "__main__":
