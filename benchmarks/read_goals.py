@@ -27,6 +27,7 @@ from robot.agent import Agent
 from robot.envs.robosuite import RobosuiteEnv
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.catalogue import Noun
+from robot.envs.tabletop.scene import Scene
 from robot.envs.tabletop.task import TabletopTask
 from robot.perception.registry import learned_masks
 from robot.system.command import run_directory, write_results
@@ -77,12 +78,10 @@ def measure(*, head: str, scene: str, scenes: int, seed: int) -> dict[str, dict[
     for index, (env, look) in enumerate(looks(scene=scene, scenes=scenes, seed=seed)):
         assert isinstance(env.task, TabletopTask) and env.task.scene is not None
         episode, truth = env.task.scene, env.label_maps()
-        bodies = cat.body_names()
-        lone = sum(bodies[p.body] == episode.target_noun.shape for p in episode.placements) == 1
         others = [p.noun for p in episode.placements if p.noun not in (None, episode.target_noun)]
         for group in ("found", "not_found"):
             for kind, of_kind in sentences[group].items():
-                if kind == "colourless" and not lone:
+                if kind == "colourless" and not _lone(episode):
                     continue
                 for number, sentence in enumerate(of_kind):
                     rng = np.random.default_rng([seed, index, number])
@@ -108,6 +107,12 @@ def measure(*, head: str, scene: str, scenes: int, seed: int) -> dict[str, dict[
     }
 
 
+def _lone(episode: Scene) -> bool:
+    """Return whether nothing else on the table has the target's shape."""
+    shapes = [cat.body_names()[placement.body] for placement in episode.placements]
+    return shapes.count(episode.target_noun.shape) == 1
+
+
 failures: dict[str, list[str]] = defaultdict(list)
 
 
@@ -128,6 +133,8 @@ def act(*, checkpoint: str, scene: str, episodes: int, seed: int) -> dict[str, d
         env.reset(seed=seed, options={"episode": index, "scene": scene})
         assert isinstance(env.task, TabletopTask) and env.task.scene is not None
         episode = env.task.scene
+        if kind == "colourless" and not _lone(episode):
+            continue  # of two cups, either is "the cup"
         others = [p.noun for p in episode.placements if p.noun not in (None, episode.target_noun)]
         goal = filled(
             of_kind[index // len(kinds) % len(of_kind)],

@@ -141,9 +141,17 @@ def _corrected(word: str, before: Sequence[str], after: Sequence[str], lex: Lexi
     if not options:
         squeezed = re.sub(r"(.)\1+", r"\1", word)  # "yelllloooow"
         options = tuple(w for w in lex.words if re.sub(r"(.)\1+", r"\1", w) == squeezed)
+    if before and any(
+        s.kind == "colour" for s in lex.senses.get((before[-1],), ())
+    ):  # "the blue book" is no "blue ... look"
+        options = tuple(w for w in options if _may_be(w, ("noun", "generic", *_PART), lex))
     if len(options) > 1:
         options = _likelier(options, before, after, lex)
     return [options[0]] if options else [word]
+
+
+def _may_be(word: str, kinds: Sequence[str], lex: Lexicon) -> bool:
+    return word in lex.names or any(s.kind in kinds for s in lex.senses.get((word,), ()))
 
 
 def _likelier(

@@ -62,6 +62,7 @@ def test_a_sentence_becomes_the_one_that_training_knew(text, meant):
         ("take the red block to the kitchen", Understanding.NOT_UNDERSTOOD),
         ("I see a red ball and a blue cup", Understanding.NOT_UNDERSTOOD),
         ("no red cup", Understanding.NOTHING_TO_DO),
+        ("grab the blue book", Understanding.NOT_UNDERSTOOD),
         ("fetch the red apple", Understanding.NOT_UNDERSTOOD),
         ("take the yellow bell", Understanding.NOT_UNDERSTOOD),
         ("pick up the purple cup", Understanding.NOT_UNDERSTOOD),
