@@ -754,7 +754,8 @@ def _add(total: _Sum, event: Event) -> None:
             total.trouble = total.trouble or "no object"
             return
         total.wanted.append((target, event.destination))
-    total.last = event.target or total.last
+    spoken_of = event.all_things[0] if len(event.all_things) == 1 else None
+    total.last = event.target or spoken_of or total.last
 
 
 def _result(total: _Sum) -> Request:

@@ -34,6 +34,7 @@ def sentences(text: str) -> tuple[str, ...]:
         ("instead of the red ball grab the yellow cup", "pick up the yellow cup"),
         ("I don't want the red cup, I want the blue one", "pick up the blue cup"),
         ("pick up the red cup, no, the blue one", "pick up the blue cup"),
+        ("There is a blue ball. Could you help me get it?", "pick up the blue ball"),
         ("wait, take the blue ball", "pick up the blue ball"),
         ("if you can, pick up the navy cup", "pick up the blue cup"),
     ],
