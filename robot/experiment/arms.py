@@ -21,6 +21,7 @@ Section = Mapping[str, Any]  # of a command's resolved config, not parsed yet
 
 TRAINED = ("perception", "scenes", "steps", "augment", "deployment", "weighting", "policy")
 ACTING = ("policy_of", "faults", "mask_period")
+OPTIONS = (*TRAINED, *ACTING, "only_masked")
 
 
 @options
@@ -80,8 +81,9 @@ class Arm:
 def arms_of(config: Section) -> list[Arm]:
     """Return the arms that `compare` names in its order, all where it is null.
 
-    `augment`, `weighting`, `policy` and `deployment` of an arm override the common ones. Under
-    perception=none there is no masked arm: it would see what its unmasked twin sees.
+    `augment`, `weighting`, `policy` and `deployment` of an arm override the common ones. An arm
+    with `only_masked` is left out under perception=none, where it would see whole frames, as its
+    twin does.
     """
     sections = _sections(config)
     chosen = list(sections) if config["compare"] is None else config["compare"]
@@ -116,16 +118,15 @@ def _sections(config: Section) -> dict[str, Section]:
                 f"got no {', '.join(missing)} for arm {name}, expected how it is trained; see "
                 "configs/"
             )
-        if unknown := sorted(given - {*TRAINED, *ACTING}):
+        if unknown := sorted(given - set(OPTIONS)):
             raise InputError(
                 f"got {', '.join(unknown)} for arm {name}, expected "
-                f"{', '.join(sorted((*TRAINED, *ACTING)))}; correct the name"
+                f"{', '.join(sorted(OPTIONS))}; correct the name"
             )
-    without_masks = config["perception"]["masks"] == "none"
     return {
         name: section
         for name, section in sections.items()
-        if not (without_masks and name == "masked")
+        if not (section.get("only_masked") and section.get("perception") == "none")
     }
 
 

@@ -11,7 +11,7 @@ from robot.envs.robosuite import CAMERAS, CONTROL_DT_S
 from robot.experiment.arms import Arm
 from robot.experiment.collect import check_mask_scenes
 from robot.experiment.config import Common, Data
-from robot.experiment.datasets import needs_frames
+from robot.experiment.datasets import measures_masks, needs_frames
 from robot.perception.head.base import HEADS
 from robot.perception.registry import check_spec
 from robot.policy import POLICIES, make_policy
@@ -38,6 +38,7 @@ def check(arms: Sequence[Arm], common: Common) -> None:
     check_weightings([arm.weighting for arm in arms], common.data, common.judge, task=common.task)
     if needs_frames(arms, common):
         check_head(common)
+    check_measured_scenes(arms, common)
 
 
 def check_scenes(arms: Sequence[Arm], common: Common) -> None:
@@ -190,10 +191,14 @@ def check_mask_head(head: Spec) -> None:
 
 
 def check_head(common: Common) -> None:
-    """Check that the mask head can be built, trained and measured."""
+    """Check that the mask head can be built and trained."""
     check_mask_head(common.mask_head)
     if common.head_start is not None:
         check_start(common.head_start, common.mask_head)
     check_mask_scenes(common.data.mask_frames.tasks, common.data.mask_frames.scenes)
-    if common.task in TABLETOP:
+
+
+def check_measured_scenes(arms: Sequence[Arm], common: Common) -> None:
+    """Check that the mask head, trained or given, can be measured where it will be."""
+    if measures_masks(arms, common):
         check_mask_scenes([common.task], common.evaluation.mask_scenes)

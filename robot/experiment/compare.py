@@ -8,16 +8,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from robot.checkpoint import read_header
-from robot.envs.registry import TABLETOP
 from robot.experiment.arms import Arm, arms_of, trained_arms
 from robot.experiment.cells import Cell, Entrant, cells_of, evaluate_cells, revision_of
 from robot.experiment.checks import check
 from robot.experiment.config import Common, common_of
-from robot.experiment.datasets import collect
+from robot.experiment.datasets import collect, measures_masks
 from robot.experiment.jobs import Stage, Trained, Watch, run_stages
 from robot.experiment.mask_quality import measure_masks
 from robot.experiment.report import Findings, Story, report_to_wandb, write
@@ -27,6 +27,8 @@ from robot.report.html import MaskQuality
 from robot.rollout.act import Protocol
 from robot.rollout.agents import AgentSpec
 from robot.system.progress import Bars, bar
+
+Published = Mapping[str, Mapping[int, Path]]  # arm -> training seed -> folder of its agent
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Compared:
     """What a comparison found, what it made, and the seconds that every part of it took."""
 
     findings: Findings
-    checkpoints: Mapping[str, Path]
+    checkpoints: Published
     stage_s: Mapping[str, float]
 
 
@@ -76,7 +78,7 @@ def compare(comparison: Comparison, *, run: Path, config_yaml: str) -> Compared:
             progress=moved,
         )
     with watch("measure masks"):
-        masks = measure_head(common, trained)
+        masks = measure_head(comparison, trained)
     story = story_of(
         comparison, stages, cells, trained, config_yaml=config_yaml, stage_s=watch.stage_s
     )
@@ -137,15 +139,16 @@ def protocol_of(common: Common) -> Protocol:
     )
 
 
-def measure_head(common: Common, trained: Trained) -> list[MaskQuality]:
-    """Measure the first seed's mask head, scene by scene, on scenes of the evaluation's seed."""
-    evaluation = common.evaluation
-    head = trained.checkpoints.get(head_id(common, seed=common.seeds[0]))
-    if head is None or not evaluation.mask_scenes or common.task not in TABLETOP:
+def measure_head(comparison: Comparison, trained: Trained) -> list[MaskQuality]:
+    """Measure the mask head that arms see through, the first seed's or the given one, scene by
+    scene, on scenes of the evaluation's seed.
+    """
+    common, evaluation = comparison.common, comparison.common.evaluation
+    if not measures_masks(comparison.trained, common):
         return []
     with bar("measure masks") as moved:
         measured = measure_masks(
-            Head.load(head),
+            Head.load(_head(common, trained, seed=common.seeds[0])),
             root=common.data.root / "mask_frames",
             tasks=[common.task],
             scenes=evaluation.mask_scenes,
@@ -159,22 +162,23 @@ def measure_head(common: Common, trained: Trained) -> list[MaskQuality]:
     return [m.quality for m in measured]
 
 
-def publish(comparison: Comparison, trained: Trained, *, run: Path) -> dict[str, Path]:
-    """Return the policies by arm and seed. Those of a single seed are copied into the run:
-    `<run>/<arm>/` holds the policy, and its mask head where it sees through one.
+def publish(comparison: Comparison, trained: Trained, *, run: Path) -> Published:
+    """Copy every policy into the run, with its mask head where it sees through one; return the
+    folders by arm and training seed.
+
+    They are `<run>/<arm>/` for a single seed, `<run>/<arm>/<seed>/` for several.
     """
     common = comparison.common
-    seed, *others = list(common.seeds)
-    if others:
-        return {str(k): path for k, path in trained.checkpoints.items() if k.kind == "policy"}
-    folders = {}
-    for arm in comparison.trained:
+    several = len(common.seeds) > 1
+    folders: dict[str, dict[int, Path]] = {arm.name: {} for arm in comparison.trained}
+    for arm, seed in product(comparison.trained, common.seeds):
         agent = agent_of(arm, common, trained, seed=seed)
-        folders[arm.name] = run / arm.name
-        folders[arm.name].mkdir()
-        _copy(agent.policy, folders[arm.name] / "model")
+        folder = run / arm.name / (str(seed) if several else "")
+        folder.mkdir(parents=True)
+        _copy(agent.policy, folder / "model")
         if agent.head is not None:
-            _copy(agent.head, folders[arm.name] / "mask_head")
+            _copy(agent.head, folder / "mask_head")
+        folders[arm.name][seed] = folder
     return folders
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from robot.experiment.arms import Arm
 from robot.experiment.config import Common
-from robot.experiment.datasets import needs_frames, shares_of
+from robot.experiment.datasets import measures_masks, needs_frames, shares_of
 from robot.system.estimate import Work, estimate, read_times, sentence, this_machine
 
 
@@ -37,7 +37,7 @@ def work_of(arms: Sequence[Arm], trained: Sequence[Arm], common: Common) -> list
     evaluation = common.evaluation
     cells = len(arms) * len(common.seeds) * len(evaluation.tasks) * len(evaluation.scenes)
     work.append(Work("evaluation", "episode", cells * evaluation.episodes, parallel=True))
-    if head and evaluation.mask_scenes:
+    if measures_masks(trained, common):
         scenes = len(evaluation.mask_scenes) * evaluation.mask_scenes_each
         work.append(Work("evaluation", "measured_scene", scenes, parallel=True))
     return work

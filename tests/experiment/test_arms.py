@@ -104,18 +104,27 @@ def test_only_an_arm_that_asks_for_backgrounds_pastes_them():
 
 def without_masks(*compare: str):
     config = config_of(*compare)
-    arms = {"masked": {"perception": "none", **CLEAN}, "unmasked": ARMS["unmasked"]}
+    arms = {
+        "seeing": {"perception": "none", **CLEAN, "only_masked": True},
+        "masked": {"perception": "none", **CLEAN},  # a name like any other
+    }
     common = {"masks": "none", "deployment": {"name": "none"}}
     return config | {"compare": list(compare) or None, "arms": arms, "perception": common}
 
 
-def test_without_masks_there_is_no_masked_arm():
-    assert names(arms_of(without_masks())) == ["unmasked"]
+def test_without_masks_only_arms_that_say_so_are_left_out():
+    assert names(arms_of(without_masks())) == ["masked"]
 
 
-def test_a_masked_arm_that_is_asked_for_without_masks_is_refused():
-    with pytest.raises(InputError, match="got arm 'masked', expected one of unmasked"):
-        arms_of(without_masks("masked", "unmasked"))
+def test_an_arm_that_was_left_out_cannot_be_compared():
+    with pytest.raises(InputError, match="got arm 'seeing', expected one of masked"):
+        arms_of(without_masks("seeing", "masked"))
+
+
+def test_an_arm_with_masks_is_compared_whatever_it_says():
+    config = config_of("masked")
+    arms = {"masked": ARMS["masked"] | {"only_masked": True}}
+    assert names(arms_of(config | {"arms": arms})) == ["masked"]
 
 
 @pytest.mark.parametrize(

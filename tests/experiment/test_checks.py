@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from robot.envs.make import EnvOptions
 from robot.experiment.checks import (
     check_head,
     check_judge,
+    check_measured_scenes,
     check_policies,
     check_scenes,
     check_seeds,
@@ -175,10 +177,12 @@ def test_a_head_is_trained_in_scenes_that_exist(change, says):
         replace(FRAMES, **change)
 
 
-def test_a_head_is_measured_in_scenes_that_exist():
-    check_head(common_of())
+@pytest.mark.parametrize("head", [None, Path("given")])
+def test_a_head_is_measured_in_scenes_that_exist(head):
+    common = common_of(head=head, evaluation=evaluation_of(mask_scenes=("foggy",)))
+    check_measured_scenes([arm("unmasked")], common)  # where no arm has masks, none are measured
     with pytest.raises(InputError, match="got scene 'foggy'"):
-        check_head(common_of(evaluation=evaluation_of(mask_scenes=("foggy",))))
+        check_measured_scenes([arm("masked", "learned")], common)
 
 
 @pytest.mark.usefixtures("hashed_words")

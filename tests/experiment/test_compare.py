@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from robot.checkpoint import file_digest, save
-from robot.experiment import compare as stage
 from robot.experiment.arms import Arm
 from robot.experiment.cells import Cell, Entrant
 from robot.experiment.compare import (
@@ -127,7 +126,7 @@ def test_policies_of_a_single_seed_are_copied_into_the_run_with_their_heads(trai
     run = tmp_path / "run"
     run.mkdir()
     folders = publish(comparison(MASKED, UNMASKED, DROPPED), trained, run=run)
-    assert folders == {"masked": run / "masked", "unmasked": run / "unmasked"}
+    assert folders == {"masked": {0: run / "masked"}, "unmasked": {0: run / "unmasked"}}
     assert {path.relative_to(run).as_posix() for path in run.rglob("*.*")} == {
         *(f"masked/{stem}.{kind}" for stem in ("model", "mask_head") for kind in KINDS),
         *(f"unmasked/model.{kind}" for kind in KINDS),
@@ -140,22 +139,37 @@ def test_policies_of_a_single_seed_are_copied_into_the_run_with_their_heads(trai
 KINDS = ("safetensors", "json")
 
 
-def test_policies_of_several_seeds_stay_where_they_are(trained, tmp_path):
-    several = Trained(
-        {
-            identity: path
-            for identity, path in trained.checkpoints.items()
-            if identity.seed is not None
-        },
-        {},
+def test_policies_of_several_seeds_have_a_folder_each(trained, tmp_path):
+    common = common_of(seeds=(0, 1))
+    folders = publish(comparison(MASKED, common=common), trained, run=tmp_path / "run")
+    assert folders == {"masked": {seed: tmp_path / f"run/masked/{seed}" for seed in (0, 1)}}
+    for seed, folder in folders["masked"].items():
+        policy, head = StageId("policy", "masked", seed), StageId("mask head", seed=seed)
+        for identity, name in ((policy, "model"), (head, "mask_head")):
+            copied = file_digest(folder / f"{name}.safetensors")
+            assert copied == file_digest(trained.checkpoints[identity])
+
+
+def measured_heads(monkeypatch, trained, *arms: Arm, **change) -> list[Path]:
+    """Return the checkpoints that a comparison measures."""
+    measured = []
+    monkeypatch.setattr("robot.experiment.compare.Head.load", measured.append)
+    monkeypatch.setattr("robot.experiment.compare.measure_masks", lambda *_, **__: [])
+    evaluation = evaluation_of(mask_scenes=("clean",))
+    measure_head(
+        comparison(*arms, common=common_of(**{"evaluation": evaluation, **change})), trained
     )
-    paths = publish(
-        comparison(MASKED, UNMASKED, common=common_of(seeds=(0, 1))), several, run=tmp_path / "run"
-    )
-    assert set(paths) == {
-        f"policy {name} seed {seed}" for name in ("masked", "unmasked") for seed in (0, 1)
-    }
-    assert not (tmp_path / "run").exists()
+    return measured
+
+
+def test_the_head_that_masks_come_from_is_measured_trained_or_given(trained, monkeypatch):
+    head, given = trained.checkpoints[StageId("mask head")], Path("given")
+    assert measured_heads(monkeypatch, trained, MASKED) == [head]
+    assert measured_heads(monkeypatch, trained, MASKED, head=given) == [given]
+
+
+def test_no_head_is_measured_where_no_arm_sees_through_one(trained, monkeypatch):
+    assert measured_heads(monkeypatch, trained, UNMASKED, head=Path("given")) == []
 
 
 def test_the_summary_counts_what_was_compared():
@@ -233,11 +247,4 @@ def test_a_headline_is_of_a_scene_that_was_evaluated(trained):
     ],
 )
 def test_a_head_is_measured_only_where_there_are_scenes_for_it(change, trained, monkeypatch):
-    monkeypatch.setattr(stage, "measure_masks", lambda *_, **__: pytest.fail("measured"))
-    assert measure_head(common_of(**change), trained) == []
-
-
-def test_without_a_trained_head_none_is_measured(monkeypatch):
-    monkeypatch.setattr(stage, "measure_masks", lambda *_, **__: pytest.fail("measured"))
-    common = common_of(evaluation=evaluation_of(mask_scenes=("clean",)))
-    assert measure_head(common, Trained({}, {})) == []
+    assert measured_heads(monkeypatch, trained, MASKED, **change) == []
