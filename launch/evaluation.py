@@ -15,7 +15,7 @@ from robot.checkpoint import policy_metadata, resolve_checkpoint
 from robot.envs.make import EnvOptions
 from robot.envs.registry import check_scene
 from robot.envs.render import require_gl
-from robot.envs.tabletop.scene import PLACE_TASKS
+from robot.envs.tabletop.scene import PAPER_TASKS
 from robot.experiment.cells import Entrant, cells_of, evaluate_cells
 from robot.experiment.checks import check_once
 from robot.experiment.report import Story, write
@@ -186,7 +186,7 @@ def stranger(trained: Mapping[str, Any], *, tasks: Sequence[str]) -> str | None:
     """
     # demonstrations are named <task>-<scene>-<key>
     learned = {name.partition("-")[0] for name in trained.get("demonstrations", ())}
-    known = learned | set(PLACE_TASKS if "place" in learned else ())
+    known = learned | set(PAPER_TASKS if "place" in learned else ())
     strange = [task for task in tasks if task not in known]
     if not learned or not strange:
         return None

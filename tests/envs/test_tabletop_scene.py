@@ -15,6 +15,7 @@ from robot.envs.registry import TABLETOP
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.scene import (
     DISTINCT_COLOURS,
+    PAPER_TASKS,
     TASKS,
     WORKSPACE,
     Placement,
@@ -86,6 +87,14 @@ def test_the_same_goal_is_said_in_every_condition_but_the_one_that_holds_words_o
             assert [s.goal for s in scenes(task="pick", scene=scene)] == [
                 s.goal for s in scenes(task="pick", scene="clean")
             ]
+
+
+def test_a_further_placing_task_leaves_the_papers_tasks_unchanged(monkeypatch):
+    before = [sample_scene(task="place", scene="clean", seed=0, index=k) for k in EPISODES]
+    further = {"ball_in_bowl": (cat.Noun("ball", "red"), cat.Noun("bowl", "blue"))}
+    monkeypatch.setattr("robot.envs.tabletop.scene.PLACE_TASKS", further | PAPER_TASKS)
+    after = [sample_scene(task="place", scene="clean", seed=0, index=k) for k in EPISODES]
+    assert after == before
 
 
 @pytest.mark.parametrize("task", TASKS)

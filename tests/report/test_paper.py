@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from robot.envs.tabletop.scene import PLACE_TASKS
+from robot.envs.tabletop.scene import PAPER_TASKS
 from robot.report.paper import beside_paper, paper, text_of
 from robot.report.statistics import Cell
 
@@ -19,7 +19,7 @@ def test_the_papers_averages_are_those_of_its_tasks():
 
 
 def test_its_tasks_are_ours():
-    assert set(paper()["tasks"]) == set(PLACE_TASKS)
+    assert set(paper()["tasks"]) == set(PAPER_TASKS)
 
 
 def test_our_cells_stand_beside_its_numbers():

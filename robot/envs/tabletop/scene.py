@@ -41,13 +41,15 @@ SAME_COLOUR_SHARE = (
 )
 DISTINCT_COLOURS = 0.45  # RGB distance above which one shape in two colours cannot be mixed up
 
-# The IVM paper's four placing tasks, and general ones over the whole family.
-PLACE_TASKS = {
+# The IVM paper's four placing tasks: what `place` draws from, whatever other tasks there are.
+PAPER_TASKS = {
     "red_cup_on_red_plate": (Noun("cup", "red"), Noun("plate", "red")),
     "red_cup_on_silver_pan": (Noun("cup", "red"), Noun("pan", "silver")),
     "duck_in_pot": (Noun("duck", "yellow"), Noun("pot", "black")),
     "duck_on_green_plate": (Noun("duck", "yellow"), Noun("plate", "green")),
 }
+# Placing tasks by name: a further one goes here, `place_any` draws from the whole family.
+PLACE_TASKS = {**PAPER_TASKS}
 TASKS = ("pick", "place", "place_any", *PLACE_TASKS)
 
 
@@ -238,7 +240,7 @@ def _goal_nouns(task: str, *, rng: np.random.Generator) -> tuple[Noun, Noun | No
         shape = draw(cat.catalogue()["graspable"])
         return Noun(shape, draw(cat.colours_of(shape))), None
     if task == "place":
-        return PLACE_TASKS[draw(PLACE_TASKS)]
+        return PAPER_TASKS[draw(PAPER_TASKS)]
     if task == "place_any":
         shape, receptacle = (
             draw([*cat.catalogue()["graspable"], "duck"]),
