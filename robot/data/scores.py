@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float32
 
 from robot.data.parquet import explaining, read_table, write_table
@@ -78,13 +77,6 @@ def read_scores(root: Path, name: str) -> dict[int, WindowScores]:
             int(index): WindowScores(scores=score, weights=weight)
             for index, score, weight in zip(indices, split("score"), split("weight"), strict=True)
         }
-
-
-def read_about(root: Path, name: str) -> dict[str, Any]:
-    """Return what is said of who judged."""
-    path = _existing(root, name)
-    with explaining(path, remedy="delete it and judge the demonstrations again"):
-        return json.loads((pq.read_schema(path).metadata or {})[_ABOUT])
 
 
 def _existing(root: Path, name: str) -> Path:

@@ -298,21 +298,9 @@ def cell_to_json(cell: Cell) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(cell))) | derived
 
 
-def cell_from_json(record: Mapping[str, Any]) -> Cell:
-    """Invert `cell_to_json`; keys that a cell does not have are ignored."""
-    return _from_json(Cell, record)
-
-
 def write_episodes(path: Path, results: Iterable[EpisodeResult]) -> None:
     """Write one JSON object per line; a kill can tear the last line only."""
     path.write_text("".join(json.dumps(asdict(r)) + "\n" for r in results))
-
-
-def read_episodes(path: Path) -> tuple[EpisodeResult, ...]:
-    """Invert `write_episodes`; a line torn by a kill is an episode that was in flight, and is left
-    out.
-    """
-    return tuple(episode_from_json(record) for record in read_jsonl(path))
 
 
 def episode_from_json(record: Mapping[str, Any]) -> EpisodeResult:

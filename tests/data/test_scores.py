@@ -4,11 +4,20 @@ files untouched.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from robot.data.scores import WindowScores, read_about, read_scores, scores_path, write_scores
+from robot.data.scores import WindowScores, read_scores, scores_path, write_scores
 from robot.types import InputError
+
+
+def footer(root: Path, name: str) -> dict[str, object]:
+    """Return what a file of scores records about its discriminator."""
+    return json.loads(pq.read_schema(scores_path(root, name)).metadata[b"robot.scores"])
 
 
 def verdict(*values: float) -> WindowScores:
@@ -22,7 +31,7 @@ def test_scores_are_read_back_as_they_were_written(tmp_path):
     assert list(found) == [3, 7]
     np.testing.assert_array_equal(found[7].scores, np.array([0.1, 0.2], np.float32))
     np.testing.assert_array_equal(found[3].weights, np.array([0.6], np.float32))
-    assert read_about(tmp_path, "one") == {"rule": "binary"}
+    assert footer(tmp_path, "one") == {"rule": "binary"}
 
 
 def test_verdicts_lie_side_by_side_and_a_new_one_replaces_its_namesake(tmp_path):

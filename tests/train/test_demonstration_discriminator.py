@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from robot.checkpoint import read_header
-from robot.data.scores import WindowScores, read_about, read_scores, write_scores
+from robot.data.scores import WindowScores, read_scores, write_scores
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Overlay, Unmasked
 from robot.system.parse import parse
@@ -27,6 +27,7 @@ from robot.train.demonstration_discriminator import (
 from robot.train.demonstrations import Selection, load_all, make_look, weigh
 from robot.train.policy import make_augment, train_policy
 from robot.types import InputError
+from tests.data.test_scores import footer
 from tests.experiment.toy import (
     AUGMENT,
     DISCRIMINATOR,
@@ -104,7 +105,7 @@ def test_every_window_of_every_store_gets_a_score_and_a_weight_of_mean_one(roots
     np.testing.assert_allclose(
         weights / weights[0], np.clip(scores, 0.1, 0.9) / np.clip(scores[0], 0.1, 0.9), rtol=1e-4
     )
-    about = read_about(roots[0], "toy")
+    about = footer(roots[0], "toy")
     assert (about["rule"], about["folds"], about["demonstrations"]) == (
         "binary",
         2,

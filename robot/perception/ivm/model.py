@@ -4,12 +4,11 @@ instruction needs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from robot.batch import MaskBatch, Sentences
@@ -94,14 +93,3 @@ def expected_iou(
         torch.maximum(kept, probability).sum(dim=(1, 2)),
     )
     return overlap / union.clamp(min=1e-6)
-
-
-def parameter_counts(model: nn.Module) -> Mapping[str, int]:
-    """Count trainable parameters part by part: lora, projection, decoder."""
-    parts = {"lora": 0, "projection": 0, "decoder": 0}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            parts[
-                "lora" if ".lora_" in name else "projection" if ".project." in name else "decoder"
-            ] += parameter.numel()
-    return parts

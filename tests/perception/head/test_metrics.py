@@ -3,13 +3,7 @@ import math
 import pytest
 import torch
 
-from robot.perception.head.metrics import (
-    accuracy,
-    auroc,
-    boundary_f,
-    expected_calibration_error,
-    iou,
-)
+from robot.perception.head.metrics import auroc, iou
 
 
 def square(top: int, left: int, side: int = 4) -> torch.Tensor:
@@ -38,12 +32,6 @@ def test_iou_of_a_mask_of_nothing_is_zero():
     assert iou(square(0, 0), torch.zeros(12, 12)) == 0
 
 
-def test_boundary_f_forgives_one_pixel_and_not_two():
-    assert boundary_f(square(2, 2), square(2, 3)).item() == 1
-    # moved by 2: of 12 edge pixels, the left column (4) lies 2 away from any true edge pixel
-    assert boundary_f(square(2, 2), square(2, 4)).item() == pytest.approx(8 / 12)
-
-
 def test_auroc_counts_pairs_in_order_and_ties_half():
     scores, truth = torch.tensor([0.1, 0.4, 0.4, 0.8]), torch.tensor([0.0, 0.0, 1.0, 1.0])
     assert auroc(scores, truth) == pytest.approx(3.5 / 4)
@@ -51,14 +39,3 @@ def test_auroc_counts_pairs_in_order_and_ties_half():
 
 def test_auroc_of_one_class_is_undefined():
     assert math.isnan(auroc(torch.rand(3), torch.ones(3)))
-
-
-def test_accuracy_of_two_out_of_three():
-    assert accuracy(torch.tensor([0.9, 0.2, 0.6]), torch.tensor([1.0, 0.0, 0.0])) == pytest.approx(
-        2 / 3
-    )
-
-
-def test_calibration_error_of_eighty_percent_sure_and_half_right_is_thirty():
-    probability, truth = torch.full((4,), 0.8), torch.tensor([1.0, 1.0, 0.0, 0.0])
-    assert expected_calibration_error(probability, truth) == pytest.approx(0.3)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from torch import nn
 from transformers import (
     CLIPVisionConfig,
     LlamaConfig,
@@ -18,7 +20,7 @@ from transformers import (
 
 from robot.perception.ivm.decoder import HeatmapDecoder
 from robot.perception.ivm.llava_condition import LlavaCondition
-from robot.perception.ivm.model import IVM, parameter_counts
+from robot.perception.ivm.model import IVM
 from robot.perception.ivm.sam_encoder import SamImageEncoder
 from tests.perception.ivm.tiny import tokenize
 
@@ -78,6 +80,17 @@ def full() -> IVM:
             condition=condition,
             decoder=decoder,
         )
+
+
+def parameter_counts(model: nn.Module) -> Mapping[str, int]:
+    """Count trainable parameters part by part: lora, projection, decoder."""
+    parts = {"lora": 0, "projection": 0, "decoder": 0}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            parts[
+                "lora" if ".lora_" in name else "projection" if ".project." in name else "decoder"
+            ] += parameter.numel()
+    return parts
 
 
 @pytest.mark.parametrize(
