@@ -158,7 +158,7 @@ def test_the_sections_of_a_comparison_name_every_key_of_their_types():
 
 def test_a_comparison_has_no_key_that_nobody_reads():
     read = names_of(Common) - {"seeds"} | {"seed", "training_seeds"}
-    arms = {"arms", "compare", "perception", "augment", "weighting", "policy", "maskless"}
+    arms = {"arms", "compare", "perception", "augment", "weighting", "policy", "unmasked"}
     assert set(composed("train_policy")) == read | arms
     assert set(composed("ablate")) - {"strong_augment"} == read | arms
 
@@ -336,7 +336,7 @@ def test_a_preset_leaves_what_the_main_job_trains_as_it_is(preset):
     config, main = composed("ablate", f"preset={preset}"), composed("train_policy")
     same = ("augment", "mask_head", "mask_training", "mask_batch_size", "perception", "seed")
     assert {key: config[key] for key in same} == {key: main[key] for key in same}
-    budget = {"unmasked": main["arms"]["unmasked"] | {"steps": config["maskless"]["steps"]}}
+    budget = {"unmasked": main["arms"]["unmasked"] | {"steps": config["unmasked"]["steps"]}}
     assert {name: config["arms"][name] for name in main["arms"]} == main["arms"] | budget
 
 

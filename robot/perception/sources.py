@@ -216,7 +216,7 @@ class CachedMasks:
 
 
 class NoMask:
-    """Keep everything and claim that the target is there: the maskless arm of every comparison."""
+    """Keep everything and claim that the target is there: the unmasked arm of every comparison."""
 
     def __call__(self, frames: Sequence[Frame], goal: Goal) -> Mask:
         del goal

@@ -30,7 +30,7 @@ from robot.train.loop import Log, Training, train
 class Augmentation:
     """How composites are changed in training: robot.perception.compose.augment.CompositeAugment.
 
-    `backgrounds` is the share of maskless frames with pictures pasted behind robot and objects.
+    `backgrounds` is the share of unmasked frames with pictures pasted behind robot and objects.
     """
 
     jitter: Photometric | None
