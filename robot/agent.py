@@ -32,7 +32,7 @@ from robot.spaces import Camera, Spaces, check_cameras, hold_still, not_finite, 
 from robot.system.device import pick_device
 from robot.types import ActionChunk, InputError, Mask, MaskStatus, Observation
 
-# An arm that goes astray leaves its demonstrations by a few half-ranges, above all by turning where
+# A robot off its path leaves the demonstrations by a few half-ranges, above all by turning where
 # they hardly turn; ten half-ranges away something else is wrong: another unit, frame or robot.
 FAR_HALF_RANGES = 10.0
 FAR_OUTSIDE = "the state is far outside of training"  # how the warning begins

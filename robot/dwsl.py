@@ -3,7 +3,7 @@ data, and weights that follow.
 
 A discriminator gives every sample a logit; its score s = sigmoid(logit) is how much the sample
 looks like trusted data. The weight of a sample multiplies its own loss. Vectors are (B,), one entry
-per sample: a (B, 1) weight would broadcast against a (B,) loss to (B, B) and weigh nothing, so it
+per sample: a (B, 1) weight would broadcast against a (B,) loss to (B, B) and weight nothing, so it
 is refused.
 
 Sources: Zheng et al. 2024 (arXiv 2405.19783) for the binary rule, Xu et al. 2022 (DWBC, arXiv
@@ -40,7 +40,7 @@ def check_vectors(**vectors: Tensor) -> None:
         raise InputError(
             f"got {shown}, expected vectors [B] of one length: one number per sample, so squeeze "
             "what is [B, 1], "
-            "which would broadcast to [B, B] and weigh nothing"
+            "which would broadcast to [B, B] and weight nothing"
         )
 
 
@@ -182,7 +182,7 @@ def weighted(per_sample: Tensor, weights: Tensor) -> Float[Tensor, " b"]:
     return per_sample * weights.detach()
 
 
-# --- the ways to weigh demonstrations, for comparison: each maps what is known of N samples to N
+# --- the ways to weight demonstrations, for comparison: each maps what is known of N samples to N
 # weights
 
 

@@ -23,7 +23,7 @@ class Expert(Protocol):
         """
         ...
 
-    def astray(self) -> Iterator[np.ndarray]:
+    def perturbed_start(self) -> Iterator[np.ndarray]:
         """Yield actions that lead off course, before `act` takes over: none in most episodes, and
         in some tasks never.
 

@@ -62,7 +62,7 @@ def cells_of(
     episodes: int,
     root: Path,
 ) -> list[Cell]:
-    """Return all cells, entrant by entrant, so that a process changes networks seldom."""
+    """Return all cells, entrant by entrant, so that a process rarely changes networks."""
     found = []
     for entrant in entrants:
         common = _content(entrant, protocol, episodes=episodes)

@@ -150,7 +150,7 @@ def check_judge(judging: Judging) -> None:
 
 def check_weightings(weightings: Sequence[str], data: Data, judging: Judging, *, task: str) -> None:
     """Check that a mixture of demonstrations is possible, and that every weighting has something to
-    weigh.
+    weight.
     """
     if data.quality is None:
         if asked := [weighting for weighting in weightings if weighting != "uniform"]:

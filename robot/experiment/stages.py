@@ -122,7 +122,7 @@ def label_judge_training(
 def judge_stage(
     arms: Sequence[Arm], common: Common, datasets: Datasets, *, seed: int
 ) -> Stage | None:
-    """Return the training of the discriminators of demonstrations, which all arms that weigh by
+    """Return the training of the discriminators of demonstrations, which all arms that weight by
     scores share; None where no arm does.
     """
     scenes = [arm.scenes for arm in arms if arm.weighting in NEED_SCORES]

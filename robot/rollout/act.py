@@ -148,7 +148,7 @@ def make_evaluator(
 
     The last KEPT_AGENTS agents are kept, so jobs should come agent by agent where there are more.
     """
-    # The spaces are checked: here a state far outside of training is a policy that went astray.
+    # The spaces are checked: here a state far outside of training means a policy off its path.
     warnings.filterwarnings("ignore", message=FAR_OUTSIDE)
     env = make_env(jobs[0].task, protocol.env)
     kept: dict[int, Agent] = {}

@@ -168,8 +168,8 @@ class _Corrupting:
     def __init__(self, expert: Expert, rng: np.random.Generator) -> None:
         self._expert, self._rng = expert, rng
 
-    def astray(self) -> Iterator[np.ndarray]:
-        return self._expert.astray()
+    def perturbed_start(self) -> Iterator[np.ndarray]:
+        return self._expert.perturbed_start()
 
 
 class NoisyExpert(_Corrupting):

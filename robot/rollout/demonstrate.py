@@ -61,7 +61,7 @@ def attempt(
     observation, info = env.reset(seed=seed, options={"episode": index, "scene": scene})
     expert = env.expert(rng=rng) if make_expert is None else make_expert(env, rng)
     disturbance = Disturbance(rng)
-    for action in expert.astray():  # not recorded: the demonstration begins where it leads
+    for action in expert.perturbed_start():  # not recorded: the demonstration begins where it leads
         observation, *_ = env.step(action)
     seen, labels, actions, done = [], [], [], False
     while not done:

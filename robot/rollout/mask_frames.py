@@ -176,7 +176,7 @@ def _at_work(
     env.reset(seed=seed, options={"episode": episode, "scene": scene})
     assert task.scene is not None
     expert, disturbance = env.expert(rng=rng), Disturbance(rng)
-    for action in expert.astray():
+    for action in expert.perturbed_start():
         world.step(env.to_robosuite(action))
     moments = set(rng.choice(round(LOOK_SHARE * task.horizon), snapshots, replace=False))
     for step in range(max(moments) + 1):

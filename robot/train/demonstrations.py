@@ -140,7 +140,7 @@ class _LearnedLook:
         return self._head.predict(planes, self._language.encode([goal.text]))
 
 
-def weigh(
+def with_weights(
     windows: Windows, selections: Sequence[Selection], *, weighting: str, scores: str | None
 ) -> Windows:
     """Return the windows of `load_all(selections)` with the weights of a weighting, one each."""

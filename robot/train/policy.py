@@ -22,7 +22,7 @@ from robot.policy import make_policy
 from robot.system.parse import NotNegative, NotNegativeNumber, Share, Spec, options
 from robot.system.progress import Announce, silent
 from robot.train.backgrounds import ForegroundLook, empty_rooms, texture_pictures
-from robot.train.demonstrations import Selection, load_all, make_look, weigh
+from robot.train.demonstrations import Selection, load_all, make_look, with_weights
 from robot.train.loop import Log, Training, train
 
 
@@ -131,7 +131,7 @@ def training_windows(options: PolicyTraining, *, head: Path | None, announce: An
     )
     if options.weighting == "uniform":
         return windows
-    return weigh(
+    return with_weights(
         windows, options.demonstrations, weighting=options.weighting, scores=options.scores
     )
 

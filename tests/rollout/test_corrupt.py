@@ -36,7 +36,7 @@ class Counting:
         self.acted += 1
         return np.array([self.acted / 1000, 0, 0, 0, 0, 0, float(self.acted < 2)], np.float32)
 
-    def astray(self):
+    def perturbed_start(self):
         yield np.full(7, 0.5, np.float32)
 
 
@@ -119,7 +119,8 @@ def test_a_hand_that_does_not_close_does_all_else():
 
 def test_a_corrupted_demonstration_begins_as_a_good_one_does():
     assert (
-        next(OpenHandedExpert(Counting(), np.random.default_rng(0)).astray()).tolist() == [0.5] * 7
+        next(OpenHandedExpert(Counting(), np.random.default_rng(0)).perturbed_start()).tolist()
+        == [0.5] * 7
     )
 
 

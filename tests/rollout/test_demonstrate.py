@@ -86,7 +86,7 @@ def test_a_demonstration_is_a_function_of_its_episode(recorded, env):
     np.testing.assert_array_equal(again.images["wrist"], recorded[0].images["wrist"])
 
 
-def test_a_demonstration_that_goes_astray_begins_where_that_leads(env, monkeypatch):
+def test_a_demonstration_from_a_perturbed_start_begins_where_that_leads(env, monkeypatch):
     monkeypatch.setattr(expert, "ASTRAY_SHARE", 1.0)
     episode = demonstrate.demonstrate(env, seed=1, index=3, scene="clean")
     observation, _ = env.reset(seed=1, options={"episode": 3, "scene": "clean"})

@@ -100,7 +100,7 @@ def test_a_shard_is_a_function_of_seed_and_number(frames, moments, env, tmp_path
 
 def test_only_randomised_scenes_change_their_look_from_one_snapshot_to_the_next(env, tmp_path):
     def same_wall(scene: str) -> float:
-        """Return the share of looks whose corner, where the arm seldom reaches, is that of the
+        """Return the share of looks whose corner, where the arm rarely reaches, is that of the
         first look.
         """
         frames = shard(env, tmp_path / scene, scenes={scene: 1.0}, tasks=("pick",))

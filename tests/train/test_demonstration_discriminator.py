@@ -24,7 +24,7 @@ from robot.train.demonstration_discriminator import (
     tier_batches,
     with_tiers,
 )
-from robot.train.demonstrations import Selection, load_all, make_look, weigh
+from robot.train.demonstrations import Selection, load_all, make_look, with_weights
 from robot.train.policy import make_augment, train_policy
 from robot.types import InputError
 from tests.data.test_scores import footer
@@ -222,7 +222,7 @@ def test_windows_get_the_weights_of_their_own_episode_and_frame(
     weighting, trusted, clean, stalled, roots
 ):
     store_known_scores(roots)
-    windows = weigh(loaded(roots), selections(roots), weighting=weighting, scores="known")
+    windows = with_weights(loaded(roots), selections(roots), weighting=weighting, scores="known")
 
     def got(start):
         return windows.sample_weights(windows.windows_from(torch.arange(start, start + 6), 4))
@@ -255,16 +255,16 @@ def test_a_policy_is_trained_on_the_weights_that_were_stored(roots, tmp_path):
 def test_scores_that_are_missing_or_of_other_episodes_are_named(roots):
     windows = loaded(roots)
     with pytest.raises(InputError, match="got weighting dwsl without scores"):
-        weigh(windows, selections(roots), weighting="dwsl", scores=None)
+        with_weights(windows, selections(roots), weighting="dwsl", scores=None)
     with pytest.raises(
         InputError, match="got scores 'known', expected one of none in .*scores; judge them first"
     ):
-        weigh(windows, selections(roots), weighting="dwsl", scores="known")
+        with_weights(windows, selections(roots), weighting="dwsl", scores="known")
     for root in roots:
         ramp = np.ones(5, np.float32)
         write_scores(root, "known", {0: WindowScores(scores=ramp, weights=ramp)}, about={})
     with pytest.raises(InputError, match="got no scores known for episode 0 of"):
-        weigh(windows, selections(roots), weighting="hard_filter", scores="known")
+        with_weights(windows, selections(roots), weighting="hard_filter", scores="known")
 
 
 @pytest.mark.parametrize(

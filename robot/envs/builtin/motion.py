@@ -195,6 +195,6 @@ class ScriptedExpert:
         action[:6] = np.clip(action[:6] + self._rng.normal(scale=scale), -high, high)
         return action.astype(np.float32)
 
-    def astray(self) -> Iterator[Float[np.ndarray, "7"]]:
+    def perturbed_start(self) -> Iterator[Float[np.ndarray, "7"]]:
         """Yield nothing: these scripts begin at home."""
         return iter(())

@@ -53,7 +53,7 @@ class TabletopExpert:
         """Return the intended action (7,)."""
         return self._phase()
 
-    def astray(self) -> Iterator[np.ndarray]:
+    def perturbed_start(self) -> Iterator[np.ndarray]:
         """Lead the hand, in ASTRAY_SHARE of the episodes, to some place low beside the target,
         fingers open or closed.
         """

@@ -26,7 +26,7 @@ MOMENTS = {
     "held": 0.13,
     "placing": 0.15,
 }  # shares of the pictures
-TARGET_SHARE = 0.7  # the rest of the moments are about some other object: hands go astray
+TARGET_SHARE = 0.7  # the rest of the moments are about some other object: hands err
 TOPPLED_SHARE = 0.12
 LET_GO_SHARE = 0.3  # of the moments low over a destination: the fingers have opened
 BESIDE_M, TRAVEL_HEIGHT_M, LIFTED_M = 0.035, (0.04, 0.30), 0.2

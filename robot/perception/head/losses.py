@@ -1,4 +1,4 @@
-"""Losses of the mask head: one number per sample, so that DWSL can weigh samples outside."""
+"""Losses of the mask head: one number per sample, so that DWSL can weight samples outside."""
 
 from __future__ import annotations
 
