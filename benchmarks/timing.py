@@ -48,7 +48,7 @@ def describe_machine(*, load_before: float) -> dict[str, Any]:
 
 
 def said_of_load(machine: Mapping[str, Any]) -> str:
-    """Say how busy the machine was: "load 0.3 before, 1.1 after"."""
+    """Return how busy the machine was: "load 0.3 before, 1.1 after"."""
     return (
         f"load {machine['load_average_before']:.1f} before, {machine['load_average_after']:.1f} "
         "after"

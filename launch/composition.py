@@ -110,7 +110,7 @@ def default_of(overrides: Sequence[str], *, config_name: str, configs: Path) -> 
 
 
 def sentence(error: Exception) -> str:
-    """Say what was wrong with an override, what was expected and what to do."""
+    """Return what was wrong with an override, what was expected and what to do."""
     cause = error.__cause__
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")

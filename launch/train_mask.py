@@ -4,7 +4,7 @@ condition by condition.
 `mask_weighting=dwsl` learns from trusted and machine-made labels, weighted by a discriminator that
 is trained first; `mask_weighting=uniform` and `mask_weighting=trusted_only` are what it is compared
 with. `mask_head=ivm_sam_llava` is the published IVM. `head_start=tabletop mask_training=finetune`
-goes on from the shipped head.
+continues from the shipped head.
 """
 
 from __future__ import annotations

@@ -260,7 +260,7 @@ def camera_differences(
 
 
 def _shrinks_to(camera: Camera, trained: Camera) -> bool:
-    """Say whether frames shrink to the trained size without changing their aspect ratio (by more
+    """Return whether frames shrink to the trained size without changing their aspect ratio (by more
     than a pixel).
     """
     skew = abs(camera.height * trained.width - camera.width * trained.height)

@@ -38,7 +38,7 @@ LINE_EVERY_S = 10.0  # while pip works
 
 
 def loads(library: str) -> bool:
-    """Tell whether the dynamic linker finds a shared library."""
+    """Return whether the dynamic linker finds a shared library."""
     try:
         ctypes.CDLL(library)
     except OSError:
@@ -47,7 +47,7 @@ def loads(library: str) -> bool:
 
 
 def has_gl_driver() -> bool:
-    """Tell whether EGL has something to render with: Mesa's drivers, or a vendor's own
+    """Return whether EGL has something to render with: Mesa's drivers, or a vendor's own
     (NVIDIA's).
     """
     mesa = any(Path("/usr").glob("lib*/**/dri/*_dri.so"))

@@ -1,4 +1,4 @@
-"""What cannot work raises InputError here, before anything long starts."""
+"""What cannot work raises InputError here, before any long work."""
 
 from __future__ import annotations
 

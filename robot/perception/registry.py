@@ -109,7 +109,7 @@ DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
 
 
 def check_spec(spec: Spec, builders: Mapping[str, Any], *, at: str) -> None:
-    """Raise InputError where the kind is unknown, its pretrained weights cannot be had, or its
+    """Raise InputError where the kind is unknown, its pretrained weights are unavailable, or its
     options make no network.
     """
     if spec.kind not in builders:

@@ -58,7 +58,7 @@ def rows_of(cells: Sequence[Cell]) -> tuple[tuple[str, str], ...]:
 
 
 def episodes_of(cells: Sequence[Cell]) -> str:
-    """Say how many episodes a cell has: "1 episode", "100 episodes", or "50–100 episodes" where
+    """Return how many episodes a cell has: "1 episode", "100 episodes", or "50–100 episodes" where
     they differ.
     """
     counts = sorted({cell.episodes for cell in cells}) or [0]

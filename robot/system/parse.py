@@ -102,7 +102,7 @@ def _adapter(cls: type[T]) -> TypeAdapter[T]:
 
 
 def _sentence(error: Mapping[str, Any], *, at: str) -> str:
-    """Say what was got, what was expected and what to do."""
+    """Return what was got, what was expected and what to do."""
     key = ".".join(str(part) for part in (at, *error["loc"]) if part != "")
     got, context = error["input"], error.get("ctx", {})
     match error["type"]:

@@ -53,7 +53,7 @@ def _crop(
 
 
 class ForegroundLook:
-    """Say what of recorded frames is not room: the roles that the labels know, and what differs
+    """Return what of recorded frames is not room: the roles that the labels know, and what differs
     from the empty room.
 
     Labels know neither the arm nor what the goal does not name; what they do not know goes to the

@@ -1,4 +1,4 @@
-"""What cannot work is refused before anything long starts."""
+"""What cannot work is refused before any long work."""
 
 from __future__ import annotations
 

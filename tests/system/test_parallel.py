@@ -123,7 +123,7 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path):
 
 
 def alive(pid: int) -> bool:
-    """Say whether a process runs; one that has ended and that nobody has asked about (a zombie)
+    """Return whether a process runs; one that has ended and that nobody has asked about (a zombie)
     does not.
     """
     try:

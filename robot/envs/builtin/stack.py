@@ -45,7 +45,7 @@ class StackTask(BuiltinTask):
         return wrap(Stack)(**options)
 
     def wrong_object(self, env: Any) -> bool:
-        """Say whether the green cube is in the hand."""
+        """Return whether the green cube is in the hand."""
         return holds(env, env.cubeB)
 
     def expert(self, env: Any, *, rng: np.random.Generator) -> ScriptedExpert:

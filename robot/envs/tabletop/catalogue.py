@@ -86,7 +86,7 @@ def rest_height_m(shape: str) -> float:
 
 
 def is_tall(shape: str) -> bool:
-    """Say whether a shape reaches up to the hand that grasps beside it, or hides things from the
+    """Return whether a shape reaches up to the hand that grasps beside it, or hides things from the
     camera.
     """
     return (SHAPES[shape].height if shape in SHAPES else 2 * rest_height_m(shape)) > 0.07

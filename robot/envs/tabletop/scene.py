@@ -467,7 +467,7 @@ def _only(bodies: Sequence[str | None]) -> str | None:
 
 
 def _could_be(noun: Noun, placement: Placement) -> bool:
-    """Say whether somebody might call a placement by this noun."""
+    """Return whether somebody might call a placement by this noun."""
     same_shape = cat.body_names()[placement.body] == noun.shape
     alike = (
         placement.colour is None

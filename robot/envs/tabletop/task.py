@@ -66,7 +66,7 @@ class TabletopTask:
         return [env.root_body(p.body) for p in self._scene.placements if p.body not in named]
 
     def success(self, env: TabletopWorld) -> bool:
-        """Say whether the target is held above the table (pick), or rests in its destination, let
+        """Return whether the target is held above the table (pick), or rests in its destination, let
         go (place).
         """
         scene = self._scene

@@ -151,7 +151,7 @@ class TabletopWorld(ManipulationEnv):
         return self.sim.model._model.body(self.bodies[name].body_id).name
 
     def touches_gripper(self, name: str) -> bool:
-        """Say whether a body is in contact with a finger."""
+        """Return whether a body is in contact with a finger."""
         model, data = self.sim.model._model, self.sim.data._data
         bodies = model.geom_bodyid[data.contact.geom]  # (contacts, 2)
         mine = model.body_rootid[bodies] == self.bodies[name].body_id
