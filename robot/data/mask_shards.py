@@ -1,7 +1,7 @@
 """Which shards of mask frames are learned from, and which are held out for calibration and
 measurement.
 
-The held-out ones have numbers of their own, whatever the count: a head that continues from another is
+The held-out ones have numbers of their own, whatever the count: a head that continues one is
 then calibrated on frames that neither has learned from. Shards are functions of their number and
 the options, so a number means the same everywhere.
 """

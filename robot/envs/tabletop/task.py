@@ -66,8 +66,8 @@ class TabletopTask:
         return [env.root_body(p.body) for p in self._scene.placements if p.body not in named]
 
     def success(self, env: TabletopWorld) -> bool:
-        """Return whether the target is held above the table (pick), or rests in its destination, let
-        go (place).
+        """Return whether the target is held above the table (pick), or rests in its destination and
+        was let go (place).
         """
         scene = self._scene
         if scene.target is None:
