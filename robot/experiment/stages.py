@@ -193,7 +193,9 @@ def policy_stage(
     elif learned and head is not None:
         content["head"] = head.directory.name
     if arm.augment.backgrounds:
-        train = partial(train, textures=training_textures())
+        textures = training_textures()
+        train = partial(train, textures=textures)
+        content["textures"] = [texture.name for texture in textures]
     return Stage(
         policy_id(arm, common, seed=seed),
         train,
