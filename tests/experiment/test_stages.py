@@ -230,6 +230,13 @@ def test_the_same_content_has_the_same_folder_names_wherever_the_store_lies(tmp_
     assert {stage.directory.parent for stage in there.values()} == {tmp_path / "models"}
 
 
+def test_other_textures_to_paste_make_another_folder(monkeypatch):
+    pasting = arm("augmented", augment=augmentation_of(backgrounds=0.7))
+    before = one(pasting).directory
+    monkeypatch.setattr("robot.experiment.stages.training_textures", lambda: [Path("other.png")])
+    assert one(pasting).directory != before
+
+
 def test_only_an_arm_that_pastes_backgrounds_is_given_pictures():
     pasting = arm("augmented", augment=augmentation_of(backgrounds=0.7))
     stages = planned(arm("unmasked"), pasting)
