@@ -20,7 +20,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -274,6 +273,8 @@ def decode_at(path: Path, times_s: np.ndarray, *, tolerance_s: float) -> np.ndar
     ValueError where one is farther than `tolerance_s`.
     """
     images: list[np.ndarray] = []
+    import av  # our own datasets hold no videos: only their readers need a decoder
+
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.time_base is not None
