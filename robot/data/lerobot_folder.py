@@ -272,9 +272,9 @@ def decode_at(path: Path, times_s: np.ndarray, *, tolerance_s: float) -> np.ndar
     """Return the frames (T, H, W, 3) of a video that are nearest to ascending times. Raises
     ValueError where one is farther than `tolerance_s`.
     """
-    images: list[np.ndarray] = []
     import av  # our own datasets hold no videos: only their readers need a decoder
 
+    images: list[np.ndarray] = []
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.time_base is not None
