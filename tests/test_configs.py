@@ -117,7 +117,7 @@ def test_every_policy_can_be_compared(policy):
     assert {arm.policy.kind for arm in arms} <= set(POLICIES)
 
 
-@pytest.mark.parametrize(("train", "steps"), [("default", 1400), ("smoke", 20)])
+@pytest.mark.parametrize(("train", "steps"), [("default", 1300), ("smoke", 20)])
 def test_every_training_can_be_asked_for(train, steps):
     assert compared("train_policy", f"train={train}").common.train.steps == steps
 
