@@ -38,7 +38,7 @@ def test_conditions_of_all_times_at_once_are_those_of_each_time(name, batch):
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_ddim_is_that_of_song_et_al(prediction, batch):
-    policy = shaken(DiffusionPolicy(**SMALL, prediction=prediction))
+    policy = shaken(DiffusionPolicy(**SMALL, prediction=prediction, sample_steps=10))
     seen = observation(batch, generator=seeded(2))
     with torch.no_grad():
         context, x = policy.encoder(seen), torch.randn(batch, HORIZON, 7, generator=seeded(3))
