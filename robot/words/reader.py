@@ -14,8 +14,9 @@ from itertools import product
 from typing import Any
 
 from robot.errors import InputError
+from robot.words.items import Thing
 from robot.words.lexicon import read_yaml
-from robot.words.request import Request, Thing, Understanding, understand
+from robot.words.request import Request, Understanding, understand
 
 MOST_SENTENCES = 16  # that one goal may stand for
 
