@@ -37,6 +37,7 @@ QUIET = (
     "hydra/job_logging=none",
     "hydra/hydra_logging=none",
 )
+GOALS = ("goal", "env.goal")  # keys whose values are sentences
 
 
 def works_of(main: Command, *, config_name: str, configs: Path) -> list[Work]:
@@ -59,7 +60,7 @@ def works_of(main: Command, *, config_name: str, configs: Path) -> list[Work]:
     run = hydra.main(version_base=None, config_path=str(configs), config_name=config_name)(check)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to here instead of printing
     with TemporaryDirectory(prefix="robot-") as sweep:
-        sys.argv[1:] = with_quiet(sys.argv[1:], sweep=sweep)
+        sys.argv[1:] = with_quiet(with_quoted_goal(sys.argv[1:]), sweep=sweep)
         try:
             run()
         except (
@@ -79,6 +80,21 @@ def with_quiet(arguments: Sequence[str], *, sweep: str) -> list[str]:
     is_override = [not a.startswith("-") and ("=" in a or a.startswith("~")) for a in arguments]
     first = is_override.index(True) if any(is_override) else 0
     return [*arguments[:first], *QUIET, f"hydra.sweep.dir={sweep}", *arguments[first:]]
+
+
+def with_quoted_goal(arguments: Sequence[str]) -> list[str]:
+    """Quote the sentence of `goal=`, whose commas and apostrophes Hydra would read as its own; one
+    in quotes, or null, stays as it is.
+    """
+    return [_quoted(a) if a.partition("=")[0].lstrip("+") in GOALS else a for a in arguments]
+
+
+def _quoted(argument: str) -> str:
+    key, _, text = argument.partition("=")
+    if text == "null" or text[:1] in ("'", '"'):
+        return argument
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{key}="{escaped}"'
 
 
 def require_values(config: DictConfig) -> None:

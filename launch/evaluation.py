@@ -22,6 +22,7 @@ from robot.experiment.report import Story, write
 from robot.perception.head.base import Head
 from robot.perception.registry import SOURCES, make_deployment
 from robot.policy import load_policy
+from robot.report.statistics import NO_CONTEST
 from robot.report.table import success_table
 from robot.rollout.act import Protocol
 from robot.rollout.agents import AgentSpec, check_robot
@@ -72,6 +73,8 @@ def evaluation(config: DictConfig) -> Work:
 def evaluate(asked: Asked, entrant: Entrant, *, config_yaml: str) -> None:
     """Evaluate; results.json is the last line on stdout. A run that was cut off goes on."""
     console = Console()
+    if asked.env.goal is not None:
+        console.print(f"goal: {asked.env.goal}", markup=False, highlight=False)
     if note := stranger(policy_metadata(asked.checkpoint), tasks=asked.tasks):
         console.print(note)
     protocol = Protocol(
@@ -100,7 +103,7 @@ def evaluate(asked: Asked, entrant: Entrant, *, config_yaml: str) -> None:
             )
         story = Story(
             title=f"{entrant.arm} on {', '.join(asked.tasks)}",
-            summary=f"{asked.episodes} episodes per task and scene.",
+            summary=summary_of(asked),
             seeds=f"training {entrant.training_seed}, evaluation {asked.seed}",
             arm=entrant.arm,
             config_yaml=config_yaml,
@@ -109,7 +112,16 @@ def evaluate(asked: Asked, entrant: Entrant, *, config_yaml: str) -> None:
         findings = write(run, evaluated, story=story)
         console.print(success_table(findings.cells))
         console.print(f"report: {findings.page}")
-        write_results(run, findings.as_json())
+        given = {} if asked.env.goal is None else {"goal": asked.env.goal}
+        write_results(run, findings.as_json() | given)
+
+
+def summary_of(asked: Asked) -> str:
+    """Say what was run: how many episodes, and what they were asked where they were all asked the
+    same.
+    """
+    number = f"{asked.episodes} episodes per task and scene"
+    return f"{number}." if asked.env.goal is None else f"{number}, each asked “{asked.env.goal}”."
 
 
 def parse_asked(values: Any) -> Asked:
@@ -121,7 +133,9 @@ def parse_asked(values: Any) -> Asked:
             f"got perception.deployment={perception['deployment']}, which is for training; here, "
             f"pass deployment={perception['deployment']['name']}"
         )
+    goal = goal_of(values.pop("goal"), env=values["env"])
     changed = {
+        "env": values["env"] if goal is None else values["env"] | {"goal": goal},
         "checkpoint": resolve_checkpoint(values["checkpoint"]),
         "tasks": names(values.pop("task")),
         "scenes": names(values.pop("scene")),
@@ -139,7 +153,29 @@ def parse_asked(values: Any) -> Asked:
     for task in asked.tasks:
         for scene in asked.scenes:
             check_scene(task, scene)
+    if goal is not None and (wordless := sorted(set(asked.scenes) & set(NO_CONTEST))):
+        raise InputError(
+            f"got goal={goal} with scene={wordless[0]}, a scene made by its own goal, expected one "
+            "whose goal can be replaced; leave out one of the two"
+        )
     return asked
+
+
+def goal_of(given: Any, *, env: Mapping[str, Any]) -> str | None:
+    """Return the goal of all episodes, which `goal=` and `env.goal=` both set; None where they keep
+    their own.
+    """
+    within = env.get("goal")
+    if given is not None and within is not None and given != within:
+        raise InputError(
+            f"got goal={given} and env.goal={within}, expected one sentence; leave out env.goal"
+        )
+    goal = within if given is None else given
+    if goal is None:
+        return None
+    if not str(goal).strip():
+        raise InputError('got an empty goal, expected a sentence; pass goal="pick up the red cup"')
+    return str(goal)
 
 
 def names(value: Any) -> list[str]:

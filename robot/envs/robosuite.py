@@ -51,7 +51,8 @@ class RobosuiteEnv(RobotEnv):
     episode 0 of seed `s`, the first reset without a seed at one drawn at random; every later reset
     moves one episode on, `options={"episode": k, "scene": name}` says otherwise. `goal` (of the
     constructor, or of `options` for one episode) replaces the task's own sentences; on the tabletop
-    success is then that of the objects that it names.
+    success is then that of the objects that it names; `judged` is False where it names none that
+    are there, so that success says nothing.
 
     No GL context is made before the first frame is needed, so that Gymnasium can look at an env's
     spaces and then fork.
@@ -124,6 +125,7 @@ class RobosuiteEnv(RobotEnv):
         self._body_names = [self.model.body(b).name for b in range(self.model.nbody)]
         self._seed: int | None = None
         self._episode = -1
+        self.judged = True
         self._steps: int | None = None  # None until an episode has begun
 
     @property
@@ -191,8 +193,9 @@ class RobosuiteEnv(RobotEnv):
         words = self.task.begin(self.sim, scene=scene, seed=self._seed, index=self._episode)
         given = options.get("goal", self._words)
         self.goal = words if given is None else str(given)
+        self.judged = True
         if given is not None and isinstance(self.task, FollowsGoals):
-            self.task.follow(self.goal)
+            self.judged = self.task.follow(self.goal)
         self._sensor_rng = np.random.default_rng([self._seed, self._episode, 1])
         self._labels_of_geoms = self._geom_labels(self.task.roles(self.sim))
         self._steps, self._held = 0, 0

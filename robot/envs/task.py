@@ -36,9 +36,9 @@ class Expert(Protocol):
 class FollowsGoals(Protocol):
     """A task whose success follows the objects that a sentence names."""
 
-    def follow(self, goal: str) -> None:
-        """Make `goal` what the current episode asks for; nothing succeeds where it names no single
-        object that is there.
+    def follow(self, goal: str) -> bool:
+        """Make `goal` what the current episode asks for; return whether it names one object that is
+        there. Where it does not, nothing succeeds, and that is no failure either.
         """
         ...
 

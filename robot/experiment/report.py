@@ -156,7 +156,11 @@ def report_to_wandb(
     findings: Findings, *, run: Path, name: str, mode: str, config: Mapping[str, Any]
 ) -> None:
     """Send success rates, masks and videos of a comparison to Weights & Biases, as `mode` says."""
-    rates = {f"success/{c.arm}/{c.task}/{c.scene}": c.success_rate for c in findings.cells}
+    rates = {
+        f"success/{c.arm}/{c.task}/{c.scene}": c.success_rate
+        for c in findings.cells
+        if c.success_rate is not None
+    }
     ious = {f"mask_iou/{m.scene}": m.mean_iou for m in findings.masks if m.mean_iou is not None}
     log_results(
         run,

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from robot.report.headline import percent
+from robot.report.headline import no_verdict, percent
 from robot.report.statistics import IMPOSSIBLE, Cell, read_jsonl
 from robot.report.table import arms_of, rows_of
 
@@ -232,6 +232,9 @@ def _color(place: int) -> str:
 
 
 def _bar(axes: Axes, cell: Cell, *, y: float, color: str) -> None:
+    if cell.success_rate is None:
+        axes.text(0.012, y, no_verdict(cell), va="center", fontsize=9.5)
+        return
     low, high = cell.wilson95
     axes.barh(y, cell.success_rate, height=0.78, color=color)
     axes.plot([low, high], [y, y], color=INK, linewidth=1.0, solid_capstyle="butt")

@@ -15,10 +15,12 @@ TRAINED_IN = "clean"  # the scene that every arm sees in training
 RIVAL_FROM = 0.9  # success there from which on an arm is a rival
 
 
-def percent(rate: float) -> str:
+def percent(rate: float | None) -> str:
     """Write a rate as a whole percentage, never rounding a failure up to 100% nor a success down to
-    0%.
+    0%; "no verdict" where there is none.
     """
+    if rate is None:
+        return "no verdict"
     rounded = round(100 * rate)
     if rounded == 100 and rate < 1 or rounded == 0 and rate > 0:
         return f"{100 * rate:.1f}%"
@@ -48,8 +50,8 @@ def differences_from_cells(cells: Sequence[Cell], *, arm: str) -> tuple[Differen
     """Compare `arm` with every other arm, cell by cell; for callers that kept no episodes
     to pair.
     """
-    ours = {(cell.task, cell.scene): cell for cell in cells if cell.arm == arm}
-    contested = [cell for cell in cells if cell.scene not in NO_CONTEST]
+    ours = {(cell.task, cell.scene): cell for cell in cells if cell.arm == arm and cell.episodes}
+    contested = [cell for cell in cells if cell.scene not in NO_CONTEST and cell.episodes]
     others = [cell for cell in contested if cell.arm != arm and (cell.task, cell.scene) in ours]
     return tuple(independent_difference(ours[cell.task, cell.scene], cell) for cell in others)
 
@@ -81,6 +83,9 @@ def headline(
     ours = [cell for cell in cells if cell.arm == arm and cell.scene == scene]
     if not ours:
         return f"No episodes of “{arm}” in “{scene}”: there is nothing to claim yet."
+    judged = [cell for cell in ours if cell.episodes]
+    if not judged:
+        return f"No verdict on “{arm}” in “{scene}”: the goal names no object that is there."
     rivals = [d for d in differences if d.scene == scene and d.arm == arm]
     if not rivals:
         why = (
@@ -88,7 +93,7 @@ def headline(
             if scene in NO_CONTEST
             else "No other arm was run beside it"
         )
-        return f"In “{scene}”, “{arm}” succeeds in {_rate(pooled(ours))}. {why}."
+        return f"In “{scene}”, “{arm}” succeeds in {_rate(pooled(judged))}. {why}."
     rivals = pooled(rivals)
     task = rivals[0].task
     rivals = [d for d in rivals if d.task == task]
@@ -141,7 +146,7 @@ def twins(cells: Sequence[Cell], *, arm: str) -> tuple[str, ...]:
         f"“{cell.arm}” succeeds in {percent(cell.success_rate)} of the “{TRAINED_IN}” scenes that "
         f"it was trained in, below {percent(RIVAL_FROM)}: a twin of “{arm}”, not a rival."
         for cell in pooled([cell for cell in cells if cell.scene == TRAINED_IN])
-        if cell.arm != arm and cell.success_rate < RIVAL_FROM
+        if cell.arm != arm and cell.success_rate is not None and cell.success_rate < RIVAL_FROM
     )
 
 
@@ -194,6 +199,14 @@ def _rate(cells: Sequence[Cell]) -> str:
         f"{text} on {cell.task}" if len(cells) > 1 else text
         for text, cell in zip(rates, cells, strict=True)
     )
+
+
+def no_verdict(cell: Cell) -> str:
+    """Write in how many episodes nobody can tell success: "no verdict (1 episode)"; "" where in
+    none.
+    """
+    count = cell.no_verdict
+    return f"no verdict ({count} episode{'' if count == 1 else 's'})" if count else ""
 
 
 def _episodes(difference: Difference) -> str:

@@ -19,6 +19,7 @@ from robot.report.headline import (
     differences_from_cells,
     headline,
     interval,
+    no_verdict,
     opponents,
     percent,
     points,
@@ -179,11 +180,12 @@ def _groups(
 def _entry(cell: Cell) -> dict[str, Any]:
     low, high = cell.wilson95
     return {
-        "rate": percent(cell.success_rate),
+        "rate": percent(cell.success_rate) if cell.episodes else None,
+        "no_verdict": no_verdict(cell),
         "interval": interval(cell.wilson95),
         "low": f"{100 * low:.1f}",
         "width": f"{100 * (high - low):.1f}",
-        "at": f"{100 * cell.success_rate:.1f}",
+        "at": f"{100 * (cell.success_rate or 0):.1f}",
         "episodes": cell.episodes,
         "by_seed": [percent(rate) for rate in cell.success_rate_by_seed]
         if len(cell.seeds) > 1

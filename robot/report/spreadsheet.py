@@ -33,10 +33,11 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "scene": cell.scene,
         "training_seeds": _listed(cell.seeds),
         "episodes": cell.episodes,
+        "no_verdict": cell.no_verdict,
         "successes": cell.successes,
         "success_rate": cell.success_rate,
-        "wilson95_low": low,
-        "wilson95_high": high,
+        "wilson95_low": low if cell.episodes else None,
+        "wilson95_high": high if cell.episodes else None,
         "success_rate_by_seed": _listed(cell.success_rate_by_seed),
         "wrong_object_rate": cell.wrong_object_rate,
         "took_nothing_rate": cell.took_nothing_rate,
@@ -52,8 +53,8 @@ def _difference(difference: Difference) -> dict[str, Any]:
     return record | {"interval95_low": low, "interval95_high": high}
 
 
-def _listed(values: Sequence[float]) -> str:
-    return " ".join(f"{value:g}" for value in values)
+def _listed(values: Sequence[float | None]) -> str:
+    return " ".join("-" if value is None else f"{value:g}" for value in values)
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]]) -> Path:

@@ -44,7 +44,8 @@ class EpisodeResult:
 
     `wrong_object` is True where another object was taken, `closed_on_object` there and at success;
     `mask_iou` is the target mask's mean IoU against simulator truth;
-    `control_ms` is the wall time of every decision of the agent. None means not measured.
+    `control_ms` is the wall time of every decision of the agent. None means not measured; a
+    `success` of None, that nobody can tell: the goal names no object of the scene.
     """
 
     arm: str
@@ -53,7 +54,7 @@ class EpisodeResult:
     training_seed: int
     seed: int
     index: int
-    success: bool
+    success: bool | None
     steps: int
     goal: str = ""
     wrong_object: bool | None = None
@@ -65,7 +66,7 @@ class EpisodeResult:
 @dataclass(frozen=True)
 class Cell:
     """Episodes of one arm on one task in one scene, pooled over training seeds; rates are in [0,
-    1].
+    1]. Rates of success are over the `episodes` with a verdict, None where there are none.
     """
 
     arm: str
@@ -74,7 +75,7 @@ class Cell:
     episodes: int
     successes: int
     seeds: tuple[int, ...]  # training seeds
-    success_rate_by_seed: tuple[float, ...]  # in the order of `seeds`
+    success_rate_by_seed: tuple[float | None, ...]  # in the order of `seeds`
     wrong_object_rate: float | None = None
     mean_iou: float | None = None
     p50_ms: float | None = None
@@ -83,10 +84,11 @@ class Cell:
         # episodes in which the hand took no object, where the goal's own is not there (IMPOSSIBLE)
         None
     )
+    no_verdict: int = 0  # further episodes, whose goal names no object of the scene
 
     @property
-    def success_rate(self) -> float:
-        return self.successes / self.episodes
+    def success_rate(self) -> float | None:
+        return self.successes / self.episodes if self.episodes else None
 
     @property
     def wilson95(self) -> tuple[float, float]:
@@ -94,7 +96,9 @@ class Cell:
 
     @property
     def took_nothing_rate(self) -> float | None:
-        return None if self.took_nothing is None else self.took_nothing / self.episodes
+        if self.took_nothing is None or not self.episodes:
+            return None
+        return self.took_nothing / self.episodes
 
 
 @dataclass(frozen=True)
@@ -215,18 +219,18 @@ def paired_difference(
 
 
 def independent_difference(first: Cell, second: Cell) -> Difference:
-    """Compare two cells whose episodes do not pair up."""
-    rates = first.success_rate, first.wilson95, second.success_rate, second.wilson95
+    """Compare two cells whose episodes do not pair up; both have episodes with a verdict."""
+    ours, theirs = (cell.successes / cell.episodes for cell in (first, second))
     return Difference(
         arm=first.arm,
         baseline=second.arm,
         task=first.task,
         scene=first.scene,
         episodes=min(first.episodes, second.episodes),
-        arm_rate=first.success_rate,
-        baseline_rate=second.success_rate,
-        difference=first.success_rate - second.success_rate,
-        interval95=_square_and_add(*rates, correlation=0.0),
+        arm_rate=ours,
+        baseline_rate=theirs,
+        difference=ours - theirs,
+        interval95=_square_and_add(ours, first.wilson95, theirs, second.wilson95, correlation=0.0),
     )
 
 
@@ -235,8 +239,9 @@ def compare(results: Sequence[EpisodeResult], *, arm: str) -> tuple[Difference, 
     several) task by task.
 
     Two arms are compared on the episodes that both ran, or as independent samples where they share
-    none.
+    none. Episodes without a verdict are left out.
     """
+    results = _judged(results)
     tasks = dict.fromkeys(r.task for r in results)
     subsets = (
         [results, *([r for r in results if r.task == task] for task in tasks)]
@@ -269,30 +274,35 @@ def summarise(results: Iterable[EpisodeResult], *, pool_tasks: bool = False) -> 
 def _cell(arm: str, task: str, scene: str, results: Sequence[EpisodeResult]) -> Cell:
     by_seed = dict(sorted(_group(results, lambda r: r.training_seed).items()))
     latencies = [ms for r in results for ms in r.control_ms]
-    closed = [r.closed_on_object for r in results]
+    judged = _judged(results)
+    closed = [r.closed_on_object for r in judged]
     return Cell(
         arm=arm,
         task=task,
         scene=scene,
-        episodes=len(results),
-        successes=sum(r.success for r in results),
+        episodes=len(judged),
+        successes=sum(bool(r.success) for r in judged),
         seeds=tuple(by_seed),
-        success_rate_by_seed=tuple(
-            sum(r.success for r in group) / len(group) for group in by_seed.values()
-        ),
+        success_rate_by_seed=tuple(_mean([r.success for r in of]) for of in by_seed.values()),
         wrong_object_rate=_mean([r.wrong_object for r in results]),
         mean_iou=_mean([r.mask_iou for r in results]),
         p50_ms=float(np.percentile(latencies, 50)) if latencies else None,
         p99_ms=float(np.percentile(latencies, 99)) if latencies else None,
         took_nothing=None if None in closed or scene not in IMPOSSIBLE else closed.count(False),
+        no_verdict=len(results) - len(judged),
     )
+
+
+def _judged(results: Iterable[EpisodeResult]) -> list[EpisodeResult]:
+    """Return the episodes with a verdict."""
+    return [result for result in results if result.success is not None]
 
 
 def cell_to_json(cell: Cell) -> dict[str, Any]:
     """Return the plain keys of results.json, the derived rate and interval among them."""
     derived = {
         "success_rate": cell.success_rate,
-        "wilson95": list(cell.wilson95),
+        "wilson95": list(cell.wilson95) if cell.episodes else None,
         "took_nothing_rate": cell.took_nothing_rate,
     }
     return json.loads(json.dumps(asdict(cell))) | derived

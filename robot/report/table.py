@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from robot.report.headline import interval, percent
+from robot.report.headline import interval, no_verdict, percent
 from robot.report.statistics import Cell, wilson95
 
 
@@ -29,10 +29,9 @@ def success_table(cells: Sequence[Cell], *, title: str = "Success, 95% Wilson in
         table.add_column(arm, justify="right")
     previous = None
     for task, scene in rows:
-        best = max(
-            (found[task, scene, arm].success_rate for arm in arms if (task, scene, arm) in found),
-            default=None,
-        )
+        of_row = [found[task, scene, arm] for arm in arms if (task, scene, arm) in found]
+        rates = [cell.success_rate for cell in of_row if cell.success_rate is not None]
+        best = max(rates, default=None)
         texts = [_text(found.get((task, scene, arm)), best=best) for arm in arms]
         if previous not in (None, task):
             table.add_section()
@@ -61,7 +60,7 @@ def episodes_of(cells: Sequence[Cell]) -> str:
     """Return how many episodes a cell has: "1 episode", "100 episodes", or "50–100 episodes" where
     they differ.
     """
-    counts = sorted({cell.episodes for cell in cells}) or [0]
+    counts = sorted({cell.episodes + cell.no_verdict for cell in cells}) or [0]
     number = "–".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     return f"{number} episode{'' if number == '1' else 's'}"
 
@@ -91,8 +90,12 @@ def _text(cell: Cell | None, *, best: float | None) -> str:
         return "–"
     if nothing := took_nothing(cell):
         return f"took nothing {nothing}"
+    untold = no_verdict(cell)
+    if cell.success_rate is None:
+        return untold
     text = f"{percent(cell.success_rate)} [dim]({interval(cell.wilson95)})[/dim]"
-    return f"[bold]{text}[/bold]" if cell.success_rate == best else text
+    text = f"[bold]{text}[/bold]" if cell.success_rate == best else text
+    return f"{text}, {untold}" if untold else text
 
 
 def _caption(cells: Sequence[Cell]) -> str:

@@ -37,11 +37,12 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One evaluated episode. `mask_iou` is the mean IoU of the target's mask over frames that show
-    it (None: none did).
+    """One evaluated episode. `success` is None where a given goal names no object of the scene, so
+    that nobody can tell; `mask_iou` is the mean IoU of the target's mask over frames that show it
+    (None: none did).
     """
 
-    success: bool
+    success: bool | None
     steps: int
     wrong_object: bool
     closed_on_object: bool
@@ -93,12 +94,13 @@ def evaluate_episode(
     if snapshots:
         end = Observation.from_env(raw, env.spaces)
         snapshots.append(replace(snapshots[-1], images=_images(end)))
-    failed = bool(snapshots) and not info["success"]
+    success = bool(info["success"]) if env.judged else None
+    failed = bool(snapshots) and success is False
     return Outcome(
-        success=bool(info["success"]),
+        success=success,
         steps=int(info["steps"]),
         wrong_object=wrong,
-        closed_on_object=wrong or bool(info["success"]),
+        closed_on_object=wrong or bool(success),
         mask_iou=float(np.mean(ious)) if ious else None,
         plan_ms=tuple(plans),
         goal=env.goal,

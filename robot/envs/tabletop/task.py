@@ -43,8 +43,10 @@ class TabletopTask:
         self._rest = {p.body: float(env.position(p.body)[2]) for p in self.scene.placements}
         return self.scene.goal
 
-    def follow(self, goal: str) -> None:
-        self.scene = named_in(self._scene, goal)
+    def follow(self, goal: str) -> bool:
+        self.scene = scene = named_in(self._scene, goal)
+        placed = scene.destination_noun is None or scene.destination is not None
+        return scene.target is not None and placed
 
     def degrade(self, image: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
         style = self._scene.style
