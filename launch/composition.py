@@ -5,6 +5,7 @@ exit code 2.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,7 +94,8 @@ def _quoted(argument: str) -> str:
     key, _, text = argument.partition("=")
     if text == "null" or text[:1] in ("'", '"'):
         return argument
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    # backslashes are Hydra's own only before a quotation mark
+    escaped = re.sub(r'(\\*)("|$)', lambda end: 2 * end[1] + ('\\"' if end[2] else ""), text)
     return f'{key}="{escaped}"'
 
 

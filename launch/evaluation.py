@@ -173,9 +173,9 @@ def goal_of(given: Any, *, env: Mapping[str, Any]) -> str | None:
     goal = within if given is None else given
     if goal is None:
         return None
-    if not str(goal).strip():
-        raise InputError('got an empty goal, expected a sentence; pass goal="pick up the red cup"')
-    return str(goal)
+    if not isinstance(goal, str) or not goal.strip():
+        raise InputError(f'got goal={goal}, expected a sentence; pass goal="pick up the red cup"')
+    return goal
 
 
 def names(value: Any) -> list[str]:

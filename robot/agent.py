@@ -21,20 +21,29 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from robot.batch import PolicyObservation
-from robot.checkpoint import policy_metadata, resolve_checkpoint, spaces_of
+from robot.checkpoint import policy_metadata, policy_vocabulary, resolve_checkpoint, spaces_of
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Deployment, compose_cameras
 from robot.perception.registry import learned_masks, make_deployment
-from robot.perception.sources import MaskSource, NoMask, RandomMasks
+from robot.perception.sources import (
+    MaskSource,
+    NoMask,
+    RandomMasks,
+    Unheeded,
+    nothing_of,
+    reader_of,
+)
 from robot.policy.normalize import SMALLEST_HALF_RANGE
 from robot.policy.registry import load_policy
 from robot.spaces import Camera, Spaces, check_cameras, hold_still, not_finite, outside
 from robot.system.device import pick_device
 from robot.types import ActionChunk, InputError, Mask, MaskStatus, Observation
+from robot.words.reader import GoalReader
 
 # A robot off its path leaves the demonstrations by a few half-ranges, above all by turning where
 # they hardly turn; ten half-ranges away something else is wrong: another unit, frame or robot.
 FAR_HALF_RANGES = 10.0
+NOTHING = "nothing"  # what the policy hears where the goal is not acted on
 FAR_OUTSIDE = "the state is far outside of training"  # how the warning begins
 
 
@@ -80,7 +89,7 @@ class Agent:
     An `absent` object is waited for (`hold_when_absent`); at an `uncertain` one the agent looks
     again, `looks_again` times, then acts on what it has. What was found once and is seen no longer
     is behind the hand, not gone: `reset` forgets it for the next episode, a new goal does too. A
-    goal that asks for nothing that the mask head can do is never acted on.
+    goal that asks for nothing in the words of training (`reader`) is never acted on.
     """
 
     def __init__(
@@ -96,12 +105,15 @@ class Agent:
         trained_range: StateRange | None = None,
         hold_when_absent: bool = True,
         looks_again: int = 2,
+        reader: GoalReader | None = None,
     ) -> None:
         self.masks, self.deployment = masks, deployment
         self.policy, self.language, self.image_size = policy, language, image_size
         self.spaces, self.device, self.trained_range = spaces, device, trained_range
         self.hold_when_absent = hold_when_absent
         self.looks_again = looks_again
+        self.reader = reader or reader_of(masks) or GoalReader()
+        self._unheeded = Unheeded()
         self._found, self._unsure = False, 0
         self._goal = ""
         self._warned = False
@@ -150,6 +162,7 @@ class Agent:
             spaces=spaces_of(folder),
             device=place,
             trained_range=StateRange.of(policy.config()["statistics"]),
+            reader=reader_of(masks) or GoalReader.of(policy_vocabulary(folder)),
         )
 
     def reset(self, *, rng: np.random.Generator | None = None) -> None:
@@ -172,7 +185,7 @@ class Agent:
         if observation.goal.text != self._goal:
             self._goal, self._found, self._unsure = observation.goal.text, False, 0
         began = perf_counter()
-        mask = self.masks(observation.frames, observation.goal)
+        mask, words = self._look(observation)
         composites = compose_cameras(
             [frame.image[None] for frame in observation.frames],
             [roles[None] for roles in mask.probability],
@@ -183,7 +196,7 @@ class Agent:
         seen = PolicyObservation(
             images=composites[None],
             proprio=torch.from_numpy(observation.proprio)[None],
-            language=self.language.encode([mask.sentence or observation.goal.text]),
+            language=self.language.encode([words]),
         )
         actions = self.policy.sample(seen.to(self.device), generator)[0].float().cpu().numpy()
         if mask.sentence == "" or self._waits(mask.status[0]):
@@ -197,6 +210,19 @@ class Agent:
             mask_ms=1e3 * (masked - began),
             policy_ms=1e3 * (perf_counter() - masked),
         )
+
+    def _look(self, observation: Observation) -> tuple[Mask, str]:
+        """Return the masks of a look, and the policy's words: those of training, where the goal has
+        one meaning there.
+        """
+        text = observation.goal.text
+        read = self.reader.read(text)
+        if not read.sentences:
+            self._unheeded.of(text, read)
+            return nothing_of(observation.frames), NOTHING
+        mask = self.masks(observation.frames, observation.goal)
+        meant = read.sentences[0] if len(read.sentences) == 1 else text
+        return mask, mask.sentence or (NOTHING if mask.sentence == "" else meant)
 
     def _check_cameras(self, observation: Observation) -> None:
         """Raise InputError where a look is not through the policy's cameras, in their order."""

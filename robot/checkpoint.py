@@ -34,6 +34,8 @@ FILE_NAME = "model.safetensors"
 PACKAGES = ("torch", "numpy", "safetensors")
 CAMERAS_OF_FORMAT_1 = tuple(Camera(name, height=128, width=128) for name in ("agentview", "wrist"))
 
+TABLETOP_OF_FORMAT_1 = ("pick-", "place-")  # how its demonstrations are named
+
 
 def save(
     path: Path | str,
@@ -175,24 +177,35 @@ def cameras_of(path: Path | str) -> tuple[Camera, ...]:
 
 
 def vocabulary_of(path: Path | str) -> str | Mapping[str, Any] | None:
-    """Return the vocabulary that a mask head was trained on, or its name (robot.words); None where
-    it does not say.
+    """Return the vocabulary that a mask head or policy was trained on, or its name (robot.words);
+    None where it does not say.
     """
     return read_header(path).get("metadata", {}).get("vocabulary")
+
+
+def policy_vocabulary(folder: Path) -> str | Mapping[str, Any] | None:
+    """Return the vocabulary that a policy was trained on, or else the mask head beside it; None
+    where neither says.
+    """
+    own, head = vocabulary_of(folder), folder / "mask_head.safetensors"
+    return vocabulary_of(head) if own is None and head.is_file() else own
 
 
 def upgrade_header(header: Mapping[str, Any]) -> dict[str, Any]:
     """Return a header in today's format.
 
     Format 1 knew one robot, robosuite's Panda, and two cameras of 128 px: its policies hold the
-    bounds of their action (`action_space`), its mask heads say nothing, and learned the
-    vocabulary of the tabletop.
+    bounds of their action (`action_space`), its mask heads say nothing. The heads, and policies of
+    the tabletop's tasks, learned the vocabulary of the tabletop.
     """
     if header.get("format", 1) >= FORMAT:
         return dict(header)
     metadata = dict(header.get("metadata", {}))
     metadata["cameras"] = cameras_to_json(CAMERAS_OF_FORMAT_1)
-    if header.get("kind") == "mask_head":
+    demonstrations = metadata.get("demonstrations") or [""]
+    if header.get("kind") == "mask_head" or all(
+        name.startswith(TABLETOP_OF_FORMAT_1) for name in demonstrations
+    ):
         metadata["vocabulary"] = "tabletop"
     if action := metadata.pop("action_space", None):
         panda = panda_spaces(cameras=CAMERAS_OF_FORMAT_1, control_dt_s=action["control_dt_s"])

@@ -44,13 +44,9 @@ def load_minilm(*, max_tokens: int) -> Embed:
 
     @torch.inference_mode()
     def embed(sentences: Sequence[str]) -> list[Tensor]:
-        inputs = tokenizer(
-            list(sentences),
-            padding=True,
-            truncation=True,
-            max_length=max_tokens,
-            return_tensors="pt",
-        )
+        inputs = tokenizer(list(sentences), padding=True, return_tensors="pt")
+        lengths = inputs["attention_mask"].sum(dim=1).tolist()
+        _check_lengths(sentences, lengths, max_tokens=max_tokens)
         hidden = model(**inputs).last_hidden_state  # b l 384
         return [
             row[valid] for row, valid in zip(hidden, inputs["attention_mask"].bool(), strict=True)
@@ -72,12 +68,21 @@ def load_hashed(*, max_tokens: int) -> Embed:
         )
 
     def embed(sentences: Sequence[str]) -> list[Tensor]:
-        return [
-            torch.stack([vector(word) for word in sentence.lower().split()[:max_tokens]])
-            for sentence in sentences
-        ]
+        words = [sentence.lower().split() for sentence in sentences]
+        _check_lengths(sentences, [len(of) for of in words], max_tokens=max_tokens)
+        return [torch.stack([vector(word) for word in of]) for of in words]
 
     return embed
+
+
+def _check_lengths(sentences: Sequence[str], lengths: Sequence[int], *, max_tokens: int) -> None:
+    """Raise InputError where the end of a sentence would be lost."""
+    for sentence, length in zip(sentences, lengths, strict=True):
+        if length > max_tokens:
+            raise InputError(
+                f"got a sentence of {length} tokens, {sentence[:80]!r}..., expected at most "
+                f"{max_tokens}: shorten it"
+            )
 
 
 def _check(sentences: Sequence[str]) -> None:

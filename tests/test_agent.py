@@ -16,10 +16,12 @@ from robot.agent import Agent, StateRange
 from robot.checkpoint import save
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Overlay, Unmasked
+from robot.perception.faults import StaleMasks
 from robot.perception.head.mask_head import MaskHead
-from robot.perception.sources import LearnedMasks, NoMask
+from robot.perception.sources import CachedMasks, LearnedMasks, NoMask, reader_of
 from robot.policy import make_policy
 from robot.types import Frame, Goal, InputError, Mask, MaskStatus, Observation
+from robot.words.reader import GoalReader
 from tests.experiment.toy import HEAD, POLICY
 from tests.policy.toy import UNIT
 from tests.robots import panda
@@ -179,6 +181,38 @@ def test_the_policy_reads_the_sentence_that_the_head_was_asked():
     assert int(policy.seen.language.valid.sum()) == 2
 
 
+@pytest.mark.parametrize("text", ["stop", "do not take the red cup", "word " * 40])
+def test_no_agent_acts_on_words_that_are_not_understood(text):
+    policy = Policy()
+    agent = make(policy, reader=GoalReader.of("tabletop"))
+    assert acts(agent)
+    with pytest.warns(UserWarning, match="is not acted on"):
+        plan = agent.plan(replace(observation(), goal=Goal(text)))
+    assert not plan.chunk.actions[:, :6].any() and plan.mask.sentence == ""
+    assert int(policy.seen.language.valid.sum()) == 1
+    assert acts(agent)
+
+
+def test_a_policy_without_a_head_hears_the_words_of_training():
+    policy = Policy()
+    agent = make(policy, reader=GoalReader.of("tabletop"))
+    assert agent.plan(replace(observation(), goal=Goal("please take the crimson mug, will you")))
+    words = LanguageEncoder.hashed().encode(["pick up the red cup"])
+    torch.testing.assert_close(policy.seen.language.tokens, words.tokens)
+
+
+def test_an_agent_without_a_vocabulary_acts_on_any_words():
+    plan = make().plan(replace(observation(), goal=Goal("tidy up")))
+    assert plan.chunk.actions[:, :6].any()
+
+
+def test_the_reader_of_a_head_is_found_behind_faults_and_caches():
+    reader = GoalReader.of("tabletop")
+    learned = LearnedMasks(MaskHead(), LanguageEncoder.hashed(), reader=reader)
+    stale = StaleMasks(CachedMasks(learned, 2), rng=np.random.default_rng(0))
+    assert reader_of(stale) is reader and reader_of(NoMask()) is None
+
+
 def test_a_new_goal_is_looked_for_anew():
     agent = make()
     assert acts(agent)
@@ -273,3 +307,14 @@ def policy_in(folder: Path, *, masks: str) -> Path:
     metadata = {"spaces": SPACES.to_json(), "masks": masks, "deployment": {"name": "overlay"}}
     save(folder, policy, kind="transformer", config=policy.config(), metadata=metadata)
     return folder
+
+
+@pytest.mark.parametrize("name", ["tabletop", "place"])
+def test_a_shipped_policy_holds_still_at_stop_whatever_its_masks(name):
+    agent = Agent.load(name, masks=NoMask(), device="cpu")
+    assert agent.reader.read("stop").sentences == ()
+
+
+def test_a_policy_that_names_no_vocabulary_hears_any_words(tmp_path):
+    agent = Agent.load(policy_in(tmp_path, masks="none"), device="cpu")
+    assert agent.reader.read("stop").sentences == ("stop",)

@@ -15,6 +15,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from launch.collection import Collection
+from launch.composition import with_quoted_goal
 from launch.evaluation import parse_asked
 from launch.mask_training import Measure, parse_job
 from launch.scoring import parse_scoring
@@ -384,3 +385,44 @@ def test_nothing_is_evaluated_on_seeds_that_were_trained_on():
         composed("ablate")["evaluation"]["seed"],
         composed("train_mask")["measure"]["seed"],
     }.isdisjoint(trained)
+
+
+def test_a_goal_of_evaluate_is_that_of_its_env():
+    for overrides in (["goal='take it'"], ["+env.goal='take it'"]):
+        asked = parse_asked(composed("evaluate", "checkpoint=tabletop", *overrides))
+        assert asked.env.goal == "take it"
+    assert parse_asked(composed("evaluate", "checkpoint=tabletop")).env.goal is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["goal='  '"], "got goal=  , expected a sentence"),
+        (["goal=take it", "+env.goal=take that"], "expected one sentence"),
+        (["goal=take it", "scene=absent"], "with scene=absent, a scene made by its own goal"),
+    ],
+)
+def test_a_goal_that_cannot_be_followed_is_refused(overrides, says):
+    with pytest.raises(InputError, match=says):
+        parse_asked(composed("evaluate", "checkpoint=tabletop", *overrides))
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        "please take the crimson mug",
+        "not the red one, the blue cup",
+        "don't take the cup (take the ball)!",
+        'take "that": the \\ cup',
+        "take it = 5",
+    ],
+)
+def test_any_sentence_reaches_evaluate_as_it_was_typed(goal):
+    (argument,) = with_quoted_goal([f"goal={goal}"])
+    asked = parse_asked(composed("evaluate", "checkpoint=tabletop", argument))
+    assert asked.env.goal == goal
+
+
+def test_a_goal_in_quotes_or_null_is_left_to_hydra():
+    given = ["goal='take it'", "goal=null", 'goal="a","b"', "scene=clean,distract"]
+    assert with_quoted_goal(given) == given

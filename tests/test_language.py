@@ -19,8 +19,12 @@ def test_tokens_are_padded_to_24_and_zero_on_padding(minilm):
     assert encoded.tokens[~encoded.valid].abs().max() == 0
 
 
-def test_long_sentences_are_cut_at_24_tokens(minilm):
-    assert minilm.encode(["red " * 40]).valid.all()
+@pytest.mark.parametrize("make", [LanguageEncoder, LanguageEncoder.hashed])
+def test_no_sentence_loses_its_end(make):
+    encoder = make()
+    with pytest.raises(InputError, match="got a sentence of 4[02] tokens.*at most 24: shorten it"):
+        encoder.encode(["go", "red " * 40])
+    assert encoder.encode(["red " * 22]).valid.sum() in (22, 24)
 
 
 def test_similar_sentences_are_closer_than_different_ones(minilm):

@@ -44,7 +44,7 @@ WRONG: dict[type, list[Any]] = {
 }
 # what is one person's choice: names and folders, and sections or lists that may be left out
 FREE = {
-    **{key: [TEXT] for key in ("name", "root", "data.root")},
+    **{key: [TEXT] for key in ("name", "root", "data.root", "goal")},
     "compare": [None],
     "quality.corrupted": [True],  # a section that the YAML file has no example of
     "quality.kinds.noisy": [True],

@@ -41,6 +41,23 @@ class RandomMasks(Protocol):
     def reseed(self, rng: np.random.Generator) -> None: ...
 
 
+class Unheeded:
+    """Warns of goals that are not acted on, of each once in a row."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def of(self, text: str, read: ReadGoal) -> None:
+        """Say why, to the caller of the caller."""
+        if text == self._last:
+            return
+        self._last = text
+        warnings.warn(
+            f"the goal {shortened(text)!r} is not acted on ({read.status.value}): {read.reason}",
+            stacklevel=3,
+        )
+
+
 class LearnedMasks:
     """Ask a mask head. One of several cameras wants the frames of all of them, in the order of its
     training; one of one camera takes any number, one by one. Frames of another size than in
@@ -65,27 +82,17 @@ class LearnedMasks:
         self.found_above, self.absent_below = found_above, absent_below
         self.reader = reader or GoalReader()
         self._settled: tuple[str, float, str] | None = None  # goal, time, the sentence chosen
-        self._warned = ""
+        self._warned = Unheeded()
 
     def __call__(self, frames: Sequence[Frame], goal: Goal) -> Mask:
         check_cameras(self.head, [camera_of(frame) for frame in frames])
         read = self.reader.read(goal.text)
         if not read.sentences:
-            self._warn(goal.text, read)
-            return _nothing(frames)
+            self._warned.of(goal.text, read)
+            return nothing_of(frames)
         if len(read.sentences) == 1:
             return self._ask(frames, read.sentences[0], goal=goal)
         return self._ask_any(frames, read.sentences, goal=goal)
-
-    def _warn(self, text: str, read: ReadGoal) -> None:
-        """Say once why a goal is not acted on."""
-        if text == self._warned:
-            return
-        self._warned = text
-        warnings.warn(
-            f"the goal {shortened(text)!r} is not acted on ({read.status.value}): {read.reason}",
-            stacklevel=3,
-        )
 
     def _ask_any(self, frames: Sequence[Frame], sentences: Sequence[str], *, goal: Goal) -> Mask:
         """Ask about every object that the goal may mean; once one is found, about that one until
@@ -136,7 +143,7 @@ def _likeliness(mask: Mask) -> float:
     return float(mask.presence[:, 0].max()) + 0.1 * float(mask.presence[:, 1].max())
 
 
-def _nothing(frames: Sequence[Frame]) -> Mask:
+def nothing_of(frames: Sequence[Frame]) -> Mask:
     """Return the mask of a goal that asks for nothing."""
     count = len(frames)
     return Mask(
@@ -146,6 +153,18 @@ def _nothing(frames: Sequence[Frame]) -> Mask:
         status=(MaskStatus.ABSENT,) * count,
         sentence="",
     )
+
+
+def reader_of(masks: MaskSource) -> GoalReader | None:
+    """Return the reader of a mask head, however its masks are kept or broken; None where no head is
+    asked.
+    """
+    while not isinstance(masks, LearnedMasks):
+        inner = getattr(masks, "source", None)
+        if inner is None:
+            return None
+        masks = inner
+    return masks.reader
 
 
 def camera_of(frame: Frame) -> Camera:

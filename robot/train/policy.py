@@ -12,6 +12,7 @@ from torch import Tensor
 
 from robot.batch import PolicyBatch
 from robot.checkpoint import save
+from robot.data.store import EpisodeStore
 from robot.data.windows import Augment, Windows
 from robot.language import LanguageEncoder
 from robot.perception.compose.augment import CompositeAugment, Photometric
@@ -24,6 +25,7 @@ from robot.system.progress import Announce, silent
 from robot.train.backgrounds import ForegroundLook, empty_rooms, texture_pictures
 from robot.train.demonstrations import Selection, load_all, make_look, with_weights
 from robot.train.loop import Log, Training, train
+from robot.words.reader import vocabulary_named_by
 
 
 @options
@@ -152,9 +154,19 @@ def metadata_of(options: PolicyTraining, windows: Windows) -> dict[str, Any]:
         "deployment": describe_deployment(options.deployment),
         "demonstrations": [selection.root.name for selection in options.demonstrations],
         "episodes": len(windows.starts),
+        "vocabulary": vocabulary_named_by(goals_of(options)),
         "seed": options.seed,
         "weighting": options.weighting,
         "scores": options.scores,
+    }
+
+
+def goals_of(options: PolicyTraining) -> set[str]:
+    """Return the sentences of the demonstrations."""
+    return {
+        EpisodeStore(selection.root).summary(index).goal.text
+        for selection in options.demonstrations
+        for index in selection.indices()
     }
 
 

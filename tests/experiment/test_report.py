@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from rich.console import Console
 
 from robot.experiment.cells import Evaluated
 from robot.experiment.report import HELD_S, Findings, Story, report_to_wandb, write
 from robot.report.html import MaskQuality
 from robot.report.statistics import ALL_TASKS, EpisodeResult
+from robot.report.table import success_table
 from robot.rollout.act import Outcome, Snapshot
 
 STORY = Story(
@@ -32,7 +36,7 @@ def result(
     arm: str,
     index: int,
     *,
-    success: bool,
+    success: bool | None,
     scene: str = "clean",
     task: str = "duck_in_pot",
     closed: bool = True,
@@ -193,3 +197,20 @@ def test_wandb_gets_config_rates_masks_and_a_video(written):
     content = next(folder.glob("*.wandb")).read_bytes()
     for text in (b"success/masked/duck_in_pot/clean", b"mask_iou/clean", b'"data"'):
         assert text in content
+
+
+def test_a_goal_that_names_nothing_there_has_no_verdict(tmp_path):
+    untold = [result("masked", k, success=None) for k in range(3)]
+    found = write(tmp_path, untold, story=STORY)
+    console = Console(width=120, record=True, file=StringIO())
+    console.print(success_table(found.cells))
+    assert "no verdict (3 episodes)" in console.export_text()
+    page = found.page.read_text()
+    assert "no verdict (3 episodes)" in page and "0%" not in _text_of_success_table(page)
+    some = write(tmp_path, [*untold, result("masked", 3, success=True)], story=STORY)
+    console.print(success_table(some.cells))
+    assert re.search(r"100% .*no verdict \(3 episodes\)", console.export_text())
+
+
+def _text_of_success_table(page: str) -> str:
+    return page.partition('<table class="success">')[2].partition("</table>")[0]

@@ -1,5 +1,6 @@
 """From episodes to cells and differences, and to JSON and back."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,34 @@ def test_independent_difference_is_between_the_rates_of_the_two_cells():
     ours, theirs = summarise([*episodes("a", "1110"), *episodes("b", "10")])
     found = independent_difference(ours, theirs)
     assert (found.difference, found.episodes) == (0.25, 2)
+
+
+def test_episodes_without_a_verdict_are_neither_successes_nor_failures():
+    results = [*episodes("a", "110"), *(replace(e, success=None) for e in episodes("a", "00"))]
+    (cell,) = summarise(results)
+    assert (cell.episodes, cell.successes, cell.no_verdict) == (3, 2, 2)
+    assert cell.success_rate == pytest.approx(2 / 3)
+    assert cell.success_rate_by_seed == (cell.success_rate,)
+    assert cell_to_json(cell)["no_verdict"] == 2
+
+
+def test_a_cell_without_any_verdict_has_no_rate():
+    (cell,) = summarise(replace(e, success=None) for e in episodes("a", "000"))
+    assert (cell.success_rate, cell.success_rate_by_seed, cell.no_verdict) == (None, (None,), 3)
+    said = cell_to_json(cell)
+    assert (said["success_rate"], said["wilson95"], said["episodes"]) == (None, None, 0)
+
+
+def test_arms_are_not_compared_on_episodes_without_a_verdict():
+    ours = [*episodes("a", "11"), *(replace(e, success=None, index=9) for e in episodes("a", "0"))]
+    theirs = [replace(e, index=k) for e, k in zip(episodes("b", "000"), (0, 1, 9), strict=True)]
+    (difference,) = compare([*ours, *theirs], arm="a")
+    assert (difference.episodes, difference.arm_rate) == (2, 1.0)
+    untold = [replace(e, success=None) for e in episodes("a", "00")]
+    assert compare([*untold, *theirs], arm="a") == ()
+
+
+def test_an_episode_without_a_verdict_is_read_back(tmp_path):
+    (one,) = (replace(e, success=None) for e in episodes("a", "0"))
+    write_episodes(tmp_path / "episodes.jsonl", [one])
+    assert [episode_from_json(r) for r in read_jsonl(tmp_path / "episodes.jsonl")] == [one]

@@ -227,3 +227,19 @@ def test_overlapping_chunks_are_averaged_when_asked_for(env, monkeypatch, decay)
         if decay is None
         else ((openings[4:] > 0.4) & (openings[4:] < 0.6)).all()
     )
+
+
+@pytest.mark.parametrize("goal", ["tidy up", "fetch the banana"])
+def test_a_goal_that_names_nothing_there_has_no_verdict(env, monkeypatch, goal):
+    monkeypatch.setattr(env, "horizon", 8)
+    monkeypatch.setattr(env, "_words", goal)
+    outcome = run(env, Still(), keep=True)
+    assert (outcome.success, outcome.failure, outcome.goal) == (None, None, goal)
+
+
+def test_a_goal_that_names_an_object_there_has_a_verdict(env, monkeypatch):
+    env.reset(seed=1, options={"episode": 3, "scene": "clean"})
+    monkeypatch.setattr(env, "horizon", 8)
+    noun = env.task.scene.target_noun
+    monkeypatch.setattr(env, "_words", f"kindly hoist the {noun.colour} {noun.shape}")
+    assert run(env, Still()).success is False

@@ -95,6 +95,7 @@ def test_a_policy_knows_what_it_was_made_of(demonstrations, tmp_path):
     assert metadata["demonstrations"] == [demonstrations.name]
     assert (metadata["episodes"], metadata["seed"]) == (3, 0)
     assert (metadata["weighting"], metadata["scores"]) == ("uniform", None)
+    assert metadata["vocabulary"] == "tabletop"  # all that its goals name
 
 
 def test_a_trained_policy_is_for_its_control_period_and_no_other(demonstrations, tmp_path):
