@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("ablate", "collect", "evaluate", "score_demonstrations", "train_mask")
+COMMANDS = ("ablate", "collect", "evaluate", "mask", "score_demonstrations", "train_mask")
 SCRIPTS = ("train_policy.py", *(f"launch/{name}.py" for name in COMMANDS))
 
 

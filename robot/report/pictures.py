@@ -59,6 +59,17 @@ def heat(
     return grey.round().astype(np.uint8)
 
 
+def drawn(
+    frame: UInt8[np.ndarray, "h w 3"], labels: UInt8[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Draw a label map over a picture of its size: half of each role's colour."""
+    picture = frame.copy()
+    for role in MASK_CHANNELS:
+        where = labels == role.value
+        picture[where] = picture[where] // 2 + np.array(COLORS[role], np.uint8) // 2
+    return picture
+
+
 def overlay(
     frame: UInt8[np.ndarray, "h w 3"],
     probability: Float[np.ndarray, "c h w"],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -79,26 +80,44 @@ def write_video(path: Path, frames: Iterable[UInt8[np.ndarray, "h w 3"]], *, fps
         raise InputError(
             f"got no frames for {path}, expected at least one; check that the episode was recorded"
         )
+    with opened_video(path, fps=fps) as add:
+        for image in itertools.chain([first], frames):
+            add(image)
+    return path
+
+
+@contextmanager
+def opened_video(
+    path: Path, *, fps: float
+) -> Iterator[Callable[[UInt8[np.ndarray, "h w 3"]], None]]:
+    """Yield what adds one RGB frame to an MP4 as `write_video` makes it."""
     codec = available_codec()
     with av.open(str(path), mode="w", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream(
             codec, rate=Fraction(fps).limit_denominator(1000), options=CODECS[codec]
         )
         assert isinstance(stream, VideoStream)
-        stream.height, stream.width = (
-            side - side % 2 for side in first.shape[:2]
-        )  # yuv420p halves both axes
-        stream.pix_fmt = "yuv420p"
-        for image in (first, *frames):
-            if image.shape != first.shape:
+        shape: tuple[int, ...] = ()
+
+        def add(image: UInt8[np.ndarray, "h w 3"]) -> None:
+            nonlocal shape
+            if not shape:
+                shape = image.shape
+                stream.height, stream.width = (
+                    side - side % 2 for side in shape[:2]
+                )  # yuv420p halves both axes
+                stream.pix_fmt = "yuv420p"
+            if image.shape != shape:
                 raise InputError(
-                    f"got a frame of {image.shape} after {first.shape} in {path}, expected one "
+                    f"got a frame of {image.shape} after {shape} in {path}, expected one "
                     "size; resize before"
                 )
             picture = np.ascontiguousarray(image[: stream.height, : stream.width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode(None))
-    return path
+
+        yield add
+        if shape:
+            container.mux(stream.encode(None))
 
 
 def video_uri(path: Path) -> str:

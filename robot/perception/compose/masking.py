@@ -184,9 +184,10 @@ def compose(
     probability: Float[np.ndarray, "m 3 _ _"] | Float[Tensor, "m 3 _ _"],
     *,
     deployment: Deployment,
-    size: int,
-) -> Float[Tensor, "b 6 size size"]:
-    """Apply masks to frames at full resolution, then shrink both by exact area averaging.
+    size: int | tuple[int, int],
+) -> Float[Tensor, "b 6 _ _"]:
+    """Apply masks to frames at full resolution, then shrink both by exact area averaging, to a
+    square of `size` pixels or to (height, width).
 
     Frames are uint8 (B, H, W, 3), or (B, 3, H, W) as a tensor; masks are (B, 3, H, W). Other frames
     or sizes: InputError. Returns composites in [0, 1]: RGB, then coverage of target, destination

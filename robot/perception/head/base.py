@@ -1,6 +1,7 @@
 """What every mask head is, and the heads that a checkpoint or a config can name.
 
 head = Head.load("tabletop")
+mask = head.predict(image, "pick up the red cup")  # one picture of any size
 output = head.predict(frames, head.word_encoder().encode(["pick up the red cup"]))
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from robot.language import LanguageEncoder, RawSentences
 from robot.spaces import Camera
 from robot.system.device import pick_dtype
 from robot.types import InputError
+
+if TYPE_CHECKING:
+    from robot.perception.pictures import PictureMask
 
 Words = LanguageTokens | Sentences
 
@@ -138,16 +142,27 @@ class Head(ReadsWords):
         """Return the loss of each sample, given what the head says about the batch's frames."""
         raise NotImplementedError
 
+    @overload
+    def predict(self, frames: Shaped[np.ndarray, "h w 3"], words: str) -> PictureMask: ...
+    @overload
     def predict(
         self, frames: Shaped[np.ndarray, "f _ _ _"] | Shaped[Tensor, "f _ _ _"], words: Words
-    ) -> MaskOutput:
-        """Return what the head says about F frames, float32 on the CPU and without gradients.
+    ) -> MaskOutput: ...
+    def predict(
+        self, frames: Shaped[np.ndarray, "..."] | Shaped[Tensor, "..."], words: Words | str
+    ) -> MaskOutput | PictureMask:
+        """Return what the head says about F frames, float32 on the CPU and without gradients; or,
+        for one uint8 picture (H, W, 3) of any size and a goal in plain words, its PictureMask.
 
         `frames` are uint8 (F, H, W, 3) or (F, 3, H, W), the cameras of each look side by side in
         the order of training; `words` those of F sentences, or of one that holds for all frames. At
         most `frames_at_once` go through the network together, on its own device, in bfloat16 where
         the hardware has it. Another shape, or half a look: InputError.
         """
+        if isinstance(words, str):
+            from robot.perception.pictures import look_at  # which imports this module
+
+            return look_at(self, [np.asarray(frames)], words)[0]
         planes = _planes(frames)
         if not len(planes) or len(planes) % self.cameras:
             raise InputError(

@@ -1,0 +1,126 @@
+"""A mask head in front of single pictures of any size: picture + plain words -> masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Shaped, UInt8
+
+from robot.language import LanguageEncoder
+from robot.perception.head.base import Head
+from robot.perception.head.look import look_through
+from robot.perception.head.presence import ABSENT_BELOW, FOUND_ABOVE, status_of
+from robot.types import InputError, MaskStatus
+from robot.words.reader import GoalReader
+
+_READERS: WeakKeyDictionary[Head, GoalReader] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class PictureMask:
+    """What a head says about one picture, at the picture's own size.
+
+    `probability` is of target, destination and gripper; `presence` the calibrated probability that
+    target and destination are there; `predicted_iou` what the head expects of its target mask.
+    `sentence` is what it was asked; "" where the goal asks for nothing that it can do, for `reason`.
+    """
+
+    probability: Float32[np.ndarray, "3 h w"]
+    status: MaskStatus
+    presence: Float32[np.ndarray, "2"]
+    predicted_iou: float
+    sentence: str
+    reason: str = ""
+
+
+def reader_of(head: Head) -> GoalReader:
+    """Return what reads goals for a head, made once."""
+    if head not in _READERS:
+        _READERS[head] = GoalReader.of(head.vocabulary)
+    return _READERS[head]
+
+
+def look_at(
+    head: Head, pictures: Sequence[UInt8[np.ndarray, "h w 3"]], goal: str
+) -> list[PictureMask]:
+    """Return what a head says about pictures of one size, each on its own, batched.
+
+    A head that looks through several cameras at once sees the same picture through all of them.
+    """
+    shapes = {picture.shape for picture in pictures}
+    if len(shapes) > 1:
+        raise InputError(f"got pictures of {sorted(shapes)}, expected one size; group them by size")
+    for picture in pictures:
+        _check(picture)
+    if not pictures:
+        return []
+    read = reader_of(head).read(goal)
+    if not read.sentences:
+        return [_nothing(picture, reason=read.reason) for picture in pictures]
+    planes = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+    answers = [
+        _ask(head, planes, sentence, chances=len(read.sentences)) for sentence in read.sentences
+    ]
+    return [max(of_one, key=_likeliness) for of_one in zip(*answers, strict=True)]
+
+
+def _ask(
+    head: Head, planes: Shaped[torch.Tensor, "b 3 h w"], sentence: str, *, chances: int
+) -> list[PictureMask]:
+    """Ask about one sentence; the best of several has so many `chances` to be found by mistake."""
+    words = head.word_encoder(_language()).encode([sentence])
+    seen = look_through(
+        head, [planes] * head.cameras, ask=lambda frames: head.predict(frames, words)
+    )
+    presence = head.presence_probability(seen.presence_logits[:, 0]).numpy()
+    probability = seen.probability[0].numpy()
+    return [
+        PictureMask(
+            probability=probability[index],
+            status=status_of(
+                float(presence[index, 0]),
+                found_above=1 - (1 - FOUND_ABOVE) / chances,
+                absent_below=1 - (1 - ABSENT_BELOW) / chances,
+            ),
+            presence=presence[index],
+            predicted_iou=float(seen.predicted_iou[index, 0]),
+            sentence=sentence,
+        )
+        for index in range(len(planes))
+    ]
+
+
+def _likeliness(mask: PictureMask) -> float:
+    return float(mask.presence[0]) + 0.1 * float(mask.presence[1])
+
+
+def _nothing(picture: UInt8[np.ndarray, "h w 3"], *, reason: str) -> PictureMask:
+    return PictureMask(
+        probability=np.zeros((3, *picture.shape[:2]), np.float32),
+        status=MaskStatus.ABSENT,
+        presence=np.zeros(2, np.float32),
+        predicted_iou=0.0,
+        sentence="",
+        reason=reason,
+    )
+
+
+def _check(picture: object) -> None:
+    shape, dtype = getattr(picture, "shape", None), getattr(picture, "dtype", None)
+    if not isinstance(picture, np.ndarray) or (
+        picture.ndim != 3 or picture.shape[2] != 3 or not picture.size or dtype != np.uint8
+    ):
+        raise InputError(
+            f"got a picture {shape} {dtype}, expected uint8 (H, W, 3); convert it to RGB"
+        )
+
+
+@cache
+def _language() -> LanguageEncoder:
+    """Return the one encoder of all pictures: it loads its model once."""
+    return LanguageEncoder()
