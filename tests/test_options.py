@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,15 +21,18 @@ from launch.comparison import comparison
 from launch.composition import require_values
 from launch.evaluation import evaluation
 from launch.mask_training import mask_training
+from launch.masking import masking
 from launch.options import check_options
 from launch.scoring import scoring
 from robot.types import InputError
 
+PICTURE = Path(__file__).resolve().parents[1] / "docs" / "masked.webp"
 COMMANDS: dict[str, tuple[str, Callable[[Any], Any], list[str]]] = {
     "train_policy": ("train_policy", comparison, []),
     "ablate": ("ablate", comparison, ["preset=full"]),
     "collect": ("collect", collection, ["quality={corrupted: 0.6, kinds: {noisy: 1.0}}"]),
     "evaluate": ("evaluate", evaluation, ["checkpoint=tabletop"]),
+    "mask": ("mask", masking, [f"image={PICTURE}", "goal=pick up the red cup"]),
     "train_mask": ("train_mask", mask_training, ["mask_weighting=dwsl"]),
     "score_demonstrations": ("score_demonstrations", scoring, []),
 }

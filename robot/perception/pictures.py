@@ -25,9 +25,9 @@ _READERS: WeakKeyDictionary[Head, GoalReader] = WeakKeyDictionary()
 class PictureMask:
     """What a head says about one picture, at the picture's own size.
 
-    `probability` is of target, destination and gripper; `presence` the calibrated probability that
-    target and destination are there; `predicted_iou` what the head expects of its target mask.
-    `sentence` is what it was asked; "" where the goal asks for nothing that it can do, for `reason`.
+    `probability` is of target, destination and gripper; `presence` the calibrated probability
+    that target and destination are there; `predicted_iou` what it expects of its target mask.
+    `sentence` is what it was asked; "" where the goal asks for nothing that it can do: `reason`.
     """
 
     probability: Float32[np.ndarray, "3 h w"]
