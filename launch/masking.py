@@ -36,7 +36,7 @@ from robot.words.reader import GoalReader, shortened
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-AT_ONCE, PIXELS_AT_ONCE = 32, 2_000_000  # of a batch: bounds memory
+AT_ONCE, PIXELS_AT_ONCE = 8, 2_000_000  # of a batch: fits caches, bounds memory
 ROWS = 20  # of the table
 Picture = UInt8[np.ndarray, "h w 3"]
 Named = tuple[str, Picture]

@@ -9,10 +9,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Shaped, UInt8
+from jaxtyping import Float32, Shaped
 
 from robot.language import LanguageEncoder
-from robot.perception.head.base import Head
+from robot.perception.head.base import Head, MaskOutput
 from robot.perception.head.look import look_through
 from robot.perception.head.presence import ABSENT_BELOW, FOUND_ABOVE, status_of
 from robot.types import InputError, MaskStatus
@@ -46,17 +46,17 @@ def reader_of(head: Head) -> GoalReader:
 
 
 def look_at(
-    head: Head, pictures: Sequence[UInt8[np.ndarray, "h w 3"]], goal: str
+    head: Head, pictures: Sequence[Shaped[np.ndarray, "..."]], goal: str
 ) -> list[PictureMask]:
     """Return what a head says about pictures of one size, each on its own, batched.
 
     A head that looks through several cameras at once sees the same picture through all of them.
     """
+    for picture in pictures:
+        _check(picture)
     shapes = {picture.shape for picture in pictures}
     if len(shapes) > 1:
         raise InputError(f"got pictures of {sorted(shapes)}, expected one size; group them by size")
-    for picture in pictures:
-        _check(picture)
     if not pictures:
         return []
     read = reader_of(head).read(goal)
@@ -74,9 +74,12 @@ def _ask(
 ) -> list[PictureMask]:
     """Ask about one sentence; the best of several has so many `chances` to be found by mistake."""
     words = head.word_encoder(_language()).encode([sentence])
-    seen = look_through(
-        head, [planes] * head.cameras, ask=lambda frames: head.predict(frames, words)
-    )
+
+    def ask(frames: Shaped[torch.Tensor, "f 3 h w"]) -> MaskOutput:
+        # the layout that the network's convolutions are fast in
+        return head.predict(frames.contiguous(memory_format=torch.channels_last), words)
+
+    seen = look_through(head, [planes] * head.cameras, ask=ask)
     presence = head.presence_probability(seen.presence_logits[:, 0]).numpy()
     probability = seen.probability[0].numpy()
     return [
@@ -99,7 +102,7 @@ def _likeliness(mask: PictureMask) -> float:
     return float(mask.presence[0]) + 0.1 * float(mask.presence[1])
 
 
-def _nothing(picture: UInt8[np.ndarray, "h w 3"], *, reason: str) -> PictureMask:
+def _nothing(picture: Shaped[np.ndarray, "h w 3"], *, reason: str) -> PictureMask:
     return PictureMask(
         probability=np.zeros((3, *picture.shape[:2]), np.float32),
         status=MaskStatus.ABSENT,

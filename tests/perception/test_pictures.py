@@ -24,7 +24,7 @@ def picture(height: int, width: int) -> np.ndarray:
 def test_masks_lie_at_the_pictures_own_size(head, size):
     said = head.predict(picture(*size), GOAL)
     assert said.probability.shape == (3, *size)
-    assert 0 <= said.probability.min() and said.probability.max() <= 1
+    assert said.probability.min() >= 0 and said.probability.max() <= 1
     assert said.sentence == GOAL and said.presence.shape == (2,)
 
 

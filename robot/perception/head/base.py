@@ -143,7 +143,7 @@ class Head(ReadsWords):
         raise NotImplementedError
 
     @overload
-    def predict(self, frames: Shaped[np.ndarray, "h w 3"], words: str) -> PictureMask: ...
+    def predict(self, frames: Shaped[np.ndarray, "_ _ 3"], words: str) -> PictureMask: ...
     @overload
     def predict(
         self, frames: Shaped[np.ndarray, "f _ _ _"] | Shaped[Tensor, "f _ _ _"], words: Words
