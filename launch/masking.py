@@ -178,7 +178,8 @@ def views(
     labels = labels_from_mask(probability)[0].numpy()
     height, width = picture.shape[:2]
     # a crop is a square; all else has the picture's shape
-    size = (min(height, width),) * 2 if isinstance(deployment, Crop) else (height, width)
+    side = min(height, width)
+    size = (side, side) if isinstance(deployment, Crop) else (height, width)
     composite = compose(picture[None], probability, deployment=deployment, size=size)[0]
     entry = {
         "size": [height, width],
