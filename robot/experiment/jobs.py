@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Lock
@@ -17,10 +17,11 @@ from typing import Any
 from rich.progress import Progress, TaskID
 
 from robot.checkpoint import FILE_NAME
+from robot.system.command import plain
 from robot.system.folder_lock import locked
 from robot.system.interrupt import SAVE_S, starting_processes
 from robot.system.parallel import begin_worker, worker_pool
-from robot.train.log import RunLog, plain
+from robot.train.log import RunLog
 
 POLL_S = 0.5
 
@@ -165,7 +166,7 @@ def _show(reader: Connection, progress: Progress, bars: Mapping[StageId, TaskID]
 def config_of(stage: Stage) -> dict[str, Any]:
     """Return what a training run is to be found by: its options as plain values."""
     arguments = getattr(stage.train, "args", ())
-    options = [plain(asdict(part)) for part in arguments if is_dataclass(part)]  # pyright: ignore[reportArgumentType]
+    options = [plain(part) for part in arguments if is_dataclass(part)]
     merged = {name: value for part in options for name, value in part.items()}
     return {"stage": str(stage.id), "steps": stage.steps, **merged}
 

@@ -40,7 +40,8 @@ from robot.report.statistics import (
 from robot.report.table import arms_of
 from robot.report.video import film, holding, video_uri, write_video
 from robot.rollout.act import Snapshot
-from robot.train.log import log_results, plain
+from robot.system.command import plain
+from robot.train.log import log_results
 
 FAILURES_SHOWN = 4  # per arm and scene
 HELD_S = 1.5  # for which a video shows how its episode ended

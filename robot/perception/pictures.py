@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -14,11 +13,9 @@ from jaxtyping import Float32, Shaped
 from robot.language import LanguageEncoder
 from robot.perception.head.base import Head, MaskOutput
 from robot.perception.head.look import look_through
-from robot.perception.head.presence import ABSENT_BELOW, FOUND_ABOVE, status_of
+from robot.perception.head.presence import likeliness, status_of
 from robot.types import InputError, MaskStatus
 from robot.words.reader import GoalReader
-
-_READERS: WeakKeyDictionary[Head, GoalReader] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -38,13 +35,6 @@ class PictureMask:
     reason: str = ""
 
 
-def reader_of(head: Head) -> GoalReader:
-    """Return what reads goals for a head, made once."""
-    if head not in _READERS:
-        _READERS[head] = GoalReader.of(head.vocabulary)
-    return _READERS[head]
-
-
 def look_at(
     head: Head, pictures: Sequence[Shaped[np.ndarray, "..."]], goal: str
 ) -> list[PictureMask]:
@@ -59,20 +49,23 @@ def look_at(
         raise InputError(f"got pictures of {sorted(shapes)}, expected one size; group them by size")
     if not pictures:
         return []
-    read = reader_of(head).read(goal)
+    read = GoalReader.of(head.vocabulary).read(goal)
     if not read.sentences:
         return [_nothing(picture, reason=read.reason) for picture in pictures]
     planes = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
     answers = [
         _ask(head, planes, sentence, chances=len(read.sentences)) for sentence in read.sentences
     ]
-    return [max(of_one, key=_likeliness) for of_one in zip(*answers, strict=True)]
+    return [
+        max(of_one, key=lambda mask: likeliness(mask.presence))
+        for of_one in zip(*answers, strict=True)
+    ]
 
 
 def _ask(
     head: Head, planes: Shaped[torch.Tensor, "b 3 h w"], sentence: str, *, chances: int
 ) -> list[PictureMask]:
-    """Ask about one sentence; the best of several has so many `chances` to be found by mistake."""
+    """Ask about one sentence, one of `chances`."""
     words = head.word_encoder(_language()).encode([sentence])
 
     def ask(frames: Shaped[torch.Tensor, "f 3 h w"]) -> MaskOutput:
@@ -85,21 +78,13 @@ def _ask(
     return [
         PictureMask(
             probability=probability[index],
-            status=status_of(
-                float(presence[index, 0]),
-                found_above=1 - (1 - FOUND_ABOVE) / chances,
-                absent_below=1 - (1 - ABSENT_BELOW) / chances,
-            ),
+            status=status_of(float(presence[index, 0]), chances=chances),
             presence=presence[index],
             predicted_iou=float(seen.predicted_iou[index, 0]),
             sentence=sentence,
         )
         for index in range(len(planes))
     ]
-
-
-def _likeliness(mask: PictureMask) -> float:
-    return float(mask.presence[0]) + 0.1 * float(mask.presence[1])
 
 
 def _nothing(picture: Shaped[np.ndarray, "h w 3"], *, reason: str) -> PictureMask:

@@ -20,7 +20,7 @@ from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.masking import mask_from_labels
 from robot.perception.head.look import check_cameras, look_through
 from robot.perception.head.mask_head import Head, MaskOutput
-from robot.perception.head.presence import ABSENT_BELOW, FOUND_ABOVE, status_of
+from robot.perception.head.presence import ABSENT_BELOW, FOUND_ABOVE, likeliness, status_of
 from robot.spaces import Camera
 from robot.types import Frame, Goal, InputError, Mask, MaskStatus
 from robot.words.reader import GoalReader, ReadGoal, shortened
@@ -106,16 +106,14 @@ class LearnedMasks:
         masks = [
             self._ask(frames, sentence, goal=goal, chances=len(sentences)) for sentence in sentences
         ]
-        best = max(masks, key=_likeliness)
+        best = max(masks, key=lambda mask: likeliness(mask.presence))
         found = best.status[0] is MaskStatus.FOUND and best.sentence is not None
         self._settled = (goal.text, time_s, best.sentence or goal.text) if found else None
         return best
 
     @torch.inference_mode()
     def _ask(self, frames: Sequence[Frame], sentence: str, *, goal: Goal, chances: int = 1) -> Mask:
-        """Ask the head about one sentence; the best of several has so many `chances` to be found
-        by mistake, and must be the surer.
-        """
+        """Ask the head about one sentence, one of `chances`."""
         words = self.language.encode([sentence])
 
         def ask(planes: torch.Tensor) -> MaskOutput:
@@ -126,8 +124,9 @@ class LearnedMasks:
         presence = self.head.presence_probability(seen.presence_logits[0])
         status = status_of(
             presence[:, 0].max().item(),
-            found_above=1 - (1 - self.found_above) / chances,
-            absent_below=1 - (1 - self.absent_below) / chances,
+            found_above=self.found_above,
+            absent_below=self.absent_below,
+            chances=chances,
         )
         return Mask(
             probability=tuple(masks[0].numpy() for masks in seen.probability),
@@ -138,20 +137,19 @@ class LearnedMasks:
         )
 
 
-def _likeliness(mask: Mask) -> float:
-    """Return how sure a head is of the target; of two alike, the destination decides."""
-    return float(mask.presence[:, 0].max()) + 0.1 * float(mask.presence[:, 1].max())
-
-
 def nothing_of(frames: Sequence[Frame]) -> Mask:
     """Return the mask of a goal that asks for nothing."""
+    return replace(_everywhere(0.0, frames, status=MaskStatus.ABSENT), sentence="")
+
+
+def _everywhere(value: float, frames: Sequence[Frame], *, status: MaskStatus) -> Mask:
+    """Return masks, presence and predicted IoU that are all `value`."""
     count = len(frames)
     return Mask(
-        probability=tuple(np.zeros((3, *f.image.shape[:2]), np.float32) for f in frames),
-        presence=np.zeros((count, 2), np.float32),
-        predicted_iou=np.zeros(count, np.float32),
-        status=(MaskStatus.ABSENT,) * count,
-        sentence="",
+        probability=tuple(np.full((3, *f.image.shape[:2]), value, np.float32) for f in frames),
+        presence=np.full((count, 2), value, np.float32),
+        predicted_iou=np.full(count, value, np.float32),
+        status=(status,) * count,
     )
 
 
@@ -239,10 +237,4 @@ class NoMask:
 
     def __call__(self, frames: Sequence[Frame], goal: Goal) -> Mask:
         del goal
-        count = len(frames)
-        return Mask(
-            probability=tuple(np.ones((3, *f.image.shape[:2]), np.float32) for f in frames),
-            presence=np.ones((count, 2), np.float32),
-            predicted_iou=np.ones(count, np.float32),
-            status=(MaskStatus.FOUND,) * count,
-        )
+        return _everywhere(1.0, frames, status=MaskStatus.FOUND)

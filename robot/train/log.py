@@ -79,15 +79,6 @@ def log_results(
     run.finish()
 
 
-def plain(value: Any) -> Any:
-    """Return nested options as what JSON knows: paths and all else as text."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
-
-
 def resolve_mode(mode: str) -> str:
     """Return "online" for "auto" when a Weights & Biases key is there, "offline" when none is;
     other modes as they are.

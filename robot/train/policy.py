@@ -163,11 +163,8 @@ def metadata_of(options: PolicyTraining, windows: Windows) -> dict[str, Any]:
 
 def goals_of(options: PolicyTraining) -> set[str]:
     """Return the sentences of the demonstrations."""
-    return {
-        EpisodeStore(selection.root).summary(index).goal.text
-        for selection in options.demonstrations
-        for index in selection.indices()
-    }
+    stores = [(EpisodeStore(chosen.root), chosen.indices()) for chosen in options.demonstrations]
+    return {store.summary(index).goal.text for store, indices in stores for index in indices}
 
 
 def make_change(options: PolicyTraining, *, textures: Sequence[Path]) -> Augment:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import Any
 
@@ -113,15 +113,9 @@ class GoalReader:
         """Return the reader of what a checkpoint states: the name of a vocabulary, one of its own,
         or none.
         """
-        if stated is None:
-            return cls()
-        known = read_yaml("vocabulary.yaml")
-        if isinstance(stated, str) and stated not in known:
-            raise InputError(
-                f"got vocabulary {stated!r} in a checkpoint, expected one of {', '.join(known)}; "
-                "use the version that wrote it"
-            )
-        return cls(Vocabulary.from_json(known[stated] if isinstance(stated, str) else stated))
+        if isinstance(stated, str):
+            return _shipped_reader(stated)
+        return cls(None if stated is None else Vocabulary.from_json(stated))
 
     def _read(self, text: str) -> ReadGoal:
         if self.vocabulary is None:
@@ -170,6 +164,18 @@ class GoalReader:
         return self.vocabulary.place.format(
             object=_phrase(target), destination=_phrase(place), preposition=place[0].preposition
         )
+
+
+@cache
+def _shipped_reader(name: str) -> GoalReader:
+    """Return the reader of a vocabulary of this package, made once: envs and heads share it."""
+    known = read_yaml("vocabulary.yaml")
+    if name not in known:
+        raise InputError(
+            f"got vocabulary {name!r} in a checkpoint, expected one of {', '.join(known)}; "
+            "use the version that wrote it"
+        )
+    return GoalReader(Vocabulary.from_json(known[name]))
 
 
 def _phrase(named: tuple[Named, str]) -> str:

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from robot.train.log import RunLog, log_results, plain, resolve_mode
+from robot.system.command import plain
+from robot.train.log import RunLog, log_results, resolve_mode
 from robot.types import InputError
 
 

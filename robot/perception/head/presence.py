@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -37,8 +38,25 @@ def _fit(logits: Float[Tensor, " n"], truth: Float[Tensor, " n"]) -> tuple[float
     return 1 / min(max(slope, 1 / LARGEST_TEMPERATURE), LARGEST_TEMPERATURE), bias
 
 
-def status_of(target_presence: float, *, found_above: float, absent_below: float) -> MaskStatus:
-    """Turn the probability that any camera sees the target into a status."""
-    if target_presence >= found_above:
+def status_of(
+    target_presence: float,
+    *,
+    found_above: float = FOUND_ABOVE,
+    absent_below: float = ABSENT_BELOW,
+    chances: int = 1,
+) -> MaskStatus:
+    """Turn the probability that any camera sees the target into a status. The best of several
+    sentences has so many `chances` to be found by mistake, and must be the surer.
+    """
+    if target_presence >= 1 - (1 - found_above) / chances:
         return MaskStatus.FOUND
-    return MaskStatus.ABSENT if target_presence <= absent_below else MaskStatus.UNCERTAIN
+    surely_absent = target_presence <= 1 - (1 - absent_below) / chances
+    return MaskStatus.ABSENT if surely_absent else MaskStatus.UNCERTAIN
+
+
+def likeliness(presence: Float[np.ndarray, "*n 2"]) -> float:
+    """Return how sure a head is of the target in any camera; of two alike, the destination
+    decides.
+    """
+    target, destination = presence.reshape(-1, 2).max(axis=0)
+    return float(target) + 0.1 * float(destination)
