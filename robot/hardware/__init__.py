@@ -1,0 +1,1 @@
+"""Arms and cameras: drivers, and the safety layer that no command goes around."""
