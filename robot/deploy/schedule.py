@@ -38,7 +38,7 @@ class Schedule:
     """Chunks by control step."""
 
     def __init__(
-        self, *, seams: Seams = "rtc", ensemble_decay: float = 0.1, blend_steps: int = 4
+        self, *, seams: str = "rtc", ensemble_decay: float = 0.1, blend_steps: int = 4
     ) -> None:
         if seams not in SEAMS:
             raise InputError(f"got seams={seams!r}, expected one of {', '.join(SEAMS)}")
