@@ -210,8 +210,8 @@ def test_kill_9_loses_no_step(tmp_path, both):
         os.kill(pid, signal.SIGKILL)
     loop.send_signal(signal.SIGKILL)
     loop.wait()
-    if both:
-        assert recover(tmp_path) == [0]
+    if both:  # a process that was killed holds its lock for a moment longer
+        waited(lambda: recover(tmp_path) == [0])
     else:
         waited(lambda: not journal.exists())
     assert len(EpisodeStore(tmp_path / EPISODES).read(0)) == 5
