@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,27 @@ class Chain:
         self, joints: Float64[np.ndarray, " j"]
     ) -> tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "3 3"]]:
         """Return position [m] and rotation of the tip in the base frame."""
+        sine, cosine = np.sin(joints)[:, None, None], np.cos(joints)[:, None, None]
+        turns = self._fixed @ (np.eye(3) + sine * self._cross + (1 - cosine) * self._cross_square)
         position, rotation = np.zeros(3), np.eye(3)
-        for link, angle in zip(self.links, joints, strict=True):
+        for link, turn in zip(self.links, turns, strict=True):
             position = position + rotation @ link.position
-            turn = Rotation.from_rotvec(angle * link.axis).as_matrix()
-            rotation = rotation @ link.rotation @ turn
+            rotation = rotation @ turn
         return position + rotation @ self.tip_position, rotation @ self.tip_rotation
+
+    # A safety layer asks for hundreds of poses per control step: made once (Rodrigues' formula).
+
+    @cached_property
+    def _fixed(self) -> np.ndarray:
+        return np.stack([link.rotation for link in self.links])
+
+    @cached_property
+    def _cross(self) -> np.ndarray:
+        return np.stack([np.cross(np.eye(3), link.axis) for link in self.links])
+
+    @cached_property
+    def _cross_square(self) -> np.ndarray:
+        return self._cross @ self._cross
 
 
 def read_chain(path: Path, name: str) -> Chain:

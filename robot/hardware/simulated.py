@@ -170,7 +170,7 @@ class SimulatedArm:
         self._pipe.close()
         self._process = self._pipe = None
 
-    def _newest(self) -> np.ndarray:
+    def _newest(self) -> np.void:
         if self._process is not None and not self._process.is_alive():
             raise ArmError("the process of the simulator has ended; start again")
         record = None if self._process is None else self._state.read()

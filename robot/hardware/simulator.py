@@ -127,7 +127,7 @@ class Slot:
             self._record[name][0] = value
         self._count[0] += 1
 
-    def read(self) -> np.ndarray | None:
+    def read(self) -> np.void | None:
         """Return a copy of the newest record, None where nothing was ever written."""
         for _ in range(1000):
             before = int(self._count[0])
@@ -141,18 +141,16 @@ class Slot:
         return None  # its writer died while it wrote
 
 
-class RobosuiteWorld:
-    """RobosuiteEnv in steps of its physics, driven by poses."""
+class _SimulatedWorld:
+    """A SimulatedEnv in steps of its physics, driven by poses."""
+
+    dt_s: float
 
     def __init__(self, *, task: str, options: EnvOptions) -> None:
         from robot.envs.make import make_env
 
-        self._env = make_env(task, options)
+        self._env: Any = make_env(task, options)  # of the backend
         self.cameras = self._env.spaces.cameras
-        self._sim = self._env.sim
-        self.dt_s = float(self._sim.model_timestep)
-        self._arm = self._sim.robots[0]
-        self._action = np.zeros(self._sim.action_dim)
 
     @property
     def goal(self) -> str:
@@ -163,35 +161,53 @@ class RobosuiteWorld:
         self._env.reset(seed=seed, options=options)
 
     def measure(self) -> Pose:
-        data, env = self._env.data, self._env
-        mujoco.mj_kinematics(env.model, data)  # bodies to where the last step brought the joints
-        base = data.xmat[env._base].reshape(3, 3)
-        opening = env._proprio()["gripper"].item()
+        arm, data = self._env.arm, self._env.data
+        mujoco.mj_kinematics(self._env.model, data)  # bodies to where the joints are by now
+        position, rotation = arm.pose_in_base(data)
         return Pose(
-            joint_position=data.qpos[self._arm._ref_joint_pos_indexes].copy(),
-            joint_velocity=data.qvel[self._arm._ref_joint_vel_indexes].copy(),
-            ee_position=base.T @ (data.site_xpos[env._site] - data.xpos[env._base]),
-            ee_rotation=base.T @ data.site_xmat[env._site].reshape(3, 3),
-            gripper_opening=float(opening),
+            joint_position=data.qpos[arm.joints].copy(),
+            joint_velocity=data.qvel[arm.dofs].copy(),
+            ee_position=position,
+            ee_rotation=rotation,
+            gripper_opening=arm.opening(data),
         )
 
     def drive(self, *, position: np.ndarray, rotation: np.ndarray, gripper: float) -> None:
         """Set the controller's goal: it takes changes from where the arm is."""
         now = self.measure()
         turn = Rotation.from_matrix(rotation @ now.ee_rotation.T).as_rotvec()
-        delta = np.concatenate([position - now.ee_position, turn, [gripper]])
-        self._action = self._env.to_robosuite(delta)[: self._sim.action_dim]
-        self._step(policy_step=True)
-
-    def advance(self, steps: int) -> None:
-        for _ in range(steps):
-            self._step(policy_step=False)
+        self._aim(self._env.clipped(np.concatenate([position - now.ee_position, turn, [gripper]])))
 
     def frame(self, camera: str) -> np.ndarray:
         return self._env._frame(camera)
 
     def succeeded(self) -> bool:
-        return self._env.task.success(self._sim)
+        return self._env.task.success(self._env.sim)
+
+    def advance(self, steps: int) -> None:
+        raise NotImplementedError
+
+    def _aim(self, action: np.ndarray) -> None:
+        """Track the pose that an action leads to."""
+        raise NotImplementedError
+
+
+class RobosuiteWorld(_SimulatedWorld):
+    """RobosuiteEnv without its control steps."""
+
+    def __init__(self, *, task: str, options: EnvOptions) -> None:
+        super().__init__(task=task, options=options)
+        self._sim = self._env.sim
+        self.dt_s = float(self._sim.model_timestep)
+        self._action = np.zeros(self._sim.action_dim)
+
+    def advance(self, steps: int) -> None:
+        for _ in range(steps):
+            self._step(policy_step=False)
+
+    def _aim(self, action: np.ndarray) -> None:
+        self._action = self._env.to_robosuite(action)[: self._sim.action_dim]
+        self._step(policy_step=True)
 
     def _step(self, *, policy_step: bool) -> None:
         """Do what robosuite's `step` does for one physics step."""
@@ -201,7 +217,48 @@ class RobosuiteWorld:
         sim.sim.step2() if sim.lite_physics else sim.sim.step()
 
 
-WORLDS: dict[str, Callable[..., World]] = {"robosuite": RobosuiteWorld}
+class MujocoWorld(_SimulatedWorld):
+    """MujocoEnv without its control steps."""
+
+    def __init__(self, *, task: str, options: EnvOptions) -> None:
+        from robot.envs.mujoco_tabletop import CONTROL_EVERY, OPENING_PER_STEP
+
+        super().__init__(task=task, options=options)
+        self._sim = self._env.sim
+        self._control_every = CONTROL_EVERY
+        self.dt_s = float(self._env.model.opt.timestep)
+        self._opening_per_s = OPENING_PER_STEP / options.control_dt_s
+        self._gripper: float | None = None  # until a command has come
+
+    def reset(self, *, seed: int, scene: str, episode: int, goal: str | None) -> None:
+        super().reset(seed=seed, scene=scene, episode=episode, goal=goal)
+        self._gripper = None
+        self._sim._control.aim(np.zeros(3), np.zeros(3))
+
+    def advance(self, steps: int) -> None:
+        sim, model, data = self._sim, self._env.model, self._env.data
+        hand = len(sim.arm.joints)
+        for k in range(0, steps, self._control_every):
+            count = min(self._control_every, steps - k)
+            if self._gripper is not None:
+                way = np.sign(self._gripper - 0.5) * self._opening_per_s * count * self.dt_s
+                sim._opening = float(np.clip(sim._opening + way, 0.0, 1.0))
+            data.ctrl[hand:] = sim.arm.gripper.joints(sim._opening)
+            mujoco.mj_step1(model, data)
+            data.ctrl[:hand] = sim._control.torques()
+            mujoco.mj_step2(model, data)
+            if count > 1:
+                mujoco.mj_step(model, data, count - 1)
+
+    def _aim(self, action: np.ndarray) -> None:
+        self._gripper = float(action[6])
+        self._sim._control.aim(action[:3], action[3:6])
+
+
+WORLDS: dict[str, Callable[..., World]] = {
+    "robosuite": RobosuiteWorld,
+    "mujoco": MujocoWorld,
+}
 
 
 def serve(pipe: Connection, simulation: Simulation, memories: dict[str, Any], joints: int) -> None:
