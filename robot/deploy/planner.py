@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from robot.agent import Plan
+from robot.perception.compose.masking import labels_from_mask
 from robot.policy.inpainting import Prefix
 from robot.types import Observation
 
@@ -53,6 +56,7 @@ class Answer:
     request: Request
     began_s: float
     time_s: float
+    labels: Mapping[str, UInt8[np.ndarray, "h w"]]  # what the masks say of every pixel
 
     @property
     def latency_s(self) -> float:
@@ -144,9 +148,18 @@ class AsyncPlanner:
                 )
                 if self._delay_s:
                     time.sleep(self._delay_s)
-                answer = Answer(plan=plan, request=request, began_s=began, time_s=self._now())
+                labels = labels_of(plan, request.observation)
+                answer = Answer(plan, request, began_s=began, time_s=self._now(), labels=labels)
             except Exception as error:  # the loop decides what a failure means
                 failure = error
             with self._wake:
                 self._began_s = None
                 self._answer, self._failure = answer or self._answer, failure
+
+
+def labels_of(plan: Plan, observation: Observation) -> dict[str, UInt8[np.ndarray, "h w"]]:
+    """Return the role of every pixel of every camera that the plan's masks cover."""
+    return {
+        frame.camera: labels_from_mask(torch.from_numpy(roles)[None])[0].numpy()
+        for frame, roles in zip(observation.frames, plan.mask.probability, strict=False)
+    }
