@@ -22,6 +22,7 @@ from robot.checkpoint import resolve_checkpoint, spaces_of
 from robot.deploy.journal import Header
 from robot.deploy.loop import Loop, LoopOptions, Outcome
 from robot.deploy.operator import Lines, Nobody, Operator
+from robot.deploy.planner import AsyncPlanner
 from robot.deploy.recorder import Recorder, recover
 from robot.deploy.rig import Rig
 from robot.deploy.robots import Robot, RobotOptions, World, make_robot
@@ -118,21 +119,21 @@ def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
         stack.callback(robot.disconnect)
         robot.connect()
         rig = Rig(robot.arm, robot.cameras)
+        planner = AsyncPlanner(agent, seed=asked.seed, delay_s=asked.loop.plan_delay_s)
+        stack.callback(planner.stop)
         loop = Loop(
             rig,
-            agent,
+            planner,
             options=asked.loop,
             goal=asked.goal or "",
             recorder=recorder,
             succeeded=robot.succeeded,
-            seed=asked.seed,
         )
-        stack.callback(loop.close)
         try:
             for index in range(asked.episodes):
                 arrange(loop, robot, agent, index=index, goal=asked.goal)
                 if index == 0:
-                    loop.warm_up()
+                    planner.start(warm_up=rig.observe(loop.goal).observation)
                     confirm(asked, loop, console)
                     loop.operator = make_operator(asked, console)
                     stack.enter_context(shown(loop, asked))

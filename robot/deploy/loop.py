@@ -1,6 +1,8 @@
 """The deployment loop: observe, plan beside, execute what is due, record. Once per control step.
 
-    loop = Loop(rig, agent, options=LoopOptions(), goal="pick up the red cup")
+    planner = AsyncPlanner(agent)
+    planner.start(warm_up=rig.observe(goal).observation)
+    loop = Loop(rig, planner, options=LoopOptions(), goal=goal)
     outcome = loop.run_episode()
 
 Nothing here waits for anything but the clock. Whatever is missing (a frame, a state, a plan, a
@@ -14,7 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -22,8 +24,7 @@ from robot.data.corrections import CORRECTED
 from robot.deploy.clock import Clock, Tick
 from robot.deploy.journal import Header, Step
 from robot.deploy.operator import NOTHING, Intent, Nobody, Operator
-from robot.deploy.planner import Answer, AsyncPlanner, Plans, Request
-from robot.deploy.recorder import Recorder
+from robot.deploy.planner import Answer, Planner, Request
 from robot.deploy.rig import Look, Rig
 from robot.deploy.schedule import DelayEstimate, Due, Schedule, Seams
 from robot.hardware.arm import ArmError
@@ -41,7 +42,6 @@ HOLDING = frozenset(
     + (Kind.STALE_MASK, Kind.STALE_COMMAND, Kind.BAD_STATE, Kind.NO_TARGET, Kind.ESTOP)
 )  # what SafeArm held the arm for, instead of changing a command
 REST_S = 3.0  # that a controlled stop may take
-PLAN_WARM_UP = 3  # plans before anything moves: they load, compile and allocate
 
 
 @options
@@ -58,7 +58,7 @@ class LoopOptions:
     delay_quantile: Positive = 0.9
     plan_timeout_s: Positive = 5.0  # a plan that takes longer ends the episode
     fault_timeout_s: Positive = 3.0  # no arm or camera for longer ends the episode
-    plan_delay_s: NotNegativeNumber = 0.0  # added to every plan, to try a slower computer
+    plan_delay_s: NotNegativeNumber = 0.0  # of the planner: to try a slower computer
 
 
 @dataclass(frozen=True)
@@ -106,41 +106,45 @@ class Outcome:
     chunks: tuple[int, ...] = field(repr=False)  # of every step, -1 where none
 
 
+class Records(Protocol):
+    """What keeps a run: a Recorder. No call waits or raises."""
+
+    failure: str | None
+
+    def begin(self, header: Header) -> None: ...
+
+    def step(self, step: Step) -> None: ...
+
+    def end(self, *, success: bool, extra: Mapping[str, str] | None = None) -> None: ...
+
+
 class Loop:
     """One arm, one agent, episode after episode. `status` and `events` are for other threads."""
 
     def __init__(
         self,
         rig: Rig,
-        agent: Plans,
+        planner: Planner,
         *,
         options: LoopOptions,
         goal: str,
         operator: Operator | None = None,
-        recorder: Recorder | None = None,
+        recorder: Records | None = None,
         succeeded: Callable[[], bool] | None = None,
         clock: Clock | None = None,
-        seed: int = 0,
     ) -> None:
         self.rig, self.options, self.goal = rig, options, goal
         self.operator: Operator = operator or Nobody()
         self.recorder, self._succeeded = recorder, succeeded
         self.dt_s = rig.spaces.control_dt_s
         self.clock = clock or Clock(self.dt_s)
-        self.planner = AsyncPlanner(agent, seed=seed, delay_s=options.plan_delay_s)
-        self.planner.start()
+        self.planner = planner
         self.estimate = DelayEstimate(dt_s=self.dt_s, quantile=options.delay_quantile)
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self.event_counts: Counter[str] = Counter()
         self.status: Status | None = None
         self.polls = 0  # of the operator: as many as there were control steps
         self._generation = 0
-
-    def warm_up(self, *, count: int = PLAN_WARM_UP) -> None:
-        """Plan before anything moves; what that takes is counted nowhere."""
-        look = self.rig.observe(self.goal)
-        for _ in range(count):
-            self.planner.agent.plan(look.observation)
 
     def run_episode(
         self, *, limit_s: float = float("inf"), header: Header | None = None
@@ -165,11 +169,6 @@ class Loop:
                 self.recorder.end(success=bool(success), extra={"ended": ended})
         self.note("end", ended)
         return episode.outcome(success=success, ended=ended)
-
-    def close(self) -> None:
-        """End the planner; the rest belongs to the caller."""
-        self.planner.stop()
-        self.operator.close()
 
     def note(self, kind: str, text: str) -> None:
         """Keep an event; the same one in a row counts once."""
