@@ -37,7 +37,6 @@ from robot.hardware.reference import (
     Reference,
     advance,
     keep_near,
-    rotation_between,
 )
 
 CONTROL_DT_S = 0.05
@@ -379,8 +378,8 @@ class FrankaArm:
         host, mode = self.options.hostname, _mode(state)
         if mode not in READY:
             raise ArmError(
-                f"the robot at {host} is in mode {mode}, expected Idle: release the emergency stop, "
-                "leave guiding, or clear its error in Desk, then connect again"
+                f"the robot at {host} is in mode {mode}, expected Idle: release the emergency "
+                "stop, leave guiding, or clear its error in Desk, then connect again"
             )
         if max_width < 0.01:
             raise ArmError(
