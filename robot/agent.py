@@ -8,12 +8,13 @@ Simulation, evaluation and robots call this; nothing else knows all the stages.
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from robot.perception.sources import (
     nothing_of,
     reader_of,
 )
+from robot.policy.inpainting import Prefix
 from robot.policy.normalize import SMALLEST_HALF_RANGE
 from robot.policy.registry import load_policy
 from robot.spaces import Camera, Spaces, check_cameras, hold_still, not_finite, outside
@@ -49,7 +51,10 @@ FAR_OUTSIDE = "the state is far outside of training"  # how the warning begins
 
 class Policy(Protocol):
     def sample(
-        self, observation: PolicyObservation, generator: torch.Generator | None = None
+        self,
+        observation: PolicyObservation,
+        generator: torch.Generator | None = None,
+        **prefix: Any,
     ) -> Tensor: ...
 
 
@@ -81,6 +86,7 @@ class Plan:
     composites: Tensor  # (N, 6, h, w)
     mask_ms: float
     policy_ms: float
+    waits: bool = False  # for the goal's object, or because the goal is not acted on
 
 
 class Agent:
@@ -174,8 +180,15 @@ class Agent:
             self.masks.reseed(rng)
 
     @torch.inference_mode()
-    def plan(self, observation: Observation, *, generator: torch.Generator | None = None) -> Plan:
-        """Return the next chunk of actions for what is seen now.
+    def plan(
+        self,
+        observation: Observation,
+        *,
+        generator: torch.Generator | None = None,
+        prefix: Prefix | None = None,
+    ) -> Plan:
+        """Return the next chunk of actions for what is seen now; `prefix` are those that will be
+        executed while it is planned, for policies that can continue them (`takes_prefix`).
 
         Raises:
             InputError: other cameras than the policy's, or a state that is not finite.
@@ -198,8 +211,10 @@ class Agent:
             proprio=torch.from_numpy(observation.proprio)[None],
             language=self.language.encode([words]),
         )
-        actions = self.policy.sample(seen.to(self.device), generator)[0].float().cpu().numpy()
-        if mask.sentence == "" or self._waits(mask.status[0]):
+        given = {"prefix": prefix} if prefix is not None and self.takes_prefix else {}
+        sampled = self.policy.sample(seen.to(self.device), generator, **given)
+        actions = sampled[0].float().cpu().numpy()
+        if waits := (mask.sentence == "" or self._waits(mask.status[0])):
             actions[:] = hold_still(self.spaces, observation.proprio)
         return Plan(
             chunk=ActionChunk(
@@ -209,7 +224,13 @@ class Agent:
             composites=composites,
             mask_ms=1e3 * (masked - began),
             policy_ms=1e3 * (perf_counter() - masked),
+            waits=waits,
         )
+
+    @property
+    def takes_prefix(self) -> bool:
+        """Return whether the policy can continue actions that are decided already."""
+        return "prefix" in inspect.signature(self.policy.sample).parameters
 
     def _look(self, observation: Observation) -> tuple[Mask, str]:
         """Return the masks of a look, and the policy's words: those of training, where the goal has

@@ -148,7 +148,8 @@ class Episode:
 
     `tier` is "trusted" (a verified demonstration) or "machine"; `weight` is the demonstration
     weight (1 until it is set). `extra["quality"]` names the corruption of a demonstration, where
-    that is known (`quality_of`).
+    that is known (`quality_of`). `columns` are further values per step, (T,) each: what a
+    recording knows of time, masks and corrections.
     """
 
     task: str
@@ -166,6 +167,7 @@ class Episode:
     tier: str = "trusted"
     weight: float = 1.0
     extra: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.actions)

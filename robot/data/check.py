@@ -11,6 +11,7 @@ from robot.spaces import Vector, check_spaces
 from robot.types import Episode, InputError, Label
 
 TIERS = ("trusted", "machine")
+COLUMN_TYPES = ("float32", "float64", "int64", "bool")
 # How far beyond its declared bounds a value may lie, in half-ranges: room for noise and overshoot.
 # What lies farther was never executed, and min-max normalisation would squeeze all the rest.
 BEYOND_BOUNDS = 1.0
@@ -65,6 +66,7 @@ def check_episode(episode: Episode) -> None:
             steps=steps,
         )
     _check_labels(episode, name=name)
+    _check_columns(episode, name=name)
     _check_against_spaces(episode, name=name)
 
 
@@ -83,6 +85,12 @@ def check_same_format(summary: EpisodeSummary, *, reference: EpisodeSummary) -> 
         raise InputError(
             f"got label_shapes {summary.label_shapes} in episode {summary.index}, expected "
             f"{reference.label_shapes} as in episode {reference.index}: one dataset has one "
+            "format, so write to another folder"
+        )
+    if summary.columns != reference.columns:
+        raise InputError(
+            f"got the columns {dict(summary.columns)} in episode {summary.index}, expected "
+            f"{dict(reference.columns)} as in episode {reference.index}: one dataset has one "
             "format, so write to another folder"
         )
 
@@ -154,6 +162,16 @@ def _check_labels(episode: Episode, *, name: str) -> None:
             raise InputError(
                 f"got label {labels.max()} for camera {camera} in {name}, expected 0 to "
                 f"{largest.value} ({', '.join(f'{r.value} {r.name.lower()}' for r in Label)})"
+            )
+
+
+def _check_columns(episode: Episode, *, name: str) -> None:
+    """Refuse columns of other types than a table has, or of other lengths."""
+    for key, values in episode.columns.items():
+        if values.shape != (len(episode),) or str(values.dtype) not in COLUMN_TYPES:
+            raise InputError(
+                f"got column {key} {values.dtype} {values.shape} in {name}, expected "
+                f"({len(episode)},) of {', '.join(COLUMN_TYPES)}: one value per control step"
             )
 
 

@@ -47,6 +47,7 @@ class EpisodeSummary:
     label_shapes: Mapping[str, tuple[int, ...]]  # (H, W) per camera
     statistics: Mapping[str, Statistics] = field(repr=False)
     placement: Placement | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)  # name -> type of a value per step
 
 
 def summarise(episode: Episode, *, statistics: Mapping[str, Statistics]) -> EpisodeSummary:
@@ -67,6 +68,7 @@ def summarise(episode: Episode, *, statistics: Mapping[str, Statistics]) -> Epis
         image_shapes={camera: images.shape[1:] for camera, images in episode.images.items()},
         label_shapes={camera: labels.shape[1:] for camera, labels in episode.labels.items()},
         statistics=statistics,
+        columns={name: str(values.dtype) for name, values in episode.columns.items()},
     )
 
 

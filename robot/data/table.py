@@ -27,6 +27,8 @@ STATE, ACTION, IMAGES, LABELS = (
     "observation.images.",
     "observation.masks.",
 )
+# of values per step that a recording adds; not "observation.", which LeRobot makes policy inputs of
+RECORDING = "recording."
 _PNG_STRUCT = pa.struct({"bytes": pa.binary(), "path": pa.string()})  # storage of datasets.Image
 _SUMMARY = b"robot.episode"
 _UNPLACED = Placement(episode_index=0, from_index=0, task_index=0)
@@ -59,6 +61,7 @@ def features(summary: EpisodeSummary) -> dict[str, dict]:
         "task_index": scalar("int64"),
         "next.done": scalar("bool"),
         "next.success": scalar("bool"),
+        **{RECORDING + name: scalar(dtype) for name, dtype in summary.columns.items()},
     }
 
 
@@ -78,6 +81,7 @@ def episode_to_table(episode: Episode) -> pa.Table:
         **_placement_columns(length=len(episode), placement=_UNPLACED),
         "next.done": pa.array(is_last),
         "next.success": pa.array(is_last & bool(episode.success)),
+        **{RECORDING + name: pa.array(values) for name, values in episode.columns.items()},
     }
     assert list(features(summary)) == list(columns)
     return pa.table(columns).replace_schema_metadata(_metadata(summary))
@@ -125,6 +129,10 @@ def table_to_episode(table: pa.Table, labels: pa.Table | None = None) -> Episode
         tier=summary.tier,
         weight=summary.weight,
         extra=summary.extra,
+        columns={
+            name: table[RECORDING + name].combine_chunks().to_numpy(zero_copy_only=False).copy()
+            for name in summary.columns
+        },
     )
 
 

@@ -14,9 +14,10 @@ from pydantic import Field
 
 from robot.data.mask_frames import MaskFrameStore
 from robot.data.store import EpisodeStore
+from robot.envs.arm_spaces import DEFAULT_ROBOT
+from robot.envs.gl import require_gl
 from robot.envs.registry import TABLETOP, check_expert, check_scene
-from robot.envs.render import require_gl
-from robot.envs.robots import DEFAULT_ROBOT, check_robot
+from robot.envs.make import DEFAULT_BACKEND, Backend, check_backend
 from robot.rollout.corrupt import Mixture, check_mixture, make_machine
 from robot.rollout.demonstrate import make_demonstrator
 from robot.system.cache import key
@@ -44,6 +45,7 @@ def collect_demonstrations(
     workers: int,
     progress: Progress,
     robot: str = DEFAULT_ROBOT,
+    backend: Backend = DEFAULT_BACKEND,
     quality: Mixture | None = None,
 ) -> EpisodeStore:
     """Return the store of (task, scene, seed, image_size) under `root` with at least `episodes`
@@ -53,7 +55,7 @@ def collect_demonstrations(
     (the keywords of robot.rollout.corrupt.Mixture) they are machine demonstrations, a share of them
     corrupted, in a store of their own.
     """
-    check_collection(task=task, scene=scene, robot=robot, quality=quality)
+    check_collection(task=task, scene=scene, robot=robot, backend=backend, quality=quality)
     if episodes < 1 or workers < 1:
         raise InputError(
             f"got episodes={episodes} and workers={workers}, expected at least 1 of each"
@@ -62,7 +64,7 @@ def collect_demonstrations(
     identity = (
         {"seed": seed, "image_size": image_size}
         | ({} if quality is None else {"quality": asdict(quality)})
-        | robot_identity(robot)
+        | env_identity(robot=robot, backend=backend)
     )
     directory = root / key(
         f"{task}-{scene}" if quality is None else f"{task}-{scene}-machine", identity
@@ -75,6 +77,7 @@ def collect_demonstrations(
     options = {
         "root": directory,
         "robot": robot,
+        "backend": backend,
         "task": task,
         "scene": scene,
         "seed": seed,
@@ -100,11 +103,16 @@ def collect_demonstrations(
 
 
 def check_collection(
-    *, task: str, scene: str, robot: str = DEFAULT_ROBOT, quality: Mixture | None = None
+    *,
+    task: str,
+    scene: str,
+    robot: str = DEFAULT_ROBOT,
+    backend: Backend = DEFAULT_BACKEND,
+    quality: Mixture | None = None,
 ) -> None:
     """Raise InputError unless there are such a task, scene and robot, and such machine faults."""
-    check_robot(robot)
     check_scene(task, scene)
+    check_backend(backend, robot=robot, task=task)
     if quality is not None:
         check_mixture(task, quality)
 
@@ -144,12 +152,13 @@ def _fill(
         holes = []
 
 
-def robot_identity(robot: str) -> dict[str, str]:
-    """Return what a robot adds to the options that a cache folder is named after.
+def env_identity(*, robot: str, backend: Backend) -> dict[str, str]:
+    """Return what robot and simulator add to the options that a cache folder is named after.
 
-    Nothing for the default one: what was collected when there was no other is found again.
+    Nothing for the default ones: what was collected when there were no others is found again.
     """
-    return {} if robot == DEFAULT_ROBOT else {"robot": robot}
+    given = {"robot": (robot, DEFAULT_ROBOT), "backend": (backend, DEFAULT_BACKEND)}
+    return {name: value for name, (value, default) in given.items() if value != default}
 
 
 def check_mask_scenes(tasks: Sequence[str], scenes: Iterable[str]) -> None:
@@ -207,13 +216,14 @@ def collect_mask_frames(
     workers: int,
     progress: Progress,
     robot: str = DEFAULT_ROBOT,
+    backend: Backend = DEFAULT_BACKEND,
 ) -> MaskFrameStore:
     """Return the store of mask frames with these options, which has at least the `shards` of these
     numbers.
     """
     from robot.rollout.mask_frames import make_mask_frames  # loads robosuite, seconds
 
-    check_robot(robot)
+    check_backend(backend, robot=robot)
     check_mask_scenes(frames.tasks, frames.scenes)
     require_gl()
     content = {
@@ -226,7 +236,7 @@ def collect_mask_frames(
         "snapshots": frames.snapshots,
         "goals": frames.goals,
         "absent_share": frames.absent_share,
-    } | robot_identity(robot)
+    } | env_identity(robot=robot, backend=backend)
     directory = root / key("mask-frames", content)
     require_writable(root)
     store = MaskFrameStore(directory)

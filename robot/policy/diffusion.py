@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from robot.policy import schedule
 from robot.policy.conditioning import ObservationEncoder
 from robot.policy.config import DEFAULT_ENCODER, EncoderConfig
 from robot.policy.denoiser import conditions, make_denoiser
+from robot.policy.inpainting import Known, Prefix, inpainted
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
 from robot.types import InputError
@@ -112,11 +114,16 @@ class DiffusionPolicy(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, observation: PolicyObservation, generator: torch.Generator | None = None
+        self,
+        observation: PolicyObservation,
+        generator: torch.Generator | None = None,
+        *,
+        prefix: Prefix | None = None,
     ) -> Float[Tensor, "b t a"]:
         """Draw one chunk of actions per observation, in physical units and inside the demonstrated
-        range.
+        range; with a `prefix`, one that continues it.
         """
+        known = prefix and Known.of(prefix, actions=self.actions, horizon=self.horizon)
         context = self.encoder(observation)
         batch, device = len(context), context.device
         shape = (batch, self.horizon, self.actions.dim)
@@ -126,12 +133,23 @@ class DiffusionPolicy(nn.Module):
             itertools.pairwise(self.levels),
             strict=True,
         ):
-            predicted = self.denoiser.denoise(x, condition).float()
-            clean = schedule.clean_from_prediction(predicted, x, level, self.prediction).clamp(
-                -1, 1
-            )
+            clean = inpainted(
+                partial(self._estimate, level=level),
+                x,
+                condition,
+                known,
+                signal=level**0.5,
+                noise=(1 - level) ** 0.5,
+            ).clamp(-1, 1)
             x = schedule.ddim_step(x, clean, alpha_bar=level, alpha_bar_next=following)
         return self.actions.unnormalize(x)
+
+    def _estimate(
+        self, x: Float[Tensor, "b t a"], condition: Tensor, *, level: float
+    ) -> Float[Tensor, "b t a"]:
+        """Return the clean actions behind noisy ones."""
+        predicted = self.denoiser.denoise(x, condition).float()
+        return schedule.clean_from_prediction(predicted, x, level, self.prediction)
 
     def _time(self, step: Tensor) -> Float[Tensor, " b"]:
         return step.float() / len(self.alpha_bars)

@@ -5,6 +5,7 @@ et al. 2023).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from robot.batch import PolicyBatch, PolicyObservation
 from robot.policy.conditioning import ObservationEncoder
 from robot.policy.config import DEFAULT_ENCODER, EncoderConfig
 from robot.policy.denoiser import conditions, make_denoiser
+from robot.policy.inpainting import Known, Prefix, inpainted
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
 from robot.policy.schedule import gaussian
@@ -78,15 +80,29 @@ class FlowPolicy(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, observation: PolicyObservation, generator: torch.Generator | None = None
+        self,
+        observation: PolicyObservation,
+        generator: torch.Generator | None = None,
+        *,
+        prefix: Prefix | None = None,
     ) -> Float[Tensor, "b t a"]:
         """Draw one chunk of actions per observation, in physical units and inside the demonstrated
-        range.
+        range; with a `prefix`, one that continues it.
         """
+        known = prefix and Known.of(prefix, actions=self.actions, horizon=self.horizon)
         context = self.encoder(observation)
         shape = (len(context), self.horizon, self.actions.dim)
         x = gaussian(shape, device=context.device, generator=generator)
         times = torch.arange(self.sample_steps, device=x.device) / self.sample_steps
-        for condition in conditions(self.denoiser, times, context):
-            x = x + self.denoiser.denoise(x, condition).float() / self.sample_steps
+        for step, condition in enumerate(conditions(self.denoiser, times, context)):
+            left = 1 - step / self.sample_steps  # of the way from noise to actions
+            estimate = partial(self._estimate, left=left)
+            clean = inpainted(estimate, x, condition, known, signal=1 - left, noise=left)
+            x = x + (clean - x) / (left * self.sample_steps)
         return self.actions.unnormalize(x.clamp(-1, 1))
+
+    def _estimate(
+        self, x: Float[Tensor, "b t a"], condition: Tensor, *, left: float
+    ) -> Float[Tensor, "b t a"]:
+        """Return where the velocity leads from here."""
+        return x + left * self.denoiser.denoise(x, condition).float()

@@ -129,7 +129,7 @@ def make_episode() -> MakeEpisode:
 
 
 def _assert_same(a: Episode, b: Episode) -> None:
-    arrays = ("images", "labels")
+    arrays = ("images", "labels", "columns")
     for name in Episode.__dataclass_fields__:
         left, right = getattr(a, name), getattr(b, name)
         if name in arrays:

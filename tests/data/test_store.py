@@ -36,6 +36,29 @@ def test_an_episode_without_labels_reads_back(tmp_path, make_episode, assert_sam
     assert_same(store.read(0), make_episode(labels={}))
 
 
+def test_columns_of_a_recording_read_back_and_are_one_format(tmp_path, make_episode, assert_same):
+    columns = {
+        "time_s": np.arange(4) / 20,
+        "is_correction": np.array([False, True, True, False]),
+        "mask_status": np.arange(4),
+    }
+    store = EpisodeStore(tmp_path)
+    store.append(make_episode(columns=columns))
+    assert_same(store.read(0), make_episode(columns=columns))
+    with pytest.raises(InputError, match="got the columns {} in episode 1"):
+        store.append(make_episode(index=1))
+    store.finalize()
+    features = json.loads((tmp_path / "meta/info.json").read_text())["features"]
+    assert features["recording.is_correction"] == {"dtype": "bool", "shape": [1], "names": None}
+    assert_same(store.read(0), make_episode(columns=columns))
+
+
+@pytest.mark.parametrize("column", [np.zeros(3), np.zeros((4, 2)), np.zeros(4, np.complex64)])
+def test_a_column_of_another_length_or_type_is_bad_input(tmp_path, make_episode, column):
+    with pytest.raises(InputError, match="got column x .* expected \\(4,\\) of float32"):
+        EpisodeStore(tmp_path).append(make_episode(columns={"x": column}))
+
+
 def test_numpy_scalars_in_an_episode_are_accepted(tmp_path, make_episode, with_unchecked):
     store = EpisodeStore(tmp_path)
     scalars = {"success": np.bool_(True), "seed": np.int64(7), "weight": np.float32(0.25)}

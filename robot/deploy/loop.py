@@ -1,0 +1,516 @@
+"""The deployment loop: observe, plan beside, execute what is due, record. Once per control step.
+
+    loop = Loop(rig, agent, options=LoopOptions(), goal="pick up the red cup")
+    outcome = loop.run_episode()
+
+Nothing here waits for anything but the clock. Whatever is missing (a frame, a state, a plan, a
+target) holds the arm, and the status says why.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from robot.data.corrections import CORRECTED
+from robot.deploy.clock import Clock, Tick
+from robot.deploy.journal import Header, Step
+from robot.deploy.operator import NOTHING, Intent, Nobody, Operator
+from robot.deploy.planner import Answer, AsyncPlanner, Plans, Request
+from robot.deploy.recorder import Recorder
+from robot.deploy.rig import Look, Rig
+from robot.deploy.schedule import DelayEstimate, Due, Schedule, Seams
+from robot.hardware.arm import ArmError
+from robot.hardware.camera import CameraError
+from robot.hardware.safety import Kind, Seen
+from robot.spaces import Vector
+from robot.system.parse import Count, NotNegative, NotNegativeNumber, Positive, options
+from robot.types import MaskStatus
+
+STATUS_NUMBER = {MaskStatus.FOUND: 0, MaskStatus.ABSENT: 1, MaskStatus.UNCERTAIN: 2}
+FAILURES_IN_A_ROW = 5  # of planning, then the episode ends
+EVENTS_KEPT = 1000
+HOLDING = frozenset(
+    (Kind.NOT_FINITE, Kind.WRONG_SHAPE, Kind.NOT_A_ROTATION, Kind.STALE_FRAME, Kind.STALE_STATE)
+    + (Kind.STALE_MASK, Kind.STALE_COMMAND, Kind.BAD_STATE, Kind.NO_TARGET, Kind.ESTOP)
+)  # what SafeArm held the arm for, instead of changing a command
+REST_S = 3.0  # that a controlled stop may take
+PLAN_WARM_UP = 3  # plans before anything moves: they load, compile and allocate
+
+
+@options
+class LoopOptions:
+    """Section `loop` of configs/deploy.yaml."""
+
+    execution: Literal["async", "sync"] = "async"
+    seams: Seams = "rtc"
+    replan_steps: Count = 4  # control steps from one observation that is planned for to the next
+    execute_steps: Count = 8  # of a chunk, where execution is sync
+    ensemble_decay: NotNegativeNumber = 0.1
+    blend_steps: NotNegative = 4
+    delay_quantile: Positive = 0.9
+    plan_timeout_s: Positive = 5.0  # a plan that takes longer ends the episode
+    fault_timeout_s: Positive = 3.0  # no arm or camera for longer ends the episode
+    plan_delay_s: NotNegativeNumber = 0.0  # added to every plan, to try a slower computer
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a person should know."""
+
+    time_s: float
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a viewer shows of one control step."""
+
+    goal: str
+    step: int
+    mode: str  # policy, person, hold, e-stop
+    why: str  # of a hold
+    mask_status: str
+    mask_age_s: float | None
+    period_ms: float
+    latency_ms: float | None  # from a look to its plan
+    delay_steps: int
+    interventions: Mapping[str, int]
+    action: np.ndarray
+    look: Look | None = field(repr=False, default=None)
+    labels: Mapping[str, np.ndarray] | None = field(repr=False, default=None)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One episode."""
+
+    success: bool | None  # None where nobody said
+    steps: int
+    ended: str
+    held_steps: int  # after the first action: the arm waited
+    pauses: int  # stretches of them
+    late_actions: int
+    plans: int
+    corrected_steps: int
+    latency_ms: tuple[float, ...]
+    actions: np.ndarray = field(repr=False)  # (T, A) as sent
+    chunks: tuple[int, ...] = field(repr=False)  # of every step, -1 where none
+
+
+class Loop:
+    """One arm, one agent, episode after episode. `status` and `events` are for other threads."""
+
+    def __init__(
+        self,
+        rig: Rig,
+        agent: Plans,
+        *,
+        options: LoopOptions,
+        goal: str,
+        operator: Operator | None = None,
+        recorder: Recorder | None = None,
+        succeeded: Callable[[], bool] | None = None,
+        clock: Clock | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.rig, self.options, self.goal = rig, options, goal
+        self.operator: Operator = operator or Nobody()
+        self.recorder, self._succeeded = recorder, succeeded
+        self.dt_s = rig.spaces.control_dt_s
+        self.clock = clock or Clock(self.dt_s)
+        self.planner = AsyncPlanner(agent, seed=seed, delay_s=options.plan_delay_s)
+        self.planner.start()
+        self.estimate = DelayEstimate(dt_s=self.dt_s, quantile=options.delay_quantile)
+        self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self.event_counts: Counter[str] = Counter()
+        self.status: Status | None = None
+        self.polls = 0  # of the operator: as many as there were control steps
+        self._generation = 0
+
+    def warm_up(self, *, count: int = PLAN_WARM_UP) -> None:
+        """Plan before anything moves; what that takes is counted nowhere."""
+        look = self.rig.observe(self.goal)
+        for _ in range(count):
+            self.planner.agent.plan(look.observation)
+
+    def run_episode(
+        self, *, limit_s: float = float("inf"), header: Header | None = None
+    ) -> Outcome:
+        """Drive until success, the limit, a person or a fault ends it; the arm is at rest then."""
+        if self.recorder is not None and header is not None:
+            self.recorder.begin(header)
+        episode = _Episode(self, limit_s=limit_s)
+        ended, said = "interrupted", None
+        try:
+            self.clock.start()
+            while (end := episode.step(self.clock.tick())) is None:
+                pass
+            ended, said = end
+            episode.rest()
+        finally:
+            # also for Ctrl-C, wherever it came: the arm stops first, then the recording is kept
+            with suppress(ArmError):
+                self.rig.arm.stop()
+            success = self._success(said)
+            if self.recorder is not None and header is not None:
+                self.recorder.end(success=bool(success), extra={"ended": ended})
+        self.note("end", ended)
+        return episode.outcome(success=success, ended=ended)
+
+    def close(self) -> None:
+        """End the planner; the rest belongs to the caller."""
+        self.planner.stop()
+        self.operator.close()
+
+    def note(self, kind: str, text: str) -> None:
+        """Keep an event; the same one in a row counts once."""
+        self.event_counts[kind] += 1
+        if not self.events or (self.events[-1].kind, self.events[-1].text) != (kind, text):
+            self.events.append(Event(time_s=time.monotonic(), kind=kind, text=text))
+
+    def change_goal(self, goal: str) -> None:
+        """Follow another goal from now on: plans for the old one are dropped."""
+        self.goal, self._generation = goal, self._generation + 1
+
+    def succeeded(self) -> bool:
+        return self._succeeded is not None and self._succeeded()
+
+    def _success(self, said: bool | None) -> bool | None:
+        if said is not None or self._succeeded is None:
+            return said
+        try:
+            return self._succeeded()
+        except ArmError:
+            return False
+
+
+class _Episode:
+    """The state of one episode, and its control step."""
+
+    def __init__(self, loop: Loop, *, limit_s: float) -> None:
+        self.loop, self.limit_s, options = loop, limit_s, loop.options
+        self.schedule = Schedule(
+            seams=options.seams,
+            ensemble_decay=options.ensemble_decay,
+            blend_steps=options.blend_steps,
+        )
+        self.generation = loop._generation
+        self.answer: Answer | None = None  # the newest
+        self.labels: dict[str, np.ndarray] | None = None
+        self.offered = -(10**9)
+        self.began_s: float | None = None
+        self.first: int | None = None  # step of the first action
+        self.failures = 0
+        self.fault_s: float | None = None  # since when the arm or a camera is missing
+        self.late = self.plans = self.corrected = 0
+        self.latencies: list[float] = []
+        self.actions: list[np.ndarray] = []
+        self.chunks: list[int] = []
+        self.held: list[bool] = []
+        self.last_s: float | None = None
+        self.period_s = loop.dt_s
+        self.why = self.why_no_plan = ""
+
+    def step(self, tick: Tick) -> tuple[str, bool | None] | None:
+        """Do one control step; return how the episode ended, None where it goes on."""
+        if self.began_s is None:
+            self.began_s = tick.time_s
+        intent = self._intent()
+        if intent.ends or intent.quits:
+            return ("quit" if intent.quits else "ended by a person"), intent.success
+        look = self._look(tick)
+        if look is None:
+            assert self.fault_s is not None
+            if tick.time_s - self.fault_s > self.loop.options.fault_timeout_s:
+                return f"fault: {self.why}", None
+            self._account(tick, self._held(self.why), None, held=True)
+            return None
+        new = self._take(tick)
+        if self.failures >= FAILURES_IN_A_ROW:
+            return f"fault: {self.why_no_plan}", None
+        if self.loop.planner.busy_s > self.loop.options.plan_timeout_s:
+            return f"fault: the policy gave no plan for {self.loop.planner.busy_s:.0f} s", None
+        self._offer(look, tick, person=intent.jog is not None)
+        try:
+            sent, due, mode = self._act(look, tick, intent)
+        except ArmError as error:
+            self.fault_s, self.why = self.fault_s or tick.time_s, str(error)
+            self.loop.note("arm", self.why)
+            sent, due, mode = np.zeros(len(self.loop.rig.spaces.action), np.float32), None, "hold"
+        self._account(tick, sent, due, held=mode in ("hold", "e-stop"))
+        self._record(tick, look, sent, due, intent, mode, new=new)
+        self._show(tick, look, sent, mode)
+        if self.loop.succeeded():
+            return "success", True
+        if tick.time_s - self.began_s >= self.limit_s:
+            return "time limit", None
+        return None
+
+    def rest(self) -> None:
+        """Bring the arm to rest within its limits."""
+        arm = self.loop.rig.arm
+        deadline = time.monotonic() + REST_S
+        try:
+            while not arm.at_rest and not arm.estopped and time.monotonic() < deadline:
+                self.loop.clock.tick()
+                arm.read()
+                arm.hold("the episode ended")
+        except ArmError as error:
+            self.loop.note("arm", str(error))
+
+    def outcome(self, *, success: bool | None, ended: str) -> Outcome:
+        held = self.held[self.first :] if self.first is not None else []
+        pauses = sum(now and not before for before, now in zip([False, *held], held, strict=False))
+        return Outcome(
+            success=success,
+            steps=len(self.actions),
+            ended=ended,
+            held_steps=sum(held),
+            pauses=pauses,
+            late_actions=self.late,
+            plans=self.plans,
+            corrected_steps=self.corrected,
+            latency_ms=tuple(1e3 * latency for latency in self.latencies),
+            actions=np.array(self.actions, np.float32).reshape(len(self.actions), -1),
+            chunks=tuple(self.chunks),
+        )
+
+    # The parts of a step, in order.
+
+    def _intent(self) -> Intent:
+        loop = self.loop
+        intent = loop.operator.poll() or NOTHING
+        loop.polls += 1
+        if intent.estop:
+            loop.rig.arm.estop("pressed by the operator")
+            loop.note("e-stop", "pressed by the operator")
+        elif intent.release and loop.rig.arm.estopped:
+            loop.rig.arm.release()
+            self.schedule.clear()
+            loop.note("e-stop", "released")
+        if intent.goal is not None and intent.goal != loop.goal:
+            loop.change_goal(intent.goal)
+            loop.note("goal", intent.goal)
+        if loop._generation != self.generation:
+            self.generation = loop._generation
+            self.schedule.clear()
+            self.answer = self.labels = None
+        return intent
+
+    def _look(self, tick: Tick) -> Look | None:
+        try:
+            look = self.loop.rig.observe(self.loop.goal)
+        except (ArmError, CameraError) as error:
+            self.why = str(error)
+            self.fault_s = self.fault_s or tick.time_s
+            self.loop.note("arm" if isinstance(error, ArmError) else "camera", self.why)
+            return None
+        self.fault_s = None
+        return look
+
+    def _take(self, tick: Tick) -> bool:
+        """Take what the planner has by now; return whether it is something new."""
+        loop = self.loop
+        try:
+            answer = loop.planner.take()
+        except Exception as error:
+            self.failures += 1
+            self.why_no_plan = f"the policy failed: {type(error).__name__}: {error}"
+            loop.note("policy", self.why_no_plan)
+            return False
+        if answer is None or answer.request.generation != self.generation:
+            return False
+        actions = answer.plan.chunk.actions
+        if not np.isfinite(actions).all():
+            self.failures += 1
+            self.why_no_plan = "the policy's actions are not finite"
+            loop.note("policy", self.why_no_plan)
+            return False
+        self.failures = 0
+        self.answer, self.plans = answer, self.plans + 1
+        self.labels = answer.labels
+        sync = loop.options.execution == "sync"
+        start = tick.index if sync else answer.request.start
+        if sync:
+            actions = actions[: loop.options.execute_steps]
+        self.late += self.schedule.add(actions, start=start, now=tick.index)
+        latency = tick.time_s - answer.request.observation.time_s
+        self.latencies.append(latency)
+        loop.estimate.add(latency)
+        return True
+
+    def _offer(self, look: Look, tick: Tick, *, person: bool) -> None:
+        """Have the newest observation planned for, where it is time to."""
+        loop, options = self.loop, self.loop.options
+        left = self.schedule.left(tick.index)
+        if options.execution == "sync":
+            if left or not loop.planner.idle:
+                return
+        elif tick.index - self.offered < options.replan_steps and left:
+            return
+        elif not loop.planner.idle:
+            return
+        age = tick.time_s - look.observation.time_s
+        start = tick.index - round(age / loop.dt_s)
+        prefix = None
+        if options.seams == "rtc" and options.execution == "async" and not person:
+            prefix = self.schedule.prefix(
+                start=start, now=tick.index, delay_steps=loop.estimate.steps
+            )
+        self.offered = tick.index
+        loop.planner.offer(
+            Request(
+                observation=look.observation,
+                start=start,
+                prefix=prefix,
+                generation=self.generation,
+            )
+        )
+
+    def _act(
+        self, look: Look, tick: Tick, intent: Intent
+    ) -> tuple[np.ndarray, Due | None, str]:
+        """Send what is due; return what was sent, where it comes from, and who drives."""
+        loop, rig = self.loop, self.loop.rig
+        if intent.jog is not None:  # he looks for himself: nothing of Seen is checked
+            sent = rig.act(intent.jog, seen=None, now_s=tick.time_s)
+            return sent, None, self._mode("person")
+        due = self.schedule.due(tick.index)
+        if due is None or self.answer is None:
+            self.why = self._why_nothing_is_due()
+            return self._held(self.why), None, self._mode("hold")
+        if self.first is None and not self.answer.plan.waits:
+            self.first = len(self.actions)
+        before = self._holds()
+        sent = rig.act(due.action, seen=self._seen(look), now_s=tick.time_s)
+        if self._holds() > before:
+            newest = rig.arm.recent[-1]
+            self.why = f"{newest.kind.value}: {newest.detail}"
+            loop.note(newest.kind.value, newest.detail)
+            return sent, due, self._mode("hold")
+        return sent, due, self._mode("policy")
+
+    def _held(self, why: str) -> np.ndarray:
+        """Brake, or stay, where the arm still takes commands."""
+        try:
+            return self.loop.rig.hold(why)
+        except ArmError as error:
+            self.loop.note("arm", str(error))
+            return np.zeros(len(self.loop.rig.spaces.action), np.float32)
+
+    def _mode(self, mode: str) -> str:
+        if self.loop.rig.arm.estopped:
+            self.why = self.loop.rig.arm.estopped
+            return "e-stop"
+        if mode != "hold":
+            self.why = ""
+        return mode
+
+    def _holds(self) -> int:
+        counts = self.loop.rig.arm.interventions
+        return sum(counts.get(kind, 0) for kind in HOLDING)
+
+    def _seen(self, look: Look) -> Seen:
+        assert self.answer is not None
+        plan = self.answer.plan
+        return Seen(
+            frame_s={frame.camera: frame.time_s for frame in look.observation.frames},
+            mask_s=self.answer.request.observation.time_s,
+            # what was found once and is seen no longer is behind the hand: the agent goes on
+            mask_status=plan.mask.status[0] if plan.waits else MaskStatus.FOUND,
+        )
+
+    def _why_nothing_is_due(self) -> str:
+        if self.failures:
+            return self.why_no_plan
+        if self.answer is None:
+            return "waiting for the first plan"
+        return f"no plan for {self.loop.planner.busy_s:.1f} s" if self.loop.planner.busy_s else (
+            "waiting for the next plan"
+        )
+
+    def _account(self, tick: Tick, sent: np.ndarray, due: Due | None, *, held: bool) -> None:
+        self.schedule.executed(tick.index, sent)
+        self.period_s = tick.time_s - self.last_s if self.last_s is not None else self.loop.dt_s
+        self.last_s = tick.time_s
+        self.actions.append(sent)
+        self.chunks.append(-1 if due is None else due.chunk)
+        self.held.append(held)
+
+    def _record(
+        self,
+        tick: Tick,
+        look: Look,
+        sent: np.ndarray,
+        due: Due | None,
+        intent: Intent,
+        mode: str,
+        *,
+        new: bool,
+    ) -> None:
+        corrected = intent.jog is not None
+        self.corrected += corrected
+        recorder = self.loop.recorder
+        if recorder is None:
+            return
+        answer = self.answer
+        recorder.step(
+            Step(
+                images={f.camera: f.image for f in look.observation.frames},
+                proprio=look.observation.proprio,
+                action=_recordable(sent, self.loop.rig.spaces.action),
+                labels=self.labels if new else None,
+                columns={
+                    "time_s": tick.time_s,
+                    "period_s": self.period_s,
+                    "frame_age_s": tick.time_s - min(s.time_s for s in look.shots),
+                    "state_age_s": tick.time_s - look.state.time_s,
+                    "mask_age_s": float("nan")
+                    if answer is None
+                    else tick.time_s - answer.request.observation.time_s,
+                    "mask_status": -1
+                    if answer is None
+                    else STATUS_NUMBER[answer.plan.mask.status[0]],
+                    "plan_latency_s": self.latencies[-1] if self.latencies else float("nan"),
+                    "chunk": -1 if due is None else due.chunk,
+                    "chunk_offset": -1 if due is None else due.offset,
+                    "is_held": mode in ("hold", "e-stop"),
+                    CORRECTED: corrected,
+                },
+            )
+        )
+        if recorder.failure is not None:
+            self.loop.note("recording", recorder.failure)
+
+    def _show(self, tick: Tick, look: Look, sent: np.ndarray, mode: str) -> None:
+        loop, answer = self.loop, self.answer
+        loop.status = Status(
+            goal=loop.goal,
+            step=len(self.actions),
+            mode=mode,
+            why=self.why,
+            mask_status="-" if answer is None else answer.plan.mask.status[0].value,
+            mask_age_s=None
+            if answer is None
+            else tick.time_s - answer.request.observation.time_s,
+            period_ms=1e3 * self.period_s,
+            latency_ms=1e3 * self.latencies[-1] if self.latencies else None,
+            delay_steps=loop.estimate.steps,
+            interventions={kind.value: n for kind, n in loop.rig.arm.interventions.items()},
+            action=sent,
+            look=look,
+            labels=self.labels,
+        )
+
+
+def _recordable(action: np.ndarray, space: Vector) -> np.ndarray:
+    """Return an action within its bounds: a target farther ahead is not a larger change."""
+    return np.clip(action, space.low, space.high).astype(np.float32)

@@ -1,0 +1,90 @@
+"""What a person at the arm wants right now, as the loop asks for it once per control step."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Protocol, TextIO
+
+import numpy as np
+from jaxtyping import Float32
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What a person wants in one control step. `jog` is the action of the env API that he gives
+    while he has taken over, None where the policy drives.
+    """
+
+    estop: bool = False
+    release: bool = False  # of the e-stop
+    jog: Float32[np.ndarray, " a"] | None = None
+    goal: str | None = None  # a new one
+    ends: bool = False  # this episode
+    success: bool | None = None  # what he says of it, where he ends it
+    quits: bool = False
+
+
+NOTHING = Intent()
+
+
+class Operator(Protocol):
+    """Asked in every control step; answers at once."""
+
+    def poll(self) -> Intent: ...
+
+    def close(self) -> None: ...
+
+
+class Nobody:
+    """No person: for scripts and tests."""
+
+    def poll(self) -> Intent:
+        return NOTHING
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Lines:
+    """A person who types lines: an empty one is the e-stop, `go` releases it, `done` and `failed`
+    end the episode, `quit` ends the run, anything else is a new goal.
+    """
+
+    HELP = (
+        "Enter: e-stop · go: release it · done, failed: end the episode · quit · "
+        "anything else: a new goal"
+    )
+
+    def __init__(self, stream: TextIO = sys.stdin) -> None:
+        self._stream = stream
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._read, name="operator", daemon=True).start()
+
+    def poll(self) -> Intent:
+        try:
+            line = self._lines.get_nowait()
+        except queue.Empty:
+            return NOTHING
+        match " ".join(line.split()):
+            case "":
+                return Intent(estop=True)
+            case "go":
+                return Intent(release=True)
+            case "done":
+                return Intent(ends=True, success=True)
+            case "failed":
+                return Intent(ends=True, success=False)
+            case "quit":
+                return Intent(quits=True)
+            case goal:
+                return Intent(goal=goal)
+
+    def close(self) -> None:
+        """Leave the thread behind: it waits for a line that may never come."""
+
+    def _read(self) -> None:
+        for line in self._stream:
+            self._lines.put(line)

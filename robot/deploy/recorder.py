@@ -1,0 +1,192 @@
+"""Every run as training data: a process of its own writes the running episode into a journal, and
+makes episodes of finished ones. The loop hands over copies and never waits.
+
+    recorder = Recorder(run / "recording")
+    recorder.begin(header); recorder.step(step); ...; recorder.end(success=True)
+
+`episodes/` holds what was recorded, `corrections/` what a person did in it as a trusted tier. When
+the loop is killed the process ends the episode itself; when it is killed, too, `recover` does at
+the next start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import threading
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from robot.data.corrections import corrections_of
+from robot.data.store import EpisodeStore
+from robot.deploy.journal import SUFFIX, Header, Journal, Step, is_being_written, read_journal
+from robot.errors import InputError
+from robot.report.pictures import drawn
+from robot.report.video import write_video
+from robot.system.interrupt import end_processes, starting_processes
+from robot.types import Episode
+
+EPISODES, CORRECTIONS, JOURNALS, VIDEOS = "episodes", "corrections", "journal", "videos"
+NICE = 10
+WAITING = 200  # steps that may wait for the process: ten seconds, then they are dropped
+END_S = 30.0  # for the last episode to be written
+KILLED = {"ended": "the process was killed"}
+
+
+class Recorder:
+    """The loop's side. A recording that fails says so in `failure` and does not raise."""
+
+    def __init__(self, folder: Path, *, videos: bool = True) -> None:
+        self.folder, self._videos = folder, videos
+        self.failure: str | None = None
+        self.dropped = 0
+        self._queue: queue.Queue[tuple[Any, ...] | None] = queue.Queue(WAITING)
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, folder, videos), name="recorder", daemon=True
+        )
+        with starting_processes():
+            self._process.start()
+        theirs.close()
+        self._thread = threading.Thread(target=self._hand_over, name="recorder", daemon=True)
+        self._thread.start()
+
+    def begin(self, header: Header) -> None:
+        self.failure = None
+        self._put(("begin", header))
+
+    def step(self, step: Step) -> None:
+        self._put(("step", step))
+
+    def end(self, *, success: bool, extra: Mapping[str, str] | None = None) -> None:
+        self._put(("end", success, dict(extra or {})))
+
+    def close(self, *, timeout_s: float = END_S) -> None:
+        """Wait until all is on disk; callable twice."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join(timeout_s)
+        self._process.join(timeout_s)
+        if self._process.is_alive():
+            end_processes([self._process], grace_s=1.0)
+
+    def _put(self, message: tuple[Any, ...]) -> None:
+        try:
+            self._queue.put_nowait(message)
+        except queue.Full:
+            self.dropped += 1
+            self.failure = "the recording cannot keep up with the loop: steps were dropped"
+
+    def _hand_over(self) -> None:
+        try:
+            while (message := self._queue.get()) is not None:
+                self._pipe.send(message)
+                while self._pipe.poll():
+                    self.failure = self._pipe.recv()
+            self._pipe.send(("quit",))
+            while True:  # what went wrong at the end
+                self.failure = self._pipe.recv()
+        except EOFError:
+            pass
+        except OSError as error:
+            self.failure = self.failure or f"the process that records has ended ({error.strerror})"
+
+
+def _serve(pipe: Connection, folder: Path, videos: bool) -> None:
+    """Record until the loop says quit, or is gone."""
+    with contextlib.suppress(OSError):
+        os.nice(NICE)
+    journal: Journal | None = None
+    failed = False  # until the next episode begins
+    while True:
+        try:
+            kind, *values = pipe.recv()
+        except (EOFError, OSError):
+            kind, values = "quit", []
+        try:
+            if kind == "begin":
+                failed = False
+                journal = Journal(_journal_path(folder, values[0].index), values[0])
+            elif kind == "step" and journal is not None and not failed:
+                journal.append(values[0])
+            elif kind == "end" and journal is not None:
+                finished, journal = journal, None
+                finished.end(success=values[0], extra=values[1])
+                finish(finished.path, folder, videos=videos)
+            elif kind == "quit":
+                if journal is not None:
+                    journal.close()
+                    finish(journal.path, folder, videos=videos)
+                return
+        except (OSError, InputError) as error:
+            failed = True
+            if journal is not None:
+                journal.close()
+            with contextlib.suppress(OSError):
+                pipe.send(f"the recording failed: {error}")
+            if kind == "quit":
+                return
+
+
+def finish(path: Path, folder: Path, *, videos: bool = False) -> Episode | None:
+    """Make an episode of a journal, atomically, and remove the journal; None where it has no
+    step.
+    """
+    episode = read_journal(path, extra=KILLED)
+    if episode is not None:
+        store = EpisodeStore(folder / EPISODES)
+        if episode.index not in store.indices():  # else: killed between this and its removal
+            store.append(episode)
+        _append_corrections(episode, folder)
+        if videos:
+            _write_video(episode, folder / VIDEOS / f"{episode.index:06d}.mp4")
+    path.unlink()
+    return episode
+
+
+def recover(folder: Path) -> list[int]:
+    """Make episodes of journals that no living process writes; return their indices."""
+    found = []
+    for path in sorted((folder / JOURNALS).glob(f"*{SUFFIX}")):
+        if not is_being_written(path) and (episode := finish(path, folder)) is not None:
+            found.append(episode.index)
+    return found
+
+
+def next_index(folder: Path) -> int:
+    """Return the first episode index that neither an episode nor a journal has."""
+    taken = EpisodeStore(folder / EPISODES).indices() | {
+        int(path.stem) for path in (folder / JOURNALS).glob(f"*{SUFFIX}")
+    }
+    return max(taken, default=-1) + 1
+
+
+def _append_corrections(episode: Episode, folder: Path) -> None:
+    store = EpisodeStore(folder / CORRECTIONS)
+    done = {store.summary(index).extra["correction_of"] for index in store.indices()}
+    if str(episode.index) in done:
+        return
+    for part in corrections_of(episode, first_index=max(store.indices(), default=-1) + 1):
+        store.append(part)
+
+
+def _write_video(episode: Episode, path: Path) -> None:
+    """Write the first camera's frames with the mask drawn on them."""
+    camera = next(iter(episode.images))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = [
+        drawn(image, labels)
+        for image, labels in zip(episode.images[camera], episode.labels[camera], strict=True)
+    ]
+    write_video(path, np.stack(frames), fps=round(1 / episode.control_dt_s))
+
+
+def _journal_path(folder: Path, index: int) -> Path:
+    return folder / JOURNALS / f"{index:06d}{SUFFIX}"
