@@ -62,7 +62,7 @@ class FrankaOptions:
     reflex_n: float = 60.0  # contact force and joint torque at which the robot stops itself
     reflex_nm: float = 60.0
     silence_s: float = 0.15  # without a command, then the arm comes to rest
-    stale_s: float = 0.1  # without a new state, then the connection counts as lost
+    stale_s: float = 0.15  # without a new state, then the connection counts as lost
     hand: HandMotion = field(default_factory=HandMotion)
 
 

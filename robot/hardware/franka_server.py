@@ -6,7 +6,7 @@ protocol), with what a rehearsal needs beside it. A program of its own, for the 
 
 It prints "ready" and takes lines on standard input until that is closed:
 
-    joints Q1 .. Q7     put the arm there, at rest
+    joints Q1 .. Q7 W   put the arm there, at rest, with the fingers W metres apart
     fingers WIDTH       something WIDTH metres wide lies between the fingers: they close no further
     reflex              stop the running motion as a collision does, and wait for error recovery
 
@@ -31,7 +31,7 @@ from franky_sim.mujoco_simulator import MujocoSimulator
 STEP_S = 0.001
 BEHIND_S = 0.05  # later than that, simulated time runs slower than the clock
 CARTESIAN_REFLEX = 7  # its place among the 41 errors of libfranka's robot state
-PRIORITY = -10
+PRIORITY = 10  # of real-time scheduling: a robot's controller does not wait for other programs
 
 
 class RobotServer(FrankaRobotServer):
@@ -93,12 +93,15 @@ class Rehearsal:
         else:
             raise ValueError(f"got {line!r}, expected joints, fingers or reflex")
 
-    def _put(self, joints: list[float]) -> None:
-        data = self.simulator.data
-        for address, q in zip(self.robot._qpos_addrs, joints, strict=True):
+    def _put(self, values: list[float]) -> None:
+        robot, data = self.robot, self.simulator.data
+        *joints, width = values
+        for address, q in zip(robot._qpos_addrs, joints, strict=True):
             data.qpos[address] = q
+        data.qpos[robot._finger_qpos_addrs] = width / 2
         data.qvel[:] = 0.0
-        self.robot.server._reset_state()  # holds the joints where they are now
+        self._aim(width, *self._goal[1:])
+        robot.server._reset_state()  # holds the joints where they are now
 
     def _aim(self, width: float, max_velocity: float, max_force: float) -> None:
         self._goal = (width, max_velocity, max_force)
@@ -108,9 +111,12 @@ class Rehearsal:
 def serve(address: str) -> None:
     protocol.AutomaticErrorRecoveryCommand.handle = _recover
     simulation_server.FrankaRobotServer = RobotServer
-    with contextlib.suppress(OSError):
-        os.nice(PRIORITY)  # a robot's controller does not wait for other programs
+    with contextlib.suppress(OSError):  # not root
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
     with MujocoSimulator() as simulator:
+        # A floor that the hand never meets: what the arm stands on and works at is in the scene
+        # that mirrors it, and may lie below its base.
+        simulator.worldbody.find("geom[@name='ground']").set("pos", "0 0 -2")
         rehearsal = Rehearsal(simulator, simulator.add_robot())
         with simulation_server.SimulationServer(simulator, hostname_candidates=[address]) as server:
             print("ready", flush=True)

@@ -6,10 +6,13 @@ with FrankaSim() as sim:
 
 from __future__ import annotations
 
+import os
 import select
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from robot.errors import InputError
 from robot.hardware.arm import ArmError
@@ -37,6 +40,8 @@ class FrankaSim:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # more threads than one would wait for each other a thousand times a second
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
         assert self._process.stdout is not None
         ready = select.select([self._process.stdout], [], [], START_S)[0]
@@ -60,9 +65,11 @@ class FrankaSim:
         """Return the options of a driver for this robot."""
         return FrankaOptions(hostname=self.address, model="fr3", realtime=False)
 
-    def put(self, joints: Sequence[float]) -> None:
-        """Put the arm at joint positions, at rest; for an arm that no motion is running on."""
-        self._tell("joints " + " ".join(f"{q:.6f}" for q in joints))
+    def put(self, joints: Sequence[float] | np.ndarray, *, width_m: float) -> None:
+        """Put the arm at joint positions, at rest, and the fingers so far apart; for an arm that no
+        motion is running on.
+        """
+        self._tell("joints " + " ".join(f"{value:.6f}" for value in (*joints, width_m)))
 
     def put_between_fingers(self, width_m: float) -> None:
         """Let the fingers close no further than this; 0 takes the thing away."""
