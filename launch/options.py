@@ -16,14 +16,17 @@ from robot.errors import InputError
 
 MAY_BE_NULL = frozenset(
     ("compare", "head", "head_start", "headline_scene", "jitter", "quality", "witness_steps")
+    + ("cameras", "deployment", "device", "goal", "viewer")
 )
 MAY_BE_EMPTY = frozenset({"faults", "mask_scenes"})
-MAY_REPEAT = frozenset({"blocks", "faults", "widths"})
+MAY_REPEAT = frozenset({"blocks", "faults", "widths", "workspace_high_m", "workspace_low_m"})
+MAY_BE_NEGATIVE = frozenset({"workspace_high_m", "workspace_low_m"})
 MAY_BE_SEVERAL = frozenset({"scene", "task"})  # text, or a list of it
 # Sections that take keys which no YAML file lists, or lose some: names that a person chooses,
 # shares of what is registered, and keywords that a type or a constructor checks.
 OPEN = frozenset(
-    ("arms", "augment", "deployment", "env", "kinds", "mask_training", "scenes", "train")
+    ("arms", "augment", "cameras", "deployment", "driver", "env", "kinds", "mask_training")
+    + ("scenes", "train")
     + ("training",)
 )
 MAY_BE_ZERO = frozenset(  # every other number is above 0
@@ -39,6 +42,7 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
     + ("iou_weight", "keep", "lora_dropout", "machine_weight", "noise", "offset")
     + ("presence_weight", "ring", "samples", "saturation", "seed", "share", "shift", "threshold")
     + ("tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels")
+    + ("blend_steps", "frame_delay_s", "plan_delay_s", "state_delay_s")
 )
 SCENES = frozenset({"headline_scene", "mask_scenes", "scene", "scenes"})
 SHARES = frozenset({"kinds", "scenes"})  # their numbers may be 0, too
@@ -122,6 +126,8 @@ def _check_value(value: Any, *, path: tuple[str, ...]) -> None:
         if not math.isfinite(value) or abs(value) > HIGHEST:
             raise InputError(f"got {key}={value}, expected a finite number; lower it")
         may_be_zero = name in MAY_BE_ZERO or bool(SHARES & set(path))
+        if name in MAY_BE_NEGATIVE:
+            return
         if value < 0 or (value == 0 and not may_be_zero):
             bound = (
                 "0 or above"

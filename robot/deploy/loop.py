@@ -50,6 +50,7 @@ class LoopOptions:
 
     execution: Literal["async", "sync"] = "async"
     seams: Seams = "rtc"
+    guided: bool = False  # rtc by gradients, which makes plans slower
     replan_steps: Count = 4  # control steps from one observation that is planned for to the next
     execute_steps: Count = 8  # of a chunk, where execution is sync
     ensemble_decay: NotNegativeNumber = 0.1
@@ -201,6 +202,7 @@ class _Episode:
             seams=options.seams,
             ensemble_decay=options.ensemble_decay,
             blend_steps=options.blend_steps,
+            guided=options.guided,
         )
         self.generation = loop._generation
         self.answer: Answer | None = None  # the newest

@@ -33,8 +33,8 @@ from robot.system.interrupt import end_processes, starting_processes
 from robot.types import Episode
 
 EPISODES, CORRECTIONS, JOURNALS, VIDEOS = "episodes", "corrections", "journal", "videos"
-NICE = 10
-WAITING = 200  # steps that may wait for the process: ten seconds, then they are dropped
+NICE = 5
+WAITING_BYTES = 256e6  # of frames that may wait for the process; then steps are dropped
 END_S = 30.0  # for the last episode to be written
 KILLED = {"ended": "the process was killed"}
 
@@ -46,7 +46,7 @@ class Recorder:
         self.folder, self._videos = folder, videos
         self.failure: str | None = None
         self.dropped = 0
-        self._queue: queue.Queue[tuple[Any, ...] | None] = queue.Queue(WAITING)
+        self._queue: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
@@ -60,13 +60,18 @@ class Recorder:
 
     def begin(self, header: Header) -> None:
         self.failure = None
-        self._put(("begin", header))
+        self._queue.put(("begin", header))
 
     def step(self, step: Step) -> None:
-        self._put(("step", step))
+        size = sum(image.nbytes for image in step.images.values())
+        if self._queue.qsize() * size < WAITING_BYTES:
+            self._queue.put(("step", step))
+        else:
+            self.dropped += 1
+            self.failure = "the recording cannot keep up with the loop: steps were dropped"
 
     def end(self, *, success: bool, extra: Mapping[str, str] | None = None) -> None:
-        self._put(("end", success, dict(extra or {})))
+        self._queue.put(("end", success, dict(extra or {})))
 
     def close(self, *, timeout_s: float = END_S) -> None:
         """Wait until all is on disk; callable twice."""
@@ -76,13 +81,6 @@ class Recorder:
         self._process.join(timeout_s)
         if self._process.is_alive():
             end_processes([self._process], grace_s=1.0)
-
-    def _put(self, message: tuple[Any, ...]) -> None:
-        try:
-            self._queue.put_nowait(message)
-        except queue.Full:
-            self.dropped += 1
-            self.failure = "the recording cannot keep up with the loop: steps were dropped"
 
     def _hand_over(self) -> None:
         try:

@@ -38,11 +38,17 @@ class Schedule:
     """Chunks by control step."""
 
     def __init__(
-        self, *, seams: str = "rtc", ensemble_decay: float = 0.1, blend_steps: int = 4
+        self,
+        *,
+        seams: str = "rtc",
+        ensemble_decay: float = 0.1,
+        blend_steps: int = 4,
+        guided: bool = False,
     ) -> None:
         if seams not in SEAMS:
             raise InputError(f"got seams={seams!r}, expected one of {', '.join(SEAMS)}")
         self.seams, self.ensemble_decay, self.blend_steps = seams, ensemble_decay, blend_steps
+        self.guided = guided  # see robot.policy.inpainting.Prefix
         self._executed: deque[tuple[int, np.ndarray]] = deque(maxlen=HISTORY)
         self.clear()
         self.number = -1  # of the newest chunk
@@ -108,7 +114,7 @@ class Schedule:
             return None
         decided = min(len(known), max(delay_steps, now - start))
         weight = soft_weights(decided=decided, known=len(known))
-        return Prefix(actions=np.stack(known), weight=weight)
+        return Prefix(actions=np.stack(known), weight=weight, guided=self.guided)
 
     def _merged(self, predictions: np.ndarray, step: int) -> np.ndarray:
         if self.seams == "ensemble":

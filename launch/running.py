@@ -1,0 +1,284 @@
+"""What launch/deploy.py does: an agent drives an arm, episode by episode; a person watches."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from launch.command_line import Work
+from robot.agent import Agent
+from robot.checkpoint import resolve_checkpoint, spaces_of
+from robot.deploy.journal import Header
+from robot.deploy.loop import Loop, LoopOptions, Outcome
+from robot.deploy.operator import Lines, Nobody, Operator
+from robot.deploy.recorder import Recorder, recover
+from robot.deploy.rig import Rig
+from robot.deploy.robots import Robot, RobotOptions, World, make_robot
+from robot.deploy.viewer import Rerun, Sink, Terminal, Viewer
+from robot.envs.make import EnvOptions, check_backend
+from robot.envs.registry import check_scene
+from robot.perception.head.base import Head
+from robot.perception.registry import make_deployment
+from robot.spaces import check_spaces
+from robot.system.command import RUNS, run_folder, write_results
+from robot.system.folder_lock import is_locked
+from robot.system.parse import Count, Positive, Seed, options, parse
+from robot.types import InputError
+
+RECORDING = "recording"
+SWITCH_S = 0.0005  # from one thread to another: the loop's must not wait 5 ms for the planner's
+CLOSE_S = 2.5  # for the recording to be finished when the command is interrupted
+
+
+@options
+class Asked:
+    """configs/deploy.yaml, names resolved."""
+
+    robot: RobotOptions
+    env: EnvOptions
+    checkpoint: Path
+    goal: str | None
+    yes: bool
+    episodes: Count
+    episode_s: Positive
+    task: str
+    scene: str
+    seed: Seed
+    head: Path | None
+    deployment: str | None
+    device: str | None
+    threads: Count
+    record: bool
+    videos: bool
+    viewer: str | None
+    operator: Literal["lines", "none"]
+    loop: LoopOptions
+
+
+def running(config: DictConfig) -> Work:
+    """Return the work that a config describes, checked; nothing is connected yet."""
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    asked = parse_asked(values)
+    return partial(run, asked, config_yaml=OmegaConf.to_yaml(config, resolve=True))
+
+
+def parse_asked(values: Any) -> Asked:
+    """Parse the config; raise InputError for what cannot be run."""
+    changed = {
+        "checkpoint": resolve_checkpoint(values["checkpoint"]),
+        "head": Head.resolve(values["head"]),
+    }
+    asked = parse(Asked, values | changed)
+    if asked.goal is not None and not asked.goal.strip():
+        raise InputError('got an empty goal, expected words; pass goal="pick up the red cup"')
+    if asked.robot.kind == "simulated":
+        check_scene(asked.task, asked.scene)
+        check_backend(asked.env.backend, robot=asked.env.robot, task=asked.task)
+    elif asked.goal is None:
+        raise InputError(
+            f'got robot={asked.robot.kind} without a goal, expected a sentence; pass goal="pick up '
+            'the red cup"'
+        )
+    if not asked.yes and not sys.stdin.isatty():
+        raise InputError(
+            "got no terminal to ask in whether the arm may move, expected one; pass yes=true where "
+            "a script is to move it"
+        )
+    return asked
+
+
+def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
+    """Drive; results.json is the last line on stdout. A run that is cut off keeps its recording."""
+    console = Console(file=sys.stderr)
+    for folder, indices in recovered(root):
+        console.print(f"recovered episodes {indices} of a run that was killed: {folder}")
+    torch.set_num_threads(asked.threads)
+    sys.setswitchinterval(SWITCH_S)
+    world = World(task=asked.task, scene=asked.scene, seed=asked.seed, env=asked.env)
+    robot = make_robot(asked.robot, world=world)
+    agent = load_agent(asked, robot)
+    outcomes: list[Outcome] = []
+    with run_folder("deploy", config_yaml=config_yaml, root=root) as folder, ExitStack() as stack:
+        recorder = None
+        if asked.record:
+            recorder = Recorder(folder / RECORDING, videos=asked.videos)
+            stack.callback(recorder.close, timeout_s=CLOSE_S)
+        console.print("connecting")
+        stack.callback(robot.disconnect)
+        robot.connect()
+        rig = Rig(robot.arm, robot.cameras)
+        loop = Loop(
+            rig,
+            agent,
+            options=asked.loop,
+            goal=asked.goal or "",
+            recorder=recorder,
+            succeeded=robot.succeeded,
+            seed=asked.seed,
+        )
+        stack.callback(loop.close)
+        try:
+            for index in range(asked.episodes):
+                arrange(loop, robot, agent, index=index, goal=asked.goal)
+                if index == 0:
+                    loop.warm_up()
+                    confirm(asked, loop, console)
+                    loop.operator = make_operator(asked, console)
+                    stack.enter_context(shown(loop, asked))
+                elif robot.arrange is None:
+                    confirm(asked, loop, console)
+                header = header_of(asked, loop, index=index)
+                outcome = loop.run_episode(limit_s=asked.episode_s, header=header)
+                outcomes.append(outcome)
+                if outcome.ended in ("quit",) or outcome.ended.startswith("fault"):
+                    break
+        finally:
+            results = summary(asked, loop, outcomes)
+            if recorder is not None:
+                recorder.close(timeout_s=CLOSE_S if sys.exc_info()[0] else 60.0)
+        console.print(table_of(outcomes))
+        console.print(f"recording: {folder / RECORDING}" if recorder else "nothing was recorded")
+        write_results(folder, results)
+
+
+def load_agent(asked: Asked, robot: Robot) -> Agent:
+    """Return the agent of the checkpoint; InputError where it was made for another robot."""
+    features = robot.arm.features
+    rig = Rig(robot.arm, robot.cameras)
+    check_spaces(
+        spaces_of(asked.checkpoint),
+        rig.spaces,
+        what=f"a robot ({features.robot_type}) for the policy {asked.checkpoint}",
+        remedy="Use a policy that was trained for this robot and its cameras",
+    )
+    return Agent.load(
+        asked.checkpoint,
+        device=asked.device,
+        head=asked.head,
+        deployment=make_deployment(asked.deployment) if asked.deployment else None,
+    )
+
+
+def arrange(loop: Loop, robot: Robot, agent: Agent, *, index: int, goal: str | None) -> None:
+    """Begin episode `index`: the world in order where it is simulated, nothing remembered."""
+    robot.arm.stop()
+    own = robot.arrange(index) if robot.arrange is not None else ""
+    loop.rig.forget()
+    agent.reset()
+    loop.change_goal(goal or own)
+
+
+def confirm(asked: Asked, loop: Loop, console: Console) -> None:
+    """Ask whether the arm may move; nothing has moved before. InputError where it may not."""
+    safety = asked.robot.safety
+    console.print(
+        f"{asked.robot.kind}: {loop.goal!r} with {asked.checkpoint}; at most "
+        f"{safety.max_speed_m_s:g} m/s, in the box {safety.workspace_low_m} to "
+        f"{safety.workspace_high_m} m",
+        markup=False,
+        highlight=False,
+    )
+    if asked.yes:
+        return
+    answer = console.input("The arm will move. Is its workspace clear? Type yes: ")
+    if answer.strip().lower() not in ("yes", "y"):
+        raise InputError(f"got {answer!r}, expected yes; nothing has moved")
+
+
+def make_operator(asked: Asked, console: Console) -> Operator:
+    """Return who can stop and steer; only after he was asked, as both read the terminal."""
+    if asked.operator == "none" or not sys.stdin.isatty():
+        return Nobody()
+    console.print(Lines.HELP)
+    return Lines()
+
+
+@contextmanager
+def shown(loop: Loop, asked: Asked) -> Iterator[None]:
+    """Show the loop in the terminal, and in rerun where that is asked for."""
+    sinks: list[Sink] = [Terminal()]
+    if asked.viewer is not None:
+        sinks.append(Rerun(asked.viewer))
+    viewers = [Viewer(loop, sink) for sink in sinks]
+    try:
+        yield
+    finally:
+        for viewer in viewers:
+            viewer.close()
+
+
+def header_of(asked: Asked, loop: Loop, *, index: int) -> Header:
+    return Header(
+        index=index,
+        task=asked.task if asked.robot.kind == "simulated" else asked.robot.kind,
+        goal=loop.goal,
+        scene=asked.scene if asked.robot.kind == "simulated" else "real",
+        seed=asked.seed,
+        spaces=loop.rig.spaces,
+        extra={
+            "robot": asked.robot.kind,
+            "checkpoint": str(asked.checkpoint),
+            "labels": "predicted",
+            "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        },
+    )
+
+
+def recovered(root: Path) -> Iterator[tuple[Path, list[int]]]:
+    """Yield recordings that killed runs left, and the episodes that were made of their journals."""
+    for folder in sorted(root.glob(f"*/{RECORDING}")):
+        if not is_locked(folder.parent) and (indices := recover(folder)):
+            yield folder, indices
+
+
+def summary(asked: Asked, loop: Loop, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return what results.json holds."""
+    told = [outcome.success for outcome in outcomes if outcome.success is not None]
+    latencies = [ms for outcome in outcomes for ms in outcome.latency_ms]
+    return {
+        "checkpoint": asked.checkpoint,
+        "robot": asked.robot.kind,
+        "success": sum(told) / len(told) if told else None,
+        "episodes": [episode_of(outcome) for outcome in outcomes],
+        "loop": vars(loop.clock.timing()),
+        "operator_polls": loop.polls,
+        "plan_ms": quantiles(latencies),
+        "interventions": dict(loop.rig.arm.interventions),
+        "events": dict(loop.event_counts),
+        "recording_failure": None if loop.recorder is None else loop.recorder.failure,
+    }
+
+
+def episode_of(outcome: Outcome) -> dict[str, Any]:
+    hidden = ("latency_ms", "actions", "chunks")
+    return {name: value for name, value in vars(outcome).items() if name not in hidden}
+
+
+def quantiles(values: Sequence[float]) -> dict[str, float] | None:
+    if not values:
+        return None
+    return {name: float(np.quantile(values, q)) for name, q in (("p50", 0.5), ("p99", 0.99))}
+
+
+def table_of(outcomes: Sequence[Outcome]) -> Table:
+    """Return the table for people."""
+    table = Table(title=f"{len(outcomes)} episodes", title_justify="left")
+    for column in ("episode", "success", "ended", "steps", "held", "late actions", "plan ms"):
+        table.add_column(column)
+    for index, outcome in enumerate(outcomes):
+        success = {True: "yes", False: "no", None: "-"}[outcome.success]
+        latency = f"{np.median(outcome.latency_ms):.0f}" if outcome.latency_ms else "-"
+        numbers = (outcome.steps, outcome.held_steps, outcome.late_actions)
+        table.add_row(str(index), success, outcome.ended, *map(str, numbers), latency)
+    return table
