@@ -103,9 +103,7 @@ def _light(surface: Surface, *, faces: int, keep_seams: bool) -> Surface:
 def collision_obj(surface: Surface) -> str:
     """Return vertices and faces alone, each vertex once."""
     corners = surface.vertices[surface.faces].reshape(-1, 3)
-    _, first, index = np.unique(
-        np.round(corners, 7), axis=0, return_index=True, return_inverse=True
-    )
+    _, first, index = np.unique(np.round(corners, 7), axis=0, return_index=True, return_inverse=True)
     lines = [f"v {x:.7g} {y:.7g} {z:.7g}" for x, y, z in corners[first]]
     lines += [f"f {a} {b} {c}" for a, b, c in index.reshape(-1, 3) + 1]
     return "\n".join(lines) + "\n"
@@ -130,9 +128,7 @@ def pack_textures(root: ET.Element) -> dict[str, bytes]:
             found[Path(file).stem] = Path(file)
             texture.set("file", f"{Path(file).stem}.png")
     return {
-        f"{TEXTURES}{name}.jpg": _shrunk(
-            file, size=TABLE_PX if name == pools["table"] else TEXTURE_PX
-        )
+        f"{TEXTURES}{name}.jpg": _shrunk(file, size=TABLE_PX if name == pools["table"] else TEXTURE_PX)
         for name, file in found.items()
     }
 

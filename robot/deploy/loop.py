@@ -377,7 +377,9 @@ class _Episode:
             )
         )
 
-    def _act(self, look: Look, tick: Tick, intent: Intent) -> tuple[np.ndarray, Due | None, str]:
+    def _act(
+        self, look: Look, tick: Tick, intent: Intent
+    ) -> tuple[np.ndarray, Due | None, str]:
         """Send what is due; return what was sent, where it comes from, and who drives."""
         loop, rig = self.loop, self.loop.rig
         if intent.jog is not None:  # he looks for himself: nothing of Seen is checked
@@ -433,10 +435,8 @@ class _Episode:
             return self.why_no_plan
         if self.answer is None:
             return "waiting for the first plan"
-        return (
-            f"no plan for {self.loop.planner.busy_s:.1f} s"
-            if self.loop.planner.busy_s
-            else ("waiting for the next plan")
+        return f"no plan for {self.loop.planner.busy_s:.1f} s" if self.loop.planner.busy_s else (
+            "waiting for the next plan"
         )
 
     def _account(self, tick: Tick, sent: np.ndarray, due: Due | None, *, held: bool) -> None:
@@ -500,7 +500,9 @@ class _Episode:
             mode=mode,
             why=self.why,
             mask_status="-" if answer is None else answer.plan.mask.status[0].value,
-            mask_age_s=None if answer is None else tick.time_s - answer.request.observation.time_s,
+            mask_age_s=None
+            if answer is None
+            else tick.time_s - answer.request.observation.time_s,
             period_ms=1e3 * self.period_s,
             latency_ms=1e3 * self.latencies[-1] if self.latencies else None,
             delay_steps=loop.estimate.steps,

@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PYTHON = REPOSITORY / ".venv-franka/bin/python"  # `make test-franka` makes it
 SERVER = Path(__file__).with_name("franka_server.py")
 START_S = 120.0
+MODEL = "fr3"  # which franky-sim simulates
 
 
 class FrankaSim:
@@ -63,7 +64,7 @@ class FrankaSim:
 
     def options(self) -> FrankaOptions:
         """Return the options of a driver for this robot."""
-        return FrankaOptions(hostname=self.address, model="fr3", realtime=False)
+        return FrankaOptions(hostname=self.address, model=MODEL, realtime=False)
 
     def put(self, joints: Sequence[float] | np.ndarray, *, width_m: float) -> None:
         """Put the arm at joint positions, at rest, and the fingers so far apart; for an arm that no

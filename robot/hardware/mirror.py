@@ -1,9 +1,10 @@
 """A scene of ours whose arm follows a real one's measured joints and fingers: cameras, objects and
 contacts for an arm that has none, so that a loop over real drivers closes without hardware.
 
-    mirror = Mirror(MirrorOptions(scene="distract"), read=arm.read, obstruct=sim.put_between_fingers)
-    start = mirror.open(seed=0)          # joints in which the episode begins
-    arm.connect(); mirror.follow()
+    mirror = Mirror()
+    mirror.start(read=arm.read)
+    beginning = mirror.open(seed=0)      # among it the joints in which the episode begins
+    mirror.follow()
     mirror.cameras[0].newest()
 
 The scene runs in a process of its own with the wall clock. What the simulated fingers hold is
@@ -43,6 +44,7 @@ BLOCKED = 0.02  # of the whole opening, that the fingers hang behind when someth
 RELEASED = 0.03  # that the measured fingers have to be wider open for it to be let go
 SUCCESS_S = 0.15  # that success has to hold: three control steps
 START_S, END_S = 180.0, 3.0
+PRIORITY = 5  # of real-time scheduling, where that is allowed: the world does not wait
 
 MEASURED = np.dtype(
     [("time_s", "f8"), ("position", "f8", (7,)), ("velocity", "f8", (7,)), ("opening", "f8")]
@@ -69,41 +71,46 @@ class Beginning:
 
 
 class Mirror:
-    """The scene and its cameras. `read` returns the measured state; `obstruct` gets the width [m]
-    of what the fingers hold, 0 where they hold nothing.
-    """
+    """The scene and its cameras, whose names and sizes are readable before `start`."""
 
-    def __init__(
-        self,
-        options: MirrorOptions | None = None,
-        *,
-        read: Callable[[], ArmState],
-        obstruct: Callable[[float], None] = lambda width_m: None,
-    ) -> None:
+    def __init__(self, options: MirrorOptions | None = None) -> None:
         self.options = options = options or MirrorOptions()
-        self._read, self._obstruct = read, obstruct
         context = multiprocessing.get_context("spawn")
         cameras = options.env.spaces().cameras
         layouts = {"measured": MEASURED, "progress": PROGRESS} | {
             camera.name: frame_type(camera) for camera in cameras
         }
-        memories = {
+        self._memories = {
             name: context.RawArray(ctypes.c_uint8, Slot.size(layout))
             for name, layout in layouts.items()
         }
-        self._slots = {name: Slot(memories[name], layout) for name, layout in layouts.items()}
+        self._slots = {name: Slot(self._memories[name], layout) for name, layout in layouts.items()}
         self.cameras: Sequence[SimulatedCamera] = tuple(
             SimulatedCamera(camera, self._slots[camera.name]) for camera in cameras
         )
+        self._pipe: Connection | None = None
+        self._process: BaseProcess | None = None
+        self._following = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(
+        self,
+        *,
+        read: Callable[[], ArmState],
+        obstruct: Callable[[float], None] = lambda width_m: None,
+    ) -> None:
+        """Start the process. `read` returns the measured state; `obstruct` gets the width [m] of
+        what the fingers hold, 0 where they hold nothing.
+        """
+        self._read, self._obstruct = read, obstruct
+        context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process: BaseProcess = context.Process(
-            target=_serve, args=(theirs, options, memories), daemon=True
+        self._process = context.Process(
+            target=_serve, args=(theirs, self.options, self._memories), daemon=True
         )
         with starting_processes():
             self._process.start()
         theirs.close()
-        self._following = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def open(self, *, seed: int, scene: str = "clean", episode: int = 0) -> Beginning:
         """Arrange an episode, with the arm where it begins; it stays there until `follow`."""
@@ -141,15 +148,18 @@ class Mirror:
 
     def close(self) -> None:
         """End the thread and the process; callable twice."""
-        if not self._process.is_alive():
+        process, pipe = self._process, self._pipe
+        if process is None or pipe is None:
             return
         with suppress(ArmError):
             self.pause()
         with suppress(OSError):
-            self._pipe.send(("quit",))
-        self._process.join(END_S)
-        if self._process.is_alive():
-            end_processes([self._process], grace_s=0.0)
+            pipe.send(("quit",))
+        process.join(END_S)
+        if process.is_alive():
+            end_processes([process], grace_s=0.0)
+        pipe.close()
+        self._process = self._pipe = None
 
     def _feed(self) -> None:
         """Hand over what is measured, and report back what is held."""
@@ -172,6 +182,10 @@ class Mirror:
         )
 
     def _ask(self, *message: Any) -> Any:
+        if self._pipe is None:
+            raise ArmError(
+                "got a call to a mirrored scene that was not started: call start() first"
+            )
         try:
             self._pipe.send(message)
             if not self._pipe.poll(START_S):
@@ -235,6 +249,8 @@ class MirroredScene:
 def _serve(pipe: Connection, options: MirrorOptions, memories: dict[str, Any]) -> None:
     """Simulate until the peer says quit, or is gone."""
     os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa draws in this thread, not in one per core
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
     from robot.envs.make import make_env
 
     try:

@@ -21,7 +21,9 @@ def test_weights_are_one_where_decided_and_fall_to_zero():
     weights = soft_weights(decided=2, known=5)
     share = np.array([3, 2, 1]) / 4
     assert weights[:2].tolist() == [1, 1]
-    np.testing.assert_allclose(weights[2:], share * (np.exp(share) - 1) / (np.e - 1), rtol=1e-6)
+    np.testing.assert_allclose(
+        weights[2:], share * (np.exp(share) - 1) / (np.e - 1), rtol=1e-6
+    )
     assert (np.diff(weights[1:]) < 0).all()
 
 
