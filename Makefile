@@ -13,7 +13,7 @@ ENV ?= robosuite
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
 
-.PHONY: help setup train test test-slow format check clean
+.PHONY: help setup train test test-slow test-franka format check clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -32,6 +32,10 @@ test: setup  ## Set up, then run the tests (about 4 minutes)
 test-slow: setup  ## Set up, then run the tests that take minutes
 	$(PYTEST) -m slow $(ARGS)
 
+test-franka: setup  ## Set up franky-sim, then run the tests of the Franka driver against it (about 2 minutes)
+	$(BIN)/python tools/setup_franka.py
+	PYTHONPATH=.venv-franka/driver $(BIN)/python -m pytest -q -m franka tests/hardware $(ARGS)
+
 format: setup  ## Format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -43,6 +47,6 @@ check: setup  ## All that CI checks: format, lint, types, layers, tests
 	$(BIN)/lint-imports
 	$(MAKE) test
 
-clean:  ## Remove .venv and caches; keeps runs/ and data/
-	rm -rf .venv .pytest_cache .ruff_cache *.egg-info
+clean:  ## Remove .venv, .venv-franka and caches; keeps runs/ and data/
+	rm -rf .venv .venv-franka .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -not -path './data/*' -not -path './runs/*' -prune -exec rm -rf {} +

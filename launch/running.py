@@ -25,7 +25,7 @@ from robot.deploy.operator import Lines, Nobody, Operator
 from robot.deploy.planner import AsyncPlanner
 from robot.deploy.recorder import Recorder, recover
 from robot.deploy.rig import Rig
-from robot.deploy.robots import Robot, RobotOptions, World, make_robot
+from robot.deploy.robots import SIMULATED, Robot, RobotOptions, World, make_robot
 from robot.deploy.viewer import Rerun, Sink, Terminal, Viewer
 from robot.envs.make import EnvOptions, check_backend
 from robot.envs.registry import check_scene
@@ -83,7 +83,7 @@ def parse_asked(values: Any) -> Asked:
     asked = parse(Asked, values | changed)
     if asked.goal is not None and not asked.goal.strip():
         raise InputError('got an empty goal, expected words; pass goal="pick up the red cup"')
-    if asked.robot.kind == "simulated":
+    if asked.robot.kind in SIMULATED:
         check_scene(asked.task, asked.scene)
         check_backend(asked.env.backend, robot=asked.env.robot, task=asked.task)
     elif asked.goal is None:
@@ -222,9 +222,9 @@ def shown(loop: Loop, asked: Asked) -> Iterator[None]:
 def header_of(asked: Asked, loop: Loop, *, index: int) -> Header:
     return Header(
         index=index,
-        task=asked.task if asked.robot.kind == "simulated" else asked.robot.kind,
+        task=asked.task if asked.robot.kind in SIMULATED else asked.robot.kind,
         goal=loop.goal,
-        scene=asked.scene if asked.robot.kind == "simulated" else "real",
+        scene=asked.scene if asked.robot.kind in SIMULATED else "real",
         seed=asked.seed,
         spaces=loop.rig.spaces,
         extra={

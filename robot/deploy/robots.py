@@ -12,7 +12,12 @@ from robot.envs.make import EnvOptions
 from robot.errors import InputError
 from robot.hardware.arm import Arm
 from robot.hardware.camera import CameraStream
+from robot.hardware.franka import FrankaArm, FrankaOptions
+from robot.hardware.franka_hand import HandMotion
+from robot.hardware.franka_kinematics import Mounting
+from robot.hardware.franka_rehearsal import Rehearsal, RehearsedFranka
 from robot.hardware.limits import SafetyLimits
+from robot.hardware.mirror import MirrorOptions
 from robot.hardware.safety import SafeArm
 from robot.hardware.simulated import SimulatedArm
 from robot.hardware.simulator import Simulation
@@ -55,6 +60,42 @@ class SimulatedDriver:
     frame_delay_s: NotNegativeNumber
 
 
+@options
+class FrankaDriver:
+    """Section `driver` of configs/robot/franka.yaml."""
+
+    hostname: str
+    model: str
+    realtime: bool
+    grip_position_m: tuple[float, float, float]
+    grip_yaw_rad: float
+    stiffness_n_m: Positive
+    stiffness_nm_rad: Positive
+    response: Positive
+    push_n: Positive
+    push_nm: Positive
+    reflex_n: Positive
+    reflex_nm: Positive
+    hand_speed_m_s: Positive
+    hand_force_n: Positive
+
+    def options(self) -> FrankaOptions:
+        values = dict(vars(self))
+        hand = HandMotion(
+            speed_m_s=values.pop("hand_speed_m_s"), force_n=values.pop("hand_force_n")
+        )
+        grip = Mounting(position=values.pop("grip_position_m"), yaw=values.pop("grip_yaw_rad"))
+        return FrankaOptions(**values, end_effector=grip, hand=hand)
+
+
+@options
+class FrankaSimDriver:
+    """Section `driver` of configs/robot/franka_sim.yaml."""
+
+    address: str
+    frame_rate_hz: Positive
+
+
 @dataclass(frozen=True)
 class Robot:
     """An arm that is not connected yet, and its cameras. `arrange` puts the world of an episode in
@@ -76,6 +117,9 @@ class Robot:
         for camera in self.cameras:
             camera.disconnect()
         self.arm.disconnect()
+
+
+SIMULATED = ("simulated", "franka_sim")  # with a world that is arranged, and judges success
 
 
 def make_robot(robot: RobotOptions, *, world: World) -> Robot:
@@ -107,4 +151,27 @@ def _simulated(robot: RobotOptions, world: World) -> Robot:
     )
 
 
-ROBOTS: dict[str, Callable[[RobotOptions, World], Robot]] = {"simulated": _simulated}
+def _franka(robot: RobotOptions, world: World) -> Robot:
+    driver = parse(FrankaDriver, robot.driver, at="robot.driver")
+    return Robot(arm=safe(FrankaArm(driver.options()), robot), cameras=())
+
+
+def _franka_sim(robot: RobotOptions, world: World) -> Robot:
+    driver = parse(FrankaSimDriver, robot.driver, at="robot.driver")
+    mirror = MirrorOptions(task=world.task, env=world.env, frame_rate_hz=driver.frame_rate_hz)
+    arm = RehearsedFranka(
+        Rehearsal(mirror=mirror, scene=world.scene, seed=world.seed, address=driver.address)
+    )
+    return Robot(
+        arm=safe(arm, robot),
+        cameras=arm.cameras,
+        arrange=lambda episode: arm.reset(seed=world.seed, episode=episode),
+        succeeded=arm.succeeded,
+    )
+
+
+ROBOTS: dict[str, Callable[[RobotOptions, World], Robot]] = {
+    "simulated": _simulated,
+    "franka": _franka,
+    "franka_sim": _franka_sim,
+}

@@ -266,8 +266,7 @@ def serve(pipe: Connection, simulation: Simulation, memories: dict[str, Any], jo
         make = WORLDS[simulation.env.backend]
         world = make(task=simulation.task, options=simulation.env)
         slots = {"state": Slot(memories["state"], state_type(joints))} | {
-            camera.name: Slot(memories[camera.name], frame_type(camera))
-            for camera in world.cameras
+            camera.name: Slot(memories[camera.name], frame_type(camera)) for camera in world.cameras
         }
         process = _Process(pipe, simulation, world, slots)
         process.reset(seed=simulation.seed, scene=simulation.scene, episode=0)
