@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from launch.command_line import Work
 from robot.checkpoint import resolve_checkpoint, spaces_of
 from robot.errors import InputError
+from robot.system.device import pick_device
 from robot.system.parse import options, parse
 
 EXTRA = ("msgpack", "websockets")
@@ -67,6 +68,8 @@ def serving(config: DictConfig) -> Work:
         ping_s=asked.ping_s,
         seed=asked.seed,
     )
+    if asked.device is not None:
+        pick_device(asked.device)
     cameras = spaces_of(resolve_checkpoint(asked.checkpoint)).camera_names
     if unknown := sorted(set(asked.keys.images) - set(cameras)):
         raise InputError(
