@@ -25,8 +25,8 @@ MAY_BE_SEVERAL = frozenset({"scene", "task"})  # text, or a list of it
 # Sections that take keys which no YAML file lists, or lose some: names that a person chooses,
 # shares of what is registered, and keywords that a type or a constructor checks.
 OPEN = frozenset(
-    ("arms", "augment", "cameras", "deployment", "driver", "env", "kinds", "mask_training")
-    + ("scenes", "train", "training", "settings")
+    ("arms", "augment", "cameras", "deployment", "driver", "env", "images", "kinds")
+    + ("mask_training", "scenes", "train", "training", "settings")
 )
 MAY_BE_ZERO = frozenset(  # every other number is above 0
     (
@@ -40,7 +40,7 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
     + ("dilation", "drop", "dropout", "ema_decay", "ensemble_decay", "eta", "fault_share", "fill")
     + ("iou_weight", "keep", "lora_dropout", "machine_weight", "noise", "offset")
     + ("presence_weight", "ring", "samples", "saturation", "seed", "share", "shift", "threshold")
-    + ("tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels")
+    + ("tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels", "port")
     + ("blend_steps", "frame_delay_s", "plan_delay_s", "state_delay_s")
     + ("black_level", "left", "rotate", "source", "sources", "top")
 )
