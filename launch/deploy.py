@@ -1,4 +1,4 @@
-"""`python launch/deploy.py robot=simulated checkpoint=tabletop`: an agent on an arm, in real time."""
+"""`python launch/deploy.py robot=simulated checkpoint=tabletop`: an agent on an arm."""
 
 from __future__ import annotations
 

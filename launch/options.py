@@ -16,7 +16,18 @@ from robot.errors import InputError
 
 MAY_BE_NULL = frozenset(
     ("compare", "head", "head_start", "headline_scene", "jitter", "quality", "witness_steps")
-    + ("cameras", "deployment", "device", "goal", "viewer", "frozen_after", "speed")
+    + (
+        "cameras",
+        "deployment",
+        "device",
+        "goal",
+        "viewer",
+        "server",
+        "token",
+        "checkpoint",
+        "frozen_after",
+        "speed",
+    )
 )
 MAY_BE_EMPTY = frozenset({"faults", "mask_scenes", "sources"})
 MAY_BE_MIXED = frozenset({"sources"})  # numbers and text
@@ -41,7 +52,7 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
     + ("iou_weight", "keep", "lora_dropout", "machine_weight", "noise", "offset")
     + ("presence_weight", "ring", "samples", "saturation", "seed", "share", "shift", "threshold")
     + ("tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels", "port")
-    + ("blend_steps", "frame_delay_s", "plan_delay_s", "state_delay_s")
+    + ("blend_steps", "frame_delay_s", "hand_over_s", "plan_delay_s", "state_delay_s")
     + ("black_level", "left", "rotate", "source", "sources", "top")
 )
 # in units of a driver, or coordinates: they may be negative

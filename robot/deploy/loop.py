@@ -30,6 +30,7 @@ from robot.deploy.schedule import DelayEstimate, Due, Schedule, Seams
 from robot.hardware.arm import ArmError
 from robot.hardware.camera import CameraError
 from robot.hardware.safety import Kind, Seen
+from robot.hardware.teleop.blend import HandOver
 from robot.spaces import Vector
 from robot.system.parse import Count, NotNegative, NotNegativeNumber, Positive, options
 from robot.types import MaskStatus
@@ -41,6 +42,7 @@ HOLDING = frozenset(
     (Kind.NOT_FINITE, Kind.WRONG_SHAPE, Kind.NOT_A_ROTATION, Kind.STALE_FRAME, Kind.STALE_STATE)
     + (Kind.STALE_MASK, Kind.STALE_COMMAND, Kind.BAD_STATE, Kind.NO_TARGET, Kind.ESTOP)
 )  # what SafeArm held the arm for, instead of changing a command
+HAND_OVER_SHARE = 0.2  # of an action's range
 REST_S = 3.0  # that a controlled stop may take
 
 
@@ -58,6 +60,7 @@ class LoopOptions:
     delay_quantile: Positive = 0.9
     plan_timeout_s: Positive = 5.0  # a plan that takes longer ends the episode
     fault_timeout_s: Positive = 3.0  # no arm or camera for longer ends the episode
+    hand_over_s: NotNegativeNumber = 0.3  # from one hand to the other
     plan_delay_s: NotNegativeNumber = 0.0  # of the planner: to try a slower computer
 
 
@@ -132,8 +135,11 @@ class Loop:
         recorder: Records | None = None,
         succeeded: Callable[[], bool] | None = None,
         clock: Clock | None = None,
+        demonstrates: bool = False,
     ) -> None:
+        """`demonstrates`: what a person does is the task itself, and corrects nobody."""
         self.rig, self.options, self.goal = rig, options, goal
+        self.demonstrates = demonstrates
         self.operator: Operator = operator or Nobody()
         self.recorder, self._succeeded = recorder, succeeded
         self.dt_s = rig.spaces.control_dt_s
@@ -155,6 +161,7 @@ class Loop:
         episode = _Episode(self, limit_s=limit_s)
         ended, said = "interrupted", None
         try:
+            self.operator.begins(gripper=self.rig.arm.read().gripper_opening)
             self.clock.start()
             while (end := episode.step(self.clock.tick())) is None:
                 pass
@@ -202,6 +209,9 @@ class _Episode:
             ensemble_decay=options.ensemble_decay,
             blend_steps=options.blend_steps,
             guided=options.guided,
+        )
+        self.hands = HandOver(
+            blend_s=options.hand_over_s, step_limit=step_limit(loop.rig.spaces.action)
         )
         self.generation = loop._generation
         self.answer: Answer | None = None  # the newest
@@ -355,9 +365,7 @@ class _Episode:
         if options.execution == "sync":
             if left or not loop.planner.idle:
                 return
-        elif tick.index - self.offered < options.replan_steps and left:
-            return
-        elif not loop.planner.idle:
+        elif tick.index - self.offered < options.replan_steps and left or not loop.planner.idle:
             return
         age = tick.time_s - look.observation.time_s
         start = tick.index - round(age / loop.dt_s)
@@ -376,22 +384,22 @@ class _Episode:
             )
         )
 
-    def _act(
-        self, look: Look, tick: Tick, intent: Intent
-    ) -> tuple[np.ndarray, Due | None, str]:
+    def _act(self, look: Look, tick: Tick, intent: Intent) -> tuple[np.ndarray, Due | None, str]:
         """Send what is due; return what was sent, where it comes from, and who drives."""
         loop, rig = self.loop, self.loop.rig
-        if intent.jog is not None:  # he looks for himself: nothing of Seen is checked
-            sent = rig.act(intent.jog, seen=None, now_s=tick.time_s)
-            return sent, None, self._mode("person")
         due = self.schedule.due(tick.index)
+        if intent.jog is not None:  # he looks for himself: nothing of Seen is checked
+            own = intent.jog if due is None else due.action
+            action = self.hands.action(own, intent.jog, hand="operator", now_s=tick.time_s)
+            return rig.act(action, seen=None, now_s=tick.time_s), None, self._mode("person")
         if due is None or self.answer is None:
             self.why = self._why_nothing_is_due()
             return self._held(self.why), None, self._mode("hold")
         if self.first is None and not self.answer.plan.waits:
             self.first = len(self.actions)
         before = self._holds()
-        sent = rig.act(due.action, seen=self._seen(look), now_s=tick.time_s)
+        action = self.hands.action(due.action, due.action, hand="agent", now_s=tick.time_s)
+        sent = rig.act(action, seen=self._seen(look), now_s=tick.time_s)
         if self._holds() > before:
             newest = rig.arm.recent[-1]
             self.why = f"{newest.kind.value}: {newest.detail}"
@@ -434,8 +442,10 @@ class _Episode:
             return self.why_no_plan
         if self.answer is None:
             return "waiting for the first plan"
-        return f"no plan for {self.loop.planner.busy_s:.1f} s" if self.loop.planner.busy_s else (
-            "waiting for the next plan"
+        return (
+            f"no plan for {self.loop.planner.busy_s:.1f} s"
+            if self.loop.planner.busy_s
+            else ("waiting for the next plan")
         )
 
     def _account(self, tick: Tick, sent: np.ndarray, due: Due | None, *, held: bool) -> None:
@@ -457,7 +467,7 @@ class _Episode:
         *,
         new: bool,
     ) -> None:
-        corrected = intent.jog is not None
+        corrected = intent.jog is not None and not self.loop.demonstrates
         self.corrected += corrected
         recorder = self.loop.recorder
         if recorder is None:
@@ -499,9 +509,7 @@ class _Episode:
             mode=mode,
             why=self.why,
             mask_status="-" if answer is None else answer.plan.mask.status[0].value,
-            mask_age_s=None
-            if answer is None
-            else tick.time_s - answer.request.observation.time_s,
+            mask_age_s=None if answer is None else tick.time_s - answer.request.observation.time_s,
             period_ms=1e3 * self.period_s,
             latency_ms=1e3 * self.latencies[-1] if self.latencies else None,
             delay_steps=loop.estimate.steps,
@@ -510,6 +518,11 @@ class _Episode:
             look=look,
             labels=self.labels,
         )
+
+
+def step_limit(space: Vector) -> np.ndarray:
+    """Return by how much an action may change per control step while hands change."""
+    return (HAND_OVER_SHARE * (np.array(space.high) - np.array(space.low))).astype(np.float32)
 
 
 def _recordable(action: np.ndarray, space: Vector) -> np.ndarray:

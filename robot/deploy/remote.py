@@ -36,6 +36,7 @@ from robot.deploy.exchange import (
 from robot.deploy.wire import WireError, pack, unpack
 from robot.perception.compose.masking import Deployment, compose_cameras
 from robot.perception.sources import MaskSource, camera_of
+from robot.policy.inpainting import Prefix
 from robot.spaces import Spaces, check_cameras, hold_still
 from robot.types import InputError, Observation
 
@@ -145,15 +146,23 @@ class RemoteAgent:
         keys = greeting["keys"]
         self.keys = Keys(images=keys["images"], state=keys["state"], prompt=keys["prompt"])
         self._episode = 0
+        self._patience = Patience()  # the server's own, repeated here: it does not say
 
     def reset(self, *, rng: np.random.Generator | None = None) -> None:
         """Begin a new episode."""
         del rng  # the server draws
         self._episode += 1
+        self._patience.reset()
 
-    def plan(self, observation: Observation, *, generator: torch.Generator | None = None) -> Plan:
+    def plan(
+        self,
+        observation: Observation,
+        *,
+        generator: torch.Generator | None = None,
+        prefix: Prefix | None = None,
+    ) -> Plan:
         """Return the server's plan. Raises PolicyLost."""
-        del generator
+        del generator, prefix  # the server draws, and continues nothing
         check_cameras(self.spaces.cameras, [camera_of(frame) for frame in observation.frames])
         began = perf_counter()
         answer = self.connection.ask(
@@ -166,12 +175,14 @@ class RemoteAgent:
         )
         try:
             timing = answer["policy_timing"]
+            mask = mask_of(answer, observation)
             return Plan(
                 chunk=chunk_of(answer, spaces=self.spaces, time_s=observation.time_s),
-                mask=mask_of(answer, observation),
+                mask=mask,
                 composites=torch.zeros(len(observation.frames), 6, 0, 0),  # stay at the server
                 mask_ms=float(timing["mask_ms"]),
                 policy_ms=1e3 * (perf_counter() - began) - float(timing["mask_ms"]),
+                waits=self._patience.waits(mask, goal=observation.goal.text),
             )
         except (WireError, KeyError, TypeError) as error:
             raise PolicyLost(f"the policy server answered wrongly: {_brief(error)}") from None
@@ -205,9 +216,15 @@ class MaskedRemoteAgent:
         del rng
         self.patience.reset()
 
-    def plan(self, observation: Observation, *, generator: torch.Generator | None = None) -> Plan:
+    def plan(
+        self,
+        observation: Observation,
+        *,
+        generator: torch.Generator | None = None,
+        prefix: Prefix | None = None,
+    ) -> Plan:
         """Return the server's actions for masked frames. Raises PolicyLost."""
-        del generator
+        del generator, prefix  # the server draws, and continues nothing
         began = perf_counter()
         mask = self.masks(observation.frames, observation.goal)
         composites = compose_cameras(
@@ -222,7 +239,7 @@ class MaskedRemoteAgent:
             chunk = chunk_of(answer, spaces=self.spaces, time_s=observation.time_s)
         except WireError as error:
             raise PolicyLost(f"the policy server answered wrongly: {error}") from None
-        if self.patience.waits(mask, goal=observation.goal.text):
+        if waits := self.patience.waits(mask, goal=observation.goal.text):
             chunk.actions[:] = hold_still(self.spaces, observation.proprio)
         return Plan(
             chunk=chunk,
@@ -230,6 +247,7 @@ class MaskedRemoteAgent:
             composites=composites,
             mask_ms=1e3 * (masked - began),
             policy_ms=1e3 * (perf_counter() - masked),
+            waits=waits,
         )
 
     def _message(self, observation: Observation, composites: Tensor) -> dict[str, Any]:

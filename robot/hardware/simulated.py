@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -163,10 +163,8 @@ class SimulatedArm:
     def disconnect(self) -> None:
         if self._process is None or self._pipe is None:
             return
-        try:
+        with suppress(ArmError):
             self._tell("quit")
-        except ArmError:
-            pass
         self._process.join(END_S)
         if self._process.is_alive():
             end_processes([self._process], grace_s=0.0)

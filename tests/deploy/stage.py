@@ -119,6 +119,8 @@ class Script:
             self.then[step]()  # type: ignore[operator]
         return self.intents.get(step, NOTHING)
 
+    def begins(self, *, gripper: float) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -159,8 +161,7 @@ class Stage:
             goal="lift it",
             operator=self.operator,
             recorder=self.recorder,
-            succeeded=lambda: self.success_at is not None
-            and self.operator.polls > self.success_at,
+            succeeded=lambda: self.success_at is not None and self.operator.polls > self.success_at,
             clock=Clock(DT_S, now=self.time, sleep=self.time.pass_),
         )
 
