@@ -343,7 +343,7 @@ def summary(asked: Asked, loop: Loop, outcomes: Sequence[Outcome]) -> dict[str, 
 
 
 def episode_of(outcome: Outcome) -> dict[str, Any]:
-    hidden = ("latency_ms", "actions", "chunks")
+    hidden = ("latency_ms", "actions", "chunks", "due", "held", "times_s")
     return {name: value for name, value in vars(outcome).items() if name not in hidden}
 
 
