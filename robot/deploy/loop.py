@@ -56,7 +56,7 @@ class LoopOptions:
     replan_steps: Count = 4  # control steps from one observation that is planned for to the next
     execute_steps: Count = 8  # of a chunk, where execution is sync
     ensemble_decay: NotNegativeNumber = 0.1
-    blend_steps: NotNegative = 4
+    blend_steps: NotNegative = 2
     delay_quantile: Positive = 0.9
     plan_timeout_s: Positive = 5.0  # a plan that takes longer ends the episode
     fault_timeout_s: Positive = 3.0  # no arm or camera for longer ends the episode

@@ -42,7 +42,7 @@ class Schedule:
         *,
         seams: str = "rtc",
         ensemble_decay: float = 0.1,
-        blend_steps: int = 4,
+        blend_steps: int = 2,
         guided: bool = False,
     ) -> None:
         """`blend_steps` are those in which a new chunk takes over: of `blend` after it arrives, of
