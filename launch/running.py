@@ -312,8 +312,8 @@ def shown(loop: Loop, *, viewer: str | None) -> Iterator[None]:
     try:
         yield
     finally:
-        for viewer in viewers:
-            viewer.close()
+        for each in viewers:
+            each.close()
 
 
 def header_of(asked: Asked, loop: Loop, *, index: int) -> Header:

@@ -219,7 +219,7 @@ class _Episode:
         )
         self.generation = loop._generation
         self.answer: Answer | None = None  # the newest
-        self.labels: dict[str, np.ndarray] | None = None
+        self.labels: Mapping[str, np.ndarray] | None = None
         self.offered = -(10**9)
         self.began_s: float | None = None
         self.first: int | None = None  # step of the first action
