@@ -19,6 +19,7 @@ from robot.policy.config import DEFAULT_ENCODER, EncoderConfig
 from robot.policy.denoiser import conditions, make_denoiser
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
+from robot.system.device import one_thread
 from robot.types import InputError
 
 
@@ -121,16 +122,17 @@ class DiffusionPolicy(nn.Module):
         batch, device = len(context), context.device
         shape = (batch, self.horizon, self.actions.dim)
         x = schedule.gaussian(shape, device=device, generator=generator)
-        for condition, (level, following) in zip(
-            conditions(self.denoiser, self.sample_times, context),
-            itertools.pairwise(self.levels),
-            strict=True,
-        ):
-            predicted = self.denoiser.denoise(x, condition).float()
-            clean = schedule.clean_from_prediction(predicted, x, level, self.prediction).clamp(
-                -1, 1
-            )
-            x = schedule.ddim_step(x, clean, alpha_bar=level, alpha_bar_next=following)
+        with one_thread(when=batch == 1):  # a chunk is sixteen tokens
+            for condition, (level, following) in zip(
+                conditions(self.denoiser, self.sample_times, context),
+                itertools.pairwise(self.levels),
+                strict=True,
+            ):
+                predicted = self.denoiser.denoise(x, condition).float()
+                clean = schedule.clean_from_prediction(predicted, x, level, self.prediction).clamp(
+                    -1, 1
+                )
+                x = schedule.ddim_step(x, clean, alpha_bar=level, alpha_bar_next=following)
         return self.actions.unnormalize(x)
 
     def _time(self, step: Tensor) -> Float[Tensor, " b"]:

@@ -18,6 +18,7 @@ from robot.policy.denoiser import conditions, make_denoiser
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
 from robot.policy.schedule import gaussian
+from robot.system.device import one_thread
 
 
 class FlowPolicy(nn.Module):
@@ -87,6 +88,7 @@ class FlowPolicy(nn.Module):
         shape = (len(context), self.horizon, self.actions.dim)
         x = gaussian(shape, device=context.device, generator=generator)
         times = torch.arange(self.sample_steps, device=x.device) / self.sample_steps
-        for condition in conditions(self.denoiser, times, context):
-            x = x + self.denoiser.denoise(x, condition).float() / self.sample_steps
+        with one_thread(when=len(x) == 1):  # a chunk is sixteen tokens
+            for condition in conditions(self.denoiser, times, context):
+                x = x + self.denoiser.denoise(x, condition).float() / self.sample_steps
         return self.actions.unnormalize(x.clamp(-1, 1))
