@@ -23,7 +23,7 @@ MAY_BE_SEVERAL = frozenset({"scene", "task"})  # text, or a list of it
 # Sections that take keys which no YAML file lists, or lose some: names that a person chooses,
 # shares of what is registered, and keywords that a type or a constructor checks.
 OPEN = frozenset(
-    ("arms", "augment", "deployment", "env", "kinds", "mask_training", "scenes", "train")
+    ("arms", "augment", "deployment", "env", "images", "kinds", "mask_training", "scenes", "train")
     + ("training",)
 )
 MAY_BE_ZERO = frozenset(  # every other number is above 0
@@ -38,7 +38,7 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
     + ("dilation", "drop", "dropout", "ema_decay", "ensemble_decay", "eta", "fault_share", "fill")
     + ("iou_weight", "keep", "lora_dropout", "machine_weight", "noise", "offset")
     + ("presence_weight", "ring", "samples", "saturation", "seed", "share", "shift", "threshold")
-    + ("tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels")
+    + ("port", "tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels")
 )
 SCENES = frozenset({"headline_scene", "mask_scenes", "scene", "scenes"})
 SHARES = frozenset({"kinds", "scenes"})  # their numbers may be 0, too

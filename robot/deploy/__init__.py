@@ -1,0 +1,1 @@
+"""An agent at work on an arm: the policy server here, the loop beside it."""
