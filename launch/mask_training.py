@@ -26,20 +26,22 @@ from robot.experiment.config import Data, Wandb
 from robot.experiment.datasets import moving
 from robot.experiment.jobs import Stage, StageId, run_stages
 from robot.experiment.mask_quality import measure_masks
-from robot.experiment.stages import head_training, label_judge_training
+from robot.experiment.stages import head_training, label_discriminator_training
 from robot.perception.head.base import Head
 from robot.perception.registry import DISCRIMINATORS, check_spec
 from robot.report.html import MaskQuality
 from robot.system.command import run_folder, write_results
 from robot.system.parse import Count, FlatSpec, Seed, options, parse
 from robot.system.progress import Bars
-from robot.train.label_discriminator import LabelJudgeTraining
+from robot.train.label_discriminator import LabelDiscriminatorTraining
 from robot.train.label_tiers import MaskWeighting
 from robot.train.log import check_mode
 from robot.train.loop import Training
 from robot.train.mask_head import HeadTraining, check_start
 
-HEAD, WITNESS, JUDGE = (StageId(f"mask {name}") for name in ("head", "witness", "discriminator"))
+HEAD, WITNESS, DISCRIMINATOR = (
+    StageId(f"mask {name}") for name in ("head", "witness", "discriminator")
+)
 
 
 @options
@@ -100,14 +102,16 @@ def train_mask(job: MaskJob, *, config_yaml: str) -> None:
                 **asdict(job.measure),
             )
         Console().print(table([m.quality for m in measured]))
-        judge = trained.checkpoints.get(JUDGE)
-        auroc = None if judge is None else read_header(judge)["metadata"]["held_out"]
+        discriminator = trained.checkpoints.get(DISCRIMINATOR)
+        auroc = (
+            None if discriminator is None else read_header(discriminator)["metadata"]["held_out"]
+        )
         if auroc is not None:
             Console().print(auroc_table(auroc))
         results = {
             "mask_head": trained.checkpoints[HEAD],
             "masks": [m.quality for m in measured],
-            "discriminator": judge,
+            "discriminator": discriminator,
             "auroc": auroc,
             "seed": job.measure.seed,
         }
@@ -153,7 +157,7 @@ def stages_of(job: MaskJob, *, frames: Path) -> list[Stage]:
     if weighting.kind != "dwsl":
         return [head_training(HEAD, options, start=job.head_start, **where)]
     found: list[Stage] = []
-    judging = LabelJudgeTraining(
+    scoring = LabelDiscriminatorTraining(
         shards=options.shards,
         weighting=weighting,
         batch_size=job.mask_batch_size,
@@ -166,17 +170,19 @@ def stages_of(job: MaskJob, *, frames: Path) -> list[Stage]:
             training=replace(job.mask_training, steps=weighting.witness_steps),
         )
         found.append(head_training(WITNESS, seen, start=job.head_start, **where))
-    judge = label_judge_training(JUDGE, judging, witness=found[0] if found else None, **where)
+    discriminator = label_discriminator_training(
+        DISCRIMINATOR, scoring, witness=found[0] if found else None, **where
+    )
     starts_from = {"start": WITNESS} if found else {}
     head = head_training(
         HEAD,
         options,
         start=None if found else job.head_start,
-        needs={"discriminator": JUDGE, **starts_from},
-        depends_on=judge.directory.name,
+        needs={"discriminator": DISCRIMINATOR, **starts_from},
+        depends_on=discriminator.directory.name,
         **where,
     )
-    return [*found, judge, head]
+    return [*found, discriminator, head]
 
 
 def auroc_table(auroc: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -30,7 +30,7 @@ POLL_S = 0.5
 class StageId:
     """Which training: of what, for which arm (None: for all) and training seed."""
 
-    kind: str  # "mask head", "mask witness", "mask discriminator", "judge" or "policy"
+    kind: str  # "policy", "mask head", "demonstration discriminator", ...: for people
     arm: str | None = None
     seed: int | None = None  # None where there is only one
 

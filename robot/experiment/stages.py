@@ -1,4 +1,4 @@
-"""The trainings that give the arms what they act with: a mask head, judges, a policy each."""
+"""The trainings that give the arms what they act with: a mask head, scores, a policy each."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from robot.experiment.config import Common
 from robot.experiment.datasets import Datasets, shares_of
 from robot.experiment.jobs import Stage, StageId
 from robot.system.cache import key
-from robot.train.demonstration_discriminator import JudgeTraining, judge
-from robot.train.label_discriminator import LabelJudgeTraining, train_label_discriminator
+from robot.train.demonstration_discriminator import DemonstrationScoring, score_demonstrations
+from robot.train.label_discriminator import LabelDiscriminatorTraining, train_label_discriminator
 from robot.train.mask_head import HeadTraining, train_mask_head
 from robot.train.policy import PolicyTraining, train_policy
 
@@ -29,11 +29,11 @@ def stages_of(arms: Sequence[Arm], common: Common, datasets: Datasets) -> list[S
     found: dict[StageId, Stage] = {}
     for seed in common.seeds:
         head = head_stage(common, datasets, seed=seed)
-        verdict = judge_stage(arms, common, datasets, seed=seed)
+        scoring = scoring_stage(arms, common, datasets, seed=seed)
         for arm in arms:
-            policy = policy_stage(arm, common, datasets, seed=seed, head=head, verdict=verdict)
+            policy = policy_stage(arm, common, datasets, seed=seed, head=head, scoring=scoring)
             needed = {*policy.needs.values(), *policy.waits_for}
-            found |= {s.id: s for s in (head, verdict) if s is not None and s.id in needed}
+            found |= {s.id: s for s in (head, scoring) if s is not None and s.id in needed}
             found[policy.id] = policy
     return sorted(found.values(), key=lambda stage: (stage.id.kind == "policy", -stage.steps))
 
@@ -91,9 +91,9 @@ def head_training(
     )
 
 
-def label_judge_training(
+def label_discriminator_training(
     identity: StageId,
-    options: LabelJudgeTraining,
+    options: LabelDiscriminatorTraining,
     *,
     frames: Path,
     witness: Stage | None,
@@ -119,7 +119,7 @@ def label_judge_training(
     )
 
 
-def judge_stage(
+def scoring_stage(
     arms: Sequence[Arm], common: Common, datasets: Datasets, *, seed: int
 ) -> Stage | None:
     """Return the training of the discriminators of demonstrations, which all arms that weight by
@@ -128,31 +128,31 @@ def judge_stage(
     scenes = [arm.scenes for arm in arms if arm.weighting in NEED_SCORES]
     if not scenes:
         return None
-    options = JudgeTraining(
+    options = DemonstrationScoring(
         demonstrations=datasets.selections(shares_of(common.data, scenes)),
-        judging=common.judge,
+        scoring=common.scoring,
         seed=seed,
     )
-    return judging_stage(
-        StageId("judge", seed=_seed(common, seed)),
+    return demonstration_scoring(
+        StageId("demonstration discriminator", seed=_seed(common, seed)),
         options,
         root=common.data.root,
         wandb_mode=common.wandb,
     )
 
 
-def judging_stage(
-    identity: StageId, options: JudgeTraining, *, root: Path, wandb_mode: str
+def demonstration_scoring(
+    identity: StageId, options: DemonstrationScoring, *, root: Path, wandb_mode: str
 ) -> Stage:
-    """Return the stage that judges demonstrations; the scores have the name of its folder."""
-    head = options.judging.head if options.judging.masks == "learned" else None
-    headless = replace(options, judging=replace(options.judging, head=None))  # it counts by content
+    """Return the stage that scores demonstrations; the scores have the name of its folder."""
+    head = options.scoring.head if options.scoring.masks == "learned" else None
+    headless = replace(options, scoring=replace(options.scoring, head=None))  # it counts by content
     content = {"options": _placeless(headless), "head": None if head is None else file_digest(head)}
     name = key("dwsl", content)
     return Stage(
         identity,
-        partial(judge, options, name=name, head=head),
-        options.judging.folds * options.judging.training.steps,
+        partial(score_demonstrations, options, name=name, head=head),
+        options.scoring.folds * options.scoring.training.steps,
         root / "models" / name,
         wandb_mode=wandb_mode,
     )
@@ -165,12 +165,12 @@ def policy_stage(
     *,
     seed: int,
     head: Stage | None,
-    verdict: Stage | None,
+    scoring: Stage | None,
 ) -> Stage:
     """Return the training of one arm's policy; a learned head is `common.head` or that of the
     stage `head`.
     """
-    asked = verdict if arm.weighting in NEED_SCORES else None
+    asked = scoring if arm.weighting in NEED_SCORES else None
     options = PolicyTraining(
         demonstrations=datasets.selections(shares_of(common.data, [arm.scenes])),
         policy=arm.policy,
@@ -220,7 +220,9 @@ def _seed(common: Common, seed: int) -> int | None:
     return seed if len(common.seeds) > 1 else None
 
 
-def _placeless(options: PolicyTraining | JudgeTraining) -> PolicyTraining | JudgeTraining:
+def _placeless(
+    options: PolicyTraining | DemonstrationScoring,
+) -> PolicyTraining | DemonstrationScoring:
     """Name stores by their folder, which is a function of their content, not by where they lie."""
     selections = tuple(
         replace(selection, root=Path(selection.root.name)) for selection in options.demonstrations

@@ -1,4 +1,4 @@
-"""Stage I of DWSL for masks: train the discriminator alone, measure it on held-out frames, judge
+"""Stage I of DWSL for masks: train the discriminator alone, measure it on held-out frames, score
 every record with it.
 """
 
@@ -21,7 +21,7 @@ from robot.data.mask_shards import split_shards
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.augment import MaskAugment
 from robot.perception.head.base import Head
-from robot.perception.head.label_discriminator import JudgedBatch, JudgedRecords, LabelDiscriminator
+from robot.perception.head.label_discriminator import LabelDiscriminator, ScoredBatch, ScoredRecords
 from robot.perception.head.metrics import auroc
 from robot.perception.registry import DISCRIMINATORS
 from robot.system.device import pick_device
@@ -30,11 +30,12 @@ from robot.train.label_tiers import MaskWeighting, Tiers, make_tiers
 from robot.train.loop import Log, train
 from robot.types import InputError
 
-VERDICTS = "verdicts.safetensors"  # beside the checkpoint
+LOGITS = "logits.safetensors"  # beside the checkpoint
+FORMER_LOGITS = "verdicts.safetensors"  # as it was called before
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelJudgeTraining:
+class LabelDiscriminatorTraining:
     """All that a trained discriminator of labels depends on, but for mask frames and witness."""
 
     shards: int
@@ -44,7 +45,7 @@ class LabelJudgeTraining:
 
 
 def train_label_discriminator(
-    options: LabelJudgeTraining,
+    options: LabelDiscriminatorTraining,
     *,
     frames: Path,
     directory: Path,
@@ -56,7 +57,7 @@ def train_label_discriminator(
 
     `witness` is a head that learned from trusted labels only; a discriminator that reads losses
     sees this one's. The logits of all records that heads learn from lie beside the checkpoint
-    (`load_verdicts`). Resumes; done is done.
+    (`load_logits`). Resumes; done is done.
     """
     file = directory / "model.safetensors"
     if file.is_file():
@@ -65,22 +66,24 @@ def train_label_discriminator(
     learned, held_out = split_shards(options.shards)
     assert weighting.discriminator is not None and weighting.training is not None
     torch.manual_seed(options.seed)
-    judge = DISCRIMINATORS[weighting.discriminator.kind](**weighting.discriminator.options)
-    assert isinstance(judge, LabelDiscriminator)
-    if judge.reads_losses != (witness is not None):
+    discriminator = DISCRIMINATORS[weighting.discriminator.kind](**weighting.discriminator.options)
+    assert isinstance(discriminator, LabelDiscriminator)
+    if discriminator.reads_losses != (witness is not None):
+        reads = (
+            "a head, whose losses it reads" if discriminator.reads_losses else "none: it reads none"
+        )
         raise InputError(
             f"got witness {witness} for a discriminator {weighting.discriminator.kind}, expected "
-            f"{'a head, whose losses it reads' if judge.reads_losses else 'none: it reads no loss'}"
-            "; correct mask_weighting.witness_steps"
+            f"{reads}; correct mask_weighting.witness_steps"
         )
-    language = judge.word_encoder()
+    language = discriminator.word_encoder()
     seen_by = None if witness is None else Head.load(witness).to(pick_device())
     tiers = _tiers(store, learned, weighting, seed=options.seed)
     announce("asking the witness about every label")
     losses = None if seen_by is None else witness_losses(seen_by, tiers.frames)
     average = train(
-        judge,
-        judged_batches(
+        discriminator,
+        scored_batches(
             tiers,
             losses=losses,
             language=language,
@@ -93,12 +96,12 @@ def train_label_discriminator(
         log=log,
     )
     assert isinstance(average, LabelDiscriminator)
-    announce("judging every label")
-    verdicts = {"logits": judge_all(average, tiers.frames, losses=losses, language=language)}
+    announce("scoring every label")
+    scored = {"logits": logits_of(average, tiers.frames, losses=losses, language=language)}
     tiers = _tiers(store, held_out, weighting, seed=options.seed + 1)
     losses = None if seen_by is None else witness_losses(seen_by, tiers.frames)
-    logits = judge_all(average, tiers.frames, losses=losses, language=language)
-    write_tensors(directory / VERDICTS, verdicts, {"seed": options.seed})
+    logits = logits_of(average, tiers.frames, losses=losses, language=language)
+    write_tensors(directory / LOGITS, scored, {"seed": options.seed})
     return save(
         directory,
         average.cpu(),
@@ -133,36 +136,37 @@ def witness_losses(head: Head, frames: MaskFrames) -> Float[Tensor, " f"]:
     return torch.cat(losses).clone()
 
 
-def load_verdicts(discriminator: Path, *, records: int, seed: int) -> Tensor:
+def load_logits(discriminator: Path, *, records: int, seed: int) -> Tensor:
     """Return the logits (records,) that a trained discriminator left beside its checkpoint, or
     refuse those of other tiers.
     """
-    tensors, about = read_tensors(discriminator.parent / VERDICTS)
+    files = [discriminator.parent / name for name in (LOGITS, FORMER_LOGITS)]
+    tensors, about = read_tensors(next(filter(Path.is_file, files), files[0]))
     logits = tensors["logits"]
     if (len(logits), about["seed"]) != (records, seed):
         raise InputError(
-            f"got verdicts on {len(logits)} records of seed {about['seed']} beside "
+            f"got scores of {len(logits)} records of seed {about['seed']} beside "
             f"{discriminator}, expected {records} of seed "
             f"{seed}: train it on these mask frames with that seed"
         )
     return logits
 
 
-def judged_batches(
+def scored_batches(
     tiers: Tiers,
     *,
     losses: Tensor | None,
     language: LanguageEncoder | RawSentences,
     batch_size: int,
     seed: int,
-) -> Callable[[int], Iterator[JudgedBatch]]:
+) -> Callable[[int], Iterator[ScoredBatch]]:
     """Return batches of `batch_size` trusted and as many machine records; a step's batch depends on
     (seed, step) only.
     """
     words, augment = language.encode(list(tiers.frames.goals)), MaskAugment()
     members = {"trusted": np.flatnonzero(tiers.trusted), "machine": np.flatnonzero(~tiers.trusted)}
 
-    def batches(step: int) -> Iterator[JudgedBatch]:
+    def batches(step: int) -> Iterator[ScoredBatch]:
         while True:
             rng = np.random.default_rng([seed, step, 2])
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -170,18 +174,18 @@ def judged_batches(
             for name, indices in members.items():
                 chosen = rng.choice(indices, size=batch_size)
                 batch = augment(mask_batch(tiers.frames, chosen, language=words), generator)
-                halves[name] = JudgedRecords(
+                halves[name] = ScoredRecords(
                     batch, None if losses is None else losses[torch.from_numpy(chosen)]
                 )
-            yield JudgedBatch(**halves)
+            yield ScoredBatch(**halves)
             step += 1
 
     return batches
 
 
 @torch.inference_mode()
-def judge_all(
-    judge: LabelDiscriminator,
+def logits_of(
+    discriminator: LabelDiscriminator,
     frames: MaskFrames,
     *,
     losses: Tensor | None,
@@ -190,14 +194,14 @@ def judge_all(
     """Return the discriminator's logits (F,) for the frames and labels as they are, and the
     witness's `losses` (F,) on them.
     """
-    judge.eval()
-    device, words = next(judge.parameters()).device, language.encode(list(frames.goals))
+    discriminator.eval()
+    device, words = next(discriminator.parameters()).device, language.encode(list(frames.goals))
     logits = []
-    of_batches = repeat(None) if losses is None else losses.split(judge.frames_at_once)
+    of_batches = repeat(None) if losses is None else losses.split(discriminator.frames_at_once)
     for batch, of_batch in zip(
-        in_order(frames, judge.frames_at_once, language=words), of_batches, strict=False
+        in_order(frames, discriminator.frames_at_once, language=words), of_batches, strict=False
     ):
-        logits.append(judge.verdicts(JudgedRecords(batch, of_batch).to(device)).cpu())
+        logits.append(discriminator.logits(ScoredRecords(batch, of_batch).to(device)).cpu())
     return torch.cat(logits).clone()
 
 

@@ -28,7 +28,7 @@ from robot.spaces import cameras_to_json
 from robot.system.command import plain
 from robot.system.parse import Spec
 from robot.system.progress import Announce, silent
-from robot.train.label_discriminator import load_verdicts, trusted_part
+from robot.train.label_discriminator import load_logits, trusted_part
 from robot.train.label_tiers import MaskWeighting, make_tiers
 from robot.train.loop import Log, Training, train
 from robot.types import InputError
@@ -70,7 +70,7 @@ def train_mask_head(
         return file
     store = MaskFrameStore(frames)
     numbers, held_out = split_shards(options.shards)
-    learned, judged = weighted_frames(
+    learned, logits = weighted_frames(
         store.load(shards=numbers),
         options.weighting,
         discriminator=discriminator,
@@ -91,7 +91,7 @@ def train_mask_head(
             cameras=module.cameras,
             batch_size=options.batch_size,
             seed=options.seed,
-            judged=judged,
+            logits=logits,
         ),
         options.training,
         checkpoint_dir=directory / "training",
@@ -156,7 +156,7 @@ def weighted_frames(
         return trusted_part(tiers), None
     if discriminator is None:
         return tiers.frames, None
-    return tiers.frames, load_verdicts(discriminator, records=len(tiers.frames), seed=seed)
+    return tiers.frames, load_logits(discriminator, records=len(tiers.frames), seed=seed)
 
 
 def mask_batches(
@@ -166,11 +166,11 @@ def mask_batches(
     cameras: int,
     batch_size: int,
     seed: int,
-    judged: Tensor | None = None,
+    logits: Tensor | None = None,
 ) -> Callable[[int], Iterator[MaskBatch | tuple[MaskBatch, Tensor]]]:
     """Return batches of `batch_size` frames, whole looks, as a function of the first step.
 
-    The batch of a step depends on (seed, step) only. With `judged`, a discriminator's logit per
+    The batch of a step depends on (seed, step) only. With `logits`, a discriminator's logit per
     record, batches come with their weights.
     """
     tokens, augment = language.encode(list(frames.goals)), MaskAugment()
@@ -184,8 +184,8 @@ def mask_batches(
             batch = augment(mask_batch(frames, chosen, language=tokens), generator)
             yield (
                 batch
-                if judged is None
-                else (batch, binary_weights(judged[torch.from_numpy(chosen)].sigmoid()))
+                if logits is None
+                else (batch, binary_weights(logits[torch.from_numpy(chosen)].sigmoid()))
             )
             step += 1
 

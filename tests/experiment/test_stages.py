@@ -13,15 +13,15 @@ from robot.experiment.jobs import Stage, StageId
 from robot.experiment.stages import (
     head_stage,
     head_training,
-    judge_stage,
-    label_judge_training,
+    label_discriminator_training,
     policy_id,
+    scoring_stage,
     stages_of,
 )
 from robot.perception.compose.masking import Blur
 from robot.system.parse import Spec
 from robot.train.demonstrations import Selection
-from robot.train.label_discriminator import LabelJudgeTraining
+from robot.train.label_discriminator import LabelDiscriminatorTraining
 from robot.train.label_tiers import MaskWeighting
 from robot.train.policy import PolicyTraining
 from tests.experiment import toy
@@ -30,12 +30,12 @@ from tests.experiment.comparison import (
     common_of,
     data_of,
     datasets_of,
-    judging_of,
     mixed_of,
+    scoring_of,
 )
 from tests.experiment.toy import POLICY, augmentation_of, training_of
 
-HEAD, JUDGE = StageId("mask head"), StageId("judge")
+HEAD, SCORES = StageId("mask head"), StageId("demonstration discriminator")
 
 
 def policy(name: str, seed: int | None = None) -> StageId:
@@ -247,30 +247,30 @@ def test_only_an_arm_that_pastes_backgrounds_is_given_pictures():
 # --- demonstrations of two tiers
 
 
-def test_trusted_demonstrations_alone_are_not_judged():
-    assert JUDGE not in planned(arm("masked", "learned"), arm("unmasked"))
+def test_trusted_demonstrations_alone_are_not_scored():
+    assert SCORES not in planned(arm("masked", "learned"), arm("unmasked"))
 
 
-def test_demonstrations_are_judged_once_per_seed_before_any_policy_learns_from_the_verdict():
+def test_demonstrations_are_scored_once_per_seed_before_any_policy_learns_from_the_scores():
     arms = (
         arm("masked", "learned", weighting="dwsl"),
         arm("randomised", scenes=("clean", "randomised"), weighting="dwsl"),
     )
     stages = planned(*arms, common=replace(mixed_of(), seeds=(0, 1)))
-    assert [stage for stage in stages if stage.kind == "judge"] == [
-        StageId("judge", seed=0),
-        StageId("judge", seed=1),
+    assert [stage for stage in stages if stage.kind == SCORES.kind] == [
+        replace(SCORES, seed=0),
+        replace(SCORES, seed=1),
     ]
     for name in ("masked", "randomised"):
         for seed in (0, 1):
-            assert stages[policy(name, seed)].waits_for == (StageId("judge", seed=seed),)
+            assert stages[policy(name, seed)].waits_for == (replace(SCORES, seed=seed),)
     assert len({stage.directory for stage in stages.values()}) == 2 * (1 + 1 + 2)
 
 
-def test_all_stores_that_arms_learn_from_are_judged_together():
+def test_all_stores_that_arms_learn_from_are_scored_together():
     arms = (arm("a", weighting="dwsl"), arm("b", scenes=("clean", "randomised"), weighting="dwsl"))
-    judged = options_of(planned(*arms, common=mixed_of())[JUDGE]).demonstrations
-    assert [(selection.root.name, selection.episodes) for selection in judged] == [
+    scored = options_of(planned(*arms, common=mixed_of())[SCORES]).demonstrations
+    assert [(selection.root.name, selection.episodes) for selection in scored] == [
         ("clean-trusted", 4),
         ("randomised-trusted", 2),
         ("clean-machine", 8),
@@ -278,73 +278,73 @@ def test_all_stores_that_arms_learn_from_are_judged_together():
     ]
 
 
-def test_a_policy_weighs_by_the_scores_that_the_judge_names_after_its_folder():
+def test_a_policy_weighs_by_the_scores_that_the_discriminator_names_after_its_folder():
     stages = planned(arm("unmasked", weighting="dwsl"), common=mixed_of())
-    name = stages[JUDGE].directory.name
-    assert given(stages[JUDGE])["name"] == name
+    name = stages[SCORES].directory.name
+    assert given(stages[SCORES])["name"] == name
     assert options_of(stages[policy("unmasked")]).scores == name
 
 
-def test_a_head_learns_from_mask_frames_and_waits_for_no_verdict():
+def test_a_head_learns_from_mask_frames_and_waits_for_no_scores():
     stages = planned(arm("masked", "learned", weighting="dwsl"), common=mixed_of())
     assert (stages[HEAD].needs, stages[HEAD].waits_for) == ({}, ())
 
 
-def test_arms_of_several_weightings_share_one_verdict_and_no_folder():
+def test_arms_of_several_weightings_share_their_scores_and_no_folder():
     kinds = ("uniform", "oracle", "dwsl", "hard_filter")
     stages = planned(*(arm(kind, weighting=kind) for kind in kinds), common=mixed_of())
-    verdict = stages[JUDGE].directory.name
+    name = stages[SCORES].directory.name
     policies = [stages[policy(kind)] for kind in kinds]
     assert [options_of(stage).weighting for stage in policies] == list(kinds)
-    assert [options_of(stage).scores for stage in policies] == [None, None, verdict, verdict]
-    assert [stage.waits_for for stage in policies] == [(), (), (JUDGE,), (JUDGE,)]
+    assert [options_of(stage).scores for stage in policies] == [None, None, name, name]
+    assert [stage.waits_for for stage in policies] == [(), (), (SCORES,), (SCORES,)]
     assert len({stage.directory for stage in policies}) == 4
 
 
-def test_an_arm_that_asks_for_no_verdict_changes_none():
+def test_an_arm_that_needs_no_scores_changes_none():
     weighed, plain = arm("dwsl", weighting="dwsl"), arm("randomised", scenes=("randomised",))
     alone, beside = (planned(*arms, common=mixed_of()) for arms in ([weighed], [weighed, plain]))
-    assert alone[JUDGE].directory == beside[JUDGE].directory
+    assert alone[SCORES].directory == beside[SCORES].directory
 
 
-def test_the_steps_of_a_judge_are_those_of_all_its_folds():
-    common = replace(mixed_of(), judge=judging_of(folds=3, training=training_of(steps=5)))
-    assert planned(arm("a", weighting="dwsl"), common=common)[JUDGE].steps == 15
+def test_the_steps_of_scoring_are_those_of_all_folds():
+    common = replace(mixed_of(), scoring=scoring_of(folds=3, training=training_of(steps=5)))
+    assert planned(arm("a", weighting="dwsl"), common=common)[SCORES].steps == 15
 
 
 @pytest.mark.parametrize(
     "change", [{"folds": 3}, {"calibrate": False}, {"training": training_of(steps=5)}]
 )
-def test_a_judge_with_other_options_lies_elsewhere(change):
+def test_a_discriminator_with_other_options_lies_elsewhere(change):
     weighed = arm("a", weighting="dwsl")
     folders = [
-        planned(weighed, common=replace(mixed_of(), judge=judge))[JUDGE].directory
-        for judge in (judging_of(), judging_of(**change))
+        planned(weighed, common=replace(mixed_of(), scoring=scoring))[SCORES].directory
+        for scoring in (scoring_of(), scoring_of(**change))
     ]
     assert folders[0] != folders[1]
 
 
-def judged_through(head: Path, *, masks: str = "learned") -> Stage:
-    common = replace(mixed_of(), judge=judging_of(masks=masks, head=head))
-    stage = judge_stage([arm("a", weighting="dwsl")], common, datasets_of(tiers=2), seed=0)
+def scored_through(head: Path, *, masks: str = "learned") -> Stage:
+    common = replace(mixed_of(), scoring=scoring_of(masks=masks, head=head))
+    stage = scoring_stage([arm("a", weighting="dwsl")], common, datasets_of(tiers=2), seed=0)
     assert stage is not None
     return stage
 
 
-def test_a_judge_counts_the_head_it_sees_through_by_content(tmp_path):
+def test_a_discriminator_counts_the_head_it_sees_through_by_content(tmp_path):
     folders = []
     for name, weights in (("one", "these"), ("other", "those"), ("copy", "these")):
         head = tmp_path / f"{name}.safetensors"
         head.write_text(weights)
-        folders.append(judged_through(head).directory)
+        folders.append(scored_through(head).directory)
     assert folders[0] == folders[2] != folders[1]
 
 
-def test_a_judge_is_given_a_head_only_where_it_sees_through_one(tmp_path):
+def test_a_discriminator_is_given_a_head_only_where_it_sees_through_one(tmp_path):
     head = tmp_path / "head.safetensors"
     head.write_text("weights")
-    assert given(judged_through(head))["head"] == head
-    assert given(judged_through(head, masks="oracle"))["head"] is None
+    assert given(scored_through(head))["head"] == head
+    assert given(scored_through(head, masks="oracle"))["head"] is None
 
 
 # --- mask heads
@@ -387,11 +387,11 @@ WEIGHED = MaskWeighting(
 )
 
 
-def label_judge(witness: Stage | None, **change) -> Stage:
-    options = LabelJudgeTraining(
+def label_discriminator(witness: Stage | None, **change) -> Stage:
+    options = LabelDiscriminatorTraining(
         shards=4, weighting=replace(WEIGHED, **change), batch_size=4, seed=0
     )
-    return label_judge_training(
+    return label_discriminator_training(
         StageId("mask discriminator"),
         options,
         frames=Path("frames"),
@@ -415,13 +415,15 @@ def head_of(identity: StageId, depends_on: str = "") -> Stage:
 
 def test_a_discriminator_of_labels_waits_for_the_witness_whose_loss_it_sees():
     witness = head_of(StageId("mask witness"))
-    assert label_judge(witness).needs == {"witness": StageId("mask witness")}
-    assert label_judge(None).needs == {}
-    assert label_judge(witness).directory != label_judge(None).directory
+    assert label_discriminator(witness).needs == {"witness": StageId("mask witness")}
+    assert label_discriminator(None).needs == {}
+    assert label_discriminator(witness).directory != label_discriminator(None).directory
 
 
 def test_a_discriminator_of_other_labels_lies_elsewhere():
-    assert label_judge(None).directory != label_judge(None, fault_share=0.4).directory
+    assert (
+        label_discriminator(None).directory != label_discriminator(None, fault_share=0.4).directory
+    )
 
 
 def test_a_head_behind_another_discriminator_lies_elsewhere():
