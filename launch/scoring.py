@@ -55,7 +55,7 @@ class ScoringJob:
 
 def scoring(config: DictConfig) -> Work:
     """Return the scoring that a config describes, checked."""
-    job = parse_job(OmegaConf.to_container(config, resolve=True))
+    job = parse_scoring(OmegaConf.to_container(config, resolve=True))
     return partial(score, job, config_yaml=OmegaConf.to_yaml(config, resolve=True))
 
 
@@ -98,7 +98,7 @@ def score(job: ScoringJob, *, config_yaml: str) -> None:
         write_results(run, results)
 
 
-def parse_job(values: Any) -> ScoringJob:
+def parse_scoring(values: Any) -> ScoringJob:
     """Parse the config; raise InputError for what cannot work."""
     section = {name: value for name, value in values["scoring"].items() if name != "horizon"}
     section["head"] = Head.resolve(section["head"])
