@@ -156,33 +156,25 @@ def stages_of(job: MaskJob, *, frames: Path) -> list[Stage]:
     where: Any = {"frames": frames, "root": job.data.root, "wandb_mode": job.wandb}
     if weighting.kind != "dwsl":
         return [head_training(HEAD, options, start=job.head_start, **where)]
-    found: list[Stage] = []
-    scoring = LabelDiscriminatorTraining(
-        shards=options.shards,
-        weighting=weighting,
-        batch_size=job.mask_batch_size,
-        seed=job.seed,
-    )
+    witness = None
     if weighting.witness_steps is not None:
         seen = replace(
             options,
             weighting=replace(weighting, kind="trusted_only"),
             training=replace(job.mask_training, steps=weighting.witness_steps),
         )
-        found.append(head_training(WITNESS, seen, start=job.head_start, **where))
-    discriminator = label_discriminator_training(
-        DISCRIMINATOR, scoring, witness=found[0] if found else None, **where
+        witness = head_training(WITNESS, seen, start=job.head_start, **where)
+    scoring = LabelDiscriminatorTraining(
+        shards=options.shards,
+        weighting=weighting,
+        batch_size=job.mask_batch_size,
+        seed=job.seed,
     )
-    starts_from = {"start": WITNESS} if found else {}
+    discriminator = label_discriminator_training(DISCRIMINATOR, scoring, witness=witness, **where)
     head = head_training(
-        HEAD,
-        options,
-        start=None if found else job.head_start,
-        needs={"discriminator": DISCRIMINATOR, **starts_from},
-        depends_on=discriminator.directory.name,
-        **where,
+        HEAD, options, start=witness or job.head_start, discriminator=discriminator, **where
     )
-    return [*found, discriminator, head]
+    return [stage for stage in (witness, discriminator, head) if stage is not None]
 
 
 def auroc_table(auroc: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from robot.checkpoint import file_digest
 from robot.dwsl import NEED_SCORES
 from robot.envs.tabletop.textures import training_textures
 from robot.experiment.arms import Arm
 from robot.experiment.config import Common
 from robot.experiment.datasets import Datasets, shares_of
-from robot.experiment.jobs import Stage, StageId
-from robot.system.cache import key
+from robot.experiment.jobs import Stage, StageId, make_stage
 from robot.train.demonstration_discriminator import DemonstrationScoring, score_demonstrations
 from robot.train.label_discriminator import LabelDiscriminatorTraining, train_label_discriminator
 from robot.train.mask_head import HeadTraining, train_mask_head
@@ -64,29 +60,22 @@ def head_training(
     options: HeadTraining,
     *,
     frames: Path,
-    start: Path | None,
+    start: Path | Stage | None,
+    discriminator: Stage | None = None,
     root: Path,
     wandb_mode: str,
-    needs: Mapping[str, StageId] | None = None,
-    depends_on: str = "",
 ) -> Stage:
-    """Return the stage that trains a head; its folder is a function of all that it depends on.
-
-    `depends_on` names the folder of what `needs` brings.
-    """
-    content = {
-        "options": options,
-        "frames": frames.name,
-        "start": None if start is None else file_digest(start),
-        "depends_on": depends_on,
-    }
-    train = partial(train_mask_head, options, frames=frames)
-    return Stage(
+    """Return the stage that trains a head, which may start from another stage's."""
+    return make_stage(
         identity,
-        train if start is None else partial(train, start=start),
-        options.training.steps,
-        root / "models" / key(identity.kind.replace(" ", "-"), content),
-        needs=needs or {},
+        train_mask_head,
+        options,
+        frames=frames,
+        start=start,
+        discriminator=discriminator,
+        name=identity.kind.replace(" ", "-"),
+        steps=options.training.steps,
+        root=root,
         wandb_mode=wandb_mode,
     )
 
@@ -104,17 +93,15 @@ def label_discriminator_training(
     loss.
     """
     assert options.weighting.training is not None
-    content = {
-        "options": options,
-        "frames": frames.name,
-        "witness": None if witness is None else witness.directory.name,
-    }
-    return Stage(
+    return make_stage(
         identity,
-        partial(train_label_discriminator, options, frames=frames),
-        options.weighting.training.steps,
-        root / "models" / key("mask-discriminator", content),
-        needs={} if witness is None else {"witness": witness.id},
+        train_label_discriminator,
+        options,
+        frames=frames,
+        witness=witness,
+        name="mask-discriminator",
+        steps=options.weighting.training.steps,
+        root=root,
         wandb_mode=wandb_mode,
     )
 
@@ -145,15 +132,16 @@ def demonstration_scoring(
     identity: StageId, options: DemonstrationScoring, *, root: Path, wandb_mode: str
 ) -> Stage:
     """Return the stage that scores demonstrations; the scores have the name of its folder."""
-    head = options.scoring.head if options.scoring.masks == "learned" else None
-    headless = replace(options, scoring=replace(options.scoring, head=None))  # it counts by content
-    content = {"options": _placeless(headless), "head": None if head is None else file_digest(head)}
-    name = key("dwsl", content)
-    return Stage(
+    scoring = options.scoring
+    if scoring.masks != "learned":  # a head that nothing looks through must not count
+        scoring = replace(scoring, head=None)
+    return make_stage(
         identity,
-        partial(score_demonstrations, options, name=name, head=head),
-        options.scoring.folds * options.scoring.training.steps,
-        root / "models" / name,
+        score_demonstrations,
+        replace(options, scoring=scoring),
+        name="dwsl",
+        steps=scoring.folds * scoring.training.steps,
+        root=root,
         wandb_mode=wandb_mode,
     )
 
@@ -184,24 +172,15 @@ def policy_stage(
         look_every=common.look_every,
         seed=seed,
     )
-    learned = arm.perception == "learned"
-    content: dict[str, Any] = {"options": _placeless(options)}
-    train = partial(train_policy, options)
-    if learned and common.head is not None:
-        train = partial(train, head=common.head)
-        content["head"] = file_digest(common.head)
-    elif learned and head is not None:
-        content["head"] = head.directory.name
-    if arm.augment.backgrounds:
-        textures = training_textures()
-        train = partial(train, textures=textures)
-        content["textures"] = [texture.name for texture in textures]
-    return Stage(
+    return make_stage(
         policy_id(arm, common, seed=seed),
-        train,
-        options.training.steps,
-        common.data.root / "models" / key(f"{common.task}-{arm.policy.kind}-{arm.name}", content),
-        needs={"head": head.id} if learned and head is not None else {},
+        train_policy,
+        options,
+        head=(common.head or head) if arm.perception == "learned" else None,
+        textures=training_textures() if arm.augment.backgrounds else (),
+        name=f"{common.task}-{arm.policy.kind}-{arm.name}",
+        steps=options.training.steps,
+        root=common.data.root,
         waits_for=() if asked is None else (asked.id,),
         wandb_mode=common.wandb,
     )
@@ -218,13 +197,3 @@ def head_id(common: Common, *, seed: int) -> StageId:
 
 def _seed(common: Common, seed: int) -> int | None:
     return seed if len(common.seeds) > 1 else None
-
-
-def _placeless(
-    options: PolicyTraining | DemonstrationScoring,
-) -> PolicyTraining | DemonstrationScoring:
-    """Name stores by their folder, which is a function of their content, not by where they lie."""
-    selections = tuple(
-        replace(selection, root=Path(selection.root.name)) for selection in options.demonstrations
-    )
-    return replace(options, demonstrations=selections)

@@ -104,7 +104,7 @@ class Scoring:
 
 @dataclass(frozen=True, kw_only=True)
 class DemonstrationScoring:
-    """All that the scores of demonstrations depend on, but for the mask head it sees through."""
+    """All that the scores of demonstrations depend on."""
 
     demonstrations: tuple[Selection, ...]
     scoring: Scoring
@@ -114,23 +114,21 @@ class DemonstrationScoring:
 def score_demonstrations(
     options: DemonstrationScoring,
     *,
-    name: str,
     directory: Path,
-    head: Path | None = None,
     log: Log | None = None,
     announce: Announce = silent,
 ) -> Path:
-    """Score the selected demonstrations and write `scores/<name>.parquet` into each store; return
-    the last one's path. Resumes; done is done.
+    """Score the selected demonstrations and write `scores/<name>.parquet` into each store, which
+    has the name of `directory`; return the last one's path. Resumes; done is done.
     """
-    selections, scoring = options.demonstrations, options.scoring
+    selections, scoring, name = options.demonstrations, options.scoring, directory.name
     files = [scores_path(selection.root, name) for selection in selections]
     if all(file.is_file() for file in files):
         return files[-1]
     language = LanguageEncoder()
     windows = load_all(
         selections,
-        look=make_look(scoring.masks, head=head, language=language),
+        look=make_look(scoring.masks, head=scoring.head, language=language),
         deployment=scoring.deployment,
         size=int(scoring.policy.options["image_size"]),  # type: ignore[call-overload]
         language=language,

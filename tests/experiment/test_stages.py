@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from robot.experiment.config import Common
 from robot.experiment.datasets import Datasets
-from robot.experiment.jobs import Stage, StageId
+from robot.experiment.jobs import Stage, StageId, make_stage
 from robot.experiment.stages import (
     head_stage,
     head_training,
@@ -94,13 +97,13 @@ def test_with_a_head_at_hand_none_is_trained(tmp_path):
     head = tmp_path / "head.safetensors"
     head.write_text("weights")
     stage = one(arm("masked", "learned"), common=common_of(head=head))
-    assert (stage.id, stage.needs, given(stage)) == (policy("masked"), {}, {"head": head})
+    assert (stage.id, stage.needs, given(stage)["head"]) == (policy("masked"), {}, head)
 
 
 def test_a_head_at_hand_is_given_to_those_only_who_see_through_it(tmp_path):
     head = tmp_path / "head.safetensors"
     head.write_text("weights")
-    assert given(one(arm("oracle", "oracle"), common=common_of(head=head))) == {}
+    assert given(one(arm("oracle", "oracle"), common=common_of(head=head)))["head"] is None
 
 
 def test_another_head_makes_another_folder_wherever_it_lies(tmp_path):
@@ -240,7 +243,7 @@ def test_other_textures_to_paste_make_another_folder(monkeypatch):
 def test_only_an_arm_that_pastes_backgrounds_is_given_pictures():
     pasting = arm("augmented", augment=augmentation_of(backgrounds=0.7))
     stages = planned(arm("unmasked"), pasting)
-    assert given(stages[policy("unmasked")]) == {}
+    assert not given(stages[policy("unmasked")])["textures"]
     assert given(stages[policy("augmented")])["textures"]
 
 
@@ -281,7 +284,6 @@ def test_all_stores_that_arms_learn_from_are_scored_together():
 def test_a_policy_weighs_by_the_scores_that_the_discriminator_names_after_its_folder():
     stages = planned(arm("unmasked", weighting="dwsl"), common=mixed_of())
     name = stages[SCORES].directory.name
-    assert given(stages[SCORES])["name"] == name
     assert options_of(stages[policy("unmasked")]).scores == name
 
 
@@ -343,8 +345,8 @@ def test_a_discriminator_counts_the_head_it_sees_through_by_content(tmp_path):
 def test_a_discriminator_is_given_a_head_only_where_it_sees_through_one(tmp_path):
     head = tmp_path / "head.safetensors"
     head.write_text("weights")
-    assert given(scored_through(head))["head"] == head
-    assert given(scored_through(head, masks="oracle"))["head"] is None
+    assert options_of(scored_through(head)).scoring.head == head
+    assert options_of(scored_through(head, masks="oracle")).scoring.head is None
 
 
 # --- mask heads
@@ -374,10 +376,7 @@ def test_a_head_is_given_what_it_starts_from_where_there_is_something(tmp_path):
     start = tmp_path / "start.safetensors"
     start.write_text("weights")
     stages = [head_stage(common_of(head_start=s), datasets_of(), seed=0) for s in (start, None)]
-    assert [given(stage) for stage in stages if stage] == [
-        {"frames": Path("data/frames"), "start": start},
-        {"frames": Path("data/frames")},
-    ]
+    assert [given(stage)["start"] for stage in stages if stage] == [start, None]
 
 
 WEIGHED = MaskWeighting(
@@ -401,15 +400,13 @@ def label_discriminator(witness: Stage | None, **change) -> Stage:
     )
 
 
-def head_of(identity: StageId, depends_on: str = "") -> Stage:
+def head_of(identity: StageId, **inputs) -> Stage:
     return head_training(
         identity,
         toy.head_training(),
-        frames=Path("frames"),
-        start=None,
+        **{"frames": Path("frames"), "start": None} | inputs,
         root=Path("data"),
         wandb_mode="disabled",
-        depends_on=depends_on,
     )
 
 
@@ -427,5 +424,97 @@ def test_a_discriminator_of_other_labels_lies_elsewhere():
 
 
 def test_a_head_behind_another_discriminator_lies_elsewhere():
-    folders = {head_of(HEAD, depends_on).directory for depends_on in ("", "these", "those")}
-    assert len(folders) == 3
+    discriminators = (None, label_discriminator(None), label_discriminator(None, fault_share=0.4))
+    heads = [head_of(HEAD, discriminator=one) for one in discriminators]
+    assert len({head.directory for head in heads}) == 3
+
+
+# --- a folder is named after all arguments of its training
+
+
+def stages_of_every_kind(tmp_path: Path) -> list[Stage]:
+    """Return a stage of every learner, with every kind of input that it takes."""
+    head = tmp_path / "head.safetensors"
+    head.write_text("weights")
+    pasting = arm("pasting", augment=augmentation_of(backgrounds=0.7))
+    arms = (arm("weighted", "learned", weighting="dwsl"), pasting)
+    trained, given_head = (
+        planned(*arms, common=replace(mixed_of(), head=file, head_start=head))
+        for file in (None, head)
+    )
+    witness = head_of(StageId("mask witness"), start=head)
+    discriminator = label_discriminator(witness)
+    behind = head_of(replace(HEAD, seed=9), start=witness, discriminator=discriminator)
+    through = scored_through(head)
+    return [*trained.values(), *given_head.values(), witness, discriminator, behind, through]
+
+
+def variants(value: object, *, folder: Path) -> Iterator[object]:
+    """Yield a value with each of its parts changed, one at a time, whether or not it is valid."""
+    if is_dataclass(value) and not isinstance(value, type):
+        for part in fields(value):
+            for other in variants(getattr(value, part.name), folder=folder):
+                changed = copy.copy(value)
+                object.__setattr__(changed, part.name, other)
+                yield changed
+    elif isinstance(value, Mapping) and value:
+        for name, part in value.items():
+            yield from ({**value, name: other} for other in variants(part, folder=folder))
+    elif isinstance(value, list | tuple) and value:
+        for index, part in enumerate(value):
+            for other in variants(part, folder=folder):
+                yield [*value[:index], other, *value[index + 1 :]]
+    elif isinstance(value, Path):
+        other = folder / f"changed-{value.name}"
+        if value.is_file():
+            other.write_bytes(value.read_bytes() + b" and more")
+        yield other
+    elif isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int | float):
+        yield value + 1
+    elif isinstance(value, str):
+        yield f"{value}, changed"
+    else:
+        assert value in (None, (), [], {}), value
+        yield {"added": 1} if value == {} else ["added"]
+
+
+def rebuilt(stage: Stage, *, options: object, inputs: dict[str, object]) -> Stage:
+    prefix, _, _ = stage.directory.name.rpartition("-")
+    where = {"root": stage.directory.parent.parent, "wandb_mode": stage.wandb_mode}
+    train = stage.train.func  # type: ignore[attr-defined]
+    return make_stage(stage.id, train, options, name=prefix, steps=stage.steps, **where, **inputs)
+
+
+def test_any_change_of_any_argument_makes_another_folder(tmp_path):
+    stages = stages_of_every_kind(tmp_path)
+    by_id = {stage.id: stage for stage in stages}
+    for stage in stages:
+        options, inputs = options_of(stage), given(stage)
+        needed = {name: by_id[earlier] for name, earlier in stage.needs.items()}
+        again = rebuilt(stage, options=options, inputs={**inputs, **needed})
+        assert again.directory == stage.directory
+        changed = [
+            *((other, inputs) for other in variants(options, folder=tmp_path)),
+            *((options, other) for other in variants(inputs, folder=tmp_path)),
+        ]
+        found = [
+            rebuilt(stage, options=other, inputs={**values, **needed}).directory
+            for other, values in changed
+        ]
+        assert len(found) >= 20
+        assert len({stage.directory, *found}) == 1 + len(found)
+        for name, earlier in needed.items():
+            other = replace(earlier, directory=Path("another"))
+            behind = rebuilt(stage, options=options, inputs={**inputs, **needed, name: other})
+            assert behind.directory != stage.directory
+
+
+def test_a_stage_binds_every_argument_of_its_training(tmp_path):
+    """None is left to a default, which could change without another folder."""
+    for stage in stages_of_every_kind(tmp_path):
+        function = stage.train.func  # type: ignore[attr-defined]
+        taken = set(inspect.signature(function).parameters)
+        bound = {"options", *given(stage), *stage.needs}
+        assert bound == taken - {"directory", "log", "announce"}, stage.id

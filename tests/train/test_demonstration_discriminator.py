@@ -61,7 +61,6 @@ def run_scoring(
     directory: Path,
     *,
     episodes: tuple[int, int] = (2, 4),
-    name: str = "toy",
     seed: int = 0,
     **change,
 ) -> Path:
@@ -83,7 +82,7 @@ def run_scoring(
         scoring=parse(Scoring, section | change),
         seed=seed,
     )
-    return score_demonstrations(options, name=name, directory=directory)
+    return score_demonstrations(options, directory=directory)
 
 
 def loaded(roots: list[Path]):
@@ -93,7 +92,7 @@ def loaded(roots: list[Path]):
 
 
 def test_every_window_of_every_store_gets_a_score_and_a_weight_of_mean_one(roots, tmp_path):
-    assert run_scoring(roots, tmp_path / "discriminators") == roots[1] / "scores/toy.parquet"
+    assert run_scoring(roots, tmp_path / "toy") == roots[1] / "scores/toy.parquet"
     found = [read_scores(root, "toy") for root in roots]
     assert [sorted(windows) for windows in found] == [[0, 1], [0, 1, 2, 3]]
     scores, weights = (
@@ -116,13 +115,13 @@ def test_every_window_of_every_store_gets_a_score_and_a_weight_of_mean_one(roots
 def test_scoring_again_gives_the_same_and_what_is_scored_is_not_scored_again(
     roots, tmp_path, monkeypatch
 ):
-    run_scoring(roots, tmp_path / "one")
+    run_scoring(roots, tmp_path / "toy")
     first = read_scores(roots[1], "toy")
-    run_scoring(roots, tmp_path / "two", name="again")
+    run_scoring(roots, tmp_path / "again")
     for index, windows in read_scores(roots[1], "again").items():
         np.testing.assert_array_equal(windows.scores, first[index].scores)
     monkeypatch.setattr(dwsl, "train", lambda *_, **__: pytest.fail("trained again"))
-    run_scoring(roots, tmp_path / "one")
+    run_scoring(roots, tmp_path / "toy")
 
 
 def test_an_episode_is_scored_by_what_has_not_seen_it(roots):
@@ -164,7 +163,7 @@ def test_a_discriminator_finds_what_trusted_demonstrations_do_not_do(tmp_path, l
         "precision": learning.precision,
     }
     how = {"training": training, "batch_size": 16, "seed": learning.seed}
-    run_scoring(roots, tmp_path / "discriminators", episodes=(6, 12), **how)
+    run_scoring(roots, tmp_path / "toy", episodes=(6, 12), **how)
     means = {
         index: windows.scores.mean() for index, windows in read_scores(roots[1], "toy").items()
     }
@@ -192,7 +191,7 @@ def test_calibrated_scores_are_the_share_of_trusted_windows_among_equally_many_o
 
 def test_what_is_scored_alike_weighs_one_exactly(roots, tmp_path, monkeypatch):
     monkeypatch.setattr(dwsl, "platt", lambda *_, **__: (-0.1, 0.3))
-    run_scoring(roots, tmp_path / "discriminators", calibrate=True)
+    run_scoring(roots, tmp_path / "toy", calibrate=True)
     for root in roots:
         assert all((windows.weights == 1).all() for windows in read_scores(root, "toy").values())
 
@@ -280,4 +279,4 @@ def test_scores_that_are_missing_or_of_other_episodes_are_named(roots):
 )
 def test_an_impossible_scoring_is_rejected(change, says, roots, tmp_path):
     with pytest.raises(InputError, match=says):
-        run_scoring(roots, tmp_path / "discriminators", **change)
+        run_scoring(roots, tmp_path / "toy", **change)
