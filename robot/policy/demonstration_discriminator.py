@@ -4,8 +4,6 @@ demonstrations come from it.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,6 +12,7 @@ from robot.batch import PolicyObservation, ScoredWindows, TierBatch
 from robot.dwsl import check_rule, check_vectors, discriminator_loss, loss_feature
 from robot.policy.geometry import PER_CAMERA, mask_geometry
 from robot.policy.normalize import MinMax, Statistics, check_statistics
+from robot.policy.rebuildable import Rebuildable, keeps_arguments
 from robot.types import InputError
 
 SMALLEST_SPREAD = (
@@ -21,7 +20,7 @@ SMALLEST_SPREAD = (
 )
 
 
-class DemonstrationDiscriminator(nn.Module):
+class DemonstrationDiscriminator(Rebuildable):
     """Score (observation, action chunk, observation after it, loss of a policy on the chunk) (DWBC,
     Xu et al. 2022).
 
@@ -35,6 +34,7 @@ class DemonstrationDiscriminator(nn.Module):
     center: Tensor
     spread: Tensor
 
+    @keeps_arguments
     def __init__(
         self,
         *,
@@ -49,13 +49,9 @@ class DemonstrationDiscriminator(nn.Module):
         trusted_weight: float = 1.0,
         machine_weight: float = 1.0,
     ):
-        arguments = {
-            name: value for name, value in locals().items() if name not in ("self", "__class__")
-        }
         super().__init__()
         check_rule(rule)
         checked = check_statistics(statistics)
-        self._config = arguments | {"statistics": checked}
         self._terms = {
             "rule": rule,
             "eta": eta,
@@ -78,10 +74,6 @@ class DemonstrationDiscriminator(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(dim, 1),
         )
-
-    def config(self) -> dict[str, Any]:
-        """Return the keyword arguments that rebuild this discriminator, statistics included."""
-        return dict(self._config)
 
     @torch.no_grad()
     def fit(self, windows: ScoredWindows) -> None:
