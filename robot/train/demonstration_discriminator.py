@@ -101,6 +101,11 @@ class Scoring:
                 "both see the same windows"
             )
 
+    @property
+    def calibrated(self) -> bool:
+        """Return whether scores are calibrated: those of the other rule are no shares of tiers."""
+        return self.calibrate and self.discriminator.rule == "binary"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DemonstrationScoring:
@@ -137,23 +142,27 @@ def score_demonstrations(
     tiers = with_tiers(windows, selections, folds=scoring.folds)
     scores = held_out_scores(tiers, scoring, directory=directory, seed=options.seed, log=log)
     trusted = tiers.trusted[tiers.episode]
-    rule, eta = scoring.discriminator.rule, scoring.discriminator.eta
-    calibrate = scoring.calibrate and rule == "binary"  # the other's scores are no shares of tiers
-    if calibrate:
+    if scoring.calibrated:
         scores = calibrated(scores, trusted)
+    rule, eta = scoring.discriminator.rule, scoring.discriminator.eta
     weights = rule_weights(scores, trusted, rule=rule, eta=eta)
-    about = {
-        "rule": rule,
-        "eta": eta,
-        "calibrated": calibrate,
+    store_scores(selections, name, scores=scores, weights=weights, about=about_scores(options))
+    return files[-1]
+
+
+def about_scores(options: DemonstrationScoring) -> dict[str, Any]:
+    """Return what a file of scores says about what scored them."""
+    scoring = options.scoring
+    return {
+        "rule": scoring.discriminator.rule,
+        "eta": scoring.discriminator.eta,
+        "calibrated": scoring.calibrated,
         "folds": scoring.folds,
         "seed": options.seed,
         "kind": scoring.policy.kind,
         "masks": scoring.masks,
-        "demonstrations": [selection.root.name for selection in selections],
+        "demonstrations": [selection.root.name for selection in options.demonstrations],
     }
-    store_scores(selections, name, scores=scores, weights=weights, about=about)
-    return files[-1]
 
 
 def held_out_scores(

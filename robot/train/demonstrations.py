@@ -14,7 +14,8 @@ from torch import Tensor
 
 from robot.data.scores import read_scores
 from robot.data.store import EpisodeStore
-from robot.data.windows import Windows, join, load_windows
+from robot.data.window_loading import load_windows
+from robot.data.windows import Windows, join
 from robot.dwsl import NEED_SCORES, WEIGHTINGS, Evidence, check_weighting
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.masking import (

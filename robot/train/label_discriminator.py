@@ -25,9 +25,10 @@ from robot.perception.head.label_discriminator import LabelDiscriminator, Scored
 from robot.perception.head.metrics import auroc
 from robot.perception.registry import DISCRIMINATORS
 from robot.system.device import pick_device
+from robot.system.parse import Spec
 from robot.system.progress import Announce, silent
 from robot.train.label_tiers import MaskWeighting, Tiers, make_tiers
-from robot.train.loop import Log, train
+from robot.train.loop import Log, train_seeded
 from robot.types import InputError
 
 LOGITS = "logits.safetensors"  # beside the checkpoint
@@ -62,64 +63,72 @@ def train_label_discriminator(
     file = directory / "model.safetensors"
     if file.is_file():
         return file
-    store, weighting = MaskFrameStore(frames), options.weighting
+    store, weighting, seed = MaskFrameStore(frames), options.weighting, options.seed
+    spec, training = weighting.discriminator, weighting.training
+    assert spec is not None and training is not None
     learned, held_out = split_shards(options.shards)
-    assert weighting.discriminator is not None and weighting.training is not None
-    torch.manual_seed(options.seed)
-    discriminator = DISCRIMINATORS[weighting.discriminator.kind](**weighting.discriminator.options)
-    assert isinstance(discriminator, LabelDiscriminator)
-    if discriminator.reads_losses != (witness is not None):
-        reads = (
-            "a head, whose losses it reads" if discriminator.reads_losses else "none: it reads none"
-        )
-        raise InputError(
-            f"got witness {witness} for a discriminator {weighting.discriminator.kind}, expected "
-            f"{reads}; correct mask_weighting.witness_steps"
-        )
+    discriminator = make_discriminator(spec, witness=witness, seed=seed)
     language = discriminator.word_encoder()
-    seen_by = None if witness is None else Head.load(witness).to(pick_device())
-    tiers = _tiers(store, learned, weighting, seed=options.seed)
     announce("asking the witness about every label")
-    losses = None if seen_by is None else witness_losses(seen_by, tiers.frames)
-    average = train(
-        discriminator,
-        scored_batches(
-            tiers,
-            losses=losses,
-            language=language,
-            batch_size=options.batch_size,
-            seed=options.seed,
-        ),
-        weighting.training,
-        checkpoint_dir=directory / "training",
-        generator=torch.Generator().manual_seed(options.seed),
-        log=log,
+    seen = witnessed(store, learned, weighting, witness=witness, seed=seed)
+    batches = scored_batches(seen, language=language, batch_size=options.batch_size, seed=seed)
+    average = train_seeded(
+        discriminator, batches, training, directory=directory, seed=seed, log=log
     )
     assert isinstance(average, LabelDiscriminator)
     announce("scoring every label")
-    scored = {"logits": logits_of(average, tiers.frames, losses=losses, language=language)}
-    tiers = _tiers(store, held_out, weighting, seed=options.seed + 1)
-    losses = None if seen_by is None else witness_losses(seen_by, tiers.frames)
-    logits = logits_of(average, tiers.frames, losses=losses, language=language)
-    write_tensors(directory / LOGITS, scored, {"seed": options.seed})
-    return save(
-        directory,
-        average.cpu(),
-        kind=weighting.discriminator.kind,
-        config=dict(weighting.discriminator.options),
-        metadata={"seed": options.seed, "held_out": auroc_by_domain(tiers, logits)},
-    )
+    logits = logits_of(average, seen, language=language)
+    others = witnessed(store, held_out, weighting, witness=witness, seed=seed + 1)
+    measured = auroc_by_domain(others.tiers, logits_of(average, others, language=language))
+    write_tensors(directory / LOGITS, {"logits": logits}, {"seed": seed})
+    about = {"seed": seed, "held_out": measured}
+    return save(directory, average.cpu(), kind=spec.kind, config=spec.options, metadata=about)
 
 
-def _tiers(
-    store: MaskFrameStore, shards: Sequence[int], weighting: MaskWeighting, *, seed: int
-) -> Tiers:
-    return make_tiers(
+def make_discriminator(spec: Spec, *, witness: Path | None, seed: int) -> LabelDiscriminator:
+    """Return the untrained discriminator; InputError unless there is a witness just where it reads
+    one's losses.
+    """
+    torch.manual_seed(seed)
+    discriminator = DISCRIMINATORS[spec.kind](**spec.options)
+    assert isinstance(discriminator, LabelDiscriminator)
+    reads = discriminator.reads_losses
+    if reads != (witness is not None):
+        raise InputError(
+            f"got witness {witness} for a discriminator {spec.kind}, expected "
+            f"{'a head, whose losses it reads' if reads else 'none: it reads no loss'}"
+            "; correct mask_weighting.witness_steps"
+        )
+    return discriminator
+
+
+@dataclass(frozen=True, eq=False)
+class Witnessed:
+    """Records of both tiers, and the witness's loss on each where there is a witness."""
+
+    tiers: Tiers
+    losses: Float[Tensor, " f"] | None
+
+
+def witnessed(
+    store: MaskFrameStore,
+    shards: Sequence[int],
+    weighting: MaskWeighting,
+    *,
+    witness: Path | None,
+    seed: int,
+) -> Witnessed:
+    """Load shards, deal their records into tiers, and let the witness look at them."""
+    tiers = make_tiers(
         store.load(shards=shards),
         trusted_share=weighting.trusted_share,
         fault_share=weighting.fault_share,
         seed=seed,
     )
+    if witness is None:
+        return Witnessed(tiers, None)
+    head = Head.load(witness).to(pick_device())
+    return Witnessed(tiers, witness_losses(head, tiers.frames))
 
 
 @torch.inference_mode()
@@ -153,9 +162,8 @@ def load_logits(discriminator: Path, *, records: int, seed: int) -> Tensor:
 
 
 def scored_batches(
-    tiers: Tiers,
+    seen: Witnessed,
     *,
-    losses: Tensor | None,
     language: LanguageEncoder | RawSentences,
     batch_size: int,
     seed: int,
@@ -163,6 +171,7 @@ def scored_batches(
     """Return batches of `batch_size` trusted and as many machine records; a step's batch depends on
     (seed, step) only.
     """
+    tiers, losses = seen.tiers, seen.losses
     words, augment = language.encode(list(tiers.frames.goals)), MaskAugment()
     members = {"trusted": np.flatnonzero(tiers.trusted), "machine": np.flatnonzero(~tiers.trusted)}
 
@@ -186,15 +195,15 @@ def scored_batches(
 @torch.inference_mode()
 def logits_of(
     discriminator: LabelDiscriminator,
-    frames: MaskFrames,
+    seen: Witnessed,
     *,
-    losses: Tensor | None,
     language: LanguageEncoder | RawSentences,
 ) -> Tensor:
-    """Return the discriminator's logits (F,) for the frames and labels as they are, and the
-    witness's `losses` (F,) on them.
+    """Return the discriminator's logits (F,) for the frames, their labels and the witness's losses,
+    all unchanged.
     """
     discriminator.eval()
+    frames, losses = seen.tiers.frames, seen.losses
     device, words = next(discriminator.parameters()).device, language.encode(list(frames.goals))
     logits = []
     of_batches = repeat(None) if losses is None else losses.split(discriminator.frames_at_once)
