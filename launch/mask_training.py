@@ -33,7 +33,7 @@ from robot.report.html import MaskQuality
 from robot.system.command import run_folder, write_results
 from robot.system.parse import Count, FlatSpec, Seed, options, parse
 from robot.system.progress import Bars
-from robot.train.label_discriminator import LabelDiscriminatorTraining
+from robot.train.label_discriminator import Auroc, LabelDiscriminatorTraining
 from robot.train.label_tiers import MaskWeighting
 from robot.train.log import check_mode
 from robot.train.loop import Training
@@ -103,9 +103,7 @@ def train_mask(job: MaskJob, *, config_yaml: str) -> None:
             )
         Console().print(table([m.quality for m in measured]))
         discriminator = trained.checkpoints.get(DISCRIMINATOR)
-        auroc = (
-            None if discriminator is None else read_header(discriminator)["metadata"]["held_out"]
-        )
+        auroc = None if discriminator is None else held_out_auroc(discriminator)
         if auroc is not None:
             Console().print(auroc_table(auroc))
         results = {
@@ -177,7 +175,13 @@ def stages_of(job: MaskJob, *, frames: Path) -> list[Stage]:
     return [stage for stage in (witness, discriminator, head) if stage is not None]
 
 
-def auroc_table(auroc: Mapping[str, Mapping[str, Any]]) -> Table:
+def held_out_auroc(discriminator: Path) -> dict[str, Auroc]:
+    """Return what a checkpoint says about the discriminator on held-out frames, by domain."""
+    measured = read_header(discriminator)["metadata"]["held_out"]
+    return {domain: Auroc(**numbers) for domain, numbers in measured.items()}
+
+
+def auroc_table(auroc: Mapping[str, Auroc]) -> Table:
     """Return what the discriminator tells apart on held-out frames, for people."""
     shown = Table(
         "domain",
@@ -188,10 +192,9 @@ def auroc_table(auroc: Mapping[str, Mapping[str, Any]]) -> Table:
     )
     for domain, measured in auroc.items():
         numbers = (
-            "" if measured[name] is None else f"{measured[name]:.3f}"
-            for name in ("tiers", "faults")
+            "" if value is None else f"{value:.3f}" for value in (measured.tiers, measured.faults)
         )
-        shown.add_row(domain, str(measured["records"]), *numbers)
+        shown.add_row(domain, str(measured.records), *numbers)
     return shown
 
 

@@ -10,10 +10,9 @@ unchanged: the scores of several lie side by side, and a folder without any is r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,13 +32,29 @@ class WindowScores:
     weights: Float32[np.ndarray, " t"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoredBy:
+    """What made the scores of a file: the rule and its `eta`, the kind of policy whose loss was
+    seen, through which masks, and the stores that were scored together.
+    """
+
+    rule: str
+    eta: float
+    calibrated: bool
+    folds: int
+    seed: int
+    kind: str
+    masks: str
+    demonstrations: Sequence[str]
+
+
 def scores_path(root: Path, name: str) -> Path:
     """Return where the scores `name` of the dataset at `root` lie."""
     return Path(root) / "scores" / f"{name}.parquet"
 
 
 def write_scores(
-    root: Path, name: str, episodes: Mapping[int, WindowScores], *, about: Mapping[str, Any]
+    root: Path, name: str, episodes: Mapping[int, WindowScores], *, about: ScoredBy
 ) -> Path:
     """Write scores atomically; older ones of that name are replaced. `read_scores` is the
     inverse.
@@ -58,7 +73,7 @@ def write_scores(
     }
     table = pa.table({column: pa.array(values) for column, values in columns.items()})
     path = scores_path(root, name)
-    write_table(path, table.replace_schema_metadata({_ABOUT: json.dumps(dict(about)).encode()}))
+    write_table(path, table.replace_schema_metadata({_ABOUT: json.dumps(asdict(about)).encode()}))
     return path
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -175,7 +174,7 @@ def page_of(
 
 
 def report_to_wandb(
-    findings: Findings, *, run: Path, name: str, mode: str, config: Mapping[str, Any]
+    findings: Findings, *, run: Path, name: str, mode: str, config: Mapping[str, object]
 ) -> None:
     """Send success rates, masks and videos of a comparison to Weights & Biases, as `mode` says."""
     rates = {

@@ -7,13 +7,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 # Raise it when experts, scenes or looks change: what was collected before is left alone.
 GENERATION = 4
 
 
-def key(name: str, content: Mapping[str, Any]) -> str:
+def key(name: str, content: Mapping[str, object]) -> str:
     """Return a folder name that two different contents never share.
 
     Content is JSON, paths, and dataclasses of these, which count by their class and their fields. A

@@ -8,10 +8,10 @@ the tier of an episode and not its quality.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from robot.batch import ScoredWindows, TierBatch
 from robot.calibration import platt
-from robot.data.scores import WindowScores, scores_path, write_scores
+from robot.data.scores import ScoredBy, WindowScores, scores_path, write_scores
 from robot.data.store import EpisodeStore
 from robot.data.windows import Windows
 from robot.dwsl import rule_weights
@@ -146,23 +146,23 @@ def score_demonstrations(
         scores = calibrated(scores, trusted)
     rule, eta = scoring.discriminator.rule, scoring.discriminator.eta
     weights = rule_weights(scores, trusted, rule=rule, eta=eta)
-    store_scores(selections, name, scores=scores, weights=weights, about=about_scores(options))
+    store_scores(selections, name, scores=scores, weights=weights, about=scored_by(options))
     return files[-1]
 
 
-def about_scores(options: DemonstrationScoring) -> dict[str, Any]:
-    """Return what a file of scores says about what scored them."""
+def scored_by(options: DemonstrationScoring) -> ScoredBy:
+    """Return what a file of scores says of its origin."""
     scoring = options.scoring
-    return {
-        "rule": scoring.discriminator.rule,
-        "eta": scoring.discriminator.eta,
-        "calibrated": scoring.calibrated,
-        "folds": scoring.folds,
-        "seed": options.seed,
-        "kind": scoring.policy.kind,
-        "masks": scoring.masks,
-        "demonstrations": [selection.root.name for selection in options.demonstrations],
-    }
+    return ScoredBy(
+        rule=scoring.discriminator.rule,
+        eta=scoring.discriminator.eta,
+        calibrated=scoring.calibrated,
+        folds=scoring.folds,
+        seed=options.seed,
+        kind=scoring.policy.kind,
+        masks=scoring.masks,
+        demonstrations=[selection.root.name for selection in options.demonstrations],
+    )
 
 
 def held_out_scores(
@@ -343,7 +343,7 @@ def store_scores(
     *,
     scores: Float[Tensor, " f"],
     weights: Float[Tensor, " f"],
-    about: Mapping[str, Any],
+    about: ScoredBy,
 ) -> None:
     """Write the scores and weights of all frames, in the order of `load_all`, beside the episodes
     that they are of.

@@ -24,6 +24,7 @@ from robot.perception.head.base import Head
 from robot.perception.head.label_discriminator import LabelDiscriminator, ScoredBatch, ScoredRecords
 from robot.perception.head.metrics import auroc
 from robot.perception.registry import DISCRIMINATORS
+from robot.system.command import plain
 from robot.system.device import pick_device
 from robot.system.parse import Spec
 from robot.system.progress import Announce, silent
@@ -81,7 +82,7 @@ def train_label_discriminator(
     others = witnessed(store, held_out, weighting, witness=witness, seed=seed + 1)
     measured = auroc_by_domain(others.tiers, logits_of(average, others, language=language))
     write_tensors(directory / LOGITS, {"logits": logits}, {"seed": seed})
-    about = {"seed": seed, "held_out": measured}
+    about = {"seed": seed, "held_out": plain(measured)}
     return save(directory, average.cpu(), kind=spec.kind, config=spec.options, metadata=about)
 
 
@@ -214,11 +215,19 @@ def logits_of(
     return torch.cat(logits).clone()
 
 
-def auroc_by_domain(tiers: Tiers, logits: Tensor) -> dict[str, dict[str, float | int | None]]:
-    """Return, for all records and within each scene, how well the logits tell trusted from machine
-    records (`tiers`), and within the machine's how well they tell correct labels from faulty ones
-    (`faults`): what the weights are for.
+@dataclass(frozen=True)
+class Auroc:
+    """How well logits tell trusted from machine records (`tiers`), and within the machine's correct
+    labels from faulty ones (`faults`): what the weights are for. None: there are none of either.
     """
+
+    records: int
+    tiers: float | None
+    faults: float | None
+
+
+def auroc_by_domain(tiers: Tiers, logits: Tensor) -> dict[str, Auroc]:
+    """Return what the logits tell apart among all records and within each scene."""
     scenes = np.array(tiers.frames.scenes)
     domains = {"all": np.ones(len(scenes), bool)} | {
         str(scene): scenes == scene for scene in np.unique(scenes)
@@ -226,7 +235,7 @@ def auroc_by_domain(tiers: Tiers, logits: Tensor) -> dict[str, dict[str, float |
     return {name: _aurocs(tiers, logits, inside) for name, inside in domains.items()}
 
 
-def _aurocs(tiers: Tiers, logits: Tensor, inside: np.ndarray) -> dict[str, float | int | None]:
+def _aurocs(tiers: Tiers, logits: Tensor, inside: np.ndarray) -> Auroc:
     machine = inside & ~tiers.trusted
     measured = {
         "tiers": auroc(
@@ -237,7 +246,7 @@ def _aurocs(tiers: Tiers, logits: Tensor, inside: np.ndarray) -> dict[str, float
         ),
     }
     numbers = {name: None if np.isnan(value) else value for name, value in measured.items()}
-    return {"records": int(inside.sum()), **numbers}
+    return Auroc(records=int(inside.sum()), **numbers)
 
 
 def trusted_part(tiers: Tiers) -> MaskFrames:

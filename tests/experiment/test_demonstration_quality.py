@@ -21,7 +21,7 @@ from robot.experiment.demonstration_quality import (
 from robot.report.pictures import GAP
 from robot.train.demonstrations import Selection
 from robot.types import QUALITY
-from tests.experiment.toy import episode
+from tests.experiment.toy import SCORED_BY, episode
 
 TRUSTED_SCORES = {0: 0.9, 1: 0.6}
 MACHINE = {0: ("clean", 0.8), 1: ("stall", 0.2), 2: ("noisy", 0.4), 3: ("clean", 0.3)}
@@ -43,7 +43,7 @@ def selections(tmp_path):
         known = {
             index: WindowScores(scores=values, weights=2 * values) for index, values in flat.items()
         }
-        write_scores(store.root, "known", known, about={})
+        write_scores(store.root, "known", known, about=SCORED_BY)
     return [Selection(store.root, count) for store, count in zip(stores, (2, 4), strict=True)]
 
 

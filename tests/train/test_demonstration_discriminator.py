@@ -32,6 +32,7 @@ from tests.experiment.toy import (
     AUGMENT,
     DISCRIMINATOR,
     POLICY,
+    SCORED_BY,
     TRAINING,
     augmentation_of,
     policy_training,
@@ -204,7 +205,7 @@ def store_known_scores(roots: list[Path]) -> None:
             index: WindowScores(scores=ramp, weights=np.full(6, 1.0 + index, np.float32))
             for index in range(count)
         }
-        write_scores(root, "known", known, about={})
+        write_scores(root, "known", known, about=SCORED_BY)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +262,7 @@ def test_scores_that_are_missing_or_of_other_episodes_are_named(roots):
         with_weights(windows, selections(roots), weighting="dwsl", scores="known")
     for root in roots:
         ramp = np.ones(5, np.float32)
-        write_scores(root, "known", {0: WindowScores(scores=ramp, weights=ramp)}, about={})
+        write_scores(root, "known", {0: WindowScores(scores=ramp, weights=ramp)}, about=SCORED_BY)
     with pytest.raises(InputError, match="got no scores known for episode 0 of"):
         with_weights(windows, selections(roots), weighting="hard_filter", scores="known")
 

@@ -104,7 +104,7 @@ def test_a_discriminator_that_knows_only_the_domain_gets_one_half_within_each():
     tiers = make_tiers(two_domains(), trusted_share=0.3, fault_share=0.5, seed=0)
     domain = torch.tensor([1.0] * 30 + [0.0] * 10)
     measured = auroc_by_domain(tiers, domain)
-    assert (measured["clean"]["tiers"], measured["messy"]["tiers"]) == (0.5, 0.5)
+    assert (measured["clean"].tiers, measured["messy"].tiers) == (0.5, 0.5)
 
 
 def test_auroc_of_faults_is_that_of_machine_records():
@@ -114,7 +114,7 @@ def test_auroc_of_faults_is_that_of_machine_records():
         faulty=np.array([False, True, True, False]),
     )
     measured = auroc_by_domain(tiers, torch.tensor([-9.0, 0.0, 2.0, 1.0]))["all"]
-    assert (measured["faults"], measured["tiers"], measured["records"]) == (0.5, 0.0, 4)
+    assert (measured.faults, measured.tiers, measured.records) == (0.5, 0.0, 4)
 
 
 def test_batches_come_with_weights_of_mean_one_and_follow_their_records():
