@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
@@ -48,10 +49,8 @@ class MjpegServer:
     def cut(self) -> None:
         """Break every connection, as a pulled cable and its switch do."""
         for connection in self._sockets:
-            try:
+            with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         self._sockets.clear()
 
     def stop(self) -> None:

@@ -21,8 +21,10 @@ EDITS = [
     Edit(rotate=90),
     Edit(rotate=180),
     Edit(rotate=270, flip="vertical"),
-    Edit(flip="horizontal", crop=Crop(top=3, left=5, height=20, width=24)),
-    Edit(rotate=90, flip="horizontal", crop=Crop(top=2, left=1, height=30, width=20), size=(60, 40)),
+    Edit(flip="horizontal", crop=Crop(top=3, left=20, height=20, width=24)),
+    Edit(
+        rotate=90, flip="horizontal", crop=Crop(top=2, left=1, height=30, width=20), size=(60, 40)
+    ),
 ]
 
 

@@ -154,7 +154,9 @@ def test_disconnect_ends_the_thread_and_can_be_called_twice_and_the_stream_conne
 def test_a_camera_that_never_answers_is_one_sentence():
     wait = FAST | {"first_frame_s": 0.3}
     stream = OpenCVStream(camera_options("http://me:secret@127.0.0.1:9/video", wait=wait))
-    with pytest.raises(CameraError, match="gave no frame within 0.3 s: .*does not answer") as raised:
+    with pytest.raises(
+        CameraError, match="gave no frame within 0.3 s: .*does not answer"
+    ) as raised:
         stream.connect()
     assert "secret" not in str(raised.value)
     with pytest.raises(CameraError, match="has given no frame"):
