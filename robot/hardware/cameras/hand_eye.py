@@ -118,7 +118,7 @@ def closed_form(T_world_hand: Sequence[Pose], T_camera_board: Sequence[Pose]) ->
     rotation, position = cv2.calibrateHandEye(
         *_parts(T_world_hand), *_parts(T_camera_board), method=cv2.CALIB_HAND_EYE_PARK
     )
-    return pose_of(rotation, position)
+    return _rigid(rotation, position)
 
 
 def other_method(T_world_hand: Sequence[Pose], T_camera_board: Sequence[Pose]) -> Pose:
@@ -127,7 +127,7 @@ def other_method(T_world_hand: Sequence[Pose], T_camera_board: Sequence[Pose]) -
     _, _, rotation, position = cv2.calibrateRobotWorldHandEye(
         *_parts(T_camera_board), *_parts(T_hand_world), method=cv2.CALIB_ROBOT_WORLD_HAND_EYE_SHAH
     )
-    return inverse(pose_of(rotation, position))
+    return inverse(_rigid(rotation, position))
 
 
 def refined(
@@ -181,6 +181,20 @@ def _projected(
     points = board.corners_m[view.ids].astype(np.float64)
     pixels, _ = cv2.projectPoints(points, rotation, T_camera_board[:3, 3], K, distortion)
     return np.asarray(pixels, np.float64).reshape(-1, 2)
+
+
+def _rigid(rotation: np.ndarray, position: np.ndarray) -> Pose:
+    """Return the pose that is nearest to what a closed form gave: poses of an arm that do not fit
+    the pictures make it a reflection.
+    """
+    if not (np.isfinite(rotation).all() and np.isfinite(position).all()):
+        raise InputError(
+            "got poses of the arm that no place of the camera fits; check that mount is right and "
+            "that poses are T_base_ee in metres"
+        )
+    left, _, right = np.linalg.svd(rotation)
+    left[:, 2] *= np.linalg.det(left @ right)
+    return pose_of(left @ right, position)
 
 
 def _parts(poses: Sequence[Pose]) -> tuple[list[np.ndarray], list[np.ndarray]]:
