@@ -18,6 +18,7 @@ Twist = Float64[np.ndarray, "6"]
 Forward = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 DAMPING = 0.02  # keeps joint steps bounded near singular configurations; m and rad alike
+DAMPING_SQUARED = DAMPING**2 * np.eye(6)
 DIFFERENCE_RAD = 1e-5  # step of the numerical Jacobian: error and rounding both near 1e-10
 IDENTITY = np.eye(3)
 ROTATION_TOLERANCE = 1e-3  # of R^T R - 1: float32 and a driver's rounding pass, a shear does not
@@ -50,9 +51,7 @@ def rotation_vector(rotation: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray,
 def is_rotation(matrix: np.ndarray) -> bool:
     """Return whether a 3x3 matrix is a rotation."""
     error = np.abs(matrix.T @ matrix - IDENTITY).max()
-    return bool(
-        error < ROTATION_TOLERANCE and matrix[:, 0] @ np.cross(matrix[:, 1], matrix[:, 2]) > 0
-    )
+    return bool(error < ROTATION_TOLERANCE and cv2.determinant(matrix) > 0)
 
 
 def orthonormal(matrix: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
@@ -67,7 +66,7 @@ def orthonormal(matrix: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"
 def move(pose: Pose, twist: Twist) -> Pose:
     """Return a pose displaced in the base frame. Inverse: `difference`."""
     rotation = rotation_matrix(twist[3:]) @ pose.rotation
-    return Pose(position=pose.position + twist[:3], rotation=orthonormal(rotation))
+    return Pose(position=pose.position + twist[:3], rotation=rotation)
 
 
 def difference(goal: Pose, start: Pose) -> Twist:
@@ -96,7 +95,7 @@ def jacobian(forward: Forward, joints: Joints, *, at: Pose) -> Float64[np.ndarra
 
 def damped_inverse(columns: Float64[np.ndarray, "6 j"]) -> Float64[np.ndarray, "j 6"]:
     """Return the damped least-squares inverse of a Jacobian (Wampler 1986)."""
-    square = columns @ columns.T + DAMPING**2 * np.eye(6)
+    square = columns @ columns.T + DAMPING_SQUARED
     # Not NumPy's solve: its BLAS wakes threads for a 6x6, which takes milliseconds beside a policy.
     return cv2.solve(square, columns, flags=cv2.DECOMP_CHOLESKY)[1].T
 

@@ -40,13 +40,14 @@ from robot.hardware.kinematics import (
     difference,
     jacobian,
     move,
+    orthonormal,
     pose_at,
 )
 from robot.hardware.limits import SafetyLimits
 
 EARLY_PERIODS = 0.5  # how far path time may run ahead of the clock
 LATE_PERIODS = 1.5  # a gap after which the arm has come to rest
-HALVINGS = 4  # of the search for the largest change that is safe
+HALVINGS = 3  # of the search for the largest change that is safe
 EDGE_M = 1e-6  # asked poses are clamped this far inside of the box: rounding stays within it
 FEEDBACK = 0.2  # share of the distance between pose and predicted joints that a step corrects
 FOLLOW = 0.1  # share of the way to the measured joints that a redundant arm takes per step,
@@ -321,7 +322,7 @@ class _Pull:
         path = self.at.joints + np.cumsum(steps, axis=0)
         if not self._near_a_limit(path, steps, twists):
             return list(path)
-        return self._exact(poses, first=steps[0])
+        return self._exact(poses, twists, first=steps[0])
 
     def _near_a_limit(self, path: np.ndarray, steps: np.ndarray, twists: np.ndarray) -> bool:
         rules = self.rules
@@ -331,11 +332,13 @@ class _Pull:
         unreached = np.linalg.norm(lost[:3]) > NEAR_SPEED * rules.limits.max_reach_error_m
         return bool(fast.any() or far.any() or unreached)
 
-    def _exact(self, poses: Sequence[Pose], *, first: Joints) -> Sequence[Joints] | Cause:
+    def _exact(
+        self, poses: Sequence[Pose], twists: np.ndarray, *, first: Joints
+    ) -> Sequence[Joints] | Cause:
         forward, most = self.rules.forward, self.rules.limits.max_reach_error_m
         path, joints, inverse, step = [], self.at.joints, self._inverse, first
         computed_at, behind = joints, float(np.linalg.norm(self._behind[:3]))
-        for goal, after in zip(poses, (*poses[1:], poses[-1]), strict=True):
+        for goal, onward in zip(poses, (*twists[1:], np.zeros(6)), strict=True):
             if (cause := _breaks(joints, step, rules=self.rules)) is not None:
                 return cause
             joints = joints + step
@@ -350,7 +353,7 @@ class _Pull:
             if np.abs(joints - computed_at).max() > STRAIGHT_RAD:
                 inverse = self._inverted(jacobian(forward, joints, at=pose))
                 computed_at = joints
-            step = inverse @ (difference(after, goal) + FEEDBACK * difference(goal, pose))
+            step = inverse @ (onward + FEEDBACK * difference(goal, pose))
         return path
 
     def _inverted(self, columns: np.ndarray) -> np.ndarray:
@@ -367,9 +370,8 @@ def _weights(joints: int) -> Twist:
 def _breaks(joints: Joints, step: Joints, *, rules: Rules) -> Cause | None:
     """Return the limit that a step of the joints breaks. Beyond a range it may only come back."""
     after = joints + step
-    if (after < np.minimum(rules.low, joints)).any() or (
-        after > np.maximum(rules.high, joints)
-    ).any():
+    low, high = np.minimum(rules.low, joints), np.maximum(rules.high, joints)
+    if ((after < low) | (after > high)).any():
         return Cause.JOINT_POSITION
     if (np.abs(step) > rules.joint_speed * rules.dt_s).any():
         return Cause.JOINT_VELOCITY
@@ -377,8 +379,10 @@ def _breaks(joints: Joints, step: Joints, *, rules: Rules) -> Cause | None:
 
 
 def _poses(start: Pose, motions: Sequence[Motion], *, dt_s: float) -> list[Pose]:
-    poses, pose = [], start
-    for motion in motions:
+    first = move(start, motions[0][0] * dt_s)
+    pose = replace(first, rotation=orthonormal(first.rotation))  # the next step begins here
+    poses = [pose]
+    for motion in motions[1:]:
         pose = move(pose, motion[0] * dt_s)
         poses.append(pose)
     return poses
