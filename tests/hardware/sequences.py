@@ -1,8 +1,8 @@
 """Random and adversarial sequences of commands and states through the safety layer, and an
 independent check of what was sent.
 
-`python -m tests.hardware.sequences 100000` runs that many on two processes and prints how close
-each limit was reached; exit code 1 where one was exceeded.
+`python -m tests.hardware.sequences 100000` runs that many on all cores and prints how close each
+limit was reached; exit code 1 where one was exceeded. A second number is the first seed.
 """
 
 from __future__ import annotations
@@ -365,7 +365,7 @@ def run_many(seeds: Iterable[int]) -> tuple[dict[str, float], Counter, int, list
     return dict(used), counts, commands, failed
 
 
-def main(count: int) -> int:
+def main(count: int, first: int = 0) -> int:
     """Run `count` sequences and print what they reached."""
     from multiprocessing import get_context
 
@@ -373,7 +373,8 @@ def main(count: int) -> int:
     used: Counter[str] = Counter()
     counts: Counter[Kind] = Counter()
     commands, failed = 0, []
-    chunks = [range(k, min(k + chunk, count)) for k in range(0, count, chunk)]
+    end = first + count
+    chunks = [range(k, min(k + chunk, end)) for k in range(first, end, chunk)]
     with get_context("spawn").Pool(os.cpu_count()) as pool:
         for shares, kinds, sent, bad in pool.imap_unordered(run_many, chunks):
             for name, share in shares.items():
@@ -393,4 +394,4 @@ def main(count: int) -> int:
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000))
+    sys.exit(main(*map(int, sys.argv[1:] or ["100000"])))
