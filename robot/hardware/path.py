@@ -36,12 +36,12 @@ from robot.hardware.kinematics import (
     Joints,
     Pose,
     Twist,
-    damped_inverse,
     difference,
     jacobian,
     move,
     orthonormal,
     pose_at,
+    weighted_inverse,
 )
 from robot.hardware.limits import SafetyLimits
 
@@ -297,11 +297,10 @@ class _Pull:
 
     def __init__(self, at: Waypoint, measured: Joints, *, rules: Rules) -> None:
         self.at, self.rules = at, rules
-        self._weight = _weights(len(at.joints))
         pose = pose_at(rules.forward, at.joints)
         self._behind = difference(at.pose, pose)
         columns = jacobian(rules.forward, at.joints, at=pose)
-        self._inverse = self._inverted(columns)
+        self._inverse = weighted_inverse(columns)
         self._lost = np.eye(6) - columns @ self._inverse
         free = np.eye(len(at.joints)) - self._inverse @ columns
         self._towards_measured = np.zeros(len(at.joints))
@@ -351,20 +350,10 @@ class _Pull:
             behind = error
 
             if np.abs(joints - computed_at).max() > STRAIGHT_RAD:
-                inverse = self._inverted(jacobian(forward, joints, at=pose))
+                inverse = weighted_inverse(jacobian(forward, joints, at=pose))
                 computed_at = joints
             step = inverse @ (onward + FEEDBACK * difference(goal, pose))
         return path
-
-    def _inverted(self, columns: np.ndarray) -> np.ndarray:
-        return damped_inverse(columns * self._weight[:, None]) * self._weight
-
-
-def _weights(joints: int) -> Twist:
-    """Return how much each part of a twist counts: an arm with fewer than six joints cannot turn
-    everywhere as asked, and shall not leave its place for it.
-    """
-    return np.ones(6) if joints >= 6 else np.repeat([1.0, 0.05], 3)
 
 
 def _breaks(joints: Joints, step: Joints, *, rules: Rules) -> Cause | None:
