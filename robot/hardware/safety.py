@@ -231,8 +231,15 @@ class SafeArm:
         if after is not before or self._sent is None:  # else it was early: nothing new to send
             self._watchdog.feed(now_s)
             decided_s = now_s if command is None or held else command.time_s
-            self._sent = self.arm.send(_command(after, time_s=decided_s))
+            self._sent = self._sent_on(_command(after, time_s=decided_s))
         return self._sent, frozenset(kinds | {Kind(cause.value) for cause in causes})
+
+    def _sent_on(self, command: Command) -> Command:
+        try:
+            return self.arm.send(command)
+        except BaseException:
+            self._begin_anew()  # nobody knows what the arm got of it
+            raise
 
     def _asked(self, command: Command) -> tuple[Asked, set[Kind]]:
         """Return what a well-formed command asks for, at most `max_lead` from the measured pose."""
