@@ -54,6 +54,7 @@ class _Look:
     state: ArmState  # of now
     shots: tuple[Shot, ...]
     at_frames: ArmState  # the measured state nearest to the oldest of the frames
+    problems: Mapping[str, str]  # camera -> what is wrong with it
 
 
 @dataclass
@@ -154,7 +155,9 @@ class HardwareEnv(RobotEnv):
         shots = tuple(stream.newest() for stream in self.streams)
         captured = min((shot.time_s for shot in shots), default=state.time_s)
         nearest = min(episode.states, key=lambda kept: abs(kept.time_s - captured))
-        self._look = _Look(state=state, shots=shots, at_frames=nearest)
+        self._look = _Look(
+            state=state, shots=shots, at_frames=nearest, problems=_problems(self.streams)
+        )
         return self._observation(self._look, episode.goal)
 
     def saw(self, *, mask_s: float, mask_status: MaskStatus) -> None:
@@ -258,6 +261,7 @@ class HardwareEnv(RobotEnv):
         frames = zip(self.spaces.camera_names, look.shots, strict=True)
         return Seen(
             frame_s={name: shot.time_s for name, shot in frames},
+            problems=look.problems,
             mask_s=episode.mask_s,
             mask_status=episode.mask_status,
         )
@@ -299,6 +303,7 @@ class HardwareEnv(RobotEnv):
             "steps": episode.steps,
             "interventions": {kind.value: n for kind, n in self.arm.interventions.items()},
             "age_s": ages | {"state": now_s - look.state.time_s},
+            "problems": dict(look.problems),
             "estopped": self.arm.estopped,
         }
 
@@ -349,6 +354,13 @@ def _ordered(
                 f"{camera.width}x{camera.height} px; raise its resolution"
             )
     return tuple(by_name[camera.name] for camera in wanted)
+
+
+def _problems(streams: Sequence[CameraStream]) -> dict[str, str]:
+    """Return what cameras that know how well they work say is wrong with them."""
+    asked = {s.camera.name: getattr(s, "health", None) for s in streams}
+    found = {name: health().problem for name, health in asked.items() if health is not None}
+    return {name: problem for name, problem in found.items() if problem}
 
 
 def _there(home: Pose, state: ArmState) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from robot.errors import InputError
 from robot.hardware import env as hardware_env
 from robot.hardware.arm import ArmError
-from robot.hardware.camera import Shot
+from robot.hardware.camera import CameraHealth, Shot
 from robot.hardware.env import HardwareEnv, fitted
 from robot.hardware.safety import SafeArm
 from robot.spaces import Camera
@@ -127,6 +127,19 @@ def test_a_stale_frame_holds_and_its_age_is_in_info(clock):
     assert info["interventions"]["stale_frame"] == 3
     assert info["age_s"]["front"] == pytest.approx(0.5)
     assert info["age_s"]["wrist"] == pytest.approx(0.0)
+
+
+def test_a_camera_that_says_it_is_black_holds(clock):
+    env = make(clock)
+    dark = CameraHealth(
+        connected=True, fps=30, age_s=0, frozen=False, black=True, reconnects=0, dropped=0
+    )
+    env.streams[1].health = lambda: dark
+    env.reset()
+
+    *_, info = steps(env, clock, FORWARD, 2)
+
+    assert info["interventions"]["bad_frame"] == 2 and "covered" in info["problems"]["front"]
 
 
 def test_a_mask_that_finds_nothing_holds(clock):
