@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 
 from robot.envs import render
-from robot.envs.render import (
-    SceneRenderer,
-    camera_intrinsics,
-    camera_pose,
-    metric_depth,
-    outside_view,
-    require_gl,
-)
+from robot.envs.cameras import camera_intrinsics, camera_pose, metric_depth, outside_view
+from robot.envs.gl import require_gl
+from robot.envs.render import SceneRenderer
 from robot.types import InputError
 
 # The camera "front" stands 2 m before the origin on -y and looks along +y: image right is +x, image
@@ -261,7 +256,7 @@ def test_an_unknown_backend_is_refused(monkeypatch):
 def test_a_missing_gl_library_names_the_debian_package(monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "egl")
     monkeypatch.setattr(
-        "robot.envs.render._gl_context",
+        "robot.envs.render.gl_context",
         lambda *_, **__: (_ for _ in ()).throw(ImportError("libEGL")),
     )
     with pytest.raises(InputError, match="apt install libegl1"):

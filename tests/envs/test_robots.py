@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from robot.envs.robosuite import MAX_DELTA_M, MAX_DELTA_RAD, RobosuiteEnv
+from robot.envs.arm_spaces import MAX_DELTA_M, MAX_DELTA_RAD
+from robot.envs.robosuite import RobosuiteEnv
 from robot.envs.robots import PREFIX, ROBOTIQ_85, ROBOTS, check_robot, finger_addresses, gripper_of
 from robot.envs.tabletop.scene import ARM_JOINTS
 from robot.envs.tabletop.world import start_joints
