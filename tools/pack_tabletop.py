@@ -25,11 +25,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from robot.envs.decimate import mesh_geoms
 from robot.envs.gl import require_gl
-from robot.envs.mujoco_scene import ASSET, MESHES, SCENE, TEXTURES
+from robot.envs.mujoco_scene import ASSET, MESHES, ROOM, SCENE, TEXTURES
 from robot.envs.simplify import Surface, read_surface, simplify, to_obj
 from robot.envs.tabletop.catalogue import catalogue
 
 MESH_FACES = 400  # of a mesh that is only seen, as on robosuite, so that pictures are the same
+FAR, FAR_FACES = ("robot0_link", "fixed_mount0"), 150  # seen by the agent's camera alone
+PASSES = ((2.0, 1.0),) * 8 + ((3.0, 1.5), (4.0, 2.5), (5.0, 4.0))
 # where cameras can be [m]: the agent's with its shifts, and above the table that of the wrist
 EYES = (
     *product((0.48, 0.52, 0.56), (-0.04, 0.0, 0.04), (1.34, 1.38, 1.42)),
@@ -45,6 +47,7 @@ def main() -> None:
     """Pack; print what it weighs."""
     require_gl()  # before robosuite is imported
     root = robosuite_scene()
+    leave_out_unseen(root)
     files = pack_meshes(root) | pack_textures(root)
     files[SCENE] = ET.tostring(root)
     ASSET.parent.mkdir(exist_ok=True)
@@ -74,6 +77,21 @@ def robosuite_scene() -> ET.Element:
     return written[0]
 
 
+def leave_out_unseen(root: ET.Element) -> None:
+    """Drop what neither camera sees, and make floor and walls a body of their own."""
+    world = root.find("worldbody")
+    assert world is not None
+    room = ET.SubElement(world, "body", name=ROOM)
+    for geom in world.findall("geom"):
+        world.remove(geom)
+        room.append(geom)
+    for body in [body for body in world.findall("body") if body.get("mocap")]:
+        world.remove(body)  # marks of robosuite's teleoperation, under the floor
+    [table] = [body for body in world.findall("body") if body.get("name") == "table"]
+    for leg in [geom for geom in table.findall("geom") if "leg" in geom.get("name", "")]:
+        table.remove(leg)
+
+
 def pack_meshes(root: ET.Element) -> dict[str, bytes]:
     """Return OBJ files by name; the meshes of `root` point to them."""
     visual, physical = mesh_geoms(root)
@@ -95,7 +113,8 @@ def pack_meshes(root: ET.Element) -> dict[str, bytes]:
             else:
                 light = mesh
             seams = any(geom.get("material") in textured for geom in geoms)
-            seen = _light(surface, keep_seams=seams)
+            faces = FAR_FACES if name.startswith(FAR) else MESH_FACES
+            seen = _light(surface, faces=faces, keep_seams=seams)
             for fixed, at in FIXED_M.items():
                 if name.startswith(fixed):
                     seen = visible_part(seen, at=np.array(at))
@@ -104,10 +123,10 @@ def pack_meshes(root: ET.Element) -> dict[str, bytes]:
     return files
 
 
-def _light(surface: Surface, *, keep_seams: bool) -> Surface:
-    if len(surface.faces) <= MESH_FACES:
+def _light(surface: Surface, *, faces: int, keep_seams: bool) -> Surface:
+    if len(surface.faces) <= faces:
         return surface
-    return simplify(surface, faces=MESH_FACES, keep_seams=keep_seams)
+    return simplify(surface, faces=faces, keep_seams=keep_seams, passes=PASSES)
 
 
 def visible_part(surface: Surface, *, at: np.ndarray) -> Surface:
