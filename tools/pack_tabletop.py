@@ -39,6 +39,7 @@ EYES = (
 )
 TEXTURE_PX, TABLE_PX = 256, 512  # the standard table is one picture, other surfaces repeat theirs
 FIXED_M = {"fixed_mount0_pedestal": (-0.56, 0.0, 0.922), "robot0_link0_vis": (-0.56, 0.0, 0.912)}
+FLOOR_SQUARE_M = "1.0"
 JPEG_QUALITY = 88
 DATE = (2026, 1, 1, 0, 0, 0)  # the same input makes the same file
 
@@ -85,6 +86,8 @@ def leave_out_unseen(root: ET.Element) -> None:
     for geom in world.findall("geom"):
         world.remove(geom)
         room.append(geom)
+        if geom.get("type") == "plane":  # drawn as squares of that size, by default thousands
+            geom.set("size", " ".join([*geom.attrib["size"].split()[:2], FLOOR_SQUARE_M]))
     for body in [body for body in world.findall("body") if body.get("mocap")]:
         world.remove(body)  # marks of robosuite's teleoperation, under the floor
     [table] = [body for body in world.findall("body") if body.get("name") == "table"]
