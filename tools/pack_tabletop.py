@@ -90,6 +90,9 @@ def leave_out_unseen(root: ET.Element) -> None:
             geom.set("size", " ".join([*geom.attrib["size"].split()[:2], FLOOR_SQUARE_M]))
     for body in [body for body in world.findall("body") if body.get("mocap")]:
         world.remove(body)  # marks of robosuite's teleoperation, under the floor
+    contact = ET.SubElement(root, "contact")
+    # neighbours, which MuJoCo does not see as such, as the first does not move
+    ET.SubElement(contact, "exclude", body1="robot0_link0", body2="robot0_link1")
     [table] = [body for body in world.findall("body") if body.get("name") == "table"]
     for leg in [geom for geom in table.findall("geom") if "leg" in geom.get("name", "")]:
         table.remove(leg)
@@ -222,6 +225,7 @@ def pack_textures(root: ET.Element) -> dict[str, bytes]:
     found = {name: Path(texture_file(name)) for name in names}
     for texture in root.iter("texture"):
         if file := texture.get("file"):
+            texture.set("type", "2d")  # robosuite's cubes show the same picture on every side
             found[Path(file).stem] = Path(file)
             texture.set("file", f"{Path(file).stem}.png")
     return {
