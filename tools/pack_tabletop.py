@@ -160,9 +160,7 @@ def visible_part(surface: Surface, *, at: np.ndarray) -> Surface:
     seen = seen.any(axis=1)
     texcoords = None if surface.texcoords is None else surface.texcoords[seen]
     used, faces = np.unique(surface.faces[seen], return_inverse=True)
-    return Surface(
-        surface.vertices[used], faces.reshape(-1, 3), surface.normals[seen], texcoords
-    )
+    return Surface(surface.vertices[used], faces.reshape(-1, 3), surface.normals[seen], texcoords)
 
 
 def without_repeats(obj: str) -> str:
@@ -203,7 +201,9 @@ def collision_obj(surface: Surface, *, hull: bool) -> str:
         corners = np.array(convex.triangles).reshape(-1, 3)
     else:
         corners = surface.vertices[surface.faces].reshape(-1, 3)
-    _, first, index = np.unique(np.round(corners, 7), axis=0, return_index=True, return_inverse=True)
+    _, first, index = np.unique(
+        np.round(corners, 7), axis=0, return_index=True, return_inverse=True
+    )
     lines = [f"v {x:.7g} {y:.7g} {z:.7g}" for x, y, z in corners[first]]
     lines += [f"f {a} {b} {c}" for a, b, c in index.reshape(-1, 3) + 1]
     return "\n".join(lines) + "\n"
@@ -229,7 +229,9 @@ def pack_textures(root: ET.Element) -> dict[str, bytes]:
             found[Path(file).stem] = Path(file)
             texture.set("file", f"{Path(file).stem}.png")
     return {
-        f"{TEXTURES}{name}.jpg": _shrunk(file, size=TABLE_PX if name == pools["table"] else TEXTURE_PX)
+        f"{TEXTURES}{name}.jpg": _shrunk(
+            file, size=TABLE_PX if name == pools["table"] else TEXTURE_PX
+        )
         for name, file in found.items()
     }
 

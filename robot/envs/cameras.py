@@ -47,9 +47,7 @@ def outside_view(
     )  # the bound of a plane is 0: unbounded
 
 
-def looks_down(
-    model: mujoco.MjModel, data: mujoco.MjData, camera: str, *, aspect: float
-) -> bool:
+def looks_down(model: mujoco.MjModel, data: mujoco.MjData, camera: str, *, aspect: float) -> bool:
     """Return whether the whole picture lies below the horizon: its four corners do."""
     number = camera_id(model, camera)
     tangent = np.tan(0.5 * np.deg2rad(model.cam_fovy[number]))

@@ -41,6 +41,18 @@ class MujocoTabletop(TabletopWorld):
         self._let_sleep(awake={p.body for p in scene.placements})
         super().apply(scene)
 
+    def forward(self) -> None:
+        """Bring all up to date, cameras and lights of the room as well: where bodies may sleep,
+        MuJoCo leaves what never moves as it was at the reset.
+        """
+        super().forward()
+        model, data = self.mj_model, self.mj_data
+        for camera in np.flatnonzero(model.cam_bodyid == 0):
+            data.cam_xpos[camera] = model.cam_pos[camera]
+            mujoco.mju_quat2Mat(data.cam_xmat[camera], model.cam_quat[camera])
+        lights = model.light_bodyid == 0
+        data.light_xpos[lights] = model.light_pos[lights]
+
     def step(self, action: Float[np.ndarray, "7"]) -> None:
         """Execute one physical action: shift [m], rotation vector [rad], gripper target 0..1."""
         model, data = self.mj_model, self.mj_data
@@ -78,7 +90,11 @@ def panda(model: mujoco.MjModel) -> Arm:
     """Return where the parts of the shipped Panda are."""
     joints = [f"robot0_joint{k}" for k in range(1, 8)]
     fingers = [f"gripper0_right_{finger.joint}" for finger in PANDA_HAND.fingers]
-    pads = [f"gripper0_right_finger{k}_{part}" for k in (1, 2) for part in ("collision", "pad_collision")]
+    pads = [
+        f"gripper0_right_finger{k}_{part}"
+        for k in (1, 2)
+        for part in ("collision", "pad_collision")
+    ]
     return Arm(
         gripper=PANDA_HAND,
         rest_rad=np.array(REST_RAD),

@@ -49,9 +49,7 @@ class OperationalSpaceControl:
         and velocities must be up to date (mj_step1).
         """
         data, arm, size = self._data, self._arm, self._size
-        mujoco.mj_jacSite(
-            self._model, data, self._jacobian[:3], self._jacobian[3:], arm.site
-        )
+        mujoco.mj_jacSite(self._model, data, self._jacobian[:3], self._jacobian[3:], arm.site)
         J, M = self._jacobian[:, :size], self._inertia(data)
         q, qd = data.qpos[:size], data.qvel[:size]
 
@@ -75,7 +73,9 @@ class OperationalSpaceControl:
                 _solve(mobility[3:, 3:], pull[3:, None])[:, 0],
             ]
         )
-        unseen = _solve(mobility, (J @ rest)[:, None])[:, 0]  # takes out of `rest` what moves the site
+        unseen = _solve(mobility, (J @ rest)[:, None])[
+            :, 0
+        ]  # takes out of `rest` what moves the site
         torques = J.T @ (wrench - unseen) + M @ rest + data.qfrc_bias[:size]
         return np.clip(torques, self._low, self._high)
 

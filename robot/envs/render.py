@@ -158,9 +158,9 @@ class SceneRenderer:
         if not self._scene.flags[
             mujoco.mjtRndFlag.mjRND_SHADOW
         ]:  # what is out of view may throw a shadow into it
-            self.model.geom_group[
-                outside_view(self.model, data, camera, aspect=aspect)
-            ] = COLLISION_GROUP
+            self.model.geom_group[outside_view(self.model, data, camera, aspect=aspect)] = (
+                COLLISION_GROUP
+            )
         try:
             mujoco.mjv_updateScene(
                 self.model,
