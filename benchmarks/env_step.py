@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import os
 
-for _library in ("OMP", "OPENBLAS"):  # before NumPy is imported
-    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy
 
 import argparse
 import json

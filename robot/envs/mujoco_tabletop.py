@@ -78,7 +78,7 @@ class MujocoTabletop(TabletopWorld):
         for name, ref in self.bodies.items():
             policy = never.mjSLEEP_ALLOWED if name in awake else never.mjSLEEP_INIT
             model.tree_sleep_policy[model.body_treeid[ref.body_id]] = int(policy)
-            # no pairs with what is parked: their geoms, which take no part, would be asked one by one
+            # no pairs with what is parked: its geoms, which take no part, would be asked one by one
             model.body_contype[ref.body_id] = model.body_conaffinity[ref.body_id] = name in awake
         arm = [*self.arm.joints, *self.arm.fingers]
         joints = data.qpos[arm].copy()
