@@ -1,4 +1,4 @@
-"""`python launch/replay.py data=<folder> checkpoint=tabletop`: a policy beside a recording."""
+"""`python launch/replay.py recording=<folder> checkpoint=tabletop`: a policy beside a recording."""
 
 from __future__ import annotations
 

@@ -32,11 +32,11 @@ from robot.types import InputError
 class Replaying:
     """configs/replay.yaml, names resolved."""
 
-    data: Path
+    recording: Path
     checkpoint: Path
     episodes: Count
     execute: Count
-    perception: Literal["learned", "oracle", "none"] | None
+    masks: Literal["learned", "oracle", "none"] | None
     head: Path | None
     deployment: str | None
     seed: Seed
@@ -50,7 +50,7 @@ def replaying(config: DictConfig) -> Work:
         "head": Head.resolve(values["head"]),
     }
     asked = parse(Replaying, values | resolved)
-    env = replay_of(asked.data)
+    env = replay_of(asked.recording)
     check_robot(asked.checkpoint, env.spaces)
     horizon = load_policy(asked.checkpoint).horizon
     if asked.execute > horizon:
@@ -58,7 +58,7 @@ def replaying(config: DictConfig) -> Work:
             f"got execute={asked.execute}, expected at most the policy's {horizon} actions per "
             "chunk; lower it"
         )
-    if asked.perception == "oracle":
+    if asked.masks == "oracle":
         env.reset(options={"episode": env.indices[0]})
         env.label_maps()  # raises where none were recorded
     yaml = OmegaConf.to_yaml(config, resolve=True)
@@ -68,8 +68,8 @@ def replaying(config: DictConfig) -> Work:
 def replay(asked: Replaying, env: ReplayEnv, *, config_yaml: str) -> None:
     """Compare; results.json is the last line on stdout."""
     masks: MaskSource | None = None
-    if asked.perception in ("oracle", "none"):
-        masks = OracleMasks(env.label_maps) if asked.perception == "oracle" else NoMask()
+    if asked.masks in ("oracle", "none"):
+        masks = OracleMasks(env.label_maps) if asked.masks == "oracle" else NoMask()
     agent = Agent.load(
         asked.checkpoint,
         device="cpu",
@@ -104,7 +104,7 @@ def replay(asked: Replaying, env: ReplayEnv, *, config_yaml: str) -> None:
         _print(errors, steps=len(result.recorded), episodes=len(episodes))
         print(f"picture: {picture}")
         facts = {"episodes": list(episodes), "steps": len(result.recorded), "errors": errors}
-        write_results(run, facts | {"picture": picture, "data": asked.data})
+        write_results(run, facts | {"picture": picture, "recording": asked.recording})
 
 
 def _print(errors: dict[str, dict[str, float | str]], *, steps: int, episodes: int) -> None:

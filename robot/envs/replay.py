@@ -110,7 +110,7 @@ class ReplayEnv(RobotEnv):
         if missing := [camera for camera in self.cameras if camera not in labels]:
             raise InputError(
                 f"got a recording without label maps of {', '.join(missing)}, expected those of a "
-                "simulator; pass perception=learned or none"
+                "simulator; use learned masks, or none"
             )
         return {camera: labels[camera][self._shown] for camera in self.cameras}
 

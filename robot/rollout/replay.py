@@ -20,7 +20,7 @@ from robot.types import InputError, Observation
 def replay_of(folder: Path) -> ReplayEnv:
     """Return the env that replays the dataset in a folder."""
     if not folder.is_dir():
-        raise InputError(f"got data={folder}, which is no folder; pass a recorded dataset's")
+        raise InputError(f"got recording={folder}, which is no folder; pass a recorded dataset's")
     store = EpisodeStore(folder)
     return ReplayEnv(spaces=store.spaces, indices=sorted(store.indices()), read=store.read)
 
