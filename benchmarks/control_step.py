@@ -46,8 +46,8 @@ from benchmarks.looks import expert_looks
 from benchmarks.timing import describe_machine, percentiles, said_of_load
 from robot.agent import Agent
 from robot.checkpoint import git_revision, load, read_header, resolve_checkpoint
+from robot.envs.arm_spaces import arm_spaces
 from robot.envs.registry import check_scene
-from robot.envs.robosuite import robosuite_spaces
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Deployment, Overlay
 from robot.perception.head.base import Head
@@ -200,7 +200,7 @@ def measure_policy(
         policy=policy,
         language=language,
         image_size=policy.encoder.config.image_size,
-        spaces=robosuite_spaces(),
+        spaces=arm_spaces(),
     )
     times = drive(
         agent, looks, decisions=options.decisions, execute=options.execute, seed=options.seed

@@ -16,9 +16,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from robot.envs.arm_spaces import DEFAULT_ROBOT
 from robot.envs.registry import BUILTIN, TASKS
 from robot.envs.robosuite import RobosuiteEnv
-from robot.envs.robots import DEFAULT_ROBOT, ROBOTS
+from robot.envs.robots import ROBOTS
 from robot.report.statistics import wilson95
 from robot.rollout.demonstrate import Disturbance
 from robot.system.command import main_guard, run_directory, write_results

@@ -27,7 +27,8 @@ from rich.progress import track
 from rich.table import Table
 
 from robot.envs.decimate import accelerate
-from robot.envs.render import SceneRenderer, require_gl
+from robot.envs.gl import require_gl
+from robot.envs.render import SceneRenderer
 from robot.types import InputError
 
 CAMERAS = ("agentview", "robot0_eye_in_hand")

@@ -10,8 +10,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from launch.command_line import Work
-from robot.envs.make import ImageSize
-from robot.envs.render import require_gl
+from robot.envs.gl import require_gl
+from robot.envs.make import Backend, ImageSize
 from robot.experiment.collect import check_collection, collect_demonstrations
 from robot.rollout.corrupt import Mixture
 from robot.system.command import run_folder, write_results
@@ -28,6 +28,7 @@ class Collection:
     root: Path
     task: str
     robot: str
+    backend: Backend
     scene: str
     episodes: Count
     seed: Seed
@@ -41,7 +42,13 @@ def collection(config: DictConfig) -> Work:
     values: Any = OmegaConf.to_container(config, resolve=True)
     asked = parse(Collection, values)
     require_gl()
-    check_collection(task=asked.task, scene=asked.scene, robot=asked.robot, quality=asked.quality)
+    check_collection(
+        task=asked.task,
+        scene=asked.scene,
+        robot=asked.robot,
+        backend=asked.backend,
+        quality=asked.quality,
+    )
     return partial(collect, asked, config_yaml=OmegaConf.to_yaml(config, resolve=True))
 
 
@@ -53,6 +60,7 @@ def collect(asked: Collection, *, config_yaml: str) -> None:
                 root=asked.root / "demonstrations",
                 task=asked.task,
                 robot=asked.robot,
+                backend=asked.backend,
                 scene=asked.scene,
                 episodes=asked.episodes,
                 seed=asked.seed,

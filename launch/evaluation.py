@@ -12,10 +12,10 @@ from rich.console import Console
 
 from launch.command_line import Work
 from robot.checkpoint import policy_metadata, resolve_checkpoint
-from robot.envs.make import EnvOptions
+from robot.envs.gl import require_gl
+from robot.envs.make import EnvOptions, check_backend
 from robot.envs.registry import check_scene
-from robot.envs.render import require_gl
-from robot.envs.tabletop.scene import PAPER_TASKS
+from robot.envs.tabletop.goals import PAPER_TASKS
 from robot.experiment.cells import Entrant, cells_of, evaluate_cells
 from robot.experiment.checks import check_once
 from robot.experiment.report import Story, write
@@ -153,6 +153,7 @@ def parse_asked(values: Any) -> Asked:
     for task in asked.tasks:
         for scene in asked.scenes:
             check_scene(task, scene)
+        check_backend(asked.env.backend, robot=asked.env.robot, task=task)
     if goal is not None and (wordless := sorted(set(asked.scenes) & set(NO_CONTEST))):
         raise InputError(
             f"got goal={goal} with scene={wordless[0]}, a scene made by its own goal, expected one "

@@ -17,8 +17,8 @@ from rich.table import Table
 from launch.command_line import Work
 from robot.checkpoint import read_header
 from robot.data.mask_shards import shard_numbers
+from robot.envs.gl import require_gl
 from robot.envs.make import ImageSize
-from robot.envs.render import require_gl
 from robot.envs.robots import check_robot
 from robot.experiment.checks import check_devices, check_mask_head, check_once
 from robot.experiment.collect import Names, check_mask_scenes, collect_mask_frames

@@ -63,7 +63,7 @@ def check_names(values: Any, *, path: tuple[str, ...] = ()) -> None:
     none: what can be said without importing torch or a simulator.
     """
     from robot.envs.robots import check_robot
-    from robot.envs.tabletop.scene import condition
+    from robot.envs.tabletop.conditions import condition
     from robot.system.parse import folder_name
     from robot.train.log import check_mode
 

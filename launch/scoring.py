@@ -13,9 +13,9 @@ from rich.table import Table
 
 from launch.command_line import Work
 from robot.data.scores import scores_path
+from robot.envs.gl import require_gl
 from robot.envs.make import ImageSize
 from robot.envs.registry import check_scene
-from robot.envs.render import require_gl
 from robot.envs.robots import check_robot
 from robot.experiment.checks import check_scoring, check_weightings
 from robot.experiment.config import Data, Wandb

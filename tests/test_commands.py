@@ -21,7 +21,7 @@ import train_policy
 from launch import ablate, collect, evaluate, evaluation, score_demonstrations, train_mask
 from robot.checkpoint import save
 from robot.data.store import EpisodeStore
-from robot.envs.robosuite import robosuite_spaces
+from robot.envs.arm_spaces import arm_spaces
 from robot.perception.head.mask_head import MaskHead
 from robot.policy import make_policy
 from robot.system import command
@@ -75,7 +75,7 @@ def one_sentence(out: str, err: str) -> str:
 
 def policy_in(folder: Path, *, control_dt_s: float = 0.05, masks: str = "none") -> Path:
     policy = make_policy("transformer", statistics=UNIT, options=POLICY | {"horizon": 8})
-    spaces = robosuite_spaces(control_dt_s=control_dt_s).to_json()
+    spaces = arm_spaces(control_dt_s=control_dt_s).to_json()
     metadata = {"spaces": spaces, "masks": masks, "deployment": {"name": "overlay"}, "seed": 0}
     save(folder, policy, kind="transformer", config=policy.config(), metadata=metadata)
     return folder
@@ -485,7 +485,7 @@ def test_a_missing_gl_library_is_named_with_its_package(name, refusal, monkeypat
         raise ImportError("libEGL.so.1: cannot open shared object file")
 
     monkeypatch.setenv("MUJOCO_GL", "egl")
-    monkeypatch.setattr("robot.envs.render._gl_context", no_library)
+    monkeypatch.setattr("robot.envs.gl.gl_context", no_library)
     folder = policy_in(tmp_path / "policy")
     said = refusal(name, *([f"checkpoint={folder}"] if "evaluate" in name else []))
     assert "no egl GL context can be made" in said and "apt install libegl1" in said

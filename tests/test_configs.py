@@ -22,7 +22,7 @@ from launch.scoring import parse_scoring
 from robot.dwsl import WEIGHTINGS
 from robot.envs.make import EnvOptions
 from robot.envs.registry import TASKS
-from robot.envs.tabletop.scene import conditions
+from robot.envs.tabletop.conditions import conditions
 from robot.experiment.arms import arms_of, trained_arms
 from robot.experiment.checks import (
     check_head,

@@ -18,7 +18,7 @@ import pytest
 
 from launch import collect, evaluate
 from robot.agent import Agent
-from robot.envs.robosuite import robosuite_spaces
+from robot.envs.arm_spaces import arm_spaces
 from robot.perception.head.base import Head
 from robot.rollout.agents import check_robot
 
@@ -102,7 +102,7 @@ def test_its_report_shows_pictures_and_videos_without_a_network(toy):
 def test_its_checkpoints_are_complete(toy):
     run = toy[1]
     for arm in ("masked", "unmasked"):
-        check_robot(run / arm, robosuite_spaces())
+        check_robot(run / arm, arm_spaces())
         Agent.load(run / arm)
     Head.load(run / "masked/mask_head.safetensors")
     assert not (run / "unmasked/mask_head.safetensors").exists()

@@ -81,7 +81,7 @@ def decimate_meshes(xml: str, *, faces: int = 400, cache_dir: Path | None = None
     """
     root = ET.fromstring(xml)
     caches = mesh_caches() if cache_dir is None else [cache_dir]
-    visual, physical = _mesh_geoms(root)
+    visual, physical = mesh_geoms(root)
     textured = {
         material.get("name") for material in root.iter("material") if material.get("texture")
     }
@@ -111,7 +111,7 @@ def decimate_meshes(xml: str, *, faces: int = 400, cache_dir: Path | None = None
     return ET.tostring(root, encoding="unicode")
 
 
-def _mesh_geoms(root: ET.Element) -> tuple[dict[str, list[ET.Element]], set[str]]:
+def mesh_geoms(root: ET.Element) -> tuple[dict[str, list[ET.Element]], set[str]]:
     """Return the geoms that are only seen, by mesh name, and the names of meshes that physics
     needs.
     """

@@ -7,21 +7,27 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from robot.envs.robots import DEFAULT_ROBOT, check_robot
+from robot.envs.arm_spaces import DEFAULT_ROBOT, arm_spaces
+from robot.envs.registry import TABLETOP
+from robot.envs.robots import check_robot
 from robot.spaces import Spaces
 from robot.system.parse import Count, NotNegative, Positive, options
+from robot.types import InputError
 
 if TYPE_CHECKING:
-    from robot.envs.robosuite import RobosuiteEnv
+    from robot.envs.simulated import SimulatedEnv
 
 ImageSize = Annotated[int, Field(ge=16, le=1024)]  # pixels, square
+Backend = Literal["robosuite", "mujoco"]
+DEFAULT_BACKEND: Backend = "robosuite"
+MESH_FACES = 400
 
 
 @options
 class EnvOptions:
     """The config group `env`; but for `backend` the keyword arguments of the env's constructor."""
 
-    backend: Literal["robosuite"] = "robosuite"
+    backend: Backend = DEFAULT_BACKEND
     robot: str = DEFAULT_ROBOT
     goal: str | None = None
     image_size: ImageSize = 128
@@ -29,24 +35,50 @@ class EnvOptions:
     horizon: Count | None = None
     shadows: bool = False
     samples: NotNegative = 0
-    mesh_faces: Count = 400
+    mesh_faces: Count = MESH_FACES
 
     def __post_init__(self) -> None:
-        check_robot(self.robot)
+        check_backend(self.backend, robot=self.robot)
+        if self.backend == "mujoco" and self.mesh_faces != MESH_FACES:
+            raise InputError(
+                f"got env.mesh_faces={self.mesh_faces} with env=mujoco, whose meshes are shipped, "
+                "expected none; leave it out, or pass env=robosuite"
+            )
 
     def spaces(self) -> Spaces:
         """Return the spaces of the env that `make_env` makes."""
-        from robot.envs.robosuite import robosuite_spaces
-
-        return robosuite_spaces(
+        return arm_spaces(
             image_size=self.image_size, control_dt_s=self.control_dt_s, robot=self.robot
         )
 
 
-def make_env(task: str, options: EnvOptions) -> RobosuiteEnv:
-    """Return the env of a task. Imports the simulator, which takes seconds."""
-    from robot.envs.robosuite import RobosuiteEnv
+def check_backend(backend: Backend, *, robot: str, task: str | None = None) -> None:
+    """Raise InputError unless a backend has this robot, and can show this task."""
+    check_robot(robot)
+    if backend == "robosuite":
+        return
+    if robot != DEFAULT_ROBOT:
+        raise InputError(
+            f"got env.robot={robot} with env=mujoco, expected {DEFAULT_ROBOT}, the one it has; "
+            "leave it out, or pass env=robosuite"
+        )
+    if task is not None and task not in TABLETOP:
+        raise InputError(
+            f"got task {task!r} with env=mujoco, expected a tabletop task, one of "
+            f"{', '.join(TABLETOP)}; choose one of these, or pass env=robosuite"
+        )
 
+
+def make_env(task: str, options: EnvOptions) -> SimulatedEnv:
+    """Return the env of a task. Imports the simulator; robosuite takes seconds."""
+    check_backend(options.backend, robot=options.robot, task=task)
     arguments = asdict(options)
     del arguments["backend"]
+    if options.backend == "mujoco":
+        from robot.envs.mujoco import MujocoEnv
+
+        del arguments["robot"], arguments["mesh_faces"]
+        return MujocoEnv(task=task, **arguments)
+    from robot.envs.robosuite import RobosuiteEnv
+
     return RobosuiteEnv(task=task, **arguments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robot.envs.task import RobosuiteTask
+from robot.envs.task import Task
 from robot.types import InputError
 
 TABLETOP = (
@@ -60,8 +60,8 @@ HORIZONS = {
 }
 
 
-def make_task(name: str) -> RobosuiteTask:
-    """Return a task by name, or say which there are. Imports robosuite, which takes seconds."""
+def make_task(name: str) -> Task:
+    """Return a task by name, or say which there are."""
     check_task(name)
     if name in TABLETOP:
         from robot.envs.tabletop.task import TabletopTask
@@ -96,7 +96,7 @@ def check_task(name: str) -> None:
 def check_scene(task: str, scene: str) -> None:
     """Raise InputError unless there is such a task and it can be shown in `scene`."""
     from robot.envs.builtin.base import supported_condition
-    from robot.envs.tabletop.scene import condition
+    from robot.envs.tabletop.conditions import condition
 
     check_task(task)
     if task in TABLETOP:

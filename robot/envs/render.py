@@ -10,131 +10,20 @@ unless asked for. Images are upright; pixel (row, column) covers u in [column, c
 from __future__ import annotations
 
 import atexit
-import ctypes
-import importlib
-import importlib.util
-import os
 import weakref
 from dataclasses import dataclass
 from typing import Any
 
 import mujoco
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int32, UInt8
+from jaxtyping import Float32, Int32, UInt8
 
+from robot.envs.cameras import camera_id, looks_down, metric_depth, outside_view
+from robot.envs.gl import gl_context, require_gl
 from robot.types import InputError
 
 COLLISION_GROUP = 0  # robosuite's convention: group 0 collides, group 1 is seen
-BACKENDS = ("egl", "osmesa", "glfw")
 MAX_SCENE_GEOMS = 10_000
-_EGL_PLATFORM_DEVICE, _EGL_OPENGL_API = 0x313F, 0x30A2  # EGL_EXT_platform_device
-
-
-_here = {"used": False, "inherited": False}  # GL in this process, GL in one that it was forked from
-
-
-def _mark_fork() -> None:
-    _here["inherited"] = _here["used"] or _here["inherited"]
-
-
-os.register_at_fork(after_in_child=_mark_fork)
-
-
-def check_not_forked() -> None:
-    """Raise InputError in a process that was forked from one which had rendered: Mesa's threads are
-    not forked, and the first frame would wait for them forever.
-    """
-    if _here["inherited"]:
-        raise InputError(
-            "got an env to render in a process that was forked after its parent had rendered, "
-            "expected one started afresh, as GL does not survive a fork: pass "
-            'vector_kwargs={"context": "spawn"} to gymnasium.make_vec, or make the vector env '
-            "before any other env is reset"
-        )
-
-
-def require_gl() -> str:
-    """Return the GL backend in use, choosing it (MUJOCO_GL = egl, else osmesa) when unset; call
-    before importing robosuite.
-
-    Raises InputError when no headless GL context can be made.
-    """
-    check_not_forked()
-    _load_triton()
-    backend = os.environ.get("MUJOCO_GL", "").lower().strip()
-    if not backend:
-        backend = "egl" if _egl_works() else "osmesa"
-    if backend not in BACKENDS:
-        raise InputError(
-            f"got MUJOCO_GL={backend}, expected one of {', '.join(BACKENDS)}; unset it to choose "
-            "automatically."
-        )
-    os.environ["MUJOCO_GL"] = backend
-    try:
-        _here["used"] = True
-        context = _gl_context(backend, width=16, height=16)
-        context.make_current()
-        context.free()
-    # PyOpenGL raises ImportError, AttributeError, GLError or its own, depending on what is missing
-    except Exception as error:
-        raise InputError(
-            f"no {backend} GL context can be made ({type(error).__name__}), rendering needs one: "
-            "install it with "
-            "`apt install libegl1 libgl1-mesa-dri` (or `libosmesa6` and MUJOCO_GL=osmesa)."
-        ) from None
-    return backend
-
-
-def _load_triton() -> None:
-    """Import triton, where it is installed, before Mesa is loaded: both bring an LLVM, and in the
-    other order the import, which transformers does later, ends the process (CUDA builds of torch).
-    """
-    if importlib.util.find_spec("triton") is not None:
-        importlib.import_module("triton")
-
-
-def _gl_context(backend: str, *, width: int, height: int) -> Any:
-    # Not mujoco.GLContext: that one is bound to whatever MUJOCO_GL said when mujoco was first
-    # imported.
-    return importlib.import_module(f"mujoco.{backend}").GLContext(width, height)
-
-
-def _egl_works() -> bool:
-    """Probe EGL through ctypes: importing mujoco.egl would fix PyOpenGL to EGL and rule
-    OSMesa out.
-    """
-    try:
-        egl = ctypes.CDLL("libEGL.so.1")
-        egl.eglGetProcAddress.restype = ctypes.c_void_p
-        address = {
-            name: egl.eglGetProcAddress(name)
-            for name in (b"eglQueryDevicesEXT", b"eglGetPlatformDisplayEXT")
-        }
-        if not all(address.values()):
-            return False
-        query = ctypes.CFUNCTYPE(
-            ctypes.c_uint, ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)
-        )
-        display_of = ctypes.CFUNCTYPE(
-            ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p
-        )
-        devices, count = (ctypes.c_void_p * 16)(), ctypes.c_int()
-        query(address[b"eglQueryDevicesEXT"])(16, devices, ctypes.byref(count))
-        egl.eglInitialize.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
-        for device in devices[: count.value]:
-            display = display_of(address[b"eglGetPlatformDisplayEXT"])(
-                _EGL_PLATFORM_DEVICE, device, None
-            )
-            if (
-                display
-                and egl.eglInitialize(display, None, None)
-                and egl.eglBindAPI(_EGL_OPENGL_API)
-            ):
-                # left initialised: mujoco.egl initialises the same display again, which is free
-                return True
-    except (OSError, AttributeError):
-        pass
-    return False
 
 
 @dataclass(frozen=True)
@@ -151,6 +40,9 @@ class Rendered:
 class SceneRenderer:
     """A framebuffer of one size for one model, with a GL context of its own; close it when done.
 
+    `closed_below` says that floor and walls hide the sky below the horizon: it is then drawn only
+    for a camera that looks above it, and costs a third of a frame.
+
     For perspective cameras given by `fovy`, as all of robosuite's are. Not safe to share between
     threads. A new model (robosuite makes one at every reset with `hard_reset=True`) needs a new
     renderer.
@@ -164,6 +56,7 @@ class SceneRenderer:
         width: int,
         shadows: bool = False,
         samples: int = 0,
+        closed_below: bool = False,
     ) -> None:
         if height < 1 or width < 1:
             raise InputError(
@@ -171,7 +64,8 @@ class SceneRenderer:
                 "sizes."
             )
         self.model, self.height, self.width = model, height, width
-        self._gl: Any = _gl_context(require_gl(), width=width, height=height)
+        self._closed_below = closed_below
+        self._gl: Any = gl_context(require_gl(), width=width, height=height)
         self._gl.make_current()
         self._context: Any = _make_context(
             model, height=height, width=width, shadows=shadows, samples=samples
@@ -255,14 +149,18 @@ class SceneRenderer:
         """Collect what the camera may see: geoms outside its view are left out, which the pictures
         do not show.
         """
-        self._camera.fixedcamid = _camera_id(self.model, camera)
+        self._camera.fixedcamid = camera_id(self.model, camera)
+        aspect = self.width / self.height
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = not (
+            self._closed_below and looks_down(self.model, data, camera, aspect=aspect)
+        )
         groups = self.model.geom_group.copy()
         if not self._scene.flags[
             mujoco.mjtRndFlag.mjRND_SHADOW
         ]:  # what is out of view may throw a shadow into it
-            self.model.geom_group[
-                outside_view(self.model, data, camera, aspect=self.width / self.height)
-            ] = COLLISION_GROUP
+            self.model.geom_group[outside_view(self.model, data, camera, aspect=aspect)] = (
+                COLLISION_GROUP
+            )
         try:
             mujoco.mjv_updateScene(
                 self.model,
@@ -310,82 +208,6 @@ class SceneRenderer:
 def _close(renderer: weakref.ref[SceneRenderer]) -> None:
     if (alive := renderer()) is not None:
         alive.close()
-
-
-def metric_depth(
-    model: mujoco.MjModel, z_buffer: Float32[np.ndarray, "h w"]
-) -> Float32[np.ndarray, "h w"]:
-    """Turn a reversed z-buffer (1 at the near plane, 0 at the far plane) into metres along the
-    optical axis; inf at 0.
-
-    Between the planes 1/depth is linear in the z-buffer: z = (near / depth - near / far) / (1 -
-    near / far).
-    """
-    near, far = model.vis.map.znear * model.stat.extent, model.vis.map.zfar * model.stat.extent
-    inverse = (z_buffer.astype(np.float64) * (1 - near / far) + near / far) / near
-    return np.where(z_buffer > 0, 1 / inverse, np.inf).astype(np.float32)
-
-
-def outside_view(
-    model: mujoco.MjModel, data: mujoco.MjData, camera: str, *, aspect: float
-) -> Bool[np.ndarray, " geoms"]:
-    """Return which geoms have a bounding sphere wholly outside the camera's view. `aspect` is width
-    / height.
-    """
-    camera_id = _camera_id(model, camera)
-    centres = (data.geom_xpos - data.cam_xpos[camera_id]) @ data.cam_xmat[camera_id].reshape(
-        3, 3
-    )  # x right, y up, -z ahead
-    tangent = np.tan(0.5 * np.deg2rad(model.cam_fovy[camera_id])) * np.array([aspect, 1.0])
-    distance = (np.abs(centres[:, :2]) + centres[:, 2:] * tangent) / np.sqrt(
-        1 + tangent**2
-    )  # outwards, to the nearest planes
-    return (distance.max(axis=1) > model.geom_rbound) & (
-        model.geom_rbound > 0
-    )  # the bound of a plane is 0: unbounded
-
-
-def camera_intrinsics(
-    model: mujoco.MjModel, camera: str, height: int, width: int
-) -> Float64[np.ndarray, "3 3"]:
-    """Return K in pixels for an image of this size; the principal point is the image's centre
-    (width / 2, height / 2).
-    """
-    focal = 0.5 * height / np.tan(0.5 * np.deg2rad(model.cam_fovy[_camera_id(model, camera)]))
-    return np.array([[focal, 0, 0.5 * width], [0, focal, 0.5 * height], [0, 0, 1]])
-
-
-def camera_pose(
-    model: mujoco.MjModel, data: mujoco.MjData, camera: str
-) -> Float64[np.ndarray, "4 4"]:
-    """Return T_world_camera, OpenCV convention (x right, y down, z forward): p_world =
-    T_world_camera @ p_camera.
-    """
-    camera_id = _camera_id(model, camera)
-    T_world_camera = np.eye(4)
-    T_world_camera[:3, :3] = data.cam_xmat[camera_id].reshape(3, 3) * np.array(
-        [1.0, -1.0, -1.0]
-    )  # MuJoCo looks along -z
-    T_world_camera[:3, 3] = data.cam_xpos[camera_id]
-    return T_world_camera
-
-
-def _camera_id(model: mujoco.MjModel, camera: str) -> int:
-    camera_id = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, camera)
-    if camera_id < 0:
-        names = ", ".join(model.camera(i).name for i in range(model.ncam))
-        raise InputError(
-            f"got camera '{camera}', expected one of: {names}; name a camera of this model."
-        )
-    if (
-        model.cam_projection[camera_id] != mujoco.mjtProjection.mjPROJ_PERSPECTIVE
-        or model.cam_sensorsize[camera_id].any()
-    ):
-        raise InputError(
-            f"got camera '{camera}' with orthographic or sensorsize, expected a perspective "
-            "camera; give it `fovy`."
-        )
-    return camera_id
 
 
 def _make_context(

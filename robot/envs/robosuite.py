@@ -1,65 +1,23 @@
-"""Any robosuite task behind the env API: physical actions, fast upright frames, ground truth on
-demand.
-"""
+"""Any robosuite task behind the env API: robosuite's models, its arms, its OSC_POSE controller."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
-import gymnasium
 import mujoco
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
-from jaxtyping import Float, Float32, UInt8
 
-from robot.end_effector import end_effector_action, end_effector_state
+from robot.envs.arm_spaces import CONTROL_DT_S, DEFAULT_ROBOT, MAX_DELTA_M, MAX_DELTA_RAD
 from robot.envs.decimate import accelerate
-from robot.envs.env import RobotEnv, action_space, check_reset_options, observation_space
-from robot.envs.registry import HORIZONS, TABLETOP, make_task
-from robot.envs.render import SceneRenderer, camera_intrinsics, camera_pose, check_not_forked
-from robot.envs.robots import DEFAULT_ROBOT, check_robot, finger_addresses, gripper_of
-from robot.envs.task import Expert, FollowsGoals
-from robot.spaces import Camera, Spaces
-from robot.types import InputError, Label
-
-MAX_DELTA_M, MAX_DELTA_RAD = 0.05, 0.5  # robosuite's OSC_POSE output limits
-CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}  # ours: robosuite's
-CONTROL_DT_S = 0.05  # of demonstrations, and wherever nothing else is said
-SUCCESS_STEPS = 3  # success must hold this long, so that a bounce is none
+from robot.envs.render import SceneRenderer
+from robot.envs.robots import arm_of, check_robot
+from robot.envs.simulated import SimulatedEnv
+from robot.envs.tabletop.task import TabletopTask
+from robot.envs.task import Task, Wrap
 
 
-def robosuite_spaces(
-    *, image_size: int = 128, control_dt_s: float = CONTROL_DT_S, robot: str = DEFAULT_ROBOT
-) -> Spaces:
-    """Return the spaces of RobosuiteEnv without making one."""
-    return Spaces(
-        state=end_effector_state(),
-        action=end_effector_action(max_delta_m=MAX_DELTA_M, max_delta_rad=MAX_DELTA_RAD),
-        cameras=tuple(Camera(name, height=image_size, width=image_size) for name in CAMERAS),
-        control_dt_s=control_dt_s,
-        robot_type=robot.lower(),
-    )
-
-
-class RobosuiteEnv(RobotEnv):
-    """A robosuite task with one of the arms of robot.envs.robots and OSC_POSE.
-
-    The initial state is a function of (task, scene, seed, episode index). `reset(seed=s)` starts at
-    episode 0 of seed `s`, the first reset without a seed at one drawn at random; every later reset
-    moves one episode on, `options={"episode": k, "scene": name}` says otherwise. `goal` (of the
-    constructor, or of `options` for one episode) replaces the task's own sentences; on the tabletop
-    success is then that of the objects that it names; `judged` is False where it names none that
-    are there, so that success says nothing.
-
-    No GL context is made before the first frame is needed, so that Gymnasium can look at an env's
-    spaces and then fork.
-    """
-
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
-    _spec: EnvSpec | None = None
+class RobosuiteEnv(SimulatedEnv):
+    """A robosuite task with one of the arms of robot.envs.robots and OSC_POSE."""
 
     def __init__(
         self,
@@ -77,28 +35,20 @@ class RobosuiteEnv(RobotEnv):
         mesh_faces: int = 400,
         render_mode: str | None = "rgb_array",
     ) -> None:
-        if image_size < 16 or image_size > 1024:
-            raise InputError(
-                f"got image_size={image_size}, expected 16 to 1024 pixels; pass for example "
-                "image_size=128"
-            )
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise InputError(
-                f"got render_mode={render_mode!r}, expected rgb_array or None; for a window, pass "
-                'render_mode="human" to gymnasium.make, which shows the frames with pygame'
-            )
         self.robot = check_robot(robot)
-        self.metadata = {**self.metadata, "render_fps": round(1 / control_dt_s)}
-        self.task, self.scene, self.image_size = make_task(task), scene, image_size
-        self.render_mode, self.segmentation = render_mode, segmentation
-        self.spaces = robosuite_spaces(
-            image_size=image_size, control_dt_s=control_dt_s, robot=robot
+        super().__init__(
+            task=task,
+            robot=robot,
+            goal=goal,
+            scene=scene,
+            image_size=image_size,
+            control_dt_s=control_dt_s,
+            horizon=horizon,
+            segmentation=segmentation,
+            render_mode=render_mode,
         )
-        self._horizon, self._words = horizon, goal
-        self.horizon = horizon or self.task.horizon
-        self.action_space = action_space(self.spaces.action)
-        self.observation_space = observation_space(self.spaces)
-        self.sim = self.task.make(
+        self.sim = _make(
+            self.task,
             wrap=lambda cls: accelerate(cls, faces=mesh_faces, edit_xml=self.robot.edit_xml),
             robots=robot,
             has_renderer=False,
@@ -110,61 +60,8 @@ class RobosuiteEnv(RobotEnv):
             hard_reset=False,
             initialization_noise=None,
         )
-        self._make_renderer = partial(
-            SceneRenderer,
-            self.model,
-            height=image_size,
-            width=image_size,
-            shadows=shadows,
-            samples=samples,
-        )
-        self._made_renderer: SceneRenderer | None = None
-        self._site = self.sim.robots[0].eef_site_id["right"]
-        self._base = self.model.body("robot0_base").id
-        self._fingers = finger_addresses(self.sim)
-        self._body_names = [self.model.body(b).name for b in range(self.model.nbody)]
-        self._seed: int | None = None
-        self._episode = -1
-        self.judged = True
-        self._steps: int | None = None  # None until an episode has begun
-
-    @property
-    def spec(self) -> EnvSpec | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return how Gymnasium made this env; None where it did not."""
-        return self._spec
-
-    @spec.setter
-    def spec(self, spec: EnvSpec | None) -> None:
-        """Take what `gymnasium.make` sets. Its TimeLimit counts the steps then, so that a horizon
-        beyond it would never be reached.
-        """
-        limit = None if spec is None else HORIZONS.get(self.task.name)
-        if limit is not None and self._horizon is not None and self._horizon > limit:
-            raise InputError(
-                f"got horizon={self._horizon} in gymnasium.make, expected at most the task's "
-                f"{limit} control steps there: pass max_episode_steps={self._horizon} instead"
-            )
-        self._spec = spec
-
-    @property
-    def _renderer(self) -> SceneRenderer:
-        if self._made_renderer is None:
-            self._made_renderer = self._make_renderer()
-        return self._made_renderer
-
-    def switch_task(self, name: str) -> None:
-        """Go on with another task in the same world, from the next reset on; the tabletop tasks
-        share one.
-        """
-        if name == self.task.name:
-            return
-        if not {name, self.task.name} <= set(TABLETOP):
-            raise InputError(
-                f"got task {name!r} in the world of {self.task.name!r}, expected another tabletop "
-                "task; make a new env"
-            )
-        self.task = make_task(name)
-        self.horizon = self._horizon or self.task.horizon
+        self.arm = arm_of(self.sim)
+        self._looks = {"shadows": shadows, "samples": samples}
 
     @property
     def model(self) -> mujoco.MjModel:
@@ -174,235 +71,28 @@ class RobosuiteEnv(RobotEnv):
     def data(self) -> mujoco.MjData:
         return self.sim.sim.data._data
 
-    # --- Gymnasium
-
-    def reset(
-        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        check_not_forked()
-        options = check_reset_options(options, known=("scene", "episode", "goal"))
-        gymnasium.Env.reset(self, seed=seed)  # RobotEnv's own is abstract and seeds nothing
-        if seed is not None:
-            self._seed, self._episode = seed, -1
-        elif self._seed is None:
-            self._seed = secrets.randbits(31)
-        self._episode = int(options.get("episode", self._episode + 1))
-        if self._episode < 0:
-            raise InputError(f"got episode {self._episode}, expected 0 or more in reset's options")
-        scene = str(options.get("scene", self.scene))
-        words = self.task.begin(self.sim, scene=scene, seed=self._seed, index=self._episode)
-        given = options.get("goal", self._words)
-        self.goal = words if given is None else str(given)
-        self.judged = True
-        if given is not None and isinstance(self.task, FollowsGoals):
-            self.judged = self.task.follow(self.goal)
-        self._sensor_rng = np.random.default_rng([self._seed, self._episode, 1])
-        self._labels_of_geoms = self._geom_labels(self.task.roles(self.sim))
-        self._steps, self._held = 0, 0
-        return self.observe(), self._info(success=False)
-
-    def step(self, action: np.ndarray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """Execute one action. In an env of `gymnasium.make` its TimeLimit truncates, which follows
-        `max_episode_steps`; a horizon that was asked for counts in any case.
-        """
-        success = self._advance_one(np.asarray(action))
-        limited = self._spec is None or self._horizon is not None
-        truncated = limited and not success and self._count() >= self.horizon
-        return self.observe(), float(success), success, truncated, self._info(success=success)
-
-    def execute(
-        self, actions: Float32[np.ndarray, "t a"]
-    ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """Execute actions one control step after the other and look only after the last; stop at
-        success or the horizon.
-        """
-        success, truncated = self.advance(actions)
-        return self.observe(), float(success), success, truncated, self._info(success=success)
-
-    def advance(self, actions: Float32[np.ndarray, "t a"]) -> tuple[bool, bool]:
-        """Execute actions without looking; return (success, truncated)."""
-        for action in actions:
-            if self._advance_one(action):
-                return True, False
-            if self._count() >= self.horizon:
-                return False, True
-        return False, False
-
-    def _advance_one(self, action: np.ndarray) -> bool:
-        """Execute one action without looking; return whether success has held long enough."""
-        steps = self._count()
+    def move(self, action: np.ndarray) -> None:
         # a hand without fingers takes no gripper target, which comes last
         self.sim.step(self.to_robosuite(action)[: self.sim.action_dim])
-        self._steps = steps + 1
-        self._held = self._held + 1 if self.task.success(self.sim) else 0
-        return self._held >= SUCCESS_STEPS
-
-    def _count(self) -> int:
-        """Return the steps of this episode; raise where none has begun."""
-        if self._steps is None:
-            raise gymnasium.error.ResetNeeded(
-                "got a step or a frame to show before an episode has begun, expected env.reset() "
-                "first"
-            )
-        return self._steps
-
-    def render(self) -> UInt8[np.ndarray, "h w 3"]:  # type: ignore[override]
-        """Return the agentview frame."""
-        self._count()
-        frame = self._renderer.render(self.data, CAMERAS["agentview"]).rgb
-        assert frame is not None
-        return frame
-
-    def close(self) -> None:
-        if self._made_renderer is not None:
-            self._made_renderer.close()
-
-    # --- ground truth, on demand
-
-    def label_maps(self) -> dict[str, UInt8[np.ndarray, "h w"]]:
-        """Return a robot.types.Label per pixel for every camera."""
-        return {name: self._labels_of_geoms[self._geom_ids(name)] for name in self.cameras}
-
-    def label_maps_for(
-        self, roles: Sequence[Mapping[str, Label]]
-    ) -> list[dict[str, UInt8[np.ndarray, "h w"]]]:
-        """Return what `label_maps` would be for other goals, given as roles of bodies: one render
-        for all of them.
-        """
-        ids = {name: self._geom_ids(name) for name in self.cameras}
-        tables = [self._geom_labels(r) for r in roles]
-        return [{name: table[i] for name, i in ids.items()} for table in tables]
-
-    def other_object_maps(self) -> dict[str, UInt8[np.ndarray, "h w"]]:
-        """Return label maps in which an object that the goal does not name is the target; without
-        one, nothing is.
-        """
-        others = self.task.others(self.sim)
-        return self.label_maps_for([dict.fromkeys(others[:1], Label.TARGET)])[0]
-
-    def instance_maps(self) -> dict[str, np.ndarray]:
-        """Return the root body id per pixel (int32, -1 where nothing is seen) for every camera."""
-        roots = np.append(self.model.body_rootid[self.model.geom_bodyid], -1).astype(np.int32)
-        return {name: roots[self._geom_ids(name)] for name in self.cameras}
-
-    def depth(self, camera: str) -> Float32[np.ndarray, "h w"]:
-        """Return metric depth [m] along the optical axis."""
-        depth = self._renderer.render(self.data, CAMERAS[camera], rgb=False, depth=True).depth
-        assert depth is not None
-        return depth
-
-    def camera_matrices(
-        self, camera: str
-    ) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "4 4"]]:
-        """Return the intrinsics K [px] and T_world_camera [m] (OpenCV axes: x right, y down, z
-        forward).
-        """
-        name = CAMERAS[camera]
-        return camera_intrinsics(self.model, name, self.image_size, self.image_size), camera_pose(
-            self.model, self.data, name
-        )
-
-    def object_states(self) -> dict[str, Float[np.ndarray, " 7"]]:
-        """Return position [m] and quaternion (w, x, y, z) in the world frame of every free body."""
-        free = [
-            j
-            for j in range(self.model.njnt)
-            if self.model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE
-        ]
-        address = {
-            self.model.body(self.model.jnt_bodyid[j]).name: self.model.jnt_qposadr[j] for j in free
-        }
-        return {name: self.data.qpos[a : a + 7].copy() for name, a in address.items()}
-
-    def expert(self, *, rng: np.random.Generator) -> Expert:
-        """Return a scripted expert for the episode that has just begun."""
-        return self.task.expert(self.sim, rng=rng)
-
-    def wrong_expert(self, *, rng: np.random.Generator) -> Expert | None:
-        """Return a scripted expert that takes what the goal does not name; None where there is
-        nothing else to take.
-        """
-        return self.task.wrong_expert(self.sim, rng=rng)
-
-    # --- inside
 
     def to_robosuite(self, action: np.ndarray) -> np.ndarray:
         """Scale a physical action to OSC_POSE's -1..1 and robosuite's gripper sign (-1 open, +1
         close).
         """
-        low, high = self.action_space.low, self.action_space.high  # type: ignore[attr-defined]
-        if action.shape != (7,) or not np.isfinite(action).all():
-            raise InputError(
-                f"got action {action}, expected 7 finite numbers; check the policy's output"
-            )
-        clipped = np.clip(action, low, high)
+        clipped = self.clipped(action)
         return np.concatenate(
             [clipped[:3] / MAX_DELTA_M, clipped[3:6] / MAX_DELTA_RAD, [1.0 - 2.0 * clipped[6]]]
         )
 
-    def observe(self) -> dict[str, Any]:
-        """Return what the env API shows now; `execute` has just done so, a changed look needs it
-        again.
-        """
-        now = np.array([self.data.time])
-        return {
-            "images": {name: self._frame(name) for name in self.cameras},
-            "proprio": self._proprio(),
-            "goal": {"text": self.goal},
-            "time": {name: now.copy() for name in (*self.cameras, "proprio")},
-        }
+    def _make_renderer(self) -> SceneRenderer:
+        size = self.image_size
+        return SceneRenderer(self.model, height=size, width=size, **self._looks)
 
-    def _frame(self, camera: str) -> UInt8[np.ndarray, "h w 3"]:
-        image = self._renderer.render(self.data, CAMERAS[camera]).rgb
-        assert image is not None
-        return self.task.degrade(image, rng=self._sensor_rng)
 
-    def _proprio(self) -> dict[str, np.ndarray]:
-        base_rotation = self.data.xmat[self._base].reshape(3, 3)
-        position = base_rotation.T @ (self.data.site_xpos[self._site] - self.data.xpos[self._base])
-        rotation = base_rotation.T @ self.data.site_xmat[self._site].reshape(3, 3)
-        opening = gripper_of(self.sim).opening(self.data.qpos[self._fingers])
-        return {
-            "ee_position": position.astype(np.float32),
-            "ee_rotation": np.clip(rotation[:, :2].T.reshape(6), -1.0, 1.0).astype(np.float32),
-            "gripper": np.array([opening], dtype=np.float32),
-        }
+def _make(task: Task, *, wrap: Wrap, **options: Any) -> Any:
+    """Return the raw robosuite environment of a task. Imports robosuite, which takes seconds."""
+    if isinstance(task, TabletopTask):
+        from robot.envs.robosuite_tabletop import RobosuiteTabletop
 
-    def _info(self, *, success: bool) -> dict[str, Any]:
-        info: dict[str, Any] = {
-            "success": success,
-            "wrong_object": self.task.wrong_object(self.sim),
-            "seed": self._seed,
-            "episode": self._episode,
-            "steps": self._count(),
-        }
-        if self.segmentation:
-            info["segmentation"] = self.label_maps()
-        return info
-
-    def _geom_ids(self, camera: str) -> np.ndarray:
-        ids = self._renderer.render(
-            self.data, CAMERAS[camera], rgb=False, segmentation=True
-        ).geom_ids
-        assert ids is not None
-        return ids
-
-    def _geom_labels(self, roles: Mapping[str, Label]) -> UInt8[np.ndarray, " g"]:
-        """Return the Label of every geom; the last entry is for pixels that show nothing (geom id
-        -1).
-        """
-        of_body = np.array(
-            [self._label(body, roles) for body in range(self.model.nbody)], dtype=np.uint8
-        )
-        return np.append(of_body[self.model.geom_bodyid], np.uint8(Label.BACKGROUND))
-
-    def _label(self, body: int, roles: Mapping[str, Label]) -> int:
-        """Return the role of a body: its own name's, or the nearest ancestor's."""
-        while body > 0:
-            name = self._body_names[body]
-            if name in roles:
-                return int(roles[name])
-            if name.startswith("gripper0") or name == "robot0_right_hand":
-                return int(Label.GRIPPER)
-            body = self.model.body_parentid[body]
-        return int(Label.BACKGROUND)
+        return wrap(RobosuiteTabletop)(**options)
+    return task.make(wrap=wrap, **options)  # type: ignore[attr-defined]

@@ -7,55 +7,19 @@ from robosuite's own model. A new arm is one entry of ROBOTS.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from robot.envs.arm import PANDA_HAND, Arm, Finger, Gripper
 from robot.types import InputError
 
 PREFIX = "gripper0_right_"  # robosuite's, of every part of the only gripper
-DEFAULT_ROBOT = "Panda"
 REST_OPENING = 0.5
-
-
-@dataclass(frozen=True)
-class Finger:
-    """One joint of a gripper and its positions (m, or rad in a linkage) at both ends."""
-
-    joint: str
-    closed: float
-    open: float
-
-
-@dataclass(frozen=True)
-class Gripper:
-    """A gripper with one degree of freedom.
-
-    `linkage` couples all joints to the first, as the bars of the real hand do: robosuite 1.5's
-    Robotiq models hold theirs together with a soft tendon and contacts between the bars, which jam
-    half closed. `control_ranges` replace those of actuators by name.
-    """
-
-    fingers: tuple[Finger, ...]
-    stroke_m: float  # between the pads when open
-    grasp_m: float = 0.0  # from the grip site along the palm's axis to the point that grasps
-    close_steps: int = 7  # control steps from open to a firm grip on an object
-    linkage: bool = False
-    control_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-
-    def opening(self, joints: Float[np.ndarray, " k"]) -> float:
-        """Return how open the fingers are, 0..1, from the joint positions in their order."""
-        travelled = sum(abs(q - f.closed) for q, f in zip(joints, self.fingers, strict=True))
-        whole = sum(abs(f.open - f.closed) for f in self.fingers)
-        return float(np.clip(travelled / whole, 0.0, 1.0)) if self.fingers else 0.0
-
-    def joints(self, opening: float) -> Float[np.ndarray, " k"]:
-        """Return the joint positions of an opening 0..1: the inverse of `opening`."""
-        return np.array([f.closed + opening * (f.open - f.closed) for f in self.fingers])
 
 
 def _couple(root: ET.Element, fingers: tuple[Finger, ...]) -> None:
@@ -91,10 +55,6 @@ def _section(root: ET.Element, name: str) -> ET.Element:
     return ET.SubElement(root, name) if found is None else found
 
 
-PANDA_HAND = Gripper(
-    fingers=(Finger("finger_joint1", 0.0, 0.04), Finger("finger_joint2", 0.0, -0.04)),
-    stroke_m=0.08,
-)
 ROBOTIQ_85 = Gripper(
     fingers=(
         Finger("finger_joint", 0.8, 0.0),
@@ -227,8 +187,24 @@ def finger_bodies(env: Any) -> set[int]:
     """Return the bodies that carry robosuite's finger geoms."""
     model = env.sim.model._model
     geoms = env.robots[0].gripper["right"].important_geoms
-    named = [name for side in ("left_finger", "right_finger") for name in geoms[side]]
+    # a tool of a task, such as a wiper, has none
+    named = [name for side in ("left_finger", "right_finger") for name in geoms.get(side, ())]
     return {int(model.geom(name).bodyid[0]) for name in named}
+
+
+def arm_of(env: Any) -> Arm:
+    """Return where the parts of the arm are in the model of a robosuite environment."""
+    arm, model = env.robots[0], env.sim.model._model
+    return Arm(
+        gripper=gripper_of(env),
+        rest_rad=rest_joints(env),
+        base=int(model.body("robot0_base").id),
+        site=int(arm.eef_site_id["right"]),
+        joints=[int(a) for a in arm._ref_joint_pos_indexes],
+        dofs=[int(a) for a in arm._ref_joint_vel_indexes],
+        fingers=finger_addresses(env),
+        finger_bodies=frozenset(finger_bodies(env)),
+    )
 
 
 def rest_fingers(env: Any) -> None:

@@ -8,6 +8,7 @@ are carried over from the original surface, corner by corner, so that shading an
 # pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -50,7 +51,7 @@ def simplified_obj(file: Path, *, faces: int, keep_seams: bool) -> str | None:
     original = read_surface(file)
     if len(original.faces) <= faces:
         return None
-    return _to_obj(simplify(original, faces=faces, keep_seams=keep_seams))
+    return to_obj(simplify(original, faces=faces, keep_seams=keep_seams))
 
 
 def read_surface(file: Path) -> Surface:
@@ -80,7 +81,13 @@ def read_surface(file: Path) -> Surface:
     )
 
 
-def simplify(original: Surface, *, faces: int, keep_seams: bool) -> Surface:
+def simplify(
+    original: Surface,
+    *,
+    faces: int,
+    keep_seams: bool,
+    passes: Sequence[tuple[float, float]] = PASSES,
+) -> Surface:
     """Simplify to about `faces` faces, more when fewer would tear thin parts.
 
     `keep_seams` leaves the borders between texture patches where they are.
@@ -95,7 +102,7 @@ def simplify(original: Surface, *, faces: int, keep_seams: bool) -> Surface:
     # absolute: unit size.
     size, triangles = _size(original.vertices), index.reshape(-1, 3).astype(np.int32)
     vertices = corners[first] / size
-    for aggressiveness, enough in PASSES:
+    for aggressiveness, enough in passes:
         if len(triangles) > enough * faces:
             simpler = fast_simplification.simplify(
                 vertices,
@@ -180,7 +187,7 @@ def _face_normals(triangles: np.ndarray) -> np.ndarray:
     return cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-30)
 
 
-def _to_obj(surface: Surface) -> str:
+def to_obj(surface: Surface) -> str:
     """Return Wavefront OBJ text. MuJoCo turns v upside down when it reads an OBJ, hence 1 - v."""
     lines = [f"v {x:.7g} {y:.7g} {z:.7g}" for x, y, z in surface.vertices]
     lines += [f"vn {x:.4f} {y:.4f} {z:.4f}" for x, y, z in surface.normals.reshape(-1, 3)]

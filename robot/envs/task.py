@@ -1,4 +1,4 @@
-"""What a robosuite-backed task has to say for itself, and what its scripted expert looks like."""
+"""What a simulated task has to say for itself, and what its scripted expert looks like."""
 
 from __future__ import annotations
 
@@ -43,19 +43,13 @@ class FollowsGoals(Protocol):
         ...
 
 
-class RobosuiteTask(Protocol):
-    """One task on a live robosuite environment `env` (the raw object that `robosuite.make`
-    returns).
+class Task(Protocol):
+    """One task on a simulated world `env`: a TabletopWorld, or the raw object that `robosuite.make`
+    returns.
     """
 
     name: str
     horizon: int  # control steps
-
-    def make(self, *, wrap: Wrap, **options: Any) -> Any:
-        """Build the raw robosuite environment, renderers off; `options` are the robosuite keywords
-        shared by every task.
-        """
-        ...
 
     def begin(self, env: Any, *, scene: str, seed: int, index: int) -> str:
         """Reset `env` to the initial state of (scene, seed, index), which depends on nothing else;
@@ -88,5 +82,15 @@ class RobosuiteTask(Protocol):
     def wrong_expert(self, env: Any, *, rng: np.random.Generator) -> Expert | None:
         """Return an expert that takes an object which the goal does not name; None where there is
         none to take.
+        """
+        ...
+
+
+class RobosuiteTask(Task, Protocol):
+    """A task that brings its own robosuite environment."""
+
+    def make(self, *, wrap: Wrap, **options: Any) -> Any:
+        """Build the raw robosuite environment, renderers off; `options` are the robosuite keywords
+        shared by every task.
         """
         ...

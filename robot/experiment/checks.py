@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from robot.dwsl import NEED_SCORES
+from robot.envs.arm_spaces import CAMERAS, CONTROL_DT_S
+from robot.envs.gl import require_gl
+from robot.envs.make import check_backend
 from robot.envs.registry import TABLETOP, check_scene
-from robot.envs.render import require_gl
-from robot.envs.robosuite import CAMERAS, CONTROL_DT_S
 from robot.experiment.arms import Arm
 from robot.experiment.collect import check_mask_scenes
 from robot.experiment.config import Common, Data
@@ -67,6 +68,8 @@ def check_scenes(arms: Sequence[Arm], common: Common) -> None:
     for task in evaluation.tasks:
         for scene in evaluation.scenes:
             check_scene(task, scene)
+    for task in dict.fromkeys((common.task, *evaluation.tasks)):
+        check_backend(common.env.backend, robot=common.env.robot, task=task)
     if evaluation.headline_scene is not None:
         check_scene("pick", evaluation.headline_scene)  # this task need not have it
 

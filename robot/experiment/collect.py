@@ -14,9 +14,10 @@ from pydantic import Field
 
 from robot.data.mask_frames import MaskFrameStore
 from robot.data.store import EpisodeStore
+from robot.envs.arm_spaces import DEFAULT_ROBOT
+from robot.envs.gl import require_gl
+from robot.envs.make import DEFAULT_BACKEND, Backend, check_backend
 from robot.envs.registry import TABLETOP, check_expert, check_scene
-from robot.envs.render import require_gl
-from robot.envs.robots import DEFAULT_ROBOT, check_robot
 from robot.rollout.corrupt import Mixture, check_mixture, make_machine
 from robot.rollout.demonstrate import make_demonstrator
 from robot.system.cache import key
@@ -44,6 +45,7 @@ def collect_demonstrations(
     workers: int,
     progress: Progress,
     robot: str = DEFAULT_ROBOT,
+    backend: Backend = DEFAULT_BACKEND,
     quality: Mixture | None = None,
 ) -> EpisodeStore:
     """Return the store of (task, scene, seed, image_size) under `root` with at least `episodes`
@@ -53,8 +55,9 @@ def collect_demonstrations(
     (the keywords of robot.rollout.corrupt.Mixture) they are machine demonstrations, a share of them
     corrupted, in a store of their own.
     """
-    recipe = Recipe(task, scene, seed=seed, image_size=image_size, robot=robot, quality=quality)
-    check_collection(task=task, scene=scene, robot=robot, quality=quality)
+    given: dict[str, Any] = {"robot": robot, "backend": backend, "quality": quality}
+    recipe = Recipe(task, scene, seed=seed, image_size=image_size, **given)
+    check_collection(task=task, scene=scene, **given)
     if episodes < 1 or workers < 1:
         raise InputError(
             f"got episodes={episodes} and workers={workers}, expected at least 1 of each"
@@ -83,16 +86,18 @@ class Recipe:
     seed: int = field(kw_only=True)
     image_size: int = field(kw_only=True)
     robot: str = field(kw_only=True)
+    backend: Backend = field(kw_only=True, default=DEFAULT_BACKEND)
     quality: Mixture | None = field(kw_only=True)  # None: as the expert does it, trusted
 
     @property
     def folder(self) -> str:
         """Return the name of the store: a function of all that its episodes depend on."""
         identity: dict[str, object] = {"seed": self.seed, "image_size": self.image_size}
+        identity |= env_identity(robot=self.robot, backend=self.backend)
         if self.quality is None:
-            return key(f"{self.task}-{self.scene}", identity | robot_identity(self.robot))
+            return key(f"{self.task}-{self.scene}", identity)
         identity |= {"quality": asdict(self.quality)}
-        return key(f"{self.task}-{self.scene}-machine", identity | robot_identity(self.robot))
+        return key(f"{self.task}-{self.scene}-machine", identity)
 
     def maker(self, directory: Path) -> Callable[[], Callable[[int], int]]:
         """Return what makes, in a process of its own, the function that records an episode."""
@@ -103,11 +108,16 @@ class Recipe:
 
 
 def check_collection(
-    *, task: str, scene: str, robot: str = DEFAULT_ROBOT, quality: Mixture | None = None
+    *,
+    task: str,
+    scene: str,
+    robot: str = DEFAULT_ROBOT,
+    backend: Backend = DEFAULT_BACKEND,
+    quality: Mixture | None = None,
 ) -> None:
     """Raise InputError unless there are such a task, scene and robot, and such machine faults."""
-    check_robot(robot)
     check_scene(task, scene)
+    check_backend(backend, robot=robot, task=task)
     if quality is not None:
         check_mixture(task, quality)
 
@@ -147,12 +157,13 @@ def _fill(
         holes = []
 
 
-def robot_identity(robot: str) -> dict[str, str]:
-    """Return what a robot adds to the options that a cache folder is named after.
+def env_identity(*, robot: str, backend: Backend) -> dict[str, str]:
+    """Return what robot and simulator add to the options that a cache folder is named after.
 
-    Nothing for the default one: what was collected when there was no other is found again.
+    Nothing for the default ones: what was collected when there were no others is found again.
     """
-    return {} if robot == DEFAULT_ROBOT else {"robot": robot}
+    given = {"robot": (robot, DEFAULT_ROBOT), "backend": (backend, DEFAULT_BACKEND)}
+    return {name: value for name, (value, default) in given.items() if value != default}
 
 
 def check_mask_scenes(tasks: Sequence[str], scenes: Iterable[str]) -> None:
@@ -210,16 +221,17 @@ def collect_mask_frames(
     workers: int,
     progress: Progress,
     robot: str = DEFAULT_ROBOT,
+    backend: Backend = DEFAULT_BACKEND,
 ) -> MaskFrameStore:
     """Return the store of mask frames with these options, which has at least the `shards` of these
     numbers.
     """
     from robot.rollout.mask_frames import make_mask_frames  # loads robosuite, seconds
 
-    check_robot(robot)
+    check_backend(backend, robot=robot)
     check_mask_scenes(frames.tasks, frames.scenes)
     require_gl()
-    content = _content(frames, image_size=image_size, robot=robot)
+    content = _content(frames, image_size=image_size, robot=robot, backend=backend)
     directory = root / key("mask-frames", content)
     require_writable(root)
     store = MaskFrameStore(directory)
@@ -237,7 +249,9 @@ def collect_mask_frames(
     return store
 
 
-def _content(frames: MaskFrameOptions, *, image_size: int, robot: str) -> dict[str, Any]:
+def _content(
+    frames: MaskFrameOptions, *, image_size: int, robot: str, backend: Backend
+) -> dict[str, Any]:
     """Return all that mask frames depend on: keywords of make_mask_frames."""
     return {
         "tasks": list(frames.tasks),
@@ -249,4 +263,4 @@ def _content(frames: MaskFrameOptions, *, image_size: int, robot: str) -> dict[s
         "snapshots": frames.snapshots,
         "goals": frames.goals,
         "absent_share": frames.absent_share,
-    } | robot_identity(robot)
+    } | env_identity(robot=robot, backend=backend)

@@ -155,6 +155,7 @@ def measure_head(comparison: Comparison, trained: Trained) -> list[MaskQuality]:
             scenes_each=evaluation.mask_scenes_each,
             seed=evaluation.seed,
             robot=common.env.robot,
+            backend=common.env.backend,
             image_size=common.env.image_size,
             workers=common.workers,
             progress=moved,

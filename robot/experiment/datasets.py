@@ -10,8 +10,9 @@ from typing import Any
 from rich.progress import Progress, TaskID
 
 from robot.data.mask_shards import shard_numbers
+from robot.envs.arm_spaces import DEFAULT_ROBOT
+from robot.envs.make import DEFAULT_BACKEND, Backend
 from robot.envs.registry import TABLETOP
-from robot.envs.robots import DEFAULT_ROBOT
 from robot.experiment.arms import Arm
 from robot.experiment.collect import collect_demonstrations, collect_mask_frames
 from robot.experiment.config import Common, Data
@@ -71,6 +72,7 @@ def collect(arms: Sequence[Arm], common: Common) -> Datasets:
         stores = collect_scenes(
             common.data,
             robot=common.env.robot,
+            backend=common.env.backend,
             task=common.task,
             shares=shares_of(common.data, [arm.scenes for arm in arms]),
             image_size=common.env.image_size,
@@ -84,6 +86,7 @@ def collect(arms: Sequence[Arm], common: Common) -> Datasets:
             root=common.data.root / "mask_frames",
             shards=shard_numbers(common.data.mask_frames.shards),
             robot=common.env.robot,
+            backend=common.env.backend,
             image_size=common.env.image_size,
             workers=common.workers,
             progress=moving(progress, "collect mask frames"),
@@ -100,6 +103,7 @@ def collect_scenes(
     workers: int,
     progress: Progress,
     robot: str = DEFAULT_ROBOT,
+    backend: Backend = DEFAULT_BACKEND,
 ) -> dict[str, list[Path]]:
     """Collect the demonstrations that the stores of every scene lack, one bar per scene and
     tier.
@@ -112,6 +116,7 @@ def collect_scenes(
             collect_demonstrations(
                 root=data.root / "demonstrations",
                 robot=robot,
+                backend=backend,
                 task=task,
                 scene=scene,
                 episodes=count,

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from robot.data.mask_frames import MaskFrames
-from robot.envs.robots import DEFAULT_ROBOT
+from robot.envs.arm_spaces import DEFAULT_ROBOT
+from robot.envs.make import DEFAULT_BACKEND, Backend
 from robot.experiment.collect import MaskFrameOptions, collect_mask_frames
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.head.base import Head
@@ -46,6 +47,7 @@ def measure_masks(
     workers: int,
     progress: Callable[[int, int], None],
     robot: str = DEFAULT_ROBOT,
+    backend: Backend = DEFAULT_BACKEND,
 ) -> list[Measured]:
     """Return the head's quality in every condition over about `scenes_each` scenes with SNAPSHOTS
     looks each.
@@ -67,6 +69,7 @@ def measure_masks(
         root=root,
         shards=shards,
         robot=robot,
+        backend=backend,
         image_size=image_size,
         workers=workers,
         progress=progress,

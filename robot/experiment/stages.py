@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from robot.dwsl import NEED_SCORES
-from robot.envs.tabletop.textures import training_textures
+from robot.envs.textures import training_textures
 from robot.experiment.arms import Arm
 from robot.experiment.config import Common
 from robot.experiment.datasets import Datasets, shares_of

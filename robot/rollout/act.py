@@ -13,7 +13,7 @@ import torch
 
 from robot.agent import FAR_OUTSIDE, Agent, Plan
 from robot.envs.make import EnvOptions, make_env
-from robot.envs.robosuite import RobosuiteEnv
+from robot.envs.simulated import SimulatedEnv
 from robot.policy.chunking import ChunkExecutor
 from robot.rollout.agents import AgentSpec, make_agent
 from robot.types import MASK_CHANNELS, Label, Observation
@@ -66,7 +66,7 @@ class Protocol:
 
 
 def evaluate_episode(
-    env: RobosuiteEnv, agent: Agent, *, protocol: Protocol, scene: str, index: int, keep: bool
+    env: SimulatedEnv, agent: Agent, *, protocol: Protocol, scene: str, index: int, keep: bool
 ) -> Outcome:
     """Run episode `index` in `scene`; `keep` keeps a snapshot of every look; those
     of the first FAILURES_KEPT that fail keep two in any case.
@@ -109,7 +109,7 @@ def evaluate_episode(
     )
 
 
-def _ious(env: RobosuiteEnv, plan: Plan) -> list[float]:
+def _ious(env: SimulatedEnv, plan: Plan) -> list[float]:
     """Return the IoU of the target channel with the truth, for the cameras that show the target."""
     ious = []
     for roles, truth in zip(plan.mask.probability, env.label_maps().values(), strict=True):
@@ -174,7 +174,7 @@ def make_evaluator(
     return work
 
 
-def _warmed_up(agent: Agent, env: RobosuiteEnv) -> Agent:
+def _warmed_up(agent: Agent, env: SimulatedEnv) -> Agent:
     """Let an agent decide twice: the first time loads the language model, and belongs to no
     measurement.
     """

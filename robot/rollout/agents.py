@@ -10,7 +10,7 @@ import torch
 
 from robot.agent import Agent
 from robot.checkpoint import spaces_of
-from robot.envs.robosuite import RobosuiteEnv
+from robot.envs.simulated import SimulatedEnv
 from robot.perception.compose.masking import Deployment
 from robot.perception.registry import learned_masks, make_fault
 from robot.perception.sources import CachedMasks, MaskSource, NoMask, OracleMasks
@@ -35,7 +35,7 @@ class AgentSpec:
     faults: tuple[Spec, ...] = ()
 
 
-def make_agent(env: RobosuiteEnv, spec: AgentSpec) -> Agent:
+def make_agent(env: SimulatedEnv, spec: AgentSpec) -> Agent:
     """Return the agent, on the CPU: envs run in parallel processes. Faults draw from seed 0 until
     it is reset with a generator.
 
@@ -57,7 +57,7 @@ def make_agent(env: RobosuiteEnv, spec: AgentSpec) -> Agent:
     return Agent.load(spec.policy, device="cpu", masks=source, deployment=spec.deployment)
 
 
-def make_source(spec: AgentSpec, env: RobosuiteEnv) -> MaskSource:
+def make_source(spec: AgentSpec, env: SimulatedEnv) -> MaskSource:
     """Return the mask source of an agent; the oracle reads `env`."""
     if spec.perception == "none":
         return NoMask()

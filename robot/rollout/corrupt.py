@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from robot.data.store import EpisodeStore
+from robot.envs.arm_spaces import DEFAULT_ROBOT, MAX_DELTA_M, MAX_DELTA_RAD
+from robot.envs.make import DEFAULT_BACKEND, Backend, EnvOptions, make_env
 from robot.envs.registry import BUILTIN
-from robot.envs.robosuite import MAX_DELTA_M, MAX_DELTA_RAD, RobosuiteEnv
-from robot.envs.robots import DEFAULT_ROBOT
+from robot.envs.simulated import SimulatedEnv
 from robot.envs.task import Expert
 from robot.rollout.demonstrate import TRIES, MakeExpert, attempt, demonstrate
 from robot.types import CLEAN, QUALITY, Episode, InputError
@@ -82,7 +83,7 @@ def check_mixture(task: str, mixture: Mixture) -> None:
 
 
 def machine_demonstration(
-    env: RobosuiteEnv, *, seed: int, index: int, scene: str, mixture: Mixture
+    env: SimulatedEnv, *, seed: int, index: int, scene: str, mixture: Mixture
 ) -> Episode | None:
     """Return episode (seed, index) as a machine left it, its quality in `extra`; None when it
     cannot be shown in this scene.
@@ -122,7 +123,7 @@ def shortened(episode: Episode, *, steps: int) -> Episode:
 
 
 def _corrupted(
-    env: RobosuiteEnv, kind: str, *, seed: int, index: int, scene: str
+    env: SimulatedEnv, kind: str, *, seed: int, index: int, scene: str
 ) -> Episode | None:
     """Record tries until one shows the fault it was made for."""
     for number in range(TRIES):
@@ -260,7 +261,7 @@ def _wrong_object(rng: np.random.Generator) -> Fault:
     return Fault(_wrong_expert, until=held, shown=lambda episode: not episode.success and held.over)
 
 
-def _wrong_expert(env: RobosuiteEnv, rng: np.random.Generator) -> Expert:
+def _wrong_expert(env: SimulatedEnv, rng: np.random.Generator) -> Expert:
     expert = env.wrong_expert(rng=rng)
     if expert is None:
         raise NothingElseError
@@ -284,18 +285,19 @@ def make_machine(
     image_size: int,
     mixture: Mixture,
     robot: str = DEFAULT_ROBOT,
+    backend: Backend = DEFAULT_BACKEND,
 ) -> Callable[[int], int]:
     """Return work for `parallel_map`: record machine episode `index` into the store at `root`,
     return its length in steps.
     """
-    env = RobosuiteEnv(task=task, robot=robot, image_size=image_size)
+    env = make_env(task, EnvOptions(backend=backend, robot=robot, image_size=image_size))
     return partial(
         _record, env=env, store=EpisodeStore(root), scene=scene, seed=seed, mixture=mixture
     )
 
 
 def _record(
-    index: int, *, env: RobosuiteEnv, store: EpisodeStore, scene: str, seed: int, mixture: Mixture
+    index: int, *, env: SimulatedEnv, store: EpisodeStore, scene: str, seed: int, mixture: Mixture
 ) -> int:
     episode = machine_demonstration(env, seed=seed, index=index, scene=scene, mixture=mixture)
     if episode is None:

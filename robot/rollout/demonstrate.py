@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from robot.data.store import EpisodeStore
-from robot.envs.robosuite import RobosuiteEnv
-from robot.envs.robots import DEFAULT_ROBOT
+from robot.envs.arm_spaces import DEFAULT_ROBOT
+from robot.envs.make import DEFAULT_BACKEND, Backend, EnvOptions, make_env
+from robot.envs.simulated import SimulatedEnv
 from robot.envs.task import Expert
 from robot.types import Episode, Goal, Observation
 
-MakeExpert = Callable[[RobosuiteEnv, np.random.Generator], Expert]
+MakeExpert = Callable[[SimulatedEnv, np.random.Generator], Expert]
 
 # Noise on what is executed and not on what is recorded: demonstrations then show how to come back
 # (DART, Laskey et al. 2017).
@@ -25,7 +26,7 @@ BURST_CHANCE, BURST_STEPS, BURST_M = 0.04, 4, 0.02
 TRIES = 5  # other random streams of the expert before a hopeless episode is given up
 
 
-def demonstrate(env: RobosuiteEnv, *, seed: int, index: int, scene: str) -> Episode | None:
+def demonstrate(env: SimulatedEnv, *, seed: int, index: int, scene: str) -> Episode | None:
     """Return a successful demonstration of episode (seed, index), or None when the expert failed
     TRIES times.
     """
@@ -43,7 +44,7 @@ def demonstrate(env: RobosuiteEnv, *, seed: int, index: int, scene: str) -> Epis
 
 
 def attempt(
-    env: RobosuiteEnv,
+    env: SimulatedEnv,
     *,
     seed: int,
     index: int,
@@ -111,16 +112,17 @@ def make_demonstrator(
     seed: int,
     image_size: int,
     robot: str = DEFAULT_ROBOT,
+    backend: Backend = DEFAULT_BACKEND,
 ) -> Callable[[int], int]:
     """Return work for `parallel_map`: record episode `index` into the store at `root`, return its
     length in steps.
     """
-    env = RobosuiteEnv(task=task, robot=robot, image_size=image_size)
+    env = make_env(task, EnvOptions(backend=backend, robot=robot, image_size=image_size))
     store = EpisodeStore(root)
     return partial(_record, env=env, store=store, scene=scene, seed=seed)
 
 
-def _record(index: int, *, env: RobosuiteEnv, store: EpisodeStore, scene: str, seed: int) -> int:
+def _record(index: int, *, env: SimulatedEnv, store: EpisodeStore, scene: str, seed: int) -> int:
     episode = demonstrate(env, seed=seed, index=index, scene=scene)
     if episode is None:
         return 0

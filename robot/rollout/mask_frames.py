@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from robot.data.mask_frames import MaskFrameStore, MaskRecord
-from robot.envs.robosuite import RobosuiteEnv
-from robot.envs.robots import DEFAULT_ROBOT
-from robot.envs.tabletop.scene import Scene, other_goal, restyled, sample_scene
+from robot.envs.arm_spaces import DEFAULT_ROBOT
+from robot.envs.make import DEFAULT_BACKEND, Backend, EnvOptions, make_env
+from robot.envs.simulated import SimulatedEnv
+from robot.envs.tabletop.other_goals import other_goal
+from robot.envs.tabletop.scene import Scene, restyled, sample_scene
 from robot.envs.tabletop.staging import stage
 from robot.envs.tabletop.task import TabletopTask
 from robot.envs.tabletop.world import TabletopWorld
@@ -44,6 +46,7 @@ def make_mask_frames(
     goals: int,
     absent_share: float,
     robot: str = DEFAULT_ROBOT,
+    backend: Backend = DEFAULT_BACKEND,
 ) -> Callable[[int], int]:
     """Return work for `parallel_map`: make shard `index` of the store at `root`, return its number
     of records.
@@ -57,7 +60,7 @@ def make_mask_frames(
             f"got moments {moments!r}, expected one of {', '.join(MOMENTS)}; pass moments=<one of "
             "these>"
         )
-    envs: dict[str, RobosuiteEnv] = {}
+    envs: dict[str, SimulatedEnv] = {}
     options = {
         "moments": moments,
         "snapshots": snapshots,
@@ -73,6 +76,7 @@ def make_mask_frames(
         seed=seed,
         size=image_size,
         robot=robot,
+        backend=backend,
         count=scenes_per_shard,
         options=options,
     )
@@ -81,18 +85,21 @@ def make_mask_frames(
 def _shard(
     index: int,
     *,
-    envs: dict[str, RobosuiteEnv],
+    envs: dict[str, SimulatedEnv],
     root: Path,
     tasks: Sequence[str],
     scenes: Mapping[str, float],
     seed: int,
     size: int,
     robot: str,
+    backend: Backend,
     count: int,
     options: dict,
 ) -> int:
     if not envs:  # one env serves all tabletop tasks: they share a world
-        envs["world"] = RobosuiteEnv(task=tasks[0], robot=robot, image_size=size)
+        envs["world"] = make_env(
+            tasks[0], EnvOptions(backend=backend, robot=robot, image_size=size)
+        )
         envs["world"].reset(seed=seed)  # staged moments need an episode to have begun
     env, records = envs["world"], []
     for k in range(index * count, (index + 1) * count):
@@ -113,7 +120,7 @@ def scene_of(k: int, shares: Mapping[str, float]) -> str:
 
 
 def _records_of_scene(
-    env: RobosuiteEnv,
+    env: SimulatedEnv,
     *,
     scene: str,
     seed: int,
@@ -160,7 +167,7 @@ def _staged(
 
 
 def _at_work(
-    env: RobosuiteEnv,
+    env: SimulatedEnv,
     task: TabletopTask,
     world: TabletopWorld,
     *,
@@ -177,18 +184,18 @@ def _at_work(
     assert task.scene is not None
     expert, disturbance = env.expert(rng=rng), Disturbance(rng)
     for action in expert.perturbed_start():
-        world.step(env.to_robosuite(action))
+        env.move(action)
     moments = set(rng.choice(round(LOOK_SHARE * task.horizon), snapshots, replace=False))
     for step in range(max(moments) + 1):
         if step in moments:
             if scene == "randomised":
                 world.restyle(restyled(task.scene, condition_name=scene, rng=rng))
             yield task.scene
-        world.step(env.to_robosuite(disturbance(expert.act())))
+        env.move(disturbance(expert.act()))
 
 
 def _look(
-    env: RobosuiteEnv,
+    env: SimulatedEnv,
     world: TabletopWorld,
     *,
     named: Sequence[tuple[str, str | None, str | None]],

@@ -17,15 +17,11 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from robot.envs import gym_id
+from robot.envs.arm import PANDA_HAND
+from robot.envs.arm_spaces import MAX_DELTA_M, MAX_DELTA_RAD, arm_spaces
 from robot.envs.registry import BUILTIN, NATIVE, TASKS, make_task
-from robot.envs.robosuite import (
-    MAX_DELTA_M,
-    MAX_DELTA_RAD,
-    SUCCESS_STEPS,
-    RobosuiteEnv,
-    robosuite_spaces,
-)
-from robot.envs.robots import PANDA_HAND
+from robot.envs.robosuite import RobosuiteEnv
+from robot.envs.simulated import SUCCESS_STEPS
 from robot.envs.tabletop import catalogue as cat
 from robot.types import InputError, Label, Observation
 
@@ -373,7 +369,7 @@ def test_a_full_opening_is_robosuites_minus_one_and_one_centimetre_a_fifth():
 def make_action_space():
     from robot.envs.env import action_space
 
-    return action_space(robosuite_spaces().action)
+    return action_space(arm_spaces().action)
 
 
 def test_actions_beyond_the_limits_are_clipped(env):

@@ -13,19 +13,11 @@ import pytest
 
 from robot.envs.registry import TABLETOP
 from robot.envs.tabletop import catalogue as cat
-from robot.envs.tabletop.scene import (
-    DISTINCT_COLOURS,
-    PAPER_TASKS,
-    TASKS,
-    WORKSPACE,
-    Placement,
-    Scene,
-    conditions,
-    named_in,
-    other_goal,
-    restyled,
-    sample_scene,
-)
+from robot.envs.tabletop.conditions import conditions
+from robot.envs.tabletop.goals import PAPER_TASKS, TASKS
+from robot.envs.tabletop.other_goals import named_in, other_goal
+from robot.envs.tabletop.placing import WORKSPACE, Placement
+from robot.envs.tabletop.scene import DISTINCT_COLOURS, Scene, restyled, sample_scene
 from robot.types import InputError
 
 CONDITIONS = tuple(conditions())

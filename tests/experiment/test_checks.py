@@ -46,6 +46,10 @@ from tests.experiment.toy import HEAD, POLICY, head_training, training_of, write
             "expected tabletop tasks where there are several",
         ),
         ({"evaluation": evaluation_of(headline_scene="foggy")}, "got scene 'foggy'"),
+        (
+            {"task": "lift", "env": EnvOptions(backend="mujoco", image_size=32)},
+            "got task 'lift' with env=mujoco, expected a tabletop task",
+        ),
     ],
 )
 def test_tasks_and_scenes_that_do_not_exist_are_refused(change, says):

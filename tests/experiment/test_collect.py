@@ -177,6 +177,15 @@ def test_stores_of_other_options_lie_elsewhere(expert, tmp_path):
     assert len(set(stores)) == len(changes)
 
 
+def test_each_simulator_has_demonstrations_of_its_own():
+    options = {"seed": 7, "image_size": 128, "robot": "Panda", "quality": None}
+    folders = [
+        Recipe("pick", "clean", **options, backend=backend).folder
+        for backend in ("robosuite", "mujoco")
+    ]
+    assert len(set(folders)) == 2
+
+
 @pytest.mark.parametrize(
     ("change", "folder"),
     [

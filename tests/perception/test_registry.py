@@ -9,7 +9,8 @@ import pytest
 from robot import checkpoint
 from robot.agent import Agent
 from robot.checkpoint import resolve_checkpoint, save
-from robot.envs.robosuite import RobosuiteEnv, robosuite_spaces
+from robot.envs.arm_spaces import arm_spaces
+from robot.envs.robosuite import RobosuiteEnv
 from robot.perception.compose.masking import Crop, Overlay, Unmasked
 from robot.perception.faults import DroppedMasks, StaleMasks
 from robot.perception.head.base import Head
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("hashed_words")
 @pytest.fixture
 def policy_file(tmp_path):
     policy = make_policy("transformer", statistics=UNIT, options=POLICY)
-    metadata = {"spaces": robosuite_spaces().to_json()}
+    metadata = {"spaces": arm_spaces().to_json()}
     return save(tmp_path, policy, kind="transformer", config=policy.config(), metadata=metadata)
 
 
@@ -66,15 +67,15 @@ def test_a_policy_is_refused_where_a_mask_head_is_asked_for(policy_file):
 @pytest.mark.parametrize("name", ["tabletop", "place"])
 def test_shipped_policies_load_and_are_small(name):
     folder = resolve_checkpoint(name)
-    check_robot(folder, robosuite_spaces())
-    assert Agent.load(folder, head="tabletop").spaces.cameras == robosuite_spaces().cameras
+    check_robot(folder, arm_spaces())
+    assert Agent.load(folder, head="tabletop").spaces.cameras == arm_spaces().cameras
     assert all(file.stat().st_size < 8e6 for file in folder.iterdir())
 
 
 def test_the_shipped_head_loads_and_takes_two_cameras():
     head = Head.load(Head.resolve("tabletop"))
     assert head.cameras == 2 and not head.reads_sentences
-    assert head.trained_cameras == robosuite_spaces().cameras
+    assert head.trained_cameras == arm_spaces().cameras
 
 
 def test_learned_masks_need_a_head():
@@ -96,7 +97,7 @@ def test_an_agent_is_made_of_a_checkpoint_and_a_perception(policy_file, percepti
     spec = seen_through(perception, policy=policy_file, mask_period=period)
     made = make_agent(env_that_was_never_built(), spec)
     assert isinstance(made.masks, source)
-    assert (made.image_size, made.spaces) == (POLICY["image_size"], robosuite_spaces())
+    assert (made.image_size, made.spaces) == (POLICY["image_size"], arm_spaces())
     assert made.deployment == Overlay()
 
 
@@ -110,7 +111,7 @@ def test_faults_wrap_the_masks_the_last_outermost(policy_file):
 
 def test_a_policy_of_another_robot_is_refused(policy_file):
     env = env_that_was_never_built()
-    env.spaces = robosuite_spaces(control_dt_s=0.1)
+    env.spaces = arm_spaces(control_dt_s=0.1)
     with pytest.raises(InputError, match=r"that differs: control_dt_s 0.1 s, expected 0.05 s"):
         make_agent(env, seen_through("none", policy=policy_file))
 
@@ -123,5 +124,5 @@ def seen_through(perception: str, *, policy: Path = Path("policy"), **change) ->
 def env_that_was_never_built() -> RobosuiteEnv:
     """Return what an agent asks of an env."""
     env = object.__new__(RobosuiteEnv)
-    env.spaces = robosuite_spaces()
+    env.spaces = arm_spaces()
     return env

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from robot.envs.tabletop.scene import PAPER_TASKS
+from robot.envs.tabletop.goals import PAPER_TASKS
 from robot.report.paper import beside_paper, paper, text_of
 from robot.report.statistics import Cell
 

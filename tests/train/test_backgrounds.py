@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from robot.data.store import EpisodeStore
-from robot.envs.tabletop.textures import training_textures
+from robot.envs.textures import training_textures
 from robot.train.backgrounds import ForegroundLook, empty_rooms, middle_of, texture_pictures
 from robot.types import Goal, Label
 from tests.experiment.toy import episode

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from robot.checkpoint import read_header
-from robot.envs.tabletop.textures import training_textures
+from robot.envs.textures import training_textures
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Overlay, Unmasked
 from robot.policy import load_policy

@@ -14,7 +14,8 @@ from jaxtyping import UInt8
 from robot.envs.builtin.wordings import choose_wording
 from robot.envs.robots import rest_fingers, rest_joints
 from robot.envs.sensor import degrade
-from robot.envs.tabletop.scene import ARM_START_NOISE_RAD, Condition, condition, conditions
+from robot.envs.tabletop.conditions import Condition, condition, conditions
+from robot.envs.tabletop.scene import ARM_START_NOISE_RAD
 from robot.envs.task import Expert
 from robot.types import InputError, Label
 

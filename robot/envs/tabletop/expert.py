@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from robot.envs.robots import grasp_point, gripper_of
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.bodies import SHAPES, Shape
 from robot.envs.tabletop.scene import Scene
@@ -40,8 +39,7 @@ class TabletopExpert:
         self._clearance_m = rng.uniform(0.05, 0.10)
         self._via = rng.uniform(-0.015, 0.015, 2)  # off the vertical while approaching
         self._carry_m = rng.uniform(0.02, 0.05)
-        self._close_steps = gripper_of(env).close_steps
-        self._site = env.robots[0].eef_site_id["right"]
+        self._close_steps = env.arm.gripper.close_steps
         if scene.target is None:
             self._phase: Callable[[], np.ndarray] = self._wait
         else:
@@ -138,7 +136,7 @@ class TabletopExpert:
 
     @property
     def _ee(self) -> np.ndarray:
-        return grasp_point(self._env)
+        return self._env.arm.grasp_point(self._env.mj_data)
 
     @property
     def _object(self) -> np.ndarray:
@@ -201,7 +199,8 @@ class TabletopExpert:
         delta = goal - self._ee
         limit = self._speed_m * (0.4 if slow else 1.0)
         delta *= min(1.0, limit / max(float(np.linalg.norm(delta)), 1e-9))
-        rotation = POINT_DOWN @ self._env.sim.data._data.site_xmat[self._site].reshape(3, 3).T
+        hand = self._env.mj_data.site_xmat[self._env.arm.site].reshape(3, 3)
+        rotation = POINT_DOWN @ hand.T
         skew = (
             np.array(
                 [

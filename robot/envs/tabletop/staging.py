@@ -11,12 +11,12 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from robot.envs.robots import finger_addresses, grasp_point, gripper_of, rest_joints
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.bodies import SHAPES
 from robot.envs.tabletop.expert import POINT_DOWN
-from robot.envs.tabletop.scene import WORKSPACE, Placement, Scene
-from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld, start_joints
+from robot.envs.tabletop.placing import WORKSPACE, Placement
+from robot.envs.tabletop.scene import Scene
+from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
 
 MOMENTS = {
     "home": 0.12,
@@ -43,14 +43,18 @@ def stage(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator) -> No
     moment = "home" if focus is None else str(rng.choice(list(MOMENTS), p=list(MOMENTS.values())))
     gap = rng.uniform(0.5, 1.0)
     if focus is None or moment == "home":
-        _set_arm(world, start_joints(world, scene))
+        _set_arm(world, world.start_joints(scene))
     else:
         grip, over = _grip_point(focus), _point_over_destination(scene, focus)
-        snug = min(1.0, _width_m(focus.body) / gripper_of(world).stroke_m)
+        snug = min(1.0, _width_m(focus.body) / world.arm.gripper.stroke_m)
         goal, gap = _hand(moment, grip=grip, over=over, gap=gap, snug=snug, rng=rng)
         _reach(world, goal, rotation=_pointing_down(rng=rng))
         if moment in ("held", "placing"):
-            _carry(world, focus.body, offset=grasp_point(world) - grip + rng.normal(0.0, 0.004, 3))
+            _carry(
+                world,
+                focus.body,
+                offset=world.arm.grasp_point(world.mj_data) - grip + rng.normal(0.0, 0.004, 3),
+            )
     _set_fingers(world, gap)
     _refresh(world)
 
@@ -141,28 +145,26 @@ def _reach(world: TabletopWorld, position: np.ndarray, *, rotation: np.ndarray) 
     """Bring the finger tips to a pose by damped least squares (Buss 2004), from where the arm
     starts its episodes.
     """
-    model, data, arm = world.sim.model._model, world.sim.data._data, world.robots[0]
-    site, joints = arm.eef_site_id["right"], np.array(arm._ref_joint_vel_indexes)
-    _set_arm(world, rest_joints(world))
+    model, data, arm = world.mj_model, world.mj_data, world.arm
+    _set_arm(world, arm.rest_rad)
     jacobian = np.zeros((6, model.nv))
     for _ in range(IK_STEPS):
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
         error = np.concatenate(
             [
-                position - grasp_point(world),
-                _turn(rotation @ data.site_xmat[site].reshape(3, 3).T),
+                position - world.arm.grasp_point(world.mj_data),
+                _turn(rotation @ data.site_xmat[arm.site].reshape(3, 3).T),
             ]
         )
         if np.abs(error).max() < 2e-3:
             break
-        mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], site)
-        j = jacobian[:, joints]
+        mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], arm.site)
+        j = jacobian[:, arm.dofs]
         step = j.T @ np.linalg.solve(j @ j.T + IK_DAMPING * np.eye(6), error)
         _set_arm(
             world,
-            data.qpos[arm._ref_joint_pos_indexes]
-            + step * min(1.0, IK_STEP_RAD / np.abs(step).max()),
+            data.qpos[arm.joints] + step * min(1.0, IK_STEP_RAD / np.abs(step).max()),
         )
 
 
@@ -175,22 +177,22 @@ def _turn(rotation: np.ndarray) -> np.ndarray:
 
 
 def _set_arm(world: TabletopWorld, joints_rad: np.ndarray) -> None:
-    world.sim.data._data.qpos[world.robots[0]._ref_joint_pos_indexes] = joints_rad
+    world.mj_data.qpos[world.arm.joints] = joints_rad
 
 
 def _set_fingers(world: TabletopWorld, gap: float) -> None:
-    world.sim.data._data.qpos[finger_addresses(world)] = gripper_of(world).joints(gap)
+    world.mj_data.qpos[world.arm.fingers] = world.arm.gripper.joints(gap)
 
 
 def _carry(world: TabletopWorld, body: str, *, offset: np.ndarray) -> None:
     """Move a body along with the hand."""
     address = world.bodies[body].qpos_address
-    world.sim.data._data.qpos[address : address + 3] += offset
+    world.mj_data.qpos[address : address + 3] += offset
 
 
 def _topple_some(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator) -> None:
     """Lay a few upright things on their side."""
-    data = world.sim.data._data
+    data = world.mj_data
     for placement in scene.placements:
         shape = cat.body_names()[placement.body]
         if shape in ("cylinder", "cup", "tower", "duck") and rng.random() < TOPPLED_SHARE:
@@ -210,7 +212,7 @@ def _topple_some(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator
 
 def _refresh(world: TabletopWorld) -> None:
     """Bring what a renderer reads up to date: no contacts, no forces."""
-    model, data = world.sim.model._model, world.sim.data._data
+    model, data = world.mj_model, world.mj_data
     mujoco.mj_kinematics(model, data)
     mujoco.mj_comPos(model, data)
     mujoco.mj_camlight(model, data)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from robot.envs.robots import rest_fingers
 from robot.envs.sensor import degrade
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.bodies import SHAPES
 from robot.envs.tabletop.expert import TabletopExpert
-from robot.envs.tabletop.scene import Scene, named_in, sample_scene
-from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld, start_joints
-from robot.envs.task import Expert, Wrap
+from robot.envs.tabletop.other_goals import named_in
+from robot.envs.tabletop.scene import Scene, sample_scene
+from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
+from robot.envs.task import Expert
 from robot.types import Label
 
 LIFTED_M = 0.05  # above where it rested
@@ -31,14 +30,9 @@ class TabletopTask:
         self.horizon = PICK_HORIZON if name == "pick" else PLACE_HORIZON
         self.scene: Scene | None = None
 
-    def make(self, *, wrap: Wrap, **options: Any) -> TabletopWorld:
-        return wrap(TabletopWorld)(**options)
-
     def begin(self, env: TabletopWorld, *, scene: str, seed: int, index: int) -> str:
         self.scene = sample_scene(task=self.name, scene=scene, seed=seed, index=index)
-        env.robots[0].init_qpos = start_joints(env, self.scene)
-        env.reset()
-        rest_fingers(env)
+        env.begin(env.start_joints(self.scene))
         env.apply(self.scene)
         self._rest = {p.body: float(env.position(p.body)[2]) for p in self.scene.placements}
         return self.scene.goal

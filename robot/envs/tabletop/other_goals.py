@@ -1,0 +1,89 @@
+"""Other goals for the same scene: those that a person says, and those that the mask head learns
+words from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from robot.envs.tabletop import catalogue as cat
+from robot.envs.tabletop.catalogue import Noun
+from robot.envs.tabletop.goals import known_nouns, wording
+from robot.envs.tabletop.placing import Placement
+from robot.envs.tabletop.scene import DISTINCT_COLOURS, Scene
+from robot.words.reader import GoalReader
+
+
+def named_in(scene: Scene, goal: str) -> Scene:
+    """Return the scene with another goal: its target and destination are the objects that the
+    sentence names, None where it names none that is there, or leaves open which.
+    """
+    read = GoalReader.of("tabletop").read(goal)
+    targets = [_body_of(scene, noun) for noun in dict.fromkeys(read.targets)]
+    places = [_body_of(scene, noun) for noun in dict.fromkeys(read.destinations) if noun]
+    first = read.destinations[0] if read.destinations else None
+    return replace(
+        scene,
+        goal=goal,
+        target=_only(targets),
+        destination=_only(places),
+        target_noun=Noun(*read.targets[0]) if read.targets else scene.target_noun,
+        destination_noun=Noun(*first) if first else None,
+    )
+
+
+def _body_of(scene: Scene, noun: tuple[str, str]) -> str | None:
+    return next((p.body for p in scene.placements if p.noun == Noun(*noun)), None)
+
+
+def _only(bodies: Sequence[str | None]) -> str | None:
+    """Return the one body that there is."""
+    there = [body for body in bodies if body is not None]
+    return there[0] if len(there) == 1 else None
+
+
+def _could_be(noun: Noun, placement: Placement) -> bool:
+    """Return whether somebody might call a placement by this noun."""
+    same_shape = cat.body_names()[placement.body] == noun.shape
+    alike = (
+        placement.colour is None
+        or np.linalg.norm(np.array(placement.colour) - cat.rgb(noun.colour)) < DISTINCT_COLOURS
+    )
+    return same_shape and bool(alike)
+
+
+def other_goal(
+    scene: Scene, *, absent_share: float, rng: np.random.Generator
+) -> tuple[str, str | None, str | None]:
+    """Draw another unambiguous goal for what stands on the table: (words, target body, destination
+    body).
+
+    With probability `absent_share` the target is a noun that nothing on the table answers to
+    (None).
+    """
+    placed = [
+        p
+        for p in scene.placements
+        if p.noun and sum(_could_be(p.noun, q) for q in scene.placements) == 1
+    ]
+    receptacles = cat.catalogue()["receptacles"]
+    objects = [p for p in placed if p.noun and p.noun.shape not in receptacles]
+    places = [p for p in placed if p.noun and p.noun.shape in receptacles]
+    missing = [
+        n
+        for n in known_nouns(taken=set(), receptacles=True)
+        if not any(_could_be(n, p) for p in scene.placements)
+    ]
+    missing = [n for n in missing if n.shape not in receptacles]
+    destination = places[rng.integers(len(places))] if places and rng.random() < 0.7 else None
+    if not objects or rng.random() < absent_share:
+        noun, target = missing[rng.integers(len(missing))], None
+    else:
+        chosen = objects[rng.integers(len(objects))]
+        assert chosen.noun is not None
+        noun, target = chosen.noun, chosen.body
+    words = wording(noun, destination.noun if destination else None, held_out=False, rng=rng)
+    return words, target, destination.body if destination else None
