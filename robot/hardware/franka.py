@@ -51,7 +51,7 @@ class FrankaOptions:
     """Which robot, and how it moves."""
 
     hostname: str = "172.16.0.2"
-    model: str = "panda"  # or fr3: whose limits hold
+    model: str = "fr3"  # or panda: whose limits hold
     realtime: bool = True  # False where the kernel is not a real-time one: jerky on a real robot
     end_effector: Mounting = field(default_factory=grip_mounting)
     stiffness_n_m: float = 2000.0
