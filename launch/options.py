@@ -16,18 +16,28 @@ from robot.errors import InputError
 
 MAY_BE_NULL = frozenset(
     ("compare", "head", "head_start", "headline_scene", "jitter", "quality", "witness_steps")
-    + ("cameras", "deployment", "device", "goal", "viewer")
+    + (
+        "cameras",
+        "deployment",
+        "device",
+        "goal",
+        "viewer",
+        "server",
+        "token",
+        "checkpoint",
+        "frozen_after",
+        "speed",
+    )
 )
-MAY_BE_EMPTY = frozenset({"faults", "mask_scenes"})
+MAY_BE_EMPTY = frozenset({"faults", "mask_scenes", "sources"})
+MAY_BE_MIXED = frozenset({"sources"})  # numbers and text
 MAY_REPEAT = frozenset({"blocks", "faults", "widths", "workspace_high_m", "workspace_low_m"})
-MAY_BE_NEGATIVE = frozenset({"workspace_high_m", "workspace_low_m"})
 MAY_BE_SEVERAL = frozenset({"scene", "task"})  # text, or a list of it
 # Sections that take keys which no YAML file lists, or lose some: names that a person chooses,
 # shares of what is registered, and keywords that a type or a constructor checks.
 OPEN = frozenset(
-    ("arms", "augment", "cameras", "deployment", "driver", "env", "kinds", "mask_training")
-    + ("scenes", "train")
-    + ("training",)
+    ("arms", "augment", "cameras", "deployment", "driver", "env", "images", "kinds")
+    + ("mask_training", "scenes", "train", "training", "settings")
 )
 MAY_BE_ZERO = frozenset(  # every other number is above 0
     (
@@ -41,9 +51,12 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
     + ("dilation", "drop", "dropout", "ema_decay", "ensemble_decay", "eta", "fault_share", "fill")
     + ("iou_weight", "keep", "lora_dropout", "machine_weight", "noise", "offset")
     + ("presence_weight", "ring", "samples", "saturation", "seed", "share", "shift", "threshold")
-    + ("tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels")
-    + ("blend_steps", "frame_delay_s", "plan_delay_s", "state_delay_s")
+    + ("tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels", "port")
+    + ("blend_steps", "frame_delay_s", "hand_over_s", "plan_delay_s", "state_delay_s")
+    + ("black_level", "left", "rotate", "source", "sources", "top")
 )
+# in units of a driver, or coordinates: they may be negative
+ANY_NUMBER = frozenset({"settings", "workspace_high_m", "workspace_low_m"})
 SCENES = frozenset({"headline_scene", "mask_scenes", "scene", "scenes"})
 SHARES = frozenset({"kinds", "scenes"})  # their numbers may be 0, too
 HIGHEST_SEED = 2**32 - 1
@@ -126,7 +139,7 @@ def _check_value(value: Any, *, path: tuple[str, ...]) -> None:
         if not math.isfinite(value) or abs(value) > HIGHEST:
             raise InputError(f"got {key}={value}, expected a finite number; lower it")
         may_be_zero = name in MAY_BE_ZERO or bool(SHARES & set(path))
-        if name in MAY_BE_NEGATIVE:
+        if ANY_NUMBER & set(path):
             return
         if value < 0 or (value == 0 and not may_be_zero):
             bound = (
@@ -155,7 +168,7 @@ def _check_list(value: Sequence[Any], *, path: tuple[str, ...]) -> None:
             _check_section(item, None, path=path)
         else:
             _check_value(item, path=path)
-    if len({_kind(item) for item in value}) > 1:
+    if len({_kind(item) for item in value}) > 1 and name not in MAY_BE_MIXED:
         raise InputError(f"got {key}={value}, expected items of one kind; correct it")
 
 

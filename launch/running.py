@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -19,26 +19,40 @@ from rich.table import Table
 from launch.command_line import Work
 from robot.agent import Agent
 from robot.checkpoint import resolve_checkpoint, spaces_of
+from robot.deploy.exchange import Keys
 from robot.deploy.journal import Header
 from robot.deploy.loop import Loop, LoopOptions, Outcome
-from robot.deploy.operator import Lines, Nobody, Operator
+from robot.deploy.operator import Lines, Nobody, Operator, Person
+from robot.deploy.planner import AsyncPlanner, Plans
 from robot.deploy.recorder import Recorder, recover
+from robot.deploy.remote import Connection, MaskedRemoteAgent, RemoteAgent
 from robot.deploy.rig import Rig
 from robot.deploy.robots import SIMULATED, Robot, RobotOptions, World, make_robot
 from robot.deploy.viewer import Rerun, Sink, Terminal, Viewer
 from robot.envs.make import EnvOptions, check_backend
 from robot.envs.registry import check_scene
+from robot.hardware.arm import ArmError
+from robot.hardware.camera import CameraError
+from robot.hardware.teleop.operator import OperatorError
+from robot.hardware.teleop.registry import make_operator as make_device
 from robot.perception.head.base import Head
-from robot.perception.registry import make_deployment
-from robot.spaces import check_spaces
+from robot.perception.registry import learned_masks, make_deployment
+from robot.spaces import Spaces, check_spaces
 from robot.system.command import RUNS, run_folder, write_results
+from robot.system.device import pick_device
 from robot.system.folder_lock import is_locked
-from robot.system.parse import Count, Positive, Seed, options, parse
+from robot.system.parse import Count, FlatSpec, Positive, Seed, Spec, options, parse
 from robot.types import InputError
 
 RECORDING = "recording"
 SWITCH_S = 0.0005  # from one thread to another: the loop's must not wait 5 ms for the planner's
 CLOSE_S = 2.5  # for the recording to be finished when the command is interrupted
+
+
+class Acts(Plans, Protocol):
+    """An agent, here or elsewhere."""
+
+    def reset(self) -> None: ...
 
 
 @options
@@ -47,7 +61,11 @@ class Asked:
 
     robot: RobotOptions
     env: EnvOptions
-    checkpoint: Path
+    checkpoint: Path | None
+    server: str | None
+    exchange: Literal["robot", "openpi"]
+    token: str | None
+    deadline_s: Positive
     goal: str | None
     yes: bool
     episodes: Count
@@ -63,6 +81,7 @@ class Asked:
     videos: bool
     viewer: str | None
     operator: Literal["lines", "none"]
+    teleop: FlatSpec | None
     loop: LoopOptions
 
 
@@ -75,11 +94,14 @@ def running(config: DictConfig) -> Work:
 
 def parse_asked(values: Any) -> Asked:
     """Parse the config; raise InputError for what cannot be run."""
+    checkpoint = values["checkpoint"]
     changed = {
-        "checkpoint": resolve_checkpoint(values["checkpoint"]),
+        "checkpoint": None if checkpoint is None else resolve_checkpoint(checkpoint),
         "head": Head.resolve(values["head"]),
+        "teleop": values.get("teleop"),
     }
     asked = parse(Asked, values | changed)
+    check_policy(asked)
     if asked.goal is not None and not asked.goal.strip():
         raise InputError('got an empty goal, expected words; pass goal="pick up the red cup"')
     if asked.robot.kind in SIMULATED:
@@ -98,6 +120,20 @@ def parse_asked(values: Any) -> Asked:
     return asked
 
 
+def check_policy(asked: Asked) -> None:
+    """Raise InputError unless it is said where the policy is, once."""
+    if (asked.checkpoint is None) == (asked.server is None):
+        raise InputError(
+            f"got checkpoint={asked.checkpoint} and server={asked.server}, expected one of the "
+            "two; pass checkpoint=tabletop, or server=ws://127.0.0.1:8000"
+        )
+    if asked.server is not None and asked.exchange == "openpi" and asked.head is None:
+        raise InputError(
+            "got exchange=openpi without a mask head, expected one: its masks hide what the goal "
+            "does not need; pass head=tabletop"
+        )
+
+
 def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
     """Drive; results.json is the last line on stdout. A run that is cut off keeps its recording."""
     console = Console(file=sys.stderr)
@@ -109,7 +145,11 @@ def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
     robot = make_robot(asked.robot, world=world)
     agent = load_agent(asked, robot)
     outcomes: list[Outcome] = []
-    with run_folder("deploy", config_yaml=config_yaml, root=root) as folder, ExitStack() as stack:
+    with (
+        sentences(),
+        run_folder("deploy", config_yaml=config_yaml, root=root) as folder,
+        ExitStack() as stack,
+    ):
         recorder = None
         if asked.record:
             recorder = Recorder(folder / RECORDING, videos=asked.videos)
@@ -118,23 +158,24 @@ def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
         stack.callback(robot.disconnect)
         robot.connect()
         rig = Rig(robot.arm, robot.cameras)
+        planner = AsyncPlanner(agent, seed=asked.seed, delay_s=asked.loop.plan_delay_s)
+        stack.callback(planner.stop)
         loop = Loop(
             rig,
-            agent,
+            planner,
             options=asked.loop,
             goal=asked.goal or "",
             recorder=recorder,
             succeeded=robot.succeeded,
-            seed=asked.seed,
         )
-        stack.callback(loop.close)
         try:
             for index in range(asked.episodes):
                 arrange(loop, robot, agent, index=index, goal=asked.goal)
                 if index == 0:
-                    loop.warm_up()
+                    planner.start(warm_up=rig.observe(loop.goal).observation)
                     confirm(asked, loop, console)
-                    loop.operator = make_operator(asked, console)
+                    loop.operator = make_operator(asked, robot, console)
+                    stack.callback(loop.operator.close)
                     stack.enter_context(shown(loop, asked))
                 elif robot.arrange is None:
                     confirm(asked, loop, console)
@@ -152,25 +193,53 @@ def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
         write_results(folder, results)
 
 
-def load_agent(asked: Asked, robot: Robot) -> Agent:
-    """Return the agent of the checkpoint; InputError where it was made for another robot."""
-    features = robot.arm.features
-    rig = Rig(robot.arm, robot.cameras)
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Turn what a driver says of its device into one sentence and exit code 2."""
+    try:
+        yield
+    except (ArmError, CameraError, OperatorError) as error:
+        raise InputError(str(error)) from error
+
+
+def load_agent(asked: Asked, robot: Robot) -> Acts:
+    """Return what plans; InputError where it was made for another robot."""
+    spaces = Rig(robot.arm, robot.cameras).spaces
+    if asked.checkpoint is not None:
+        check_robot(spaces_of(asked.checkpoint), spaces, asked)
+        return Agent.load(
+            asked.checkpoint,
+            device=asked.device,
+            head=asked.head,
+            deployment=make_deployment(asked.deployment) if asked.deployment else None,
+        )
+    assert asked.server is not None
+    connection = Connection(asked.server, token=asked.token, deadline_s=asked.deadline_s)
+    if asked.exchange == "robot":
+        agent = RemoteAgent(connection)
+        check_robot(agent.spaces, spaces, asked)
+        return agent
+    assert asked.head is not None
+    return MaskedRemoteAgent(
+        connection,
+        masks=learned_masks(asked.head, device=pick_device(asked.device)),
+        deployment=make_deployment(asked.deployment or "overlay"),
+        spaces=spaces,
+        keys=Keys(images={}, state="observation/state", prompt="prompt"),
+    )
+
+
+def check_robot(made_for: Spaces, here: Spaces, asked: Asked) -> None:
+    """Raise InputError, naming what differs, unless the policy was made for this robot."""
     check_spaces(
-        spaces_of(asked.checkpoint),
-        rig.spaces,
-        what=f"a robot ({features.robot_type}) for the policy {asked.checkpoint}",
+        made_for,
+        here,
+        what=f"a robot ({here.robot_type}) for the policy {asked.checkpoint or asked.server}",
         remedy="Use a policy that was trained for this robot and its cameras",
     )
-    return Agent.load(
-        asked.checkpoint,
-        device=asked.device,
-        head=asked.head,
-        deployment=make_deployment(asked.deployment) if asked.deployment else None,
-    )
 
 
-def arrange(loop: Loop, robot: Robot, agent: Agent, *, index: int, goal: str | None) -> None:
+def arrange(loop: Loop, robot: Robot, agent: Acts, *, index: int, goal: str | None) -> None:
     """Begin episode `index`: the world in order where it is simulated, nothing remembered."""
     robot.arm.stop()
     own = robot.arrange(index) if robot.arrange is not None else ""
@@ -183,7 +252,7 @@ def confirm(asked: Asked, loop: Loop, console: Console) -> None:
     """Ask whether the arm may move; nothing has moved before. InputError where it may not."""
     safety = asked.robot.safety
     console.print(
-        f"{asked.robot.kind}: {loop.goal!r} with {asked.checkpoint}; at most "
+        f"{asked.robot.kind}: {loop.goal!r} with {asked.checkpoint or asked.server}; at most "
         f"{safety.max_speed_m_s:g} m/s, in the box {safety.workspace_low_m} to "
         f"{safety.workspace_high_m} m",
         markup=False,
@@ -196,12 +265,24 @@ def confirm(asked: Asked, loop: Loop, console: Console) -> None:
         raise InputError(f"got {answer!r}, expected yes; nothing has moved")
 
 
-def make_operator(asked: Asked, console: Console) -> Operator:
+def make_operator(asked: Asked, robot: Robot, console: Console) -> Operator:
     """Return who can stop and steer; only after he was asked, as both read the terminal."""
+    if asked.teleop is not None:
+        return person(asked.teleop, robot, console)
     if asked.operator == "none" or not sys.stdin.isatty():
         return Nobody()
     console.print(Lines.HELP)
     return Lines()
+
+
+def person(teleop: Spec, robot: Robot, console: Console, *, drives: bool = False) -> Person:
+    """Return a person with a device, whose e-stop goes to the arm at once."""
+    section = {"kind": teleop.kind, **teleop.options}
+    device = make_device(section, on_stop=lambda: robot.arm.estop("pressed by the operator"))
+    device.connect()
+    console.print(device.help, markup=False, highlight=False)
+    dt_s = robot.arm.features.control_dt_s
+    return Person(device, control_dt_s=dt_s, drives=drives)
 
 
 @contextmanager
@@ -228,7 +309,7 @@ def header_of(asked: Asked, loop: Loop, *, index: int) -> Header:
         spaces=loop.rig.spaces,
         extra={
             "robot": asked.robot.kind,
-            "checkpoint": str(asked.checkpoint),
+            "policy": str(asked.checkpoint or asked.server),
             "labels": "predicted",
             "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         },
@@ -248,6 +329,7 @@ def summary(asked: Asked, loop: Loop, outcomes: Sequence[Outcome]) -> dict[str, 
     latencies = [ms for outcome in outcomes for ms in outcome.latency_ms]
     return {
         "checkpoint": asked.checkpoint,
+        "server": asked.server,
         "robot": asked.robot.kind,
         "success": sum(told) / len(told) if told else None,
         "episodes": [episode_of(outcome) for outcome in outcomes],

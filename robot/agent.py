@@ -8,6 +8,7 @@ Simulation, evaluation and robots call this; nothing else knows all the stages.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ from robot.perception.sources import (
     NoMask,
     RandomMasks,
     Unheeded,
+    networks_of,
     nothing_of,
     reader_of,
 )
@@ -89,13 +91,38 @@ class Plan:
     waits: bool = False  # for the goal's object, or because the goal is not acted on
 
 
-class Agent:
-    """Holds still until the goal's object is found, acts from then on.
+class Patience:
+    """Says whether to wait for a goal's object or to act.
 
     An `absent` object is waited for (`hold_when_absent`); at an `uncertain` one the agent looks
     again, `looks_again` times, then acts on what it has. What was found once and is seen no longer
     is behind the hand, not gone: `reset` forgets it for the next episode, a new goal does too. A
-    goal that asks for nothing in the words of training (`reader`) is never acted on.
+    goal that asks for nothing is waited at for ever.
+    """
+
+    def __init__(self, *, hold_when_absent: bool = True, looks_again: int = 2) -> None:
+        self.hold_when_absent, self.looks_again = hold_when_absent, looks_again
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was found."""
+        self._goal, self._found, self._unsure = "", False, 0
+
+    def waits(self, mask: Mask, *, goal: str) -> bool:
+        """Take note of a look for a goal; tell whether it is one to wait at."""
+        if goal != self._goal:
+            self._goal, self._found, self._unsure = goal, False, 0
+        if mask.sentence == "":
+            return True
+        status = mask.status[0]
+        self._unsure += status is MaskStatus.UNCERTAIN
+        self._found |= status is MaskStatus.FOUND or self._unsure > self.looks_again
+        return not self._found and (status is MaskStatus.UNCERTAIN or self.hold_when_absent)
+
+
+class Agent:
+    """Holds still until the goal's object is found, acts from then on (`Patience`). A goal that
+    asks for nothing in the words of training (`reader`) is never acted on.
     """
 
     def __init__(
@@ -116,12 +143,9 @@ class Agent:
         self.masks, self.deployment = masks, deployment
         self.policy, self.language, self.image_size = policy, language, image_size
         self.spaces, self.device, self.trained_range = spaces, device, trained_range
-        self.hold_when_absent = hold_when_absent
-        self.looks_again = looks_again
+        self.patience = Patience(hold_when_absent=hold_when_absent, looks_again=looks_again)
         self.reader = reader or reader_of(masks) or GoalReader()
         self._unheeded = Unheeded()
-        self._found, self._unsure = False, 0
-        self._goal = ""
         self._warned = False
         self._cameras: tuple[Camera, ...] = ()  # of the last look, when they fitted the policy's
 
@@ -171,11 +195,16 @@ class Agent:
             reader=reader_of(masks) or GoalReader.of(policy_vocabulary(folder)),
         )
 
+    def fork(self) -> Agent:
+        """Return an agent of the same weights that remembers an episode of its own."""
+        weights = [self.policy, self.language, self.reader, *networks_of(self.masks)]
+        return copy.deepcopy(self, {id(shared): shared for shared in weights})
+
     def reset(self, *, rng: np.random.Generator | None = None) -> None:
         """Begin a new episode, or a new goal; mask sources that are random draw from `rng` from
         here on.
         """
-        self._found, self._unsure = False, 0
+        self.patience.reset()
         if rng is not None and isinstance(self.masks, RandomMasks):
             self.masks.reseed(rng)
 
@@ -195,8 +224,6 @@ class Agent:
         """
         self._check_cameras(observation)
         self._check_state(observation.proprio)
-        if observation.goal.text != self._goal:
-            self._goal, self._found, self._unsure = observation.goal.text, False, 0
         began = perf_counter()
         mask, words = self._look(observation)
         composites = compose_cameras(
@@ -214,7 +241,7 @@ class Agent:
         given = {"prefix": prefix} if prefix is not None and self.takes_prefix else {}
         sampled = self.policy.sample(seen.to(self.device), generator, **given)
         actions = sampled[0].float().cpu().numpy()
-        if waits := (mask.sentence == "" or self._waits(mask.status[0])):
+        if waits := self.patience.waits(mask, goal=observation.goal.text):
             actions[:] = hold_still(self.spaces, observation.proprio)
         return Plan(
             chunk=ActionChunk(
@@ -276,12 +303,6 @@ class Agent:
                 f"{FAR_OUTSIDE}: {', '.join(values)}; expect nothing of the policy there",
                 stacklevel=4,  # above torch's wrapper: who called plan()
             )
-
-    def _waits(self, status: MaskStatus) -> bool:
-        """Take note of a look; tell whether it is one to wait at."""
-        self._unsure += status is MaskStatus.UNCERTAIN
-        self._found |= status is MaskStatus.FOUND or self._unsure > self.looks_again
-        return not self._found and (status is MaskStatus.UNCERTAIN or self.hold_when_absent)
 
 
 def _trained_masks(

@@ -76,9 +76,13 @@ class Policy:
 def make(
     policy: Policy | None = None, *, status: MaskStatus = MaskStatus.FOUND, **options
 ) -> Agent:
-    everything = {"deployment": Overlay(), "image_size": SIZE, "spaces": SPACES} | options
+    everything = {
+        "masks": Masks(status),
+        "deployment": Overlay(),
+        "image_size": SIZE,
+        "spaces": SPACES,
+    } | options
     return Agent(
-        masks=Masks(status),
         policy=policy or Policy(),
         language=LanguageEncoder.hashed(),
         **everything,

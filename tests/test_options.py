@@ -24,6 +24,7 @@ from launch.mask_training import mask_training
 from launch.masking import masking
 from launch.options import check_options
 from launch.scoring import scoring
+from launch.serving import serving
 from robot.types import InputError
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "masked.webp"
@@ -33,6 +34,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Any], Any], list[str]]] = {
     "collect": ("collect", collection, ["quality={corrupted: 0.6, kinds: {noisy: 1.0}}"]),
     "evaluate": ("evaluate", evaluation, ["checkpoint=tabletop"]),
     "mask": ("mask", masking, [f"image={PICTURE}", "goal=pick up the red cup"]),
+    "serve": ("serve", serving, ["checkpoint=tabletop"]),
     "train_mask": ("train_mask", mask_training, ["mask_weighting=dwsl"]),
     "score_demonstrations": ("score_demonstrations", scoring, []),
 }
@@ -43,12 +45,14 @@ WRONG: dict[type, list[Any]] = {
     int: [*NUMBERS, 2.5, True],
     float: [*NUMBERS, True],
     str: [None, [], {"a": 1}, math.nan, TEXT],
+    dict: ["text", None, [], 2],
     list: [[], "text", None, [None], "twice", [TEXT], {"a": 1}],
     type(None): [-1, math.nan, [], TEXT],
 }
 # what is one person's choice: names and folders, and sections or lists that may be left out
 FREE = {
-    **{key: [TEXT] for key in ("name", "root", "data.root", "goal")},
+    **{key: [TEXT] for key in ("name", "root", "data.root", "goal", "token")},
+    **{key: [TEXT] for key in ("keys.state", "keys.prompt")},
     "compare": [None],
     "quality.corrupted": [True],  # a section that the YAML file has no example of
     "quality.kinds.noisy": [True],

@@ -1,1 +1,3 @@
-"""An agent on an arm in real time: the loop, what plans beside it, and what records and shows it."""
+"""An agent on an arm in real time: the loop, what plans beside it, what records and shows it; and
+the policy server.
+"""

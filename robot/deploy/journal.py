@@ -41,6 +41,7 @@ class Header:
     seed: int
     spaces: Spaces
     extra: Mapping[str, str] = field(default_factory=dict)
+    tier: str = "machine"  # "trusted" where a person demonstrates
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def read_journal(path: Path, *, extra: Mapping[str, str] | None = None) -> Episo
         seed=header["seed"],
         index=header["index"],
         scene=header["scene"],
-        tier="machine",
+        tier=header["tier"],
         extra={**header["extra"], **end["extra"]},
         columns=_columns([content["columns"] for content, _ in steps]),
     )

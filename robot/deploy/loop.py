@@ -1,6 +1,8 @@
 """The deployment loop: observe, plan beside, execute what is due, record. Once per control step.
 
-    loop = Loop(rig, agent, options=LoopOptions(), goal="pick up the red cup")
+    planner = AsyncPlanner(agent)
+    planner.start(warm_up=rig.observe(goal).observation)
+    loop = Loop(rig, planner, options=LoopOptions(), goal=goal)
     outcome = loop.run_episode()
 
 Nothing here waits for anything but the clock. Whatever is missing (a frame, a state, a plan, a
@@ -14,7 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -22,13 +24,13 @@ from robot.data.corrections import CORRECTED
 from robot.deploy.clock import Clock, Tick
 from robot.deploy.journal import Header, Step
 from robot.deploy.operator import NOTHING, Intent, Nobody, Operator
-from robot.deploy.planner import Answer, AsyncPlanner, Plans, Request
-from robot.deploy.recorder import Recorder
+from robot.deploy.planner import Answer, Planner, Request
 from robot.deploy.rig import Look, Rig
 from robot.deploy.schedule import DelayEstimate, Due, Schedule, Seams
 from robot.hardware.arm import ArmError
 from robot.hardware.camera import CameraError
 from robot.hardware.safety import Kind, Seen
+from robot.hardware.teleop.blend import HandOver
 from robot.spaces import Vector
 from robot.system.parse import Count, NotNegative, NotNegativeNumber, Positive, options
 from robot.types import MaskStatus
@@ -40,8 +42,8 @@ HOLDING = frozenset(
     (Kind.NOT_FINITE, Kind.WRONG_SHAPE, Kind.NOT_A_ROTATION, Kind.STALE_FRAME, Kind.STALE_STATE)
     + (Kind.STALE_MASK, Kind.STALE_COMMAND, Kind.BAD_STATE, Kind.NO_TARGET, Kind.ESTOP)
 )  # what SafeArm held the arm for, instead of changing a command
+HAND_OVER_SHARE = 0.2  # of an action's range
 REST_S = 3.0  # that a controlled stop may take
-PLAN_WARM_UP = 3  # plans before anything moves: they load, compile and allocate
 
 
 @options
@@ -58,7 +60,8 @@ class LoopOptions:
     delay_quantile: Positive = 0.9
     plan_timeout_s: Positive = 5.0  # a plan that takes longer ends the episode
     fault_timeout_s: Positive = 3.0  # no arm or camera for longer ends the episode
-    plan_delay_s: NotNegativeNumber = 0.0  # added to every plan, to try a slower computer
+    hand_over_s: NotNegativeNumber = 0.3  # from one hand to the other
+    plan_delay_s: NotNegativeNumber = 0.0  # of the planner: to try a slower computer
 
 
 @dataclass(frozen=True)
@@ -106,41 +109,48 @@ class Outcome:
     chunks: tuple[int, ...] = field(repr=False)  # of every step, -1 where none
 
 
+class Records(Protocol):
+    """What keeps a run: a Recorder. No call waits or raises."""
+
+    failure: str | None
+
+    def begin(self, header: Header) -> None: ...
+
+    def step(self, step: Step) -> None: ...
+
+    def end(self, *, success: bool, extra: Mapping[str, str] | None = None) -> None: ...
+
+
 class Loop:
     """One arm, one agent, episode after episode. `status` and `events` are for other threads."""
 
     def __init__(
         self,
         rig: Rig,
-        agent: Plans,
+        planner: Planner,
         *,
         options: LoopOptions,
         goal: str,
         operator: Operator | None = None,
-        recorder: Recorder | None = None,
+        recorder: Records | None = None,
         succeeded: Callable[[], bool] | None = None,
         clock: Clock | None = None,
-        seed: int = 0,
+        demonstrates: bool = False,
     ) -> None:
+        """`demonstrates`: what a person does is the task itself, and corrects nobody."""
         self.rig, self.options, self.goal = rig, options, goal
+        self.demonstrates = demonstrates
         self.operator: Operator = operator or Nobody()
         self.recorder, self._succeeded = recorder, succeeded
         self.dt_s = rig.spaces.control_dt_s
         self.clock = clock or Clock(self.dt_s)
-        self.planner = AsyncPlanner(agent, seed=seed, delay_s=options.plan_delay_s)
-        self.planner.start()
+        self.planner = planner
         self.estimate = DelayEstimate(dt_s=self.dt_s, quantile=options.delay_quantile)
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self.event_counts: Counter[str] = Counter()
         self.status: Status | None = None
         self.polls = 0  # of the operator: as many as there were control steps
         self._generation = 0
-
-    def warm_up(self, *, count: int = PLAN_WARM_UP) -> None:
-        """Plan before anything moves; what that takes is counted nowhere."""
-        look = self.rig.observe(self.goal)
-        for _ in range(count):
-            self.planner.agent.plan(look.observation)
 
     def run_episode(
         self, *, limit_s: float = float("inf"), header: Header | None = None
@@ -151,6 +161,7 @@ class Loop:
         episode = _Episode(self, limit_s=limit_s)
         ended, said = "interrupted", None
         try:
+            self.operator.begins(gripper=self.rig.arm.read().gripper_opening)
             self.clock.start()
             while (end := episode.step(self.clock.tick())) is None:
                 pass
@@ -165,11 +176,6 @@ class Loop:
                 self.recorder.end(success=bool(success), extra={"ended": ended})
         self.note("end", ended)
         return episode.outcome(success=success, ended=ended)
-
-    def close(self) -> None:
-        """End the planner; the rest belongs to the caller."""
-        self.planner.stop()
-        self.operator.close()
 
     def note(self, kind: str, text: str) -> None:
         """Keep an event; the same one in a row counts once."""
@@ -203,6 +209,9 @@ class _Episode:
             ensemble_decay=options.ensemble_decay,
             blend_steps=options.blend_steps,
             guided=options.guided,
+        )
+        self.hands = HandOver(
+            blend_s=options.hand_over_s, step_limit=step_limit(loop.rig.spaces.action)
         )
         self.generation = loop._generation
         self.answer: Answer | None = None  # the newest
@@ -356,9 +365,7 @@ class _Episode:
         if options.execution == "sync":
             if left or not loop.planner.idle:
                 return
-        elif tick.index - self.offered < options.replan_steps and left:
-            return
-        elif not loop.planner.idle:
+        elif tick.index - self.offered < options.replan_steps and left or not loop.planner.idle:
             return
         age = tick.time_s - look.observation.time_s
         start = tick.index - round(age / loop.dt_s)
@@ -377,22 +384,22 @@ class _Episode:
             )
         )
 
-    def _act(
-        self, look: Look, tick: Tick, intent: Intent
-    ) -> tuple[np.ndarray, Due | None, str]:
+    def _act(self, look: Look, tick: Tick, intent: Intent) -> tuple[np.ndarray, Due | None, str]:
         """Send what is due; return what was sent, where it comes from, and who drives."""
         loop, rig = self.loop, self.loop.rig
-        if intent.jog is not None:  # he looks for himself: nothing of Seen is checked
-            sent = rig.act(intent.jog, seen=None, now_s=tick.time_s)
-            return sent, None, self._mode("person")
         due = self.schedule.due(tick.index)
+        if intent.jog is not None:  # he looks for himself: nothing of Seen is checked
+            own = intent.jog if due is None else due.action
+            action = self.hands.action(own, intent.jog, hand="operator", now_s=tick.time_s)
+            return rig.act(action, seen=None, now_s=tick.time_s), None, self._mode("person")
         if due is None or self.answer is None:
             self.why = self._why_nothing_is_due()
             return self._held(self.why), None, self._mode("hold")
         if self.first is None and not self.answer.plan.waits:
             self.first = len(self.actions)
         before = self._holds()
-        sent = rig.act(due.action, seen=self._seen(look), now_s=tick.time_s)
+        action = self.hands.action(due.action, due.action, hand="agent", now_s=tick.time_s)
+        sent = rig.act(action, seen=self._seen(look), now_s=tick.time_s)
         if self._holds() > before:
             newest = rig.arm.recent[-1]
             self.why = f"{newest.kind.value}: {newest.detail}"
@@ -435,8 +442,10 @@ class _Episode:
             return self.why_no_plan
         if self.answer is None:
             return "waiting for the first plan"
-        return f"no plan for {self.loop.planner.busy_s:.1f} s" if self.loop.planner.busy_s else (
-            "waiting for the next plan"
+        return (
+            f"no plan for {self.loop.planner.busy_s:.1f} s"
+            if self.loop.planner.busy_s
+            else ("waiting for the next plan")
         )
 
     def _account(self, tick: Tick, sent: np.ndarray, due: Due | None, *, held: bool) -> None:
@@ -458,7 +467,7 @@ class _Episode:
         *,
         new: bool,
     ) -> None:
-        corrected = intent.jog is not None
+        corrected = intent.jog is not None and not self.loop.demonstrates
         self.corrected += corrected
         recorder = self.loop.recorder
         if recorder is None:
@@ -500,9 +509,7 @@ class _Episode:
             mode=mode,
             why=self.why,
             mask_status="-" if answer is None else answer.plan.mask.status[0].value,
-            mask_age_s=None
-            if answer is None
-            else tick.time_s - answer.request.observation.time_s,
+            mask_age_s=None if answer is None else tick.time_s - answer.request.observation.time_s,
             period_ms=1e3 * self.period_s,
             latency_ms=1e3 * self.latencies[-1] if self.latencies else None,
             delay_steps=loop.estimate.steps,
@@ -511,6 +518,11 @@ class _Episode:
             look=look,
             labels=self.labels,
         )
+
+
+def step_limit(space: Vector) -> np.ndarray:
+    """Return by how much an action may change per control step while hands change."""
+    return (HAND_OVER_SHARE * (np.array(space.high) - np.array(space.low))).astype(np.float32)
 
 
 def _recordable(action: np.ndarray, space: Vector) -> np.ndarray:

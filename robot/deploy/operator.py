@@ -11,6 +11,9 @@ from typing import Protocol, TextIO
 import numpy as np
 from jaxtyping import Float32
 
+from robot.hardware.teleop.operator import Button, action_of
+from robot.hardware.teleop.operator import Operator as Device
+
 
 @dataclass(frozen=True)
 class Intent:
@@ -35,7 +38,48 @@ class Operator(Protocol):
 
     def poll(self) -> Intent: ...
 
+    def begins(self, *, gripper: float) -> None:
+        """Begin an episode with the gripper this far open, 0 to 1."""
+        ...
+
     def close(self) -> None: ...
+
+
+class Person:
+    """A person with a device in his hands: takes over, corrects, hands back. Where he `drives` he
+    has the arm from the beginning, as for demonstrations.
+    """
+
+    def __init__(self, device: Device, *, control_dt_s: float, drives: bool = False) -> None:
+        self._device, self._dt_s, self._drives = device, control_dt_s, drives
+        self._has, self._gripper = drives, 1.0
+
+    def poll(self) -> Intent:
+        found = self._device.poll()
+        pressed = found.buttons
+        if Button.TAKE_OVER in pressed:
+            self._has = True
+        if Button.HAND_BACK in pressed:
+            self._has = self._drives
+        ends = bool(pressed & {Button.SUCCESS, Button.FAILURE})
+        jog = None
+        if self._has:
+            jog = action_of(found, control_dt_s=self._dt_s, gripper=self._gripper)
+            self._gripper = float(jog[-1])
+        return Intent(
+            estop=Button.STOP in pressed,
+            release=Button.CONFIRM in pressed,
+            jog=jog,
+            ends=ends,
+            success=Button.SUCCESS in pressed if ends else None,
+        )
+
+    def begins(self, *, gripper: float) -> None:
+        """Begin an episode: the gripper's target is where it is."""
+        self._has, self._gripper = self._drives, gripper
+
+    def close(self) -> None:
+        self._device.close()
 
 
 class Nobody:
@@ -43,6 +87,9 @@ class Nobody:
 
     def poll(self) -> Intent:
         return NOTHING
+
+    def begins(self, *, gripper: float) -> None:
+        """Do nothing."""
 
     def close(self) -> None:
         """Do nothing."""
@@ -81,6 +128,9 @@ class Lines:
                 return Intent(quits=True)
             case goal:
                 return Intent(goal=goal)
+
+    def begins(self, *, gripper: float) -> None:
+        """Do nothing: what was typed before still counts."""
 
     def close(self) -> None:
         """Leave the thread behind: it waits for a line that may never come."""

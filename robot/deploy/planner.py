@@ -23,6 +23,7 @@ from robot.perception.compose.masking import labels_from_mask
 from robot.policy.inpainting import Prefix
 from robot.types import Observation
 
+WARM_UP = 3  # plans
 NICE = 5  # of the planning thread: the loop's goes first
 
 
@@ -64,6 +65,20 @@ class Answer:
         return self.time_s - self.request.observation.time_s
 
 
+class Planner(Protocol):
+    """What plans beside the loop. No call waits."""
+
+    def offer(self, request: Request) -> bool: ...
+
+    def take(self) -> Answer | None: ...
+
+    @property
+    def busy_s(self) -> float: ...
+
+    @property
+    def idle(self) -> bool: ...
+
+
 class AsyncPlanner:
     """A thread that plans. `offer`, `take` and `busy_s` return at once."""
 
@@ -86,7 +101,13 @@ class AsyncPlanner:
         self._ends = False
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
+    def start(self, *, warm_up: Observation | None = None) -> None:
+        """Start the thread; plan for `warm_up` some times before, which loads, compiles and
+        allocates, and is counted nowhere.
+        """
+        if warm_up is not None:
+            for _ in range(WARM_UP):
+                self.agent.plan(warm_up)
         self._thread = threading.Thread(target=self._run, name="planner", daemon=True)
         self._thread.start()
 

@@ -80,9 +80,7 @@ class Rig:
         """
         times = [t for t, _ in self._history]
         values = np.stack([v for _, v in self._history])
-        return np.array(
-            [np.interp(time_s, times, column) for column in values.T], dtype=np.float32
-        )
+        return np.array([np.interp(time_s, times, column) for column in values.T], dtype=np.float32)
 
     def act(
         self, action: Float32[np.ndarray, " a"], *, seen: Seen | None, now_s: float
@@ -112,9 +110,7 @@ def state_vector(state: ArmState) -> Float32[np.ndarray, " s"]:
     return np.concatenate([state.ee_position, columns, [state.gripper_opening]]).astype(np.float32)
 
 
-def command_of(
-    action: Float32[np.ndarray, " a"], state: ArmState, *, time_s: float
-) -> Command:
+def command_of(action: Float32[np.ndarray, " a"], state: ArmState, *, time_s: float) -> Command:
     """Return the pose that an action leads to from a measured one. Inverse: `action_of`.
 
     Malformed actions go on as they are: the safety layer counts and holds them.

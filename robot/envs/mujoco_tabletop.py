@@ -76,7 +76,11 @@ def panda(model: mujoco.MjModel) -> Arm:
     """Return where the parts of the shipped Panda are."""
     joints = [f"robot0_joint{k}" for k in range(1, 8)]
     fingers = [f"gripper0_right_{finger.joint}" for finger in PANDA_HAND.fingers]
-    pads = [f"gripper0_right_finger{k}_{part}" for k in (1, 2) for part in ("collision", "pad_collision")]
+    pads = [
+        f"gripper0_right_finger{k}_{part}"
+        for k in (1, 2)
+        for part in ("collision", "pad_collision")
+    ]
     return Arm(
         gripper=PANDA_HAND,
         rest_rad=np.array(REST_RAD),

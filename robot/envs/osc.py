@@ -49,9 +49,7 @@ class OperationalSpaceControl:
         and velocities must be up to date (mj_step1).
         """
         data, arm, size = self._data, self._arm, self._size
-        mujoco.mj_jacSite(
-            self._model, data, self._jacobian[:3], self._jacobian[3:], arm.site
-        )
+        mujoco.mj_jacSite(self._model, data, self._jacobian[:3], self._jacobian[3:], arm.site)
         J, M = self._jacobian[:, :size], self._inertia(data)
         q, qd = data.qpos[:size], data.qvel[:size]
 

@@ -16,8 +16,8 @@ from robot.data.mask_frames import MaskFrameStore
 from robot.data.store import EpisodeStore
 from robot.envs.arm_spaces import DEFAULT_ROBOT
 from robot.envs.gl import require_gl
-from robot.envs.registry import TABLETOP, check_expert, check_scene
 from robot.envs.make import DEFAULT_BACKEND, Backend, check_backend
+from robot.envs.registry import TABLETOP, check_expert, check_scene
 from robot.rollout.corrupt import Mixture, check_mixture, make_machine
 from robot.rollout.demonstrate import make_demonstrator
 from robot.system.cache import key

@@ -11,8 +11,8 @@ from rich.progress import Progress, TaskID
 
 from robot.data.mask_shards import shard_numbers
 from robot.envs.arm_spaces import DEFAULT_ROBOT
-from robot.envs.registry import TABLETOP
 from robot.envs.make import DEFAULT_BACKEND, Backend
+from robot.envs.registry import TABLETOP
 from robot.experiment.arms import Arm
 from robot.experiment.collect import collect_demonstrations, collect_mask_frames
 from robot.experiment.config import Common, Data

@@ -52,8 +52,7 @@ class Braking:
 
     limits: PathLimits
     dt_s: float
-    first_jerk: Float64[np.ndarray, "n 2"]
-    last_jerk: Float64[np.ndarray, "n 2"]
+    end_jerks: Float64[np.ndarray, "_ 2"]  # of the first steps, then of the last ones
     acceleration: tuple[Float64[np.ndarray, "_ 2"], ...]
     velocity: tuple[Float64[np.ndarray, "_ 2"], ...]
 
@@ -69,8 +68,7 @@ class Braking:
         return Braking(
             limits=limits,
             dt_s=dt_s,
-            first_jerk=np.stack([jerk[0] for jerk, _, _ in rows]),
-            last_jerk=np.stack([jerk[-1] for jerk, _, _ in rows]),
+            end_jerks=np.stack([jerk[end] for end in (0, -1) for jerk, _, _ in rows]),
             acceleration=tuple(acceleration for _, acceleration, _ in rows),
             velocity=tuple(velocity for _, _, velocity in rows),
         )
@@ -81,8 +79,8 @@ class Braking:
         """
         if not motion.any():
             return ()
-        jerk = np.maximum(norms(self.first_jerk @ motion), norms(self.last_jerk @ motion))
-        for k in np.flatnonzero(within(jerk, self.limits.jerk)):
+        kept = within(norms(self.end_jerks @ motion), self.limits.jerk).reshape(2, -1)
+        for k in np.flatnonzero(kept[0] & kept[1]).tolist():
             acceleration, velocity = self.acceleration[k] @ motion, self.velocity[k] @ motion
             if (
                 within(norms(acceleration), self.limits.acceleration).all()
@@ -95,8 +93,8 @@ class Braking:
 
 def norms(twists: Float64[np.ndarray, "... 6"]) -> Norms:
     """Return the lengths of translation and rotation of twists."""
-    square = twists**2
-    return np.sqrt(np.stack([square[..., :3].sum(axis=-1), square[..., 3:].sum(axis=-1)], axis=-1))
+    parts = twists.reshape(*twists.shape[:-1], 2, 3)
+    return np.sqrt(np.einsum("...k,...k->...", parts, parts))
 
 
 def within(lengths: Norms, limit: Float64[np.ndarray, "2"]) -> Bool[np.ndarray, "..."]:

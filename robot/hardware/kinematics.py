@@ -5,6 +5,7 @@ A twist is six numbers in the base frame: a translation, then a rotation vector.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +18,9 @@ Twist = Float64[np.ndarray, "6"]
 Forward = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 DAMPING = 0.02  # keeps joint steps bounded near singular configurations; m and rad alike
+DAMPING_SQUARED = DAMPING**2 * np.eye(6)
 DIFFERENCE_RAD = 1e-5  # step of the numerical Jacobian: error and rounding both near 1e-10
+IDENTITY = np.eye(3)
 ROTATION_TOLERANCE = 1e-3  # of R^T R - 1: float32 and a driver's rounding pass, a shear does not
 
 
@@ -36,25 +39,34 @@ def rotation_matrix(vector: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3 
 
 def rotation_vector(rotation: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3"]:
     """Return the shortest rotation vector [rad], at most pi long. Inverse: `rotation_matrix`."""
-    return cv2.Rodrigues(rotation)[0][:, 0]
+    r = rotation
+    axis = np.array([r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]]) / 2
+    sin, cos = math.sqrt(axis @ axis), (r[0, 0] + r[1, 1] + r[2, 2] - 1) / 2
+    if cos < -0.9:  # the axis fades towards pi
+        return cv2.Rodrigues(rotation)[0][:, 0]
+    # Not OpenCV's everywhere: below 1e-5 rad it returns zero, and a Jacobian needs such steps.
+    return axis * (math.atan2(sin, cos) / sin if sin > 1e-12 else 1.0)
 
 
 def is_rotation(matrix: np.ndarray) -> bool:
     """Return whether a 3x3 matrix is a rotation."""
-    error = np.abs(matrix.T @ matrix - np.eye(3)).max()
-    return bool(error < ROTATION_TOLERANCE and np.linalg.det(matrix) > 0)
+    error = np.abs(matrix.T @ matrix - IDENTITY).max()
+    return bool(error < ROTATION_TOLERANCE and cv2.determinant(matrix) > 0)
 
 
 def orthonormal(matrix: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
-    """Return the nearest rotation, so that rounding does not add up over thousands of steps."""
-    u, _, v = np.linalg.svd(matrix)
-    return u @ v
+    """Return the rotation nearest to one that is off by rounding, float32's included, so that it
+    does not add up over thousands of steps (two Newton-Schulz steps, which square the error).
+    """
+    for _ in range(2):
+        matrix = matrix @ (3.0 * IDENTITY - matrix.T @ matrix) / 2
+    return matrix
 
 
 def move(pose: Pose, twist: Twist) -> Pose:
     """Return a pose displaced in the base frame. Inverse: `difference`."""
     rotation = rotation_matrix(twist[3:]) @ pose.rotation
-    return Pose(position=pose.position + twist[:3], rotation=orthonormal(rotation))
+    return Pose(position=pose.position + twist[:3], rotation=rotation)
 
 
 def difference(goal: Pose, start: Pose) -> Twist:
@@ -83,8 +95,9 @@ def jacobian(forward: Forward, joints: Joints, *, at: Pose) -> Float64[np.ndarra
 
 def damped_inverse(columns: Float64[np.ndarray, "6 j"]) -> Float64[np.ndarray, "j 6"]:
     """Return the damped least-squares inverse of a Jacobian (Wampler 1986)."""
-    square = columns @ columns.T + DAMPING**2 * np.eye(6)
-    return np.linalg.solve(square, columns).T
+    square = columns @ columns.T + DAMPING_SQUARED
+    # Not NumPy's solve: its BLAS wakes threads for a 6x6, which takes milliseconds beside a policy.
+    return cv2.solve(square, columns, flags=cv2.DECOMP_CHOLESKY)[1].T
 
 
 def solve(

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float64
@@ -39,18 +40,21 @@ from robot.hardware.kinematics import (
     difference,
     jacobian,
     move,
+    orthonormal,
     pose_at,
 )
 from robot.hardware.limits import SafetyLimits
 
 EARLY_PERIODS = 0.5  # how far path time may run ahead of the clock
 LATE_PERIODS = 1.5  # a gap after which the arm has come to rest
-HALVINGS = 4  # of the search for the largest change that is safe
+HALVINGS = 3  # of the search for the largest change that is safe
 EDGE_M = 1e-6  # asked poses are clamped this far inside of the box: rounding stays within it
 FEEDBACK = 0.2  # share of the distance between pose and predicted joints that a step corrects
-FOLLOW = 0.1  # share of the distance to the measured joints that a redundant arm's take per step
+FOLLOW = 0.1  # share of the way to the measured joints that a redundant arm takes per step,
+# and of its joints' speed
 NEAR_SPEED = 0.5  # of a joint's limit, above which its path is computed exactly
-NEAR_RANGE_RAD = 0.2  # of a joint's limit, likewise
+NEAR_RANGE = 0.1  # of a joint's range from its ends, likewise
+STRAIGHT_RAD = 0.05  # how far joints may move until their Jacobian is computed again
 SAME_M = 1e-4  # sent poses closer than this to what was asked count as unchanged
 SAME_RAD = 1e-3
 
@@ -113,6 +117,7 @@ class Rules:
     braking: Braking
     low: Joints  # rad, with the margin
     high: Joints
+    near: Joints  # from these ends on, joints are computed exactly
     joint_speed: Joints  # rad/s, the allowed fraction
     forward: Forward
     dt_s: float
@@ -120,17 +125,23 @@ class Rules:
     @staticmethod
     def of(limits: SafetyLimits, *, joints: JointLimits, forward: Forward, dt_s: float) -> Rules:
         """Combine the limits of a place with those of an arm."""
-        path = PathLimits.of(limits, dt_s=dt_s)
         margin = np.minimum(limits.joint_margin_rad, (joints.high - joints.low) / 4)
         return Rules(
             limits=limits,
-            braking=Braking.of(path, dt_s=dt_s),
+            braking=_braking(limits, dt_s),
             low=joints.low + margin,
             high=joints.high - margin,
+            near=NEAR_RANGE * (joints.high - joints.low),
             joint_speed=joints.velocity * limits.joint_velocity_fraction,
             forward=forward,
             dt_s=dt_s,
         )
+
+
+@cache
+def _braking(limits: SafetyLimits, dt_s: float) -> Braking:
+    """Make the matrices once: up to some hundred small pseudo-inverses."""
+    return Braking.of(PathLimits.of(limits, dt_s=dt_s), dt_s=dt_s)
 
 
 def begin(pose: Pose, *, joints: Joints, gripper: float, now_s: float) -> PathState:
@@ -293,11 +304,13 @@ class _Pull:
         self._inverse = self._inverted(columns)
         self._lost = np.eye(6) - columns @ self._inverse
         free = np.eye(len(at.joints)) - self._inverse @ columns
-        self._towards_measured = (
-            FOLLOW * free @ (measured - at.joints)
-            if len(at.joints) > 6
-            else np.zeros(len(at.joints))
-        )
+        self._towards_measured = np.zeros(len(at.joints))
+        if len(at.joints) > 6:
+            towards = FOLLOW * free @ (measured - at.joints)
+            most = FOLLOW * rules.joint_speed * rules.dt_s
+            self._towards_measured = towards * min(
+                1.0, float((most / (np.abs(towards) + 1e-300)).min())
+            )
 
     def joints(
         self, poses: Sequence[Pose], motions: Sequence[Motion], *, share: float
@@ -309,35 +322,38 @@ class _Pull:
         path = self.at.joints + np.cumsum(steps, axis=0)
         if not self._near_a_limit(path, steps, twists):
             return list(path)
-        return self._exact(poses, first=steps[0])
+        return self._exact(poses, twists, first=steps[0])
 
     def _near_a_limit(self, path: np.ndarray, steps: np.ndarray, twists: np.ndarray) -> bool:
         rules = self.rules
         fast = np.abs(steps) > NEAR_SPEED * rules.joint_speed * rules.dt_s
-        far = (path < rules.low + NEAR_RANGE_RAD) | (path > rules.high - NEAR_RANGE_RAD)
+        far = (path < rules.low + rules.near) | (path > rules.high - rules.near)
         lost = self._lost @ (self._behind + twists.sum(axis=0))
         unreached = np.linalg.norm(lost[:3]) > NEAR_SPEED * rules.limits.max_reach_error_m
         return bool(fast.any() or far.any() or unreached)
 
-    def _exact(self, poses: Sequence[Pose], *, first: Joints) -> Sequence[Joints] | Cause:
-        path, joints = [], self.at.joints
-        behind = float(np.linalg.norm(self._behind[:3]))
-        step = first
-        for k, goal in enumerate(poses):
-            if k:
-                pose = pose_at(self.rules.forward, joints)
-                columns = jacobian(self.rules.forward, joints, at=pose)
-                moved = difference(goal, poses[k - 1])
-                missing = moved + FEEDBACK * difference(poses[k - 1], pose)
-                step = self._inverted(columns) @ missing
+    def _exact(
+        self, poses: Sequence[Pose], twists: np.ndarray, *, first: Joints
+    ) -> Sequence[Joints] | Cause:
+        forward, most = self.rules.forward, self.rules.limits.max_reach_error_m
+        path, joints, inverse, step = [], self.at.joints, self._inverse, first
+        computed_at, behind = joints, float(np.linalg.norm(self._behind[:3]))
+        for goal, onward in zip(poses, (*twists[1:], np.zeros(6)), strict=True):
             if (cause := _breaks(joints, step, rules=self.rules)) is not None:
                 return cause
             joints = joints + step
             path.append(joints)
-            error = float(np.linalg.norm(goal.position - self.rules.forward(joints)[0]))
-            if error > max(self.rules.limits.max_reach_error_m, behind):
+
+            pose = pose_at(forward, joints)
+            error = float(np.linalg.norm(goal.position - pose.position))
+            if error > max(most, behind):
                 return Cause.REACH
             behind = error
+
+            if np.abs(joints - computed_at).max() > STRAIGHT_RAD:
+                inverse = self._inverted(jacobian(forward, joints, at=pose))
+                computed_at = joints
+            step = inverse @ (onward + FEEDBACK * difference(goal, pose))
         return path
 
     def _inverted(self, columns: np.ndarray) -> np.ndarray:
@@ -354,9 +370,8 @@ def _weights(joints: int) -> Twist:
 def _breaks(joints: Joints, step: Joints, *, rules: Rules) -> Cause | None:
     """Return the limit that a step of the joints breaks. Beyond a range it may only come back."""
     after = joints + step
-    if (after < np.minimum(rules.low, joints)).any() or (
-        after > np.maximum(rules.high, joints)
-    ).any():
+    low, high = np.minimum(rules.low, joints), np.maximum(rules.high, joints)
+    if ((after < low) | (after > high)).any():
         return Cause.JOINT_POSITION
     if (np.abs(step) > rules.joint_speed * rules.dt_s).any():
         return Cause.JOINT_VELOCITY
@@ -364,8 +379,10 @@ def _breaks(joints: Joints, step: Joints, *, rules: Rules) -> Cause | None:
 
 
 def _poses(start: Pose, motions: Sequence[Motion], *, dt_s: float) -> list[Pose]:
-    poses, pose = [], start
-    for motion in motions:
+    first = move(start, motions[0][0] * dt_s)
+    pose = replace(first, rotation=orthonormal(first.rotation))  # the next step begins here
+    poses = [pose]
+    for motion in motions[1:]:
         pose = move(pose, motion[0] * dt_s)
         poses.append(pose)
     return poses

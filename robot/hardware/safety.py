@@ -28,6 +28,7 @@ from robot.types import MaskStatus
 _Hold = tuple["Kind", str]  # what holds the arm, and a word more
 
 KEPT = 1000  # interventions that are kept in full; all are counted
+FAR_M = 1e3  # beyond the reach of any arm: squares of larger numbers overflow
 FUTURE_S = 0.01  # how far a time may lie ahead of the clock: rounding, not another clock
 
 
@@ -162,9 +163,10 @@ class SafeArm:
         held = self._why_hold(command, seen, now_s=now_s)
         sent = self._step(command, held, now_s=now_s)
         if sent is None:
+            why = self._why_not_measured(now_s=now_s)
             raise ArmError(
-                "got a command before any state was measured, expected read() first: call it once "
-                "per control period"
+                "got a command before any state that could be held, expected read() once per "
+                f"control period: {why[1] if why else 'it is read now'}"
             )
         return sent
 
@@ -237,7 +239,7 @@ class SafeArm:
         assert self._measured is not None, "held: no state"
         measured = _measured_pose(self._measured)
         pose = Pose(
-            position=np.asarray(command.ee_position, np.float64),
+            position=np.clip(np.asarray(command.ee_position, np.float64), -FAR_M, FAR_M),
             rotation=orthonormal(np.asarray(command.ee_rotation, np.float64)),
         )
         ahead = difference(pose, measured)
@@ -427,6 +429,8 @@ def _bad(state: ArmState, *, joints: int) -> _Hold | None:
         or _bad_pose(state.ee_position, state.ee_rotation)
         or _bad_values(state.gripper_opening, shape=(), what="gripper opening")
     )
+    if found is None and np.abs(state.ee_position).max() > FAR_M:
+        return Kind.BAD_STATE, f"a position beyond {FAR_M:g} m"
     return None if found is None else (Kind.BAD_STATE, found[1])
 
 

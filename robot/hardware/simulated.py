@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -32,6 +34,7 @@ CHAINS = Path(__file__).with_name("simulated.yaml")
 START_S = 180.0  # for the simulator to be made on a busy computer
 RESET_S = 60.0
 END_S = 3.0
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LP_NUM_THREADS")  # the last one is Mesa's
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class SimulatedArm:
         self._process = context.Process(
             target=serve, args=(theirs, self.simulation, self._memories, joints), daemon=True
         )
-        with starting_processes():
+        with starting_processes(), single_threaded():
             self._process.start()
         theirs.close()
         self._pipe = ours
@@ -160,10 +163,8 @@ class SimulatedArm:
     def disconnect(self) -> None:
         if self._process is None or self._pipe is None:
             return
-        try:
+        with suppress(ArmError):
             self._tell("quit")
-        except ArmError:
-            pass
         self._process.join(END_S)
         if self._process.is_alive():
             end_processes([self._process], grace_s=0.0)
@@ -224,3 +225,20 @@ class SimulatedCamera:
 
     def disconnect(self) -> None:
         """Do nothing: the arm ends its process."""
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Let processes that are started within have one thread for linear algebra: where cores are
+    few, a second one for a 7 x 7 matrix is waited for longer than it takes.
+    """
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -8,7 +8,6 @@ of real arms do.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -263,7 +262,6 @@ WORLDS: dict[str, Callable[..., World]] = {
 
 def serve(pipe: Connection, simulation: Simulation, memories: dict[str, Any], joints: int) -> None:
     """Simulate until the peer says quit, or is gone. The first message is "ready" or an error."""
-    os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa draws in this thread, not in one per core
     try:
         make = WORLDS[simulation.env.backend]
         world = make(task=simulation.task, options=simulation.env)

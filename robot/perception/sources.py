@@ -157,12 +157,24 @@ def reader_of(masks: MaskSource) -> GoalReader | None:
     """Return the reader of a mask head, however its masks are kept or broken; None where no head is
     asked.
     """
+    learned = _learned(masks)
+    return None if learned is None else learned.reader
+
+
+def networks_of(masks: MaskSource) -> tuple[object, ...]:
+    """Return what is large and never changes in a mask source: its head and word encoder."""
+    learned = _learned(masks)
+    return () if learned is None else (learned.head, learned.language, learned.reader)
+
+
+def _learned(masks: MaskSource) -> LearnedMasks | None:
+    """Return the source that asks a head, however its masks are kept or broken."""
     while not isinstance(masks, LearnedMasks):
         inner = getattr(masks, "source", None)
         if inner is None:
             return None
         masks = inner
-    return masks.reader
+    return masks
 
 
 def camera_of(frame: Frame) -> Camera:

@@ -18,8 +18,8 @@ import numpy as np
 
 from robot.data.store import EpisodeStore
 from robot.envs.arm_spaces import DEFAULT_ROBOT, MAX_DELTA_M, MAX_DELTA_RAD
-from robot.envs.registry import BUILTIN
 from robot.envs.make import DEFAULT_BACKEND, Backend, EnvOptions, make_env
+from robot.envs.registry import BUILTIN
 from robot.envs.simulated import SimulatedEnv
 from robot.envs.task import Expert
 from robot.rollout.demonstrate import TRIES, MakeExpert, attempt, demonstrate

@@ -423,7 +423,7 @@ def test_a_command_before_any_state_is_one_sentence(clock):
     safe = SafeArm(PerfectArm(clock), limits(), clock=clock)
     safe.connect()
 
-    with pytest.raises(ArmError, match="expected read\\(\\) first"):
+    with pytest.raises(ArmError, match="expected read\\(\\) once"):
         safe.send(command(safe, clock))
 
 

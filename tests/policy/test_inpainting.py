@@ -21,9 +21,7 @@ def test_weights_are_one_where_decided_and_fall_to_zero():
     weights = soft_weights(decided=2, known=5)
     share = np.array([3, 2, 1]) / 4
     assert weights[:2].tolist() == [1, 1]
-    np.testing.assert_allclose(
-        weights[2:], share * (np.exp(share) - 1) / (np.e - 1), rtol=1e-6
-    )
+    np.testing.assert_allclose(weights[2:], share * (np.exp(share) - 1) / (np.e - 1), rtol=1e-6)
     assert (np.diff(weights[1:]) < 0).all()
 
 
@@ -37,7 +35,9 @@ def test_guidance_is_that_of_the_paper():
 @pytest.mark.parametrize("policy_class", POLICIES)
 def test_without_a_prefix_nothing_changes(policy_class, guided):
     policy, seen = shaken(policy_class(**SMALL)), observation(1, generator=seeded(1))
-    empty = Prefix(actions=np.zeros((0, 7), np.float32), weight=np.zeros(0, np.float32), guided=guided)
+    empty = Prefix(
+        actions=np.zeros((0, 7), np.float32), weight=np.zeros(0, np.float32), guided=guided
+    )
     torch.testing.assert_close(
         policy.sample(seen, seeded(2), prefix=empty), policy.sample(seen, seeded(2))
     )
@@ -79,7 +79,9 @@ def test_what_follows_goes_the_way_of_the_decided_actions(policy_class):
 
 def test_gradients_of_the_weights_are_left_alone():
     policy, seen = shaken(DiffusionPolicy(**SMALL)), observation(1, generator=seeded(1))
-    prefix = Prefix(actions=np.zeros((2, 7), np.float32), weight=np.ones(2, np.float32), guided=True)
+    prefix = Prefix(
+        actions=np.zeros((2, 7), np.float32), weight=np.ones(2, np.float32), guided=True
+    )
     policy.sample(seen, seeded(2), prefix=prefix)
     assert all(p.grad is None for p in policy.parameters())
     policy.loss(batch_of(torch.zeros(1, HORIZON, 7))).mean().backward()  # still trains

@@ -1,0 +1,101 @@
+"""What launch/serve.py does: load an agent, serve it until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from launch.command_line import Work
+from robot.checkpoint import resolve_checkpoint, spaces_of
+from robot.errors import InputError
+from robot.system.device import pick_device
+from robot.system.parse import options, parse
+
+EXTRA = ("msgpack", "websockets")
+TOKEN = "ROBOT_TOKEN"  # of the environment: a command line is seen by everyone on a machine
+
+
+@options
+class KeyOptions:
+    """The `keys` of configs/serve.yaml."""
+
+    images: Mapping[str, str]
+    state: str
+    prompt: str
+
+
+@options
+class Serving:
+    """configs/serve.yaml."""
+
+    checkpoint: str
+    device: str | None
+    host: str
+    port: int
+    token: str | None
+    clients: int
+    largest_mb: float
+    deadline_s: float
+    ping_s: float
+    seed: int
+    keys: KeyOptions
+
+
+def serving(config: DictConfig) -> Work:
+    """Return the work that a config describes, checked."""
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    asked = parse(Serving, values)
+    if missing := [name for name in EXTRA if importlib.util.find_spec(name) is None]:
+        raise InputError(
+            f"got no {' and '.join(missing)}, expected the packages of a server; install them: "
+            'pip install -e ".[server]"'
+        )
+    from robot.deploy.server import ServerOptions
+
+    served = ServerOptions(
+        host=asked.host,
+        port=asked.port,
+        token=asked.token or os.environ.get(TOKEN) or None,
+        clients=asked.clients,
+        largest_mb=asked.largest_mb,
+        deadline_s=asked.deadline_s,
+        ping_s=asked.ping_s,
+        seed=asked.seed,
+    )
+    if asked.device is not None:
+        pick_device(asked.device)
+    cameras = spaces_of(resolve_checkpoint(asked.checkpoint)).camera_names
+    if unknown := sorted(set(asked.keys.images) - set(cameras)):
+        raise InputError(
+            f"got keys.images for {', '.join(unknown)}, expected cameras of the policy: "
+            f"{', '.join(cameras)}"
+        )
+    return partial(serve, asked, served)
+
+
+def serve(asked: Serving, served: Any) -> None:
+    """Serve until Ctrl-C or SIGTERM."""
+    from robot.agent import Agent
+    from robot.deploy.exchange import Keys
+    from robot.deploy.server import PolicyServer
+
+    keys = Keys(images=asked.keys.images, state=asked.keys.state, prompt=asked.keys.prompt)
+    server = PolicyServer(
+        Agent.load(asked.checkpoint, device=asked.device), keys=keys, options=served
+    )
+
+    def say(port: int) -> None:
+        host = f"[{served.host}]" if ":" in served.host else served.host
+        print(
+            f"serving {asked.checkpoint} at ws://{host}:{port} (openpi's exchange; GET /healthz "
+            f"says OK); {'with a token' if served.token else 'this machine only'}; Ctrl-C ends it",
+            flush=True,
+        )
+
+    asyncio.run(server.run(say))
