@@ -13,8 +13,11 @@ to rest, and a robot that gets no packets stops itself.
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,12 +110,14 @@ class FrankaArm:
         options, host = self.options, self.options.hostname
         config = franky.RealtimeConfig
         try:
-            robot = franky.Robot(
-                host,
-                default_torque_threshold=options.reflex_nm,
-                default_force_threshold=options.reflex_n,
-                realtime_config=config.Enforce if options.realtime else config.Ignore,
-            )
+            with own_priority():
+                robot = franky.Robot(
+                    host,
+                    default_torque_threshold=options.reflex_nm,
+                    default_force_threshold=options.reflex_n,
+                    realtime_config=config.Enforce if options.realtime else config.Ignore,
+                )
+                self._priority = os.sched_getscheduler(0), os.sched_getparam(0)
             state, gripper = robot.state, franky.Gripper(host)
             width = float(gripper.max_width)
         except Exception as error:  # franky's, Poco's and libfranka's have no common base
@@ -313,13 +318,15 @@ class FrankaArm:
         began_s, state = time.monotonic(), self._state
         assert state is not None
         try:
-            tracker = self._franky.CartesianImpedanceTracker(
-                self._robot,
-                translational_stiffness=self.options.stiffness_n_m,
-                rotational_stiffness=self.options.stiffness_nm_rad,
-                lower_joint_limits=self.features.joints.low,
-                upper_joint_limits=self.features.joints.high,
-            )
+            with own_priority():
+                os.sched_setscheduler(0, *self._priority)  # its control thread inherits this one's
+                tracker = self._franky.CartesianImpedanceTracker(
+                    self._robot,
+                    translational_stiffness=self.options.stiffness_n_m,
+                    rotational_stiffness=self.options.stiffness_nm_rad,
+                    lower_joint_limits=self.features.joints.low,
+                    upper_joint_limits=self.features.joints.high,
+                )
         except Exception as error:
             self._fail(_stopped_itself(error, host=self.options.hostname))
             raise ArmError(self._failure) from error
@@ -410,6 +417,20 @@ class FrankaArm:
     def _fail(self, sentence: str) -> None:
         """Keep the first failure, for whoever calls next."""
         self._failure = self._failure or sentence
+
+
+@contextmanager
+def own_priority() -> Iterator[None]:
+    """Give this thread its scheduling back afterwards.
+
+    libfranka makes the thread that connects a real-time one, before everything else on the
+    computer, and with it every thread that it starts later: those of the policy, too.
+    """
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
 
 
 def import_franky() -> Any:

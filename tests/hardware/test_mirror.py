@@ -1,12 +1,24 @@
 """A scene that follows a real arm: where its arm is, and what its fingers do to things."""
 
+from multiprocessing import Pipe
+
 import mujoco
 import numpy as np
 import pytest
 
 from robot.envs.make import EnvOptions, make_env
 from robot.hardware.franka import FrankaArm
-from robot.hardware.mirror import BLOCKED, MEASURED, TICK_S, MirroredScene
+from robot.hardware.mirror import (
+    BLOCKED,
+    MEASURED,
+    PROGRESS,
+    TICK_S,
+    MirroredScene,
+    _Process,
+)
+from robot.hardware.simulator import Slot, frame_type
+
+LAYOUTS = {"measured": MEASURED, "progress": PROGRESS}
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +31,21 @@ def measured(joints, *, opening, time_s=0.0, velocity=None):
     record["position"], record["opening"], record["time_s"] = joints, opening, time_s
     record["velocity"] = 0.0 if velocity is None else velocity
     return record[0]
+
+
+def test_a_state_that_is_being_written_is_waited_for_no_longer_than_a_tick(scene):
+    """The feeding thread can be interrupted as it writes, by this very process."""
+    memories = {name: bytearray(Slot.size(layout)) for name, layout in LAYOUTS.items()}
+    slots = {name: Slot(memories[name], layout) for name, layout in LAYOUTS.items()}
+    cameras = scene.env.spaces.cameras
+    slots |= {c.name: Slot(bytearray(Slot.size(frame_type(c))), frame_type(c)) for c in cameras}
+    process = _Process(Pipe()[0], scene, slots, frame_s=1.0)
+    _, start, opening = process._take("open", [0, "clean", 0])
+    slots["measured"].write(time_s=0.0, position=start, velocity=0.0, opening=opening)
+    process._take("follow", [])
+    np.frombuffer(memories["measured"], np.int64, count=1)[0] += 1  # begun, and not ended
+    process._tick()
+    assert scene.env.data.qpos[scene.env.arm.joints] == pytest.approx(start, abs=1e-3)
 
 
 def joints_at(position, rotation, start):
