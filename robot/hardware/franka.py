@@ -5,7 +5,7 @@
     arm.send(Command(ee_position=..., ee_rotation=..., gripper_target=1.0, time_s=time.monotonic()))
 
 Commands come at 20 Hz. A thread of this driver turns them into a smooth reference
-(robot.hardware.reference), 200 poses and velocities a second, which franky's 1 kHz impedance
+(robot.hardware.reference), 100 poses and velocities a second, which franky's 1 kHz impedance
 controller tracks in a thread of its own in C++. Where no command comes any more the reference comes
 to rest, and a robot that gets no packets stops itself.
 """
@@ -43,7 +43,7 @@ from robot.hardware.reference import (
 )
 
 CONTROL_DT_S = 0.05
-TICK_S = 0.005
+TICK_S = 0.01
 START_S = 2.0  # until the first state has to have come
 READY = ("Idle", "Move")  # libfranka's modes in which a motion can start
 SAME_POSE_M = 0.002  # between the robot's own kinematics and the data sheet's
