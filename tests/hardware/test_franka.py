@@ -1,11 +1,16 @@
 """What the Franka driver knows without a robot: kinematics, features, what is missing."""
 
 import importlib
+from pathlib import Path
 
 import mujoco
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
+from launch.options import check_options
+from robot.deploy.robots import FrankaDriver
 from robot.envs.mujoco_scene import load_scene
 from robot.envs.mujoco_tabletop import panda
 from robot.errors import InputError
@@ -13,6 +18,9 @@ from robot.hardware.arm import ArmError, Command
 from robot.hardware.franka import FrankaArm, FrankaOptions
 from robot.hardware.franka_kinematics import data_sheet, joint_limits
 from robot.spaces import differences
+from robot.system.parse import parse
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 MODELS = ("panda", "fr3")
 
@@ -71,6 +79,26 @@ def test_its_spaces_are_those_of_the_simulated_panda(model):
 def test_an_unknown_model_is_named():
     with pytest.raises(InputError, match="'fr4', expected one of panda, fr3"):
         FrankaArm(FrankaOptions(model="fr4"))
+
+
+def configured(robot):
+    """Return the config of launch/deploy.py with this robot."""
+    overrides = ["checkpoint=tabletop", f"robot={robot}"]
+    with initialize_config_dir(str(CONFIGS), version_base=None):
+        return OmegaConf.to_container(compose("deploy", overrides=overrides), resolve=True)
+
+
+@pytest.mark.parametrize("robot", ["franka", "franka_sim"])
+def test_the_shipped_configs_are_accepted(robot):
+    """Positions may be negative, zero, and the same twice."""
+    values = configured(robot)
+    check_options(values, default=values)
+    assert values["robot"]["kind"] == robot
+
+
+def test_the_shipped_config_is_what_the_driver_does_by_itself():
+    driver = parse(FrankaDriver, configured("franka")["robot"]["driver"], at="robot.driver")
+    assert driver.options() == FrankaOptions()
 
 
 def test_a_missing_library_names_the_extra(monkeypatch):
