@@ -10,14 +10,14 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from launch.options import check_options
-from robot.deploy.robots import FrankaDriver
+from robot.deploy.robots import FrankaDriver, RobotOptions, cameras
 from robot.envs.mujoco_scene import load_scene
 from robot.envs.mujoco_tabletop import panda
 from robot.errors import InputError
 from robot.hardware.arm import ArmError, Command
 from robot.hardware.franka import FrankaArm, FrankaOptions
 from robot.hardware.franka_kinematics import data_sheet, joint_limits
-from robot.spaces import differences
+from robot.spaces import Camera, differences
 from robot.system.parse import parse
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -99,6 +99,19 @@ def test_the_shipped_configs_are_accepted(robot):
 def test_the_shipped_config_is_what_the_driver_does_by_itself():
     driver = parse(FrankaDriver, configured("franka")["robot"]["driver"], at="robot.driver")
     assert driver.options() == FrankaOptions()
+
+
+def test_its_cameras_are_those_of_its_section(tmp_path):
+    section = {
+        name: {"source": str(tmp_path), "height": 128, "width": 128}
+        for name in ("agentview", "wrist")
+    }
+    values = configured("franka")["robot"] | {"cameras": section}
+    robot = cameras(parse(RobotOptions, values, at="robot"))
+    assert [stream.camera for stream in robot] == [
+        Camera("agentview", 128, 128),
+        Camera("wrist", 128, 128),
+    ]
 
 
 def test_a_missing_library_names_the_extra(monkeypatch):
