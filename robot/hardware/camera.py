@@ -50,7 +50,10 @@ class CameraHealth:
 class CameraStream(Protocol):
     """A camera that captures in a thread of its own."""
 
-    camera: Camera  # name, height, width of the frames that it returns
+    @property
+    def camera(self) -> Camera:
+        """Return name, height and width of the frames that it returns."""
+        ...
 
     def connect(self) -> None:
         """Open the device and wait for its first frame. Raises CameraError."""
