@@ -102,22 +102,34 @@ def parse_asked(values: Any) -> Asked:
     }
     asked = parse(Asked, values | changed)
     check_policy(asked)
-    if asked.goal is not None and not asked.goal.strip():
+    check_world(asked.robot, asked.env, task=asked.task, scene=asked.scene, goal=asked.goal)
+    check_terminal(yes=asked.yes)
+    return asked
+
+
+def check_world(
+    robot: RobotOptions, env: EnvOptions, *, task: str, scene: str, goal: str | None
+) -> None:
+    """Raise InputError for a scene that cannot be shown, or a real robot without a goal."""
+    if goal is not None and not goal.strip():
         raise InputError('got an empty goal, expected words; pass goal="pick up the red cup"')
-    if asked.robot.kind in SIMULATED:
-        check_scene(asked.task, asked.scene)
-        check_backend(asked.env.backend, robot=asked.env.robot, task=asked.task)
-    elif asked.goal is None:
+    if robot.kind in SIMULATED:
+        check_scene(task, scene)
+        check_backend(env.backend, robot=env.robot, task=task)
+    elif goal is None:
         raise InputError(
-            f'got robot={asked.robot.kind} without a goal, expected a sentence; pass goal="pick up '
-            'the red cup"'
+            f'got robot={robot.kind} without a goal, expected a sentence; pass goal="pick up the '
+            'red cup"'
         )
-    if not asked.yes and not sys.stdin.isatty():
+
+
+def check_terminal(*, yes: bool) -> None:
+    """Raise InputError where nobody can be asked whether the arm may move."""
+    if not yes and not sys.stdin.isatty():
         raise InputError(
             "got no terminal to ask in whether the arm may move, expected one; pass yes=true where "
             "a script is to move it"
         )
-    return asked
 
 
 def check_policy(asked: Asked) -> None:
@@ -176,7 +188,7 @@ def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
                     confirm(asked, loop, console)
                     loop.operator = make_operator(asked, robot, console)
                     stack.callback(loop.operator.close)
-                    stack.enter_context(shown(loop, asked))
+                    stack.enter_context(shown(loop, viewer=asked.viewer))
                 elif robot.arrange is None:
                     confirm(asked, loop, console)
                 header = header_of(asked, loop, index=index)
@@ -250,15 +262,20 @@ def arrange(loop: Loop, robot: Robot, agent: Acts, *, index: int, goal: str | No
 
 def confirm(asked: Asked, loop: Loop, console: Console) -> None:
     """Ask whether the arm may move; nothing has moved before. InputError where it may not."""
-    safety = asked.robot.safety
+    what = f"{loop.goal!r} with {asked.checkpoint or asked.server}"
+    ask_to_move(asked.robot, yes=asked.yes, what=what, console=console)
+
+
+def ask_to_move(robot: RobotOptions, *, yes: bool, what: str, console: Console) -> None:
+    """Say what the arm will do within which limits, and ask. InputError where it may not."""
+    safety = robot.safety
     console.print(
-        f"{asked.robot.kind}: {loop.goal!r} with {asked.checkpoint or asked.server}; at most "
-        f"{safety.max_speed_m_s:g} m/s, in the box {safety.workspace_low_m} to "
-        f"{safety.workspace_high_m} m",
+        f"{robot.kind}: {what}; at most {safety.max_speed_m_s:g} m/s, in the box "
+        f"{safety.workspace_low_m} to {safety.workspace_high_m} m",
         markup=False,
         highlight=False,
     )
-    if asked.yes:
+    if yes:
         return
     answer = console.input("The arm will move. Is its workspace clear? Type yes: ")
     if answer.strip().lower() not in ("yes", "y"):
@@ -268,14 +285,14 @@ def confirm(asked: Asked, loop: Loop, console: Console) -> None:
 def make_operator(asked: Asked, robot: Robot, console: Console) -> Operator:
     """Return who can stop and steer; only after he was asked, as both read the terminal."""
     if asked.teleop is not None:
-        return person(asked.teleop, robot, console)
+        return make_person(asked.teleop, robot, console)
     if asked.operator == "none" or not sys.stdin.isatty():
         return Nobody()
     console.print(Lines.HELP)
     return Lines()
 
 
-def person(teleop: Spec, robot: Robot, console: Console, *, drives: bool = False) -> Person:
+def make_person(teleop: Spec, robot: Robot, console: Console, *, drives: bool = False) -> Person:
     """Return a person with a device, whose e-stop goes to the arm at once."""
     section = {"kind": teleop.kind, **teleop.options}
     device = make_device(section, on_stop=lambda: robot.arm.estop("pressed by the operator"))
@@ -286,17 +303,17 @@ def person(teleop: Spec, robot: Robot, console: Console, *, drives: bool = False
 
 
 @contextmanager
-def shown(loop: Loop, asked: Asked) -> Iterator[None]:
+def shown(loop: Loop, *, viewer: str | None) -> Iterator[None]:
     """Show the loop in the terminal, and in rerun where that is asked for."""
     sinks: list[Sink] = [Terminal()]
-    if asked.viewer is not None:
-        sinks.append(Rerun(asked.viewer))
+    if viewer is not None:
+        sinks.append(Rerun(viewer))
     viewers = [Viewer(loop, sink) for sink in sinks]
     try:
         yield
     finally:
-        for viewer in viewers:
-            viewer.close()
+        for each in viewers:
+            each.close()
 
 
 def header_of(asked: Asked, loop: Loop, *, index: int) -> Header:
@@ -343,7 +360,7 @@ def summary(asked: Asked, loop: Loop, outcomes: Sequence[Outcome]) -> dict[str, 
 
 
 def episode_of(outcome: Outcome) -> dict[str, Any]:
-    hidden = ("latency_ms", "actions", "chunks")
+    hidden = ("latency_ms", "actions", "chunks", "due", "held", "times_s")
     return {name: value for name, value in vars(outcome).items() if name not in hidden}
 
 

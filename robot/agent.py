@@ -11,11 +11,11 @@ from __future__ import annotations
 import copy
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -52,11 +52,10 @@ FAR_OUTSIDE = "the state is far outside of training"  # how the warning begins
 
 
 class Policy(Protocol):
+    """What samples chunks; one that can continue decided actions also takes `prefix=`."""
+
     def sample(
-        self,
-        observation: PolicyObservation,
-        generator: torch.Generator | None = None,
-        **prefix: Any,
+        self, observation: PolicyObservation, generator: torch.Generator | None = None
     ) -> Tensor: ...
 
 
@@ -238,8 +237,9 @@ class Agent:
             proprio=torch.from_numpy(observation.proprio)[None],
             language=self.language.encode([words]),
         )
+        sample: Callable[..., Tensor] = self.policy.sample
         given = {"prefix": prefix} if prefix is not None and self.takes_prefix else {}
-        sampled = self.policy.sample(seen.to(self.device), generator, **given)
+        sampled = sample(seen.to(self.device), generator, **given)
         actions = sampled[0].float().cpu().numpy()
         if waits := self.patience.waits(mask, goal=observation.goal.text):
             actions[:] = hold_still(self.spaces, observation.proprio)

@@ -56,10 +56,11 @@ class LoopOptions:
     replan_steps: Count = 4  # control steps from one observation that is planned for to the next
     execute_steps: Count = 8  # of a chunk, where execution is sync
     ensemble_decay: NotNegativeNumber = 0.1
-    blend_steps: NotNegative = 4
+    blend_steps: NotNegative = 2
     delay_quantile: Positive = 0.9
     plan_timeout_s: Positive = 5.0  # a plan that takes longer ends the episode
     fault_timeout_s: Positive = 3.0  # no arm or camera for longer ends the episode
+    needs_recording: bool = True  # a recording that fails ends the episode
     hand_over_s: NotNegativeNumber = 0.3  # from one hand to the other
     plan_delay_s: NotNegativeNumber = 0.0  # of the planner: to try a slower computer
 
@@ -107,6 +108,9 @@ class Outcome:
     latency_ms: tuple[float, ...]
     actions: np.ndarray = field(repr=False)  # (T, A) as sent
     chunks: tuple[int, ...] = field(repr=False)  # of every step, -1 where none
+    due: np.ndarray = field(repr=False)  # (T, A) that the chunks asked for, as sent where none did
+    held: tuple[bool, ...] = field(repr=False)
+    times_s: tuple[float, ...] = field(repr=False)
 
 
 class Records(Protocol):
@@ -215,7 +219,7 @@ class _Episode:
         )
         self.generation = loop._generation
         self.answer: Answer | None = None  # the newest
-        self.labels: dict[str, np.ndarray] | None = None
+        self.labels: Mapping[str, np.ndarray] | None = None
         self.offered = -(10**9)
         self.began_s: float | None = None
         self.first: int | None = None  # step of the first action
@@ -228,7 +232,9 @@ class _Episode:
         self.held: list[bool] = []
         self.last_s: float | None = None
         self.period_s = loop.dt_s
-        self.why = self.why_no_plan = ""
+        self.why = self.why_no_plan = self.unrecorded = ""
+        self.times: list[float] = []
+        self.due: list[np.ndarray] = []
 
     def step(self, tick: Tick) -> tuple[str, bool | None] | None:
         """Do one control step; return how the episode ended, None where it goes on."""
@@ -259,6 +265,8 @@ class _Episode:
         self._account(tick, sent, due, held=mode in ("hold", "e-stop"))
         self._record(tick, look, sent, due, intent, mode, new=new)
         self._show(tick, look, sent, mode)
+        if self.unrecorded and self.loop.options.needs_recording:
+            return f"fault: {self.unrecorded}", None
         if self.loop.succeeded():
             return "success", True
         if tick.time_s - self.began_s >= self.limit_s:
@@ -292,6 +300,9 @@ class _Episode:
             latency_ms=tuple(1e3 * latency for latency in self.latencies),
             actions=np.array(self.actions, np.float32).reshape(len(self.actions), -1),
             chunks=tuple(self.chunks),
+            due=np.array(self.due, np.float32).reshape(len(self.due), -1),
+            held=tuple(self.held),
+            times_s=tuple(self.times),
         )
 
     # The parts of a step, in order.
@@ -333,17 +344,13 @@ class _Episode:
         try:
             answer = loop.planner.take()
         except Exception as error:
-            self.failures += 1
-            self.why_no_plan = f"the policy failed: {type(error).__name__}: {error}"
-            loop.note("policy", self.why_no_plan)
+            self._plan_failed(f"the policy failed: {type(error).__name__}: {error}")
             return False
         if answer is None or answer.request.generation != self.generation:
             return False
         actions = answer.plan.chunk.actions
         if not np.isfinite(actions).all():
-            self.failures += 1
-            self.why_no_plan = "the policy's actions are not finite"
-            loop.note("policy", self.why_no_plan)
+            self._plan_failed("the policy's actions are not finite")
             return False
         self.failures = 0
         self.answer, self.plans = answer, self.plans + 1
@@ -357,6 +364,13 @@ class _Episode:
         self.latencies.append(latency)
         loop.estimate.add(latency)
         return True
+
+    def _plan_failed(self, why: str) -> None:
+        """Hold the arm: what a broken policy planned before is not to be trusted either."""
+        self.failures += 1
+        self.why_no_plan = why
+        self.schedule.clear()
+        self.loop.note("policy", why)
 
     def _offer(self, look: Look, tick: Tick, *, person: bool) -> None:
         """Have the newest observation planned for, where it is time to."""
@@ -453,8 +467,10 @@ class _Episode:
         self.period_s = tick.time_s - self.last_s if self.last_s is not None else self.loop.dt_s
         self.last_s = tick.time_s
         self.actions.append(sent)
+        self.due.append(sent if due is None else due.action)
         self.chunks.append(-1 if due is None else due.chunk)
         self.held.append(held)
+        self.times.append(tick.time_s)
 
     def _record(
         self,
@@ -500,6 +516,7 @@ class _Episode:
         )
         if recorder.failure is not None:
             self.loop.note("recording", recorder.failure)
+            self.unrecorded = recorder.failure
 
     def _show(self, tick: Tick, look: Look, sent: np.ndarray, mode: str) -> None:
         loop, answer = self.loop, self.answer

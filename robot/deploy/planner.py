@@ -79,6 +79,19 @@ class Planner(Protocol):
     def idle(self) -> bool: ...
 
 
+class NoPlanner:
+    """Plans nothing: a person has the arm."""
+
+    busy_s = 0.0
+    idle = True
+
+    def offer(self, request: Request) -> bool:
+        return True
+
+    def take(self) -> Answer | None:
+        return None
+
+
 class AsyncPlanner:
     """A thread that plans. `offer`, `take` and `busy_s` return at once."""
 

@@ -58,6 +58,11 @@ class Recorder:
         self._thread = threading.Thread(target=self._hand_over, name="recorder", daemon=True)
         self._thread.start()
 
+    @property
+    def pid(self) -> int | None:
+        """Return the process that records."""
+        return self._process.pid
+
     def begin(self, header: Header) -> None:
         self.failure = None
         self._queue.put(("begin", header))

@@ -13,12 +13,13 @@ import numpy as np
 from jaxtyping import Float32
 
 from robot.hardware.arm import ArmState, Command
-from robot.hardware.camera import CameraStream, Shot
+from robot.hardware.camera import CameraError, CameraStream, Shot
 from robot.hardware.kinematics import Pose, difference, move
 from robot.hardware.safety import SafeArm, Seen
 from robot.spaces import Spaces
 from robot.types import Frame, Goal, Observation
 
+BLACK = 8  # of 255: no pixel of a black frame is brighter
 HISTORY_S = 3.0  # of measured states: frames may be that old
 
 
@@ -61,6 +62,12 @@ class Rig:
         if not self._history or state.time_s > self._history[-1][0]:
             self._history.append((state.time_s, vector))
         shots = tuple(stream.newest() for stream in self.cameras)
+        for stream, shot in zip(self.cameras, shots, strict=True):
+            if shot.image.max(initial=0) <= BLACK:
+                raise CameraError(
+                    f"the camera {stream.camera.name} shows nothing but black: look at its lens, "
+                    "cable and exposure"
+                )
         captured = min((shot.time_s for shot in shots), default=state.time_s)
         frames = tuple(
             Frame(camera=stream.camera.name, image=_sized(shot, stream), time_s=shot.time_s)

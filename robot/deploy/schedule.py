@@ -42,9 +42,12 @@ class Schedule:
         *,
         seams: str = "rtc",
         ensemble_decay: float = 0.1,
-        blend_steps: int = 4,
+        blend_steps: int = 2,
         guided: bool = False,
     ) -> None:
+        """`blend_steps` are those in which a new chunk takes over: of `blend` after it arrives, of
+        `rtc` after what is decided when it is planned.
+        """
         if seams not in SEAMS:
             raise InputError(f"got seams={seams!r}, expected one of {', '.join(SEAMS)}")
         self.seams, self.ensemble_decay, self.blend_steps = seams, ensemble_decay, blend_steps
@@ -113,6 +116,7 @@ class Schedule:
         if not known:
             return None
         decided = min(len(known), max(delay_steps, now - start))
+        known = known[: decided + self.blend_steps]  # beyond, the policy is free to react
         weight = soft_weights(decided=decided, known=len(known))
         return Prefix(actions=np.stack(known), weight=weight, guided=self.guided)
 

@@ -9,8 +9,6 @@ import threading
 import time
 from typing import Any, Protocol, TextIO
 
-import numpy as np
-
 from robot.deploy.loop import Loop, Status
 from robot.errors import InputError
 from robot.report.pictures import COLORS
@@ -156,7 +154,7 @@ class Rerun:
 
 def _rerun() -> Any:
     try:
-        import rerun
+        import rerun  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError(
             "got viewer=..., which needs rerun, expected it to be installed; pip install "
@@ -167,9 +165,10 @@ def _rerun() -> Any:
 
 def _classes() -> list[tuple[int, str, tuple[int, int, int, int]]]:
     """Return id, name and colour (RGBA) of every label; the background is not drawn."""
-    background = (Label.BACKGROUND.value, "background", (0, 0, 0, 0))
-    colours = [
-        (role.value, role.name.lower(), (*(int(c) for c in np.array(COLORS[role])), 160))
-        for role in COLORS
+    classes: list[tuple[int, str, tuple[int, int, int, int]]] = [
+        (Label.BACKGROUND.value, "background", (0, 0, 0, 0))
     ]
-    return [background, *colours]
+    for role, colour in COLORS.items():
+        red, green, blue = (int(value) for value in colour)
+        classes.append((role.value, role.name.lower(), (red, green, blue, 160)))
+    return classes

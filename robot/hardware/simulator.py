@@ -47,8 +47,10 @@ class World(Protocol):
     """What a simulator is to the process: any RobotEnv of ours behind a pose to track."""
 
     cameras: Sequence[Camera]
-    goal: str
     dt_s: float  # of one physics step
+
+    @property
+    def goal(self) -> str: ...
 
     def reset(self, *, seed: int, scene: str, episode: int, goal: str | None) -> None: ...
 

@@ -33,6 +33,7 @@ class FakeCamera:
 
     def __init__(self, time: Time) -> None:
         self.time, self.frozen_s, self.unplugged, self.index = time, None, False, 0
+        self.black = False
 
     def connect(self) -> None: ...
 
@@ -43,7 +44,8 @@ class FakeCamera:
             raise CameraError("the camera front is gone; plug it in again")
         self.index += 1
         time_s = self.time() if self.frozen_s is None else self.frozen_s
-        return Shot(np.full((SIZE, SIZE, 3), self.index % 256, np.uint8), time_s, self.index)
+        value = 0 if self.black else 100 + self.index % 100
+        return Shot(np.full((SIZE, SIZE, 3), value, np.uint8), time_s, self.index)
 
 
 class StepPlanner:

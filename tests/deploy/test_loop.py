@@ -225,11 +225,21 @@ def test_ctrl_c_stops_the_arm_and_keeps_the_recording():
     assert stage.recorder.ended == [(False, {"ended": "interrupted"})]
 
 
-def test_a_recording_that_fails_is_said_and_does_not_stop_the_arm():
-    stage = Stage()
-    stage.recorder.failure = "the recording failed: no space left on device"
+@pytest.mark.parametrize("needed", [True, False])
+def test_a_recording_that_fails_ends_the_episode_where_it_is_needed(needed):
+    stage = Stage(needs_recording=needed)
+    stage.operator.then[10] = lambda: setattr(stage.recorder, "failure", "no space left on device")
     outcome = stage.run(20)
-    assert outcome.ended == "time limit" and "recording" in kinds(stage)
+    assert outcome.ended == ("fault: no space left on device" if needed else "time limit")
+    assert "recording" in kinds(stage)
+
+
+def test_a_black_frame_holds_the_arm():
+    stage = Stage()
+    stage.operator.then[10] = lambda: setattr(stage.camera, "black", True)
+    outcome = stage.run(25)
+    assert outcome.held[10:] == (True,) * len(outcome.held[10:]) and not any(outcome.held[4:10])
+    assert "nothing but black" in stage.loop.events[0].text
 
 
 def test_a_loop_that_stalls_does_not_make_up_for_it():
