@@ -16,8 +16,6 @@ import importlib
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +39,7 @@ from robot.hardware.reference import (
     advance,
     keep_near,
 )
+from robot.system.priority import own_priority
 
 CONTROL_DT_S = 0.05
 TICK_S = 0.01
@@ -110,6 +109,8 @@ class FrankaArm:
         options, host = self.options, self.options.hostname
         config = franky.RealtimeConfig
         try:
+            # libfranka makes the thread that connects a real-time one, before everything else on
+            # the computer, and so every thread that it starts later: those of the policy, too
             with own_priority():
                 robot = franky.Robot(
                     host,
@@ -417,20 +418,6 @@ class FrankaArm:
     def _fail(self, sentence: str) -> None:
         """Keep the first failure, for whoever calls next."""
         self._failure = self._failure or sentence
-
-
-@contextmanager
-def own_priority() -> Iterator[None]:
-    """Give this thread its scheduling back afterwards.
-
-    libfranka makes the thread that connects a real-time one, before everything else on the
-    computer, and with it every thread that it starts later: those of the policy, too.
-    """
-    before = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(0, *before)
 
 
 def import_franky() -> Any:

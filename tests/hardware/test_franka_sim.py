@@ -8,7 +8,6 @@ import importlib.util
 import os
 import threading
 import time
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from robot.hardware.franka import FrankaArm, FrankaOptions
 from robot.hardware.franka_rehearsal import Rehearsal, RehearsedFranka
 from robot.hardware.franka_sim import PYTHON, FrankaSim
 from robot.hardware.mirror import MirrorOptions
+from robot.system.priority import prompt
 
 pytestmark = [
     pytest.mark.franka,
@@ -47,18 +47,6 @@ def arm(sim):
     arm.connect()
     yield arm
     arm.disconnect()
-
-
-@contextmanager
-def prompt():
-    """Run this thread before other programs, where that is allowed: its periods are measured."""
-    before = os.sched_getscheduler(0), os.sched_getparam(0)
-    with suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(3))
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(0, *before)
 
 
 def stay(state: ArmState, *, gripper: float = 1.0) -> Command:
