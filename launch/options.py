@@ -21,7 +21,9 @@ MAY_BE_NULL = frozenset(
 )
 MAY_BE_EMPTY = frozenset({"faults", "mask_scenes", "sources"})
 MAY_BE_MIXED = frozenset({"sources"})  # numbers and text
-MAY_REPEAT = frozenset({"blocks", "faults", "widths", "workspace_high_m", "workspace_low_m"})
+MAY_REPEAT = frozenset(
+    ("blocks", "faults", "grip_position_m", "widths", "workspace_high_m", "workspace_low_m")
+)
 MAY_BE_SEVERAL = frozenset({"scene", "task"})  # text, or a list of it
 # Sections that take keys which no YAML file lists, or lose some: names that a person chooses,
 # shares of what is registered, and keywords that a type or a constructor checks.
@@ -46,7 +48,9 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
     + ("black_level", "left", "rotate", "source", "sources", "top")
 )
 # in units of a driver, or coordinates: they may be negative
-ANY_NUMBER = frozenset({"settings", "workspace_high_m", "workspace_low_m"})
+ANY_NUMBER = frozenset(
+    ("grip_position_m", "grip_yaw_rad", "settings", "workspace_high_m", "workspace_low_m")
+)
 SCENES = frozenset({"headline_scene", "mask_scenes", "scene", "scenes"})
 SHARES = frozenset({"kinds", "scenes"})  # their numbers may be 0, too
 HIGHEST_SEED = 2**32 - 1

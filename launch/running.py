@@ -42,6 +42,7 @@ from robot.system.command import RUNS, run_folder, write_results
 from robot.system.device import pick_device
 from robot.system.folder_lock import is_locked
 from robot.system.parse import Count, FlatSpec, Positive, Seed, Spec, options, parse
+from robot.system.priority import prompt
 from robot.types import InputError
 
 RECORDING = "recording"
@@ -192,7 +193,8 @@ def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
                 elif robot.arrange is None:
                     confirm(asked, loop, console)
                 header = header_of(asked, loop, index=index)
-                outcome = loop.run_episode(limit_s=asked.episode_s, header=header)
+                with prompt():
+                    outcome = loop.run_episode(limit_s=asked.episode_s, header=header)
                 outcomes.append(outcome)
                 if outcome.ended in ("quit",) or outcome.ended.startswith("fault"):
                     break

@@ -6,12 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from robot.envs.make import EnvOptions
 from robot.errors import InputError
 from robot.hardware.arm import Arm
 from robot.hardware.camera import CameraStream
+from robot.hardware.cameras.options import cameras_of
+from robot.hardware.cameras.stream import streams_of
 from robot.hardware.franka import FrankaArm, FrankaOptions
 from robot.hardware.franka_hand import HandMotion
 from robot.hardware.franka_kinematics import Mounting
@@ -22,6 +27,8 @@ from robot.hardware.safety import SafeArm
 from robot.hardware.simulated import SimulatedArm
 from robot.hardware.simulator import Simulation
 from robot.system.parse import NotNegativeNumber, Positive, Seed, options, parse
+
+CAMERA = Path(__file__).resolve().parents[2] / "configs/camera/default.yaml"
 
 
 @options
@@ -151,9 +158,15 @@ def _simulated(robot: RobotOptions, world: World) -> Robot:
     )
 
 
+def cameras(robot: RobotOptions) -> Sequence[CameraStream]:
+    """Return the cameras of a real robot's section; what one leaves out is as in CAMERA."""
+    default = yaml.safe_load(CAMERA.read_text(encoding="utf-8"))
+    return streams_of(cameras_of(robot.cameras or {}, default=default))
+
+
 def _franka(robot: RobotOptions, world: World) -> Robot:
     driver = parse(FrankaDriver, robot.driver, at="robot.driver")
-    return Robot(arm=safe(FrankaArm(driver.options()), robot), cameras=())
+    return Robot(arm=safe(FrankaArm(driver.options()), robot), cameras=cameras(robot))
 
 
 def _franka_sim(robot: RobotOptions, world: World) -> Robot:

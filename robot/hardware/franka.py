@@ -5,7 +5,7 @@
     arm.send(Command(ee_position=..., ee_rotation=..., gripper_target=1.0, time_s=time.monotonic()))
 
 Commands come at 20 Hz. A thread of this driver turns them into a smooth reference
-(robot.hardware.reference), 200 poses and velocities a second, which franky's 1 kHz impedance
+(robot.hardware.reference), 100 poses and velocities a second, which franky's 1 kHz impedance
 controller tracks in a thread of its own in C++. Where no command comes any more the reference comes
 to rest, and a robot that gets no packets stops itself.
 """
@@ -13,6 +13,7 @@ to rest, and a robot that gets no packets stops itself.
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 import time
 from dataclasses import dataclass, field
@@ -38,9 +39,10 @@ from robot.hardware.reference import (
     advance,
     keep_near,
 )
+from robot.system.priority import own_priority
 
 CONTROL_DT_S = 0.05
-TICK_S = 0.005
+TICK_S = 0.01
 START_S = 2.0  # until the first state has to have come
 READY = ("Idle", "Move")  # libfranka's modes in which a motion can start
 SAME_POSE_M = 0.002  # between the robot's own kinematics and the data sheet's
@@ -51,7 +53,7 @@ class FrankaOptions:
     """Which robot, and how it moves."""
 
     hostname: str = "172.16.0.2"
-    model: str = "panda"  # or fr3: whose limits hold
+    model: str = "fr3"  # or panda: whose limits hold
     realtime: bool = True  # False where the kernel is not a real-time one: jerky on a real robot
     end_effector: Mounting = field(default_factory=grip_mounting)
     stiffness_n_m: float = 2000.0
@@ -107,12 +109,16 @@ class FrankaArm:
         options, host = self.options, self.options.hostname
         config = franky.RealtimeConfig
         try:
-            robot = franky.Robot(
-                host,
-                default_torque_threshold=options.reflex_nm,
-                default_force_threshold=options.reflex_n,
-                realtime_config=config.Enforce if options.realtime else config.Ignore,
-            )
+            # libfranka makes the thread that connects a real-time one, before everything else on
+            # the computer, and so every thread that it starts later: those of the policy, too
+            with own_priority():
+                robot = franky.Robot(
+                    host,
+                    default_torque_threshold=options.reflex_nm,
+                    default_force_threshold=options.reflex_n,
+                    realtime_config=config.Enforce if options.realtime else config.Ignore,
+                )
+                self._priority = os.sched_getscheduler(0), os.sched_getparam(0)
             state, gripper = robot.state, franky.Gripper(host)
             width = float(gripper.max_width)
         except Exception as error:  # franky's, Poco's and libfranka's have no common base
@@ -313,13 +319,15 @@ class FrankaArm:
         began_s, state = time.monotonic(), self._state
         assert state is not None
         try:
-            tracker = self._franky.CartesianImpedanceTracker(
-                self._robot,
-                translational_stiffness=self.options.stiffness_n_m,
-                rotational_stiffness=self.options.stiffness_nm_rad,
-                lower_joint_limits=self.features.joints.low,
-                upper_joint_limits=self.features.joints.high,
-            )
+            with own_priority():
+                os.sched_setscheduler(0, *self._priority)  # its control thread inherits this one's
+                tracker = self._franky.CartesianImpedanceTracker(
+                    self._robot,
+                    translational_stiffness=self.options.stiffness_n_m,
+                    rotational_stiffness=self.options.stiffness_nm_rad,
+                    lower_joint_limits=self.features.joints.low,
+                    upper_joint_limits=self.features.joints.high,
+                )
         except Exception as error:
             self._fail(_stopped_itself(error, host=self.options.hostname))
             raise ArmError(self._failure) from error

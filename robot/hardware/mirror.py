@@ -187,7 +187,8 @@ class Mirror:
                 "got a call to a mirrored scene that was not started: call start() first"
             )
         try:
-            self._pipe.send(message)
+            with suppress(BrokenPipeError):  # why it ended may still lie in the pipe
+                self._pipe.send(message)
             if not self._pipe.poll(START_S):
                 raise ArmError(f"the mirrored scene did not answer within {START_S:.0f} s")
             kind, answer = self._pipe.recv()
@@ -274,6 +275,7 @@ class _Process:
     ) -> None:
         self.pipe, self.scene, self.slots, self.frame_s = pipe, scene, slots, frame_s
         self.following, self.index = False, 0
+        self.measured: np.void | None = None
         self.now = self.frame_due = 0.0
 
     def run(self) -> None:
@@ -297,6 +299,8 @@ class _Process:
             self.now = time.monotonic()
             self._publish()
             self._look()
+        elif kind == "follow":
+            self.measured = self.slots["measured"].read()
         self.following = kind == "follow"
         self.now = self.frame_due = time.monotonic()
         return answer
@@ -307,9 +311,12 @@ class _Process:
         if late_s > BEHIND_S:
             self.behind_s += late_s
             self.now += late_s
-        measured = self.slots["measured"].read()
-        assert measured is not None, "follow() comes after the first state"
-        self.scene.advance(measured, now_s=self.now, duration_s=TICK_S)
+        # None where the feeding thread was interrupted as it wrote, and waits for this process:
+        # the last state then goes on
+        newest = self.slots["measured"].read()
+        self.measured = self.measured if newest is None else newest
+        assert self.measured is not None, "follow() comes after the first state"
+        self.scene.advance(self.measured, now_s=self.now, duration_s=TICK_S)
         holds = self.scene.env.task.success(self.scene.env.sim)
         self.succeeded_s = (self.succeeded_s or self.now) if holds else None
         self.success |= self.succeeded_s is not None and self.now - self.succeeded_s >= SUCCESS_S
