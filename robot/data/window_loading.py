@@ -49,18 +49,13 @@ def load_windows(
     look_every: int = 1,
     progress: Progress | None = None,
 ) -> Windows:
-    """Load episodes (all, or those of `indices`), one at a time: the raw frames of one episode are
-    all that is ever in memory.
+    """Load episodes (all, or those of `indices`); only one has its raw frames in memory at a time.
 
     `cameras` names the order of the camera axis; it is that of the recordings when left out. Of
     each episode's frames, the first and then every `look_every`-th are composed and may start a
     window; state and actions of all are kept.
     """
-    chosen = sorted(store.indices()) if indices is None else list(indices)
-    if not chosen:
-        raise InputError(
-            f"got no episodes to load from {store.root}, expected at least one: collect some first"
-        )
+    chosen = _chosen(store, indices)
     summaries = [store.summary(index) for index in chosen]
     lengths = torch.tensor([summary.length for summary in summaries])
     look_of = _look_of(lengths, every=look_every)
@@ -75,9 +70,7 @@ def load_windows(
     texts = [summary.goal.text for summary in summaries]
     goals = list(dict.fromkeys(texts))
     return Windows(
-        composites=rows.composites,
-        proprio=rows.proprio,
-        actions=rows.actions,
+        **vars(rows),
         goal_ids=torch.tensor([goals.index(text) for text in texts]).repeat_interleave(lengths),
         starts=lengths.cumsum(0) - lengths,
         lengths=lengths,
@@ -86,6 +79,15 @@ def load_windows(
         spaces=spaces,
         look_of=None if look_every == 1 else look_of,
     )
+
+
+def _chosen(store: EpisodeStore, indices: Sequence[int] | None) -> list[int]:
+    chosen = sorted(store.indices()) if indices is None else list(indices)
+    if not chosen:
+        raise InputError(
+            f"got no episodes to load from {store.root}, expected at least one: collect some first"
+        )
+    return chosen
 
 
 def end_to_end(parts: Iterable[Rows], *, frames: int, looks: int) -> Rows:
