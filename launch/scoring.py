@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from launch.command_line import Work
+from launch.scored_data import require_machine_demonstrations
 from robot.data.scores import scores_path
 from robot.envs.make import ImageSize
 from robot.envs.registry import check_scene
@@ -35,7 +36,6 @@ from robot.system.parse import Count, Seed, options, parse
 from robot.system.progress import Bars
 from robot.train.demonstration_discriminator import JudgeTraining, Judging
 from robot.train.log import check_mode
-from robot.types import InputError
 
 
 @options
@@ -107,10 +107,7 @@ def parse_scoring(values: Any) -> Scoring:
     check_robot(scoring.robot)
     check_mode(scoring.wandb)
     check_scene(scoring.task, scoring.scene)
-    if scoring.data.quality is None:
-        raise InputError(
-            "got data without machine demonstrations, expected some to judge; pass data=mixed"
-        )
+    require_machine_demonstrations(scoring.data)
     check_judge(scoring.judge)
     check_weightings(["dwsl"], scoring.data, scoring.judge, task=scoring.task)
     return scoring

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from robot.checkpoint import file_digest
-from robot.dwsl import NEED_SCORES
 from robot.envs.tabletop.textures import training_textures
 from robot.experiment.arms import Arm
 from robot.experiment.config import Common
@@ -20,6 +19,7 @@ from robot.train.demonstration_discriminator import JudgeTraining, judge
 from robot.train.label_discriminator import LabelJudgeTraining, train_label_discriminator
 from robot.train.mask_head import HeadTraining, train_mask_head
 from robot.train.policy import PolicyTraining, train_policy
+from robot.weightings import NEED_SCORES
 
 
 def stages_of(arms: Sequence[Arm], common: Common, datasets: Datasets) -> list[Stage]:

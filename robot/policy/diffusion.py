@@ -19,8 +19,8 @@ from robot.policy.config import DEFAULT_ENCODER, EncoderConfig
 from robot.policy.denoiser import conditions, make_denoiser
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
+from robot.policy.sizes import check_prediction, check_sampling
 from robot.system.device import one_thread
-from robot.types import InputError
 
 
 class DiffusionPolicy(nn.Module):
@@ -51,15 +51,8 @@ class DiffusionPolicy(nn.Module):
             name: value for name, value in locals().items() if name not in ("self", "__class__")
         }
         super().__init__()
-        if prediction not in schedule.PREDICTIONS:
-            raise InputError(
-                f"got prediction {prediction!r}, expected one of {list(schedule.PREDICTIONS)}"
-            )
-        if not 1 <= sample_steps <= train_steps:
-            raise InputError(
-                f"got {sample_steps} sample_steps of {train_steps} train_steps, expected 1 to "
-                f"{train_steps}"
-            )
+        check_prediction(prediction)
+        check_sampling(sample_steps=sample_steps, train_steps=train_steps)
         checked, config = check_statistics(statistics), EncoderConfig.of(encoder)
         self._config = arguments | {"statistics": checked, "encoder": config.to_json()}
         self.horizon, self.prediction, self.noise_samples = horizon, prediction, noise_samples

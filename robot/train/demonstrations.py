@@ -15,7 +15,7 @@ from torch import Tensor
 from robot.data.scores import read_scores
 from robot.data.store import EpisodeStore
 from robot.data.windows import Windows, join, load_windows
-from robot.dwsl import NEED_SCORES, WEIGHTINGS, Judged, check_weighting
+from robot.dwsl import WEIGHTINGS, Judged
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.masking import (
     Deployment,
@@ -28,6 +28,7 @@ from robot.perception.head.look import look_through
 from robot.system.device import pick_device
 from robot.system.progress import Announce, silent
 from robot.types import CLEAN, Goal, InputError, quality_of
+from robot.weightings import NEED_SCORES, check_weighting
 
 PerCamera = Sequence[np.ndarray]
 Masks = Sequence[Float[Tensor, "t 3 _ _"]]  # per camera
