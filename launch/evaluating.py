@@ -11,7 +11,7 @@ from launch.evaluation import Asked, head_of, perception_of
 from robot.checkpoint import policy_metadata
 from robot.envs.tabletop.scene import PAPER_TASKS
 from robot.experiment.cells import Entrant, cells_of, evaluate_cells
-from robot.experiment.report import Story, write
+from robot.experiment.report import Story, report_to_wandb, write
 from robot.perception.registry import make_deployment
 from robot.policy import load_policy
 from robot.report.table import success_table
@@ -59,8 +59,16 @@ def evaluate(asked: Asked, entrant: Entrant, *, config_yaml: str) -> None:
             arm=entrant.arm,
             config_yaml=config_yaml,
             look_dt_s=asked.execute * asked.env.control_dt_s,
+            baselines=[entrant.arm] if entrant.agent.perception == "none" else [],
         )
         findings = write(run, evaluated, story=story)
+        report_to_wandb(
+            findings,
+            run=run,
+            name=entrant.arm,
+            mode=asked.wandb,
+            config={"asked": asked, "agent": entrant.agent},
+        )
         console.print(success_table(findings.cells))
         console.print(f"report: {findings.page}")
         given = {} if asked.env.goal is None else {"goal": asked.env.goal}

@@ -16,6 +16,7 @@ from robot.envs.registry import check_scene
 from robot.envs.render import require_gl
 from robot.errors import InputError
 from robot.experiment.early import check_once
+from robot.experiment.options import Wandb
 from robot.perception.names import SOURCES, check_deployment, resolve_head
 from robot.report.statistics import NO_CONTEST
 from robot.system.parse import (
@@ -27,6 +28,7 @@ from robot.system.parse import (
     options,
     parse,
 )
+from robot.train.log import check_mode
 
 UNASKED = ({"name": "overlay"}, {"name": "none"})  # defaults of the config group `perception`
 
@@ -49,6 +51,7 @@ class Asked:
     keep: NotNegative
     name: FolderName | None
     workers: Count
+    wandb: Wandb
     env: EnvOptions
 
 
@@ -150,5 +153,6 @@ def check_asked(asked: Asked) -> None:
             f"got no mask head at {head_of(asked)}, expected one; pass head=tabletop, or "
             "perception=oracle or none"
         )
+    check_mode(asked.wandb)
     if asked.deployment is not None:
         check_deployment(asked.deployment, {})

@@ -41,10 +41,10 @@ MAINS: dict[str, Callable[[], None]] = {
 
 
 LONG_WORK = (
-    "launch.comparison.compare",
+    "robot.experiment.compare.compare",
     "launch.scoring.collect_scenes",
     "robot.experiment.collect.parallel_map",
-    "launch.evaluation.evaluate_cells",
+    "launch.evaluating.evaluate_cells",
 )
 
 

@@ -54,11 +54,7 @@ def check_config(config: Mapping[str, Any]) -> None:
 def check_comparison(arms: Sequence[ArmOptions], common: CommonOptions) -> None:
     """Check a comparison whose trainings are those of `arms`."""
     check_scenes(arms, common)
-    if common.env.control_dt_s != CONTROL_DT_S:
-        raise InputError(
-            f"got env.control_dt_s={common.env.control_dt_s}, expected {CONTROL_DT_S}: "
-            "demonstrations are recorded at that period; leave it out"
-        )
+    check_control_period(common)
     for training in (common.train, common.mask_training):
         check_device(training.device)
     for arm in arms:
@@ -66,11 +62,25 @@ def check_comparison(arms: Sequence[ArmOptions], common: CommonOptions) -> None:
         check_execute(arm.policy, execute=common.evaluation.execute)
     check_seeds(common)
     if needs_frames(arms, common):
-        check_head_options(common.mask_head)
-        if common.head_start is not None:
-            check_start(common.head_start, common.mask_head)
-        check_mask_scenes(common.data.mask_frames.tasks, common.data.mask_frames.scenes)
+        check_head(common)
     check_measured_scenes(arms, common)
+
+
+def check_control_period(common: CommonOptions) -> None:
+    """Check that the env runs at the period of the demonstrations."""
+    if common.env.control_dt_s != CONTROL_DT_S:
+        raise InputError(
+            f"got env.control_dt_s={common.env.control_dt_s}, expected {CONTROL_DT_S}: "
+            "demonstrations are recorded at that period; leave it out"
+        )
+
+
+def check_head(common: CommonOptions) -> None:
+    """Check that the mask head fits the env and what it starts with, and has something to learn."""
+    check_head_options(common.mask_head)
+    if common.head_start is not None:
+        check_start(common.head_start, common.mask_head)
+    check_mask_scenes(common.data.mask_frames.tasks, common.data.mask_frames.scenes)
 
 
 def check_sizes(policy: Spec, *, at: str) -> None:
