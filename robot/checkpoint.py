@@ -52,6 +52,18 @@ def save(
     `kind` and `config` name the builder and its keyword arguments; `metadata` should hold
     `spaces` (Spaces.to_json) for policies and `cameras` (cameras_to_json) for mask heads.
     """
+    return save_tensors(path, module.state_dict(), kind=kind, config=config, metadata=metadata)
+
+
+def save_tensors(
+    path: Path | str,
+    tensors: Mapping[str, Tensor],
+    *,
+    kind: str,
+    config: Mapping[str, Any],
+    metadata: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a module's tensors as `save` does, without the module."""
     header = {
         "format": FORMAT,
         "kind": kind,
@@ -65,7 +77,7 @@ def save(
         file.with_suffix(".json"),
         lambda temporary: temporary.write_text(json.dumps(header, indent=2) + "\n"),
     )
-    write_tensors(file, module.state_dict(), header)  # last: whoever finds it finds all
+    write_tensors(file, tensors, header)  # last: whoever finds it finds all
     return file
 
 
