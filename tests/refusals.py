@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
     "serve": ("serve", ["checkpoint=tabletop"]),
     "train_mask": ("train_mask", ["mask_weighting=dwsl"]),
     "score_demonstrations": ("score_demonstrations", []),
+    "train_given": ("train_given", ["path=no-such-folder"]),
+    "convert_ivm": ("convert_ivm", ["published=no-such-file"]),
 }
 TEXT = "no-such"
 NUMBERS: list[Any] = ["text", None, [], {"a": 1}, -1, math.nan, math.inf, 10**30]
