@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ TOY = (
 
 @pytest.fixture
 def one_camera_head(tmp_path) -> Path:
-    config = HEAD | {"cameras": 1}
+    config: dict[str, Any] = HEAD | {"cameras": 1}
     camera = [Camera("any", height=32, width=32)]
     metadata = {"cameras": cameras_to_json(camera), "vocabulary": "tabletop"}
     return save(

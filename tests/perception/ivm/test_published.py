@@ -79,7 +79,7 @@ def test_every_tensor_finds_its_place(tmp_path):
     final = theirs["mask_decoder.transformer.norm_final_attn.weight"]
     assert torch.equal(model.decoder.transformer.layer_norm_final_attn.weight, final)
     second = theirs["mask_decoder.output_hypernetworks_mlps.layers.1.bias"]
-    assert torch.equal(model.decoder.hyper[0][2].bias, second)
+    assert torch.equal(model.decoder.hyper[0][2].bias, second)  # type: ignore[index]
     values = sorted(tensor.double().sum().item() for tensor in theirs.values())
     ours = (t for name, t in tensors.items() if not name.startswith("presence"))
     assert sorted(tensor.double().sum().item() for tensor in ours) == values
