@@ -71,6 +71,12 @@ TOGETHER = {
         "train.device=tpu": "got device 'tpu'",
     },
     "convert_ivm": {"mask_head.masks=3": "masks, expected ivm_sam_llava with 1"},
+    "serve": {
+        "host=0.0.0.0": "expected a token",
+        "port=70000": "expected 0 to 65535",
+        "device=tpu": "got device 'tpu'",
+        "keys.images={front:a}": "expected cameras of the policy",
+    },
     "score_demonstrations": {
         "data=tabletop": "pass data=mixed",
         "task=door": "no other object",
