@@ -136,7 +136,7 @@ def refusal_of(command: str, config: Any, *, default: Any) -> str:
         check_values(OmegaConf.to_container(config), default=default)
         work_of(command)(config)
     except InputError as error:
-        sentence = str(error)
+        sentence = " ".join(str(error).split())  # as robot.system.command.stop says it
         return sentence if "\n" not in sentence and len(sentence) < 600 else f"!too long {sentence}"
     except Exception as error:
         return f"!{type(error).__name__} {error}"

@@ -75,7 +75,6 @@ TOGETHER = {
         "host=0.0.0.0": "expected a token",
         "port=70000": "expected 0 to 65535",
         "device=tpu": "got device 'tpu'",
-        "keys.images={front:a}": "expected cameras of the policy",
     },
     "score_demonstrations": {
         "data=tabletop": "pass data=mixed",
