@@ -61,7 +61,7 @@ def check_input(path: Path) -> None:
         pictures_in(path)
     elif not path.is_file():
         raise InputError(f"got image={path}, which does not exist; pass a picture, folder or video")
-    elif path.suffix.lower() in VIDEOS:
+    elif _is_video(path):
         next(frames_of(path))
     else:
         read_picture(path)

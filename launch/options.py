@@ -16,15 +16,17 @@ from robot.errors import InputError
 
 MAY_BE_NULL = frozenset(
     ("compare", "head", "head_start", "headline_scene", "jitter", "quality", "witness_steps")
+    + ("frozen_after", "speed")
 )
-MAY_BE_EMPTY = frozenset({"faults", "mask_scenes"})
+MAY_BE_EMPTY = frozenset({"faults", "mask_scenes", "sources"})
+MAY_BE_MIXED = frozenset({"sources"})  # numbers and text
 MAY_REPEAT = frozenset({"blocks", "faults", "widths"})
 MAY_BE_SEVERAL = frozenset({"scene", "task"})  # text, or a list of it
 # Sections that take keys which no YAML file lists, or lose some: names that a person chooses,
 # shares of what is registered, and keywords that a type or a constructor checks.
 OPEN = frozenset(
     ("arms", "augment", "deployment", "env", "images", "kinds", "mask_training", "scenes", "train")
-    + ("training",)
+    + ("training", "cameras", "settings")
 )
 MAY_BE_ZERO = frozenset(  # every other number is above 0
     (
@@ -39,7 +41,9 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
     + ("iou_weight", "keep", "lora_dropout", "machine_weight", "noise", "offset")
     + ("presence_weight", "ring", "samples", "saturation", "seed", "share", "shift", "threshold")
     + ("port", "tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels")
+    + ("black_level", "left", "rotate", "source", "sources", "top")
 )
+ANY_NUMBER = frozenset({"settings"})  # in units of a driver, which may be negative
 SCENES = frozenset({"headline_scene", "mask_scenes", "scene", "scenes"})
 SHARES = frozenset({"kinds", "scenes"})  # their numbers may be 0, too
 HIGHEST_SEED = 2**32 - 1
@@ -122,6 +126,8 @@ def _check_value(value: Any, *, path: tuple[str, ...]) -> None:
         if not math.isfinite(value) or abs(value) > HIGHEST:
             raise InputError(f"got {key}={value}, expected a finite number; lower it")
         may_be_zero = name in MAY_BE_ZERO or bool(SHARES & set(path))
+        if ANY_NUMBER & set(path):
+            return
         if value < 0 or (value == 0 and not may_be_zero):
             bound = (
                 "0 or above"
@@ -149,7 +155,7 @@ def _check_list(value: Sequence[Any], *, path: tuple[str, ...]) -> None:
             _check_section(item, None, path=path)
         else:
             _check_value(item, path=path)
-    if len({_kind(item) for item in value}) > 1:
+    if len({_kind(item) for item in value}) > 1 and name not in MAY_BE_MIXED:
         raise InputError(f"got {key}={value}, expected items of one kind; correct it")
 
 

@@ -20,7 +20,7 @@ def check_scored_data(config: DictConfig) -> None:
     check_scene(values["task"], values["scene"])
     data = parse(Data, values["data"], at="data")
     require_machine_demonstrations(data)
-    options = cast(Any, SimpleNamespace(**values["judge"]))
+    options = cast(Any, SimpleNamespace(**values["scoring"]))
     check_weightings(["dwsl"], data, options, task=values["task"])
 
 
@@ -28,5 +28,5 @@ def require_machine_demonstrations(data: Data) -> None:
     """Raise InputError where all demonstrations are trusted."""
     if data.quality is None:
         raise InputError(
-            "got data without machine demonstrations, expected some to judge; pass data=mixed"
+            "got data without machine demonstrations, expected some to score; pass data=mixed"
         )

@@ -21,7 +21,7 @@ from robot.policy.normalize import unit_statistics
 from robot.policy.registry import Policy
 from robot.system.device import pick_device, pick_dtype
 from robot.system.parse import Spec, buildable
-from robot.train.demonstration_discriminator import Judging
+from robot.train.demonstration_discriminator import Scoring
 from robot.train.log import check_mode
 from robot.train.options import Training
 from robot.types import InputError
@@ -33,8 +33,8 @@ def check(arms: Sequence[Arm], common: Common) -> None:
     check_mode(common.wandb)
     check_comparison(arms, common)
     check_policies(arms, common)
-    check_judge(common.judge)
-    check_weightings([arm.weighting for arm in arms], common.data, common.judge, task=common.task)
+    check_scoring(common.scoring)
+    check_weightings([arm.weighting for arm in arms], common.data, common.scoring, task=common.task)
     if needs_frames(arms, common):
         check_mask_head(common.mask_head)
 
@@ -71,13 +71,13 @@ def build_policy(policy: Spec, *, at: str) -> Policy:
         )
 
 
-def check_judge(judging: Judging) -> None:
+def check_scoring(scoring: Scoring) -> None:
     """Check that discriminators of demonstrations can be built and trained."""
-    build_policy(judging.policy, at="judge.policy")
-    check_devices(judging.training)
-    if judging.discriminator.cameras != len(CAMERAS):
+    build_policy(scoring.policy, at="scoring.policy")
+    check_devices(scoring.training)
+    if scoring.discriminator.cameras != len(CAMERAS):
         raise InputError(
-            f"got judge.discriminator.cameras={judging.discriminator.cameras}, expected "
+            f"got scoring.discriminator.cameras={scoring.discriminator.cameras}, expected "
             f"{len(CAMERAS)}: {', '.join(CAMERAS)}; leave it out"
         )
 

@@ -12,20 +12,20 @@ from robot.experiment.options import Quality as Quality
 from robot.experiment.options import Wandb as Wandb
 from robot.perception.head.base import Head
 from robot.system.parse import options, parse
-from robot.train.demonstration_discriminator import Judging
+from robot.train.demonstration_discriminator import Scoring
 
 
 @options
 class Common(CommonOptions):
     """What all arms of a comparison share, complete."""
 
-    judge: Judging
+    scoring: Scoring
 
 
 def common_of(config: Mapping[str, Any]) -> Common:
     """Parse what the arms share from a command's resolved config."""
-    judge = {name: value for name, value in config["judge"].items() if name != "horizon"}
+    scoring = {name: value for name, value in config["scoring"].items() if name != "horizon"}
     return parse(
         Common,
-        common_section(config) | {"judge": judge | {"head": Head.resolve(judge["head"])}},
+        common_section(config) | {"scoring": scoring | {"head": Head.resolve(scoring["head"])}},
     )

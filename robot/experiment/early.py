@@ -36,7 +36,7 @@ from robot.system.parse import Spec
 from robot.weightings import NEED_SCORES
 
 if TYPE_CHECKING:
-    from robot.train.demonstration_discriminator import Judging
+    from robot.train.demonstration_discriminator import Scoring
 
 PUBLISHED = ("ivm_sam_llava", "ivm_discriminator")
 
@@ -47,7 +47,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     common = common_options(config)
     arms = arm_options(trained_sections([arm.policy_of for arm in chosen], config))
     check_comparison(arms, common)
-    discriminating = cast(Any, SimpleNamespace(**config["judge"]))
+    discriminating = cast(Any, SimpleNamespace(**config["scoring"]))
     check_weightings([arm.weighting for arm in arms], common.data, discriminating, task=common.task)
 
 
@@ -183,7 +183,7 @@ def check_seeds(common: CommonOptions) -> None:
         )
 
 
-def check_weightings(weightings: Sequence[str], data: Data, judging: Judging, *, task: str) -> None:
+def check_weightings(weightings: Sequence[str], data: Data, scoring: Scoring, *, task: str) -> None:
     """Check that a mixture of demonstrations is possible, and that every weighting has something to
     weight.
     """
@@ -202,16 +202,16 @@ def check_weightings(weightings: Sequence[str], data: Data, judging: Judging, *,
         )
     if not set(weightings) & set(NEED_SCORES):
         return
-    if judging.head is None and judging.masks == "learned":
+    if scoring.head is None and scoring.masks == "learned":
         raise InputError(
-            "got judge.masks=learned without a mask head; pass judge.head=tabletop, or "
-            "judge.masks=oracle"
+            "got scoring.masks=learned without a mask head; pass scoring.head=tabletop, or "
+            "scoring.masks=oracle"
         )
-    if min(data.tiers) < judging.folds:
+    if min(data.tiers) < scoring.folds:
         raise InputError(
             f"got {data.tiers[0]} trusted and {data.tiers[1]} machine demonstrations for "
-            f"judge.folds={judging.folds}, expected one of each in every fold; raise data.episodes "
-            "and data.quality.episodes"
+            f"scoring.folds={scoring.folds}, expected one of each in every fold; raise "
+            "data.episodes and data.quality.episodes"
         )
 
 

@@ -24,10 +24,36 @@ class Shot:
     index: int  # counts captured frames from 0; a frozen camera does not count on
 
 
+@dataclass(frozen=True)
+class CameraHealth:
+    """How well a camera works at one instant. `problem` says in one sentence what is wrong."""
+
+    connected: bool
+    fps: float  # new frames per second over the last frames; falls as none come
+    age_s: float  # since the newest frame was captured; inf where none has come
+    frozen: bool  # the same picture again and again, or no new one for too long
+    black: bool  # the newest frame shows next to nothing
+    reconnects: int
+    dropped: int  # frames that came and could not be used: damaged, or of another size
+    error: str = ""  # why it is not connected, in one sentence
+
+    @property
+    def problem(self) -> str:
+        """Return what is wrong, "" where nothing is."""
+        if not self.connected:
+            return self.error or "not connected"
+        if self.frozen:
+            return f"frozen: no new picture for {self.age_s:.2f} s"
+        return "black: covered, dark or without exposure" if self.black else ""
+
+
 class CameraStream(Protocol):
     """A camera that captures in a thread of its own."""
 
-    camera: Camera  # name, height, width of the frames that it returns
+    @property
+    def camera(self) -> Camera:
+        """Return name, height and width of the frames that it returns."""
+        ...
 
     def connect(self) -> None:
         """Open the device and wait for its first frame. Raises CameraError."""
@@ -41,4 +67,12 @@ class CameraStream(Protocol):
 
     def disconnect(self) -> None:
         """End the thread and close the device; callable twice."""
+        ...
+
+
+class WatchedStream(CameraStream, Protocol):
+    """A camera that knows how well it works."""
+
+    def health(self) -> CameraHealth:
+        """Return at once how well it works now."""
         ...

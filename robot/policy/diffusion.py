@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from robot.batch import PolicyBatch, PolicyObservation
 from robot.policy import schedule
@@ -19,11 +19,12 @@ from robot.policy.config import DEFAULT_ENCODER, EncoderConfig
 from robot.policy.denoiser import conditions, make_denoiser
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
+from robot.policy.rebuildable import Rebuildable, keeps_arguments
 from robot.policy.sizes import check_prediction, check_sampling
 from robot.system.device import one_thread
 
 
-class DiffusionPolicy(nn.Module):
+class DiffusionPolicy(Rebuildable):
     """DDPM training, DDIM sampling, min-max actions clipped to the demonstrated range at every
     step.
 
@@ -34,6 +35,7 @@ class DiffusionPolicy(nn.Module):
     alpha_bars: Tensor
     sample_times: Tensor
 
+    @keeps_arguments
     def __init__(
         self,
         *,
@@ -47,14 +49,10 @@ class DiffusionPolicy(nn.Module):
         sample_steps: int = 5,
         noise_samples: int = 1,
     ):
-        arguments = {
-            name: value for name, value in locals().items() if name not in ("self", "__class__")
-        }
         super().__init__()
         check_prediction(prediction)
         check_sampling(sample_steps=sample_steps, train_steps=train_steps)
         checked, config = check_statistics(statistics), EncoderConfig.of(encoder)
-        self._config = arguments | {"statistics": checked, "encoder": config.to_json()}
         self.horizon, self.prediction, self.noise_samples = horizon, prediction, noise_samples
         self.encoder = ObservationEncoder(statistics=checked, config=config)
         self.actions = MinMax(statistics=checked, key="action")
@@ -75,10 +73,6 @@ class DiffusionPolicy(nn.Module):
         self.register_buffer("sample_times", self._time(steps), persistent=False)
         # as floats: a scalar tensor costs a kernel wherever it is used
         self.levels = [*self.alpha_bars[steps].double().tolist(), 1.0]
-
-    def config(self) -> dict[str, Any]:
-        """Return the keyword arguments that rebuild this policy, statistics included."""
-        return dict(self._config)
 
     def loss(
         self, batch: PolicyBatch, generator: torch.Generator | None = None

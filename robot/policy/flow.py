@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from robot.batch import PolicyBatch, PolicyObservation
 from robot.policy.conditioning import ObservationEncoder
@@ -17,15 +17,17 @@ from robot.policy.config import DEFAULT_ENCODER, EncoderConfig
 from robot.policy.denoiser import conditions, make_denoiser
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
+from robot.policy.rebuildable import Rebuildable, keeps_arguments
 from robot.policy.schedule import gaussian
 from robot.system.device import one_thread
 
 
-class FlowPolicy(nn.Module):
+class FlowPolicy(Rebuildable):
     """Train on x(t) = (1 - t) noise + t actions, sample with `sample_steps` Euler steps, clip to
     the demonstrated range.
     """
 
+    @keeps_arguments
     def __init__(
         self,
         *,
@@ -37,12 +39,8 @@ class FlowPolicy(nn.Module):
         sample_steps: int = 10,
         noise_samples: int = 4,
     ):
-        arguments = {
-            name: value for name, value in locals().items() if name not in ("self", "__class__")
-        }
         super().__init__()
         checked, config = check_statistics(statistics), EncoderConfig.of(encoder)
-        self._config = arguments | {"statistics": checked, "encoder": config.to_json()}
         self.horizon, self.sample_steps, self.noise_samples = horizon, sample_steps, noise_samples
         self.encoder = ObservationEncoder(statistics=checked, config=config)
         self.actions = MinMax(statistics=checked, key="action")
@@ -54,10 +52,6 @@ class FlowPolicy(nn.Module):
             dim=config.dim,
             depth=depth,
         )
-
-    def config(self) -> dict[str, Any]:
-        """Return the keyword arguments that rebuild this policy, statistics included."""
-        return dict(self._config)
 
     def loss(
         self, batch: PolicyBatch, generator: torch.Generator | None = None

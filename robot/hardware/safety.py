@@ -1,0 +1,475 @@
+"""The layer that no command goes around: `SafeArm` wraps any arm, and is one.
+
+What is asked is sent only as far as every limit allows; what is stale or malformed holds the arm. A
+hold brakes within the limits and then repeats the pose. Every intervention is counted and kept.
+`send` never sleeps and never waits; pacing is the loop's.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from robot.hardware.arm import Arm, ArmError, ArmFeatures, ArmState, Command
+from robot.hardware.braking import norms, shortened
+from robot.hardware.kinematics import Pose, difference, is_rotation, move, orthonormal, pose_at
+from robot.hardware.limits import SafetyLimits as SafetyLimits
+from robot.hardware.limits import read_limits as read_limits
+from robot.hardware.path import Asked, Cause, PathState, Rules, advance, begin
+from robot.types import MaskStatus
+
+_Hold = tuple["Kind", str]  # what holds the arm, and a word more
+
+KEPT = 1000  # interventions that are kept in full; all are counted
+FAR_M = 1e3  # beyond the reach of any arm: squares of larger numbers overflow
+FUTURE_S = 0.01  # how far a time may lie ahead of the clock: rounding, not another clock
+
+
+class Kind(str, Enum):
+    """What the layer did, or why. Those of `Cause` change a command, the others hold the arm."""
+
+    EARLY = Cause.EARLY.value
+    LATE = Cause.LATE.value
+    BOX = Cause.BOX.value
+    SPEED = Cause.SPEED.value
+    SMOOTH = Cause.SMOOTH.value
+    SOFT_START = Cause.SOFT_START.value
+    RECOVERY = Cause.RECOVERY.value
+    JOINT_POSITION = Cause.JOINT_POSITION.value
+    JOINT_VELOCITY = Cause.JOINT_VELOCITY.value
+    REACH = Cause.REACH.value
+    GRIPPER = Cause.GRIPPER.value
+    LEAD = "lead"  # too far ahead of the measured pose
+    NOT_FINITE = "not_finite"
+    WRONG_SHAPE = "wrong_shape"
+    NOT_A_ROTATION = "not_a_rotation"
+    STALE_FRAME = "stale_frame"
+    STALE_STATE = "stale_state"
+    STALE_MASK = "stale_mask"
+    STALE_COMMAND = "stale_command"
+    BAD_STATE = "bad_state"  # not finite, or joints and pose that contradict each other
+    NO_TARGET = "no_target"  # mask status absent or uncertain
+    HOLD = "hold"  # asked for by the loop
+    WATCHDOG = "watchdog"
+    ESTOP = "estop"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a command was decided on: `time.monotonic` of captures, and the mask's word.
+
+    A person who jogs the arm looks for himself: no Seen, and nothing of it is checked.
+    """
+
+    frame_s: Mapping[str, float] = field(default_factory=dict)  # camera -> capture
+    mask_s: float | None = None  # capture of the frame that the mask was computed on
+    mask_status: MaskStatus | None = None
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """One difference between what was asked and what was sent."""
+
+    kind: Kind
+    time_s: float
+    asked: Command | None  # None where nothing was asked
+    sent: Command | None  # None where nothing was sent
+    detail: str = ""
+
+
+class SafeArm:
+    """An arm within `limits`. Only `stop`, `estop` and the readable parts are for other threads.
+
+    Use: `connect`; then per control period `read`, `send`. After `stop`, an e-stop or the watchdog
+    the path begins anew at the measured pose, with a soft start. An e-stop stays until `release`.
+    """
+
+    def __init__(
+        self, arm: Arm, limits: SafetyLimits, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.arm, self.limits = arm, limits
+        self.features: ArmFeatures = arm.features
+        self._clock = clock
+        self._rules = Rules.of(
+            limits,
+            joints=self.features.joints,
+            forward=arm.forward,
+            dt_s=self.features.control_dt_s,
+        )
+        self._path: PathState | None = None  # None: begins at the next state that is measured
+        self._measured: ArmState | None = None
+        self._begin_after_s = -math.inf  # a state measured before the arm stopped does not count
+        self._sent: Command | None = None
+        self._estop = ""
+        self._counts: Counter[Kind] = Counter()
+        self._recent: deque[Intervention] = deque(maxlen=KEPT)
+        self._lock = threading.RLock()
+        self._watchdog = _Watchdog(self)
+
+    # What is readable at any time, from any thread.
+
+    @property
+    def interventions(self) -> Mapping[Kind, int]:
+        """Return how often each kind happened."""
+        return dict(self._counts)
+
+    @property
+    def recent(self) -> tuple[Intervention, ...]:
+        """Return the newest interventions, oldest first."""
+        return tuple(self._recent)
+
+    @property
+    def estopped(self) -> str:
+        """Return why the e-stop is latched, "" where it is not."""
+        return self._estop
+
+    @property
+    def at_rest(self) -> bool:
+        """Return whether the commanded path stands still."""
+        return self._path is None or self._path.at_rest
+
+    @property
+    def path(self) -> PathState | None:
+        """Return what was sent last and how it comes to rest, for tests and viewers."""
+        return self._path
+
+    # An Arm.
+
+    def connect(self) -> None:
+        """Reach the arm; nothing moves, and the watchdog waits for the first command."""
+        self.arm.connect()
+        self._begin_anew()
+
+    def read(self) -> ArmState:
+        """Return the newest measured state, and keep it: `send` judges its age."""
+        state = self.arm.read()
+        self._measured = state
+        return state
+
+    def forward(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the wrapped arm's kinematics."""
+        return self.arm.forward(joints)
+
+    def send(self, command: Command, *, seen: Seen | None = None) -> Command:
+        """Send what the limits allow of a command and return what was really sent."""
+        now_s = self._clock()
+        held = self._why_hold(command, seen, now_s=now_s)
+        sent = self._step(command, held, now_s=now_s)
+        if sent is None:
+            why = self._why_not_measured(now_s=now_s)
+            raise ArmError(
+                "got a command before any state that could be held, expected read() once per "
+                f"control period: {why[1] if why else 'it is read now'}"
+            )
+        return sent
+
+    def hold(self, reason: str = "") -> Command | None:
+        """Brake by one step, or stay: a controlled stop is `hold` every period until `at_rest`.
+
+        None where nothing was measured yet that could be held.
+        """
+        return self._step(None, (Kind.HOLD, reason), now_s=self._clock())
+
+    def stop(self) -> None:
+        """Stop the arm where it is, from any thread; the next command begins anew, slowly."""
+        self._watchdog.disarm()
+        self._stop_arm()
+
+    def recover(self) -> None:
+        """Clear the controller's error after a person has looked; an e-stop stays latched."""
+        self.arm.recover()
+        self._begin_anew()
+
+    def disconnect(self) -> None:
+        """Stop, end the watchdog and let go of the arm; callable twice."""
+        self._watchdog.end()
+        self._path = self._measured = None
+        self.arm.disconnect()
+
+    # The e-stop.
+
+    def estop(self, reason: str = "e-stop") -> None:
+        """Latch the e-stop and stop the arm, from any thread."""
+        self._estop = self._estop or reason or "e-stop"
+        self._note(Kind.ESTOP, None, None, now_s=self._clock(), detail=self._estop)
+        self.stop()
+
+    def release(self) -> None:
+        """Unlatch the e-stop after a person has confirmed it; then a soft start."""
+        self._begin_anew()
+        self._estop = ""
+
+    # Inside.
+
+    def _step(self, command: Command | None, held: _Hold | None, *, now_s: float) -> Command | None:
+        with self._lock:
+            if self._path is None and held is None:
+                held = self._why_not_begin(now_s=now_s)
+            if self._estop:
+                held = Kind.ESTOP, self._estop
+            if self._estop or (self._path is None and self._why_not_begin(now_s=now_s)):
+                sent, causes = self._where_it_is(now_s=now_s), frozenset()
+            else:
+                sent, causes = self._advance(command, held, now_s=now_s)
+        self._account(command, sent, causes, held, now_s=now_s)
+        return sent
+
+    def _advance(
+        self, command: Command | None, held: _Hold | None, *, now_s: float
+    ) -> tuple[Command, frozenset[Kind]]:
+        before = self._path or self._begun(now_s=now_s)
+        asked, kinds = (None, set()) if held or command is None else self._asked(command)
+        after, causes = advance(before, asked, now_s=now_s, rules=self._rules)
+        self._path = after
+        if after is not before or self._sent is None:  # else it was early: nothing new to send
+            self._watchdog.feed(now_s)
+            decided_s = now_s if command is None or held else command.time_s
+            self._sent = self.arm.send(_command(after, time_s=decided_s))
+        return self._sent, frozenset(kinds | {Kind(cause.value) for cause in causes})
+
+    def _asked(self, command: Command) -> tuple[Asked, set[Kind]]:
+        """Return what a well-formed command asks for, at most `max_lead` from the measured pose."""
+        assert self._measured is not None, "held: no state"
+        measured = _measured_pose(self._measured)
+        pose = Pose(
+            position=np.clip(np.asarray(command.ee_position, np.float64), -FAR_M, FAR_M),
+            rotation=orthonormal(np.asarray(command.ee_rotation, np.float64)),
+        )
+        ahead = difference(pose, measured)
+        lead = np.array([self.limits.max_lead_m, self.limits.max_lead_rad])
+        kinds = set()
+        if (norms(ahead) > lead).any():
+            pose = move(measured, shortened(ahead, lead))
+            kinds = {Kind.LEAD}
+        joints = np.asarray(self._measured.joint_position, np.float64)
+        return Asked(pose=pose, gripper=float(command.gripper_target), joints=joints), kinds
+
+    def _begun(self, *, now_s: float) -> PathState:
+        assert self._measured is not None, "held: no state"
+        return begin(
+            _measured_pose(self._measured),
+            joints=np.asarray(self._measured.joint_position, np.float64),
+            gripper=min(max(float(self._measured.gripper_opening), 0.0), 1.0),
+            now_s=now_s,
+        )
+
+    def _why_hold(self, command: Command, seen: Seen | None, *, now_s: float) -> _Hold | None:
+        return (
+            _malformed(command)
+            or _stale(Kind.STALE_COMMAND, command.time_s, self.limits.max_command_age_s, now_s)
+            or self._why_not_measured(now_s=now_s)
+            or (None if seen is None else _why_unseen(seen, self.limits, now_s=now_s))
+        )
+
+    def _why_not_measured(self, *, now_s: float) -> _Hold | None:
+        state = self._measured
+        if state is None:
+            return Kind.STALE_STATE, "none was measured yet"
+        return _bad(state, joints=len(self.features.joint_names)) or _stale(
+            Kind.STALE_STATE, state.time_s, self.limits.max_state_age_s, now_s
+        )
+
+    def _why_not_begin(self, *, now_s: float) -> _Hold | None:
+        """Return why no path can begin at the measured state."""
+        if (held := self._why_not_measured(now_s=now_s)) is not None:
+            return held
+        state = self._measured
+        assert state is not None, "measured"
+        if state.time_s < self._begin_after_s:
+            return Kind.STALE_STATE, "measured before the arm was stopped"
+        at = pose_at(self.arm.forward, np.asarray(state.joint_position, np.float64))
+        apart_m = float(np.linalg.norm(at.position - state.ee_position))
+        if apart_m > self.limits.max_reach_error_m:
+            return Kind.BAD_STATE, (
+                f"the measured pose is {apart_m * 1000:.0f} mm from where the measured joints put "
+                "the end effector: check the tool frame of the controller"
+            )
+        return None
+
+    def _where_it_is(self, *, now_s: float) -> Command | None:
+        """Return what stands for a command where none is sent: the measured pose."""
+        state = self._measured
+        if state is None or _bad(state, joints=len(self.features.joint_names)):
+            return self._sent
+        pose = _measured_pose(state)
+        return Command(
+            ee_position=pose.position,
+            ee_rotation=pose.rotation,
+            gripper_target=float(state.gripper_opening),
+            time_s=now_s,
+        )
+
+    def _begin_anew(self) -> None:
+        self._begin_after_s = self._clock()
+        self._path = None
+
+    def _stop_arm(self) -> None:
+        # A driver that hangs in `send` holds the lock: it must not keep the arm from stopping.
+        locked = self._lock.acquire(timeout=self.features.control_dt_s)
+        try:
+            self._begin_anew()
+            self.arm.stop()
+            self._begin_anew()  # what was measured meanwhile was measured in motion
+        finally:
+            if locked:
+                self._lock.release()
+
+    def _on_overdue(self, late_s: float) -> None:
+        detail = f"no command for {late_s * 1000:.0f} ms"
+        try:
+            self._stop_arm()
+        except Exception as error:  # a thread has no caller: what reads `recent` is to see it
+            detail += f"; the arm did not stop: {error}"
+        self._note(Kind.WATCHDOG, None, None, now_s=self._clock(), detail=detail)
+
+    def _account(
+        self,
+        command: Command | None,
+        sent: Command | None,
+        causes: frozenset[Kind],
+        held: _Hold | None,
+        *,
+        now_s: float,
+    ) -> None:
+        if held is not None:
+            self._note(held[0], command, sent, now_s=now_s, detail=held[1])
+        for kind in sorted(causes):
+            self._note(kind, command, sent, now_s=now_s)
+
+    def _note(
+        self,
+        kind: Kind,
+        asked: Command | None,
+        sent: Command | None,
+        *,
+        now_s: float,
+        detail: str = "",
+    ) -> None:
+        self._counts[kind] += 1
+        self._recent.append(
+            Intervention(kind=kind, time_s=now_s, asked=asked, sent=sent, detail=detail)
+        )
+
+
+class _Watchdog:
+    """A thread that stops the arm when commands stop coming. Armed by the first `feed`."""
+
+    def __init__(self, arm: SafeArm) -> None:
+        self._arm = arm
+        self._limit_s = arm.limits.watchdog_periods * arm.features.control_dt_s
+        self._fed_s: float | None = None
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def feed(self, now_s: float) -> None:
+        """Say that a command came."""
+        self._fed_s = now_s
+        if self._thread is None:
+            self._ended.clear()
+            self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+            self._thread.start()
+
+    def disarm(self) -> None:
+        """Expect no command until the next `feed`."""
+        self._fed_s = None
+
+    def end(self) -> None:
+        """End the thread; `feed` starts another."""
+        self.disarm()
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._thread = None
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._limit_s / 8):
+            fed_s = self._fed_s
+            if fed_s is None:
+                continue
+            late_s = self._arm._clock() - fed_s
+            if late_s > self._limit_s and self._fed_s == fed_s:
+                self.disarm()
+                self._arm._on_overdue(late_s)
+
+
+def _command(path: PathState, *, time_s: float) -> Command:
+    pose = path.at.pose
+    return Command(
+        ee_position=pose.position.copy(),
+        ee_rotation=pose.rotation.copy(),
+        gripper_target=path.gripper,
+        time_s=time_s,
+    )
+
+
+def _measured_pose(state: ArmState) -> Pose:
+    return Pose(
+        position=np.asarray(state.ee_position, np.float64),
+        rotation=orthonormal(np.asarray(state.ee_rotation, np.float64)),
+    )
+
+
+def _malformed(command: Command) -> _Hold | None:
+    return _bad_pose(command.ee_position, command.ee_rotation) or _bad_values(
+        command.gripper_target, shape=(), what="gripper target"
+    )
+
+
+def _bad(state: ArmState, *, joints: int) -> _Hold | None:
+    """Return what is wrong with a measured state."""
+    found = (
+        _bad_values(state.joint_position, shape=(joints,), what="joint positions")
+        or _bad_pose(state.ee_position, state.ee_rotation)
+        or _bad_values(state.gripper_opening, shape=(), what="gripper opening")
+    )
+    if found is None and np.abs(state.ee_position).max() > FAR_M:
+        return Kind.BAD_STATE, f"a position beyond {FAR_M:g} m"
+    return None if found is None else (Kind.BAD_STATE, found[1])
+
+
+def _bad_pose(position: object, rotation: object) -> _Hold | None:
+    found = _bad_values(position, shape=(3,), what="position") or _bad_values(
+        rotation, shape=(3, 3), what="rotation"
+    )
+    if found is None and not is_rotation(np.asarray(rotation, np.float64)):
+        return Kind.NOT_A_ROTATION, "the matrix is not a rotation"
+    return found
+
+
+def _bad_values(values: object, *, shape: tuple[int, ...], what: str) -> _Hold | None:
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        return Kind.WRONG_SHAPE, f"{what} of type {type(values).__name__}"
+    if array.shape != shape:
+        return Kind.WRONG_SHAPE, f"{what} of shape {array.shape}, expected {shape}"
+    if not np.isfinite(array).all():
+        return Kind.NOT_FINITE, f"{what} not finite"
+    return None
+
+
+def _stale(kind: Kind, time_s: float, limit_s: float, now_s: float) -> _Hold | None:
+    age_s = now_s - time_s
+    if -FUTURE_S <= age_s <= limit_s:  # False for NaN
+        return None
+    return kind, f"{age_s * 1000:.0f} ms old, allowed {limit_s * 1000:.0f} ms"
+
+
+def _why_unseen(seen: Seen, limits: SafetyLimits, *, now_s: float) -> _Hold | None:
+    for camera, time_s in seen.frame_s.items():
+        if held := _stale(Kind.STALE_FRAME, time_s, limits.max_frame_age_s, now_s):
+            return held[0], f"{camera}: {held[1]}"
+    if seen.mask_s is not None and (
+        held := _stale(Kind.STALE_MASK, seen.mask_s, limits.max_mask_age_s, now_s)
+    ):
+        return held
+    if seen.mask_status not in (None, MaskStatus.FOUND):
+        return Kind.NO_TARGET, f"the mask says {seen.mask_status.value}"
+    return None
