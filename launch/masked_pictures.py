@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from launch.masking import VIDEOS, Masking, Named, Picture, frames_of, pictures_in, read_picture
+from launch.masking import Masking, Named, Picture, frames_of, is_video, pictures_in, read_picture
 from robot.data import png, rle
 from robot.perception.compose.masking import Crop, Deployment, compose, labels_from_mask
 from robot.perception.head.base import Head
@@ -34,7 +34,7 @@ ROWS = 20  # of the table
 def mask(asked: Masking, *, config_yaml: str) -> None:
     """Mask everything; results.json is the last line on stdout."""
     head, deployment = Head.load(asked.head), make_deployment(asked.deployment)
-    named = frames_of(asked.image) if _is_video(asked.image) else pictures_of(asked.image)
+    named = frames_of(asked.image) if is_video(asked.image) else pictures_of(asked.image)
     entries: list[dict[str, Any]] = []
     with run_folder("mask", config_yaml=config_yaml) as run:
         start = time.perf_counter()
@@ -92,7 +92,7 @@ def video_names(image: Path) -> dict[str, str]:
     """Return the files of a video's views by kind; of pictures, which have files of their own,
     none.
     """
-    kinds = ("overlay", "masked") if _is_video(image) else ()
+    kinds = ("overlay", "masked") if is_video(image) else ()
     return {kind: f"{image.stem}-{kind}.mp4" for kind in kinds}
 
 
@@ -100,10 +100,6 @@ def pictures_of(path: Path) -> Iterator[Named]:
     """Yield a picture, or those of a folder."""
     paths = pictures_in(path) if path.is_dir() else [path]
     return ((path.name, read_picture(path)) for path in paths)
-
-
-def _is_video(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in VIDEOS
 
 
 def looked_at(

@@ -61,7 +61,7 @@ def check_input(path: Path) -> None:
         pictures_in(path)
     elif not path.is_file():
         raise InputError(f"got image={path}, which does not exist; pass a picture, folder or video")
-    elif _is_video(path):
+    elif is_video(path):
         next(frames_of(path))
     else:
         read_picture(path)
@@ -105,3 +105,7 @@ def frames_of(path: Path) -> Iterator[Named]:
         video.release()
     if not index:
         raise InputError(f"got {path}, a video without a frame that can be read; pass another one")
+
+
+def is_video(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in VIDEOS
