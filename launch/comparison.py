@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from launch.command_line import Work
-from robot.experiment.compare import Comparison, compare
-from robot.experiment.plan import expected_time
-from robot.report.paper import paper_table
-from robot.report.table import success_table
+from robot.experiment.early import check_config
 from robot.system.command import run_folder, write_results
+
+if TYPE_CHECKING:
+    from robot.experiment.compare import Comparison
 
 
 def comparison(config: DictConfig) -> Work:
     """Return the comparison that a config describes, checked."""
     values: Any = OmegaConf.to_container(config, resolve=True)
+    check_config(values)
+    from robot.experiment.compare import Comparison  # torch: seconds
+
     checked, config_yaml = Comparison.of(values), OmegaConf.to_yaml(config)
     return partial(run_comparison, checked, config_yaml=config_yaml)
 
 
 def run_comparison(comparison: Comparison, *, config_yaml: str) -> None:
     """Run a comparison; results.json is the last line on stdout."""
+    from robot.experiment.compare import compare
+    from robot.experiment.plan import expected_time
+    from robot.report.paper import paper_table
+    from robot.report.table import success_table
+
     console = Console()
     console.print(expected_time(comparison.arms, comparison.trained, comparison.common))
     with run_folder(comparison.common.name, config_yaml=config_yaml) as run:

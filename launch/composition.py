@@ -54,8 +54,7 @@ def works_of(main: Command, *, config_name: str, configs: Path) -> list[Work]:
         overrides = HydraConfig.get().overrides.task
         default = default_of(overrides, config_name=config_name, configs=configs)
         values = OmegaConf.to_container(config)
-        check_options(values, default=default)
-        check_names(values)
+        check_values(values, default=default)
         works.append(main(config))
 
     run = hydra.main(version_base=None, config_path=str(configs), config_name=config_name)(check)
@@ -72,6 +71,15 @@ def works_of(main: Command, *, config_name: str, configs: Path) -> list[Work]:
         ) as error:
             stop(sentence(error))
     return works
+
+
+def check_values(values: Any, *, default: Any) -> None:
+    """Raise InputError for the first option that cannot be what it is, without importing torch."""
+    check_options(values, default=default)
+    check_names(values)
+    from launch.sections import check_sections  # half a second, after what takes none
+
+    check_sections(values)
 
 
 def with_quiet(arguments: Sequence[str], *, sweep: str) -> list[str]:

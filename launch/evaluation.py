@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from launch.command_line import Work
-from robot.checkpoint import policy_metadata, resolve_checkpoint
+from robot.checkpoint import check_robot, policy_metadata, read_header, resolve_checkpoint
 from robot.envs.gl import require_gl
 from robot.envs.make import EnvOptions, check_backend
 from robot.envs.registry import check_scene
-from robot.envs.tabletop.goals import PAPER_TASKS
-from robot.experiment.cells import Entrant, cells_of, evaluate_cells
-from robot.experiment.checks import check_once
-from robot.experiment.report import Story, write
-from robot.perception.head.base import Head
-from robot.perception.registry import SOURCES, make_deployment
-from robot.policy import load_policy
+from robot.errors import InputError
+from robot.experiment.early import check_once
+from robot.experiment.options import Wandb
+from robot.perception.names import SOURCES, check_deployment, resolve_head
 from robot.report.statistics import NO_CONTEST
-from robot.report.table import success_table
-from robot.rollout.act import Protocol
-from robot.rollout.agents import AgentSpec, check_robot
-from robot.system.command import run_folder, write_results
 from robot.system.parse import (
     Count,
     FolderName,
@@ -36,8 +28,7 @@ from robot.system.parse import (
     options,
     parse,
 )
-from robot.system.progress import bar
-from robot.types import InputError
+from robot.train.log import check_mode
 
 UNASKED = ({"name": "overlay"}, {"name": "none"})  # defaults of the config group `perception`
 
@@ -60,68 +51,18 @@ class Asked:
     keep: NotNegative
     name: FolderName | None
     workers: Count
+    wandb: Wandb
     env: EnvOptions
 
 
 def evaluation(config: DictConfig) -> Work:
     """Return the evaluation that a config describes, checked."""
     asked = parse_asked(OmegaConf.to_container(config, resolve=True))
+    check_asked(asked)
+    from launch.evaluating import entrant_of, evaluate  # torch: seconds
+
     entrant = entrant_of(asked)
     return partial(evaluate, asked, entrant, config_yaml=OmegaConf.to_yaml(config, resolve=True))
-
-
-def evaluate(asked: Asked, entrant: Entrant, *, config_yaml: str) -> None:
-    """Evaluate; results.json is the last line on stdout. A run that was cut off goes on."""
-    console = Console()
-    if asked.env.goal is not None:
-        console.print(f"goal: {asked.env.goal}", markup=False, highlight=False)
-    if note := stranger(policy_metadata(asked.checkpoint), tasks=asked.tasks):
-        console.print(note)
-    protocol = Protocol(
-        seed=asked.seed,
-        execute=asked.execute,
-        ensemble_decay=asked.ensemble_decay,
-        env=asked.env,
-    )
-    with run_folder("evaluate", config_yaml=config_yaml, resume=True) as run:
-        cells = cells_of(
-            [entrant],
-            tasks=asked.tasks,
-            scenes=asked.scenes,
-            protocol=protocol,
-            episodes=asked.episodes,
-            root=run / "cells",  # of this run: asked again, episodes are run again
-        )
-        with bar("evaluate") as moved:
-            evaluated = evaluate_cells(
-                cells,
-                protocol=protocol,
-                episodes=asked.episodes,
-                keep=asked.keep,
-                workers=asked.workers,
-                progress=moved,
-            )
-        story = Story(
-            title=f"{entrant.arm} on {', '.join(asked.tasks)}",
-            summary=summary_of(asked),
-            seeds=f"training {entrant.training_seed}, evaluation {asked.seed}",
-            arm=entrant.arm,
-            config_yaml=config_yaml,
-            look_dt_s=asked.execute * asked.env.control_dt_s,
-        )
-        findings = write(run, evaluated, story=story)
-        console.print(success_table(findings.cells))
-        console.print(f"report: {findings.page}")
-        given = {} if asked.env.goal is None else {"goal": asked.env.goal}
-        write_results(run, findings.as_json() | given)
-
-
-def summary_of(asked: Asked) -> str:
-    """Say what was run: how many episodes, and what they were asked where they were all asked the
-    same.
-    """
-    number = f"{asked.episodes} episodes per task and scene"
-    return f"{number}." if asked.env.goal is None else f"{number}, each asked “{asked.env.goal}”."
 
 
 def parse_asked(values: Any) -> Asked:
@@ -139,7 +80,7 @@ def parse_asked(values: Any) -> Asked:
         "checkpoint": resolve_checkpoint(values["checkpoint"]),
         "tasks": names(values.pop("task")),
         "scenes": names(values.pop("scene")),
-        "head": Head.resolve(values["head"]),
+        "head": None if values["head"] is None else resolve_head(values["head"]),
         "perception": perception["masks"] if perception else None,
     }
     asked = parse(Asked, values | changed)
@@ -184,47 +125,35 @@ def names(value: Any) -> list[str]:
     return value if isinstance(value, list) else str(value).split(",")
 
 
-def entrant_of(asked: Asked) -> Entrant:
-    """Return the agent that the checkpoint was trained for, or what the command asks for
-    instead.
-    """
-    trained = policy_metadata(asked.checkpoint)
-    policy = load_policy(asked.checkpoint)
-    check_robot(asked.checkpoint, asked.env.spaces())
-    if asked.execute > policy.horizon:
-        raise InputError(
-            f"got execute={asked.execute}, expected at most the policy's {policy.horizon} actions "
-            "per chunk; lower it"
-        )
-    perception = asked.perception or trained["masks"]
+def perception_of(asked: Asked) -> str:
+    """Return what the agent sees through: as asked, or as the policy was trained."""
+    perception = asked.perception or policy_metadata(asked.checkpoint)["masks"]
     if perception not in SOURCES:
         raise InputError(f"got perception={perception}, expected one of {', '.join(SOURCES)}")
-    head = asked.head or asked.checkpoint / "mask_head.safetensors"
-    if perception == "learned" and not head.exists():
-        raise InputError(
-            f"got no mask head at {head}, expected one; pass head=tabletop, or perception=oracle "
-            "or none"
-        )
-    deployment = {"name": asked.deployment} if asked.deployment else trained["deployment"]
-    agent = AgentSpec(
-        policy=asked.checkpoint,
-        perception=perception,
-        head=head if perception == "learned" else None,
-        deployment=make_deployment(**{"name": "none"} if perception == "none" else deployment),
-        mask_period=asked.mask_period,
-    )
-    arm = asked.name or f"{asked.checkpoint.name} ({perception})"
-    return Entrant(arm, trained.get("seed", 0), agent)
+    return perception
 
 
-def stranger(trained: Mapping[str, Any], *, tasks: Sequence[str]) -> str | None:
-    """Say that a policy meets tasks which it did not learn; None where it learned them, or its
-    checkpoint does not say.
+def head_of(asked: Asked) -> Path:
+    """Return the file of the mask head: as asked, or that beside the policy."""
+    return asked.head or asked.checkpoint / "mask_head.safetensors"
+
+
+def check_asked(asked: Asked) -> None:
+    """Check what a checkpoint says about itself against what it is asked, without reading its
+    weights.
     """
-    # demonstrations are named <task>-<scene>-<key>
-    learned = {name.partition("-")[0] for name in trained.get("demonstrations", ())}
-    known = learned | set(PAPER_TASKS if "place" in learned else ())
-    strange = [task for task in tasks if task not in known]
-    if not learned or not strange:
-        return None
-    return f"note: this policy learned {', '.join(sorted(learned))}, not {', '.join(strange)}"
+    horizon = read_header(asked.checkpoint)["config"].get("horizon", asked.execute)
+    check_robot(asked.checkpoint, asked.env.spaces())
+    if asked.execute > horizon:
+        raise InputError(
+            f"got execute={asked.execute}, expected at most the policy's {horizon} actions per "
+            "chunk; lower it"
+        )
+    if perception_of(asked) == "learned" and not head_of(asked).exists():
+        raise InputError(
+            f"got no mask head at {head_of(asked)}, expected one; pass head=tabletop, or "
+            "perception=oracle or none"
+        )
+    check_mode(asked.wandb)
+    if asked.deployment is not None:
+        check_deployment(asked.deployment, {})

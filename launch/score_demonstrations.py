@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @hydra_command("score_demonstrations")
 def main(config: DictConfig) -> Work:
-    from launch.scoring import scoring  # takes seconds
+    from launch.scored_data import check_scored_data
+
+    check_scored_data(config)  # before torch is imported: seconds
+    from launch.scoring import scoring
 
     return scoring(config)
 

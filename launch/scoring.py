@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from launch.command_line import Work
+from launch.scored_data import require_machine_demonstrations
 from robot.data.scores import scores_path
 from robot.envs.gl import require_gl
 from robot.envs.make import ImageSize
@@ -35,7 +36,6 @@ from robot.system.parse import Count, Seed, options, parse
 from robot.system.progress import Bars
 from robot.train.demonstration_discriminator import DemonstrationScoring, Scoring
 from robot.train.log import check_mode
-from robot.types import InputError
 
 
 @options
@@ -107,10 +107,7 @@ def parse_scoring(values: Any) -> ScoringJob:
     check_robot(job.robot)
     check_mode(job.wandb)
     check_scene(job.task, job.scene)
-    if job.data.quality is None:
-        raise InputError(
-            "got data without machine demonstrations, expected some to score; pass data=mixed"
-        )
+    require_machine_demonstrations(job.data)
     check_scoring(job.scoring)
     check_weightings(["dwsl"], job.data, job.scoring, task=job.task)
     return job

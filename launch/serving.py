@@ -13,8 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from launch.command_line import Work
 from robot.checkpoint import resolve_checkpoint, spaces_of
+from robot.deploy.server_options import ServerOptions
 from robot.errors import InputError
-from robot.system.device import pick_device
+from robot.system.device_name import check_device
 from robot.system.parse import options, parse
 
 EXTRA = ("msgpack", "websockets")
@@ -56,8 +57,6 @@ def serving(config: DictConfig) -> Work:
             f"got no {' and '.join(missing)}, expected the packages of a server; install them: "
             'pip install -e ".[server]"'
         )
-    from robot.deploy.server import ServerOptions
-
     served = ServerOptions(
         host=asked.host,
         port=asked.port,
@@ -68,14 +67,16 @@ def serving(config: DictConfig) -> Work:
         ping_s=asked.ping_s,
         seed=asked.seed,
     )
-    if asked.device is not None:
-        pick_device(asked.device)
+    check_device(asked.device)
     cameras = spaces_of(resolve_checkpoint(asked.checkpoint)).camera_names
     if unknown := sorted(set(asked.keys.images) - set(cameras)):
         raise InputError(
             f"got keys.images for {', '.join(unknown)}, expected cameras of the policy: "
             f"{', '.join(cameras)}"
         )
+    from robot.system.device import pick_device  # torch: seconds
+
+    pick_device(asked.device)
     return partial(serve, asked, served)
 
 

@@ -18,15 +18,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
 
 from robot.end_effector import panda_spaces
-from robot.spaces import Camera, Spaces, cameras_from_json, cameras_to_json
+from robot.spaces import Camera, Spaces, cameras_from_json, cameras_to_json, check_spaces
 from robot.types import InputError
+
+if TYPE_CHECKING:  # headers are read by commands that have not imported torch yet: it takes seconds
+    from torch import Tensor, nn
 
 FORMAT = 2  # 1: no spaces; see `upgrade_header`
 SHIPPED = Path(__file__).resolve().parent / "weights"
@@ -51,6 +52,18 @@ def save(
     `kind` and `config` name the builder and its keyword arguments; `metadata` should hold
     `spaces` (Spaces.to_json) for policies and `cameras` (cameras_to_json) for mask heads.
     """
+    return save_tensors(path, module.state_dict(), kind=kind, config=config, metadata=metadata)
+
+
+def save_tensors(
+    path: Path | str,
+    tensors: Mapping[str, Tensor],
+    *,
+    kind: str,
+    config: Mapping[str, Any],
+    metadata: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a module's tensors as `save` does, without the module."""
     header = {
         "format": FORMAT,
         "kind": kind,
@@ -64,7 +77,7 @@ def save(
         file.with_suffix(".json"),
         lambda temporary: temporary.write_text(json.dumps(header, indent=2) + "\n"),
     )
-    write_tensors(file, module.state_dict(), header)  # last: whoever finds it finds all
+    write_tensors(file, tensors, header)  # last: whoever finds it finds all
     return file
 
 
@@ -104,7 +117,7 @@ def load(
 
 def read_header(path: Path | str) -> dict[str, Any]:
     """Return what a checkpoint says about itself without reading its weights."""
-    return _open(_file(path), _header)
+    return _open(_file(path), _header, framework="numpy")
 
 
 def resolve_checkpoint(name: str | Path) -> Path:
@@ -171,6 +184,16 @@ def spaces_of(path: Path | str) -> Spaces:
     return Spaces.from_json(metadata["spaces"])
 
 
+def check_robot(policy: Path, spaces: Spaces) -> None:
+    """Raise InputError, naming what differs, unless a policy was made for these spaces."""
+    check_spaces(
+        spaces_of(policy),
+        spaces,
+        what=f"a robot for the policy {policy}",
+        remedy="Use a policy that was trained for this robot and its cameras",
+    )
+
+
 def cameras_of(path: Path | str) -> tuple[Camera, ...]:
     """Return the cameras that a mask head was trained on; none where it does not say."""
     return cameras_from_json(read_header(path).get("metadata", {}).get("cameras", ()))
@@ -218,6 +241,8 @@ def write_tensors(file: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     """Write tensors and a JSON header to one file; a kill at any moment leaves the old file or the
     new one.
     """
+    from safetensors.torch import save_file
+
     contiguous = {
         name: tensor.detach().contiguous().cpu().clone() for name, tensor in tensors.items()
     }
@@ -248,14 +273,14 @@ def _header(opened: Any) -> dict[str, Any]:
     return upgrade_header(json.loads((opened.metadata() or {})["robot"]))
 
 
-def _open(file: Path, read: Callable[[Any], Any]) -> Any:
+def _open(file: Path, read: Callable[[Any], Any], *, framework: str = "pt") -> Any:
     if not file.is_file():
         raise InputError(
             f"got no checkpoint at {file}, expected a .safetensors file or a folder with "
             f"{FILE_NAME}: train first"
         )
     try:
-        with safe_open(file, framework="pt") as opened:
+        with safe_open(file, framework=framework) as opened:
             return read(opened)
     except (SafetensorError, OSError, UnicodeDecodeError) as error:
         raise InputError(

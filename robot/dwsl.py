@@ -21,13 +21,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from robot.types import InputError
+from robot.weightings import check_rule
 
 LOW, HIGH = (
     0.1,
     0.9,
 )  # scores are clipped to this: no sample counts for nothing, and no ratio d / (1 - d) exceeds 9
 SMALLEST_LOSS = 1e-6
-RULES = ("binary", "unlabelled")
 
 
 def check_vectors(**vectors: Tensor) -> None:
@@ -111,14 +111,6 @@ def discriminator_loss(
         if rule == "binary"
         else unlabelled_loss(logits, trusted, eta=eta, **terms)
     )
-
-
-def check_rule(rule: str) -> None:
-    """Raise InputError unless there is such a rule."""
-    if rule not in RULES:
-        raise InputError(
-            f"got rule {rule!r}, expected one of {', '.join(RULES)}; pass rule=<one of these>"
-        )
 
 
 # --- weights from scores in [0, 1], without gradients
@@ -243,13 +235,3 @@ WEIGHTINGS: dict[str, Weighting] = {
     "oracle": oracle,
     "dwsl": dwsl,
 }
-NEED_SCORES = ("hard_filter", "dwsl")
-
-
-def check_weighting(name: str) -> None:
-    """Raise InputError unless there is such a weighting."""
-    if name not in WEIGHTINGS:
-        raise InputError(
-            f"got weighting {name!r}, expected one of {', '.join(WEIGHTINGS)}; pass weighting=<one "
-            "of these>"
-        )

@@ -18,7 +18,7 @@ import pytest
 from safetensors import SafetensorError
 
 import train_policy
-from launch import ablate, collect, evaluate, evaluation, score_demonstrations, train_mask
+from launch import ablate, collect, evaluate, evaluating, score_demonstrations, train_mask
 from robot.checkpoint import save
 from robot.data.store import EpisodeStore
 from robot.envs.arm_spaces import arm_spaces
@@ -41,10 +41,10 @@ MAINS: dict[str, Callable[[], None]] = {
 
 
 LONG_WORK = (
-    "launch.comparison.compare",
+    "robot.experiment.compare.compare",
     "launch.scoring.collect_scenes",
     "robot.experiment.collect.parallel_map",
-    "launch.evaluation.evaluate_cells",
+    "launch.evaluating.evaluate_cells",
 )
 
 
@@ -576,14 +576,14 @@ def test_a_disk_that_fills_up_under_a_checkpoint_is_named(monkeypatch, tmp_path,
 def test_a_policy_that_meets_a_task_it_never_learned_is_named():
     trained = {"demonstrations": ["pick-clean-0b7cc52d", "pick-randomised-0b7cc52d"]}
     assert (
-        evaluation.stranger(trained, tasks=["pick", "duck_in_pot"])
+        evaluating.stranger(trained, tasks=["pick", "duck_in_pot"])
         == "note: this policy learned pick, not duck_in_pot"
     )
-    assert evaluation.stranger(trained, tasks=["pick"]) is None
+    assert evaluating.stranger(trained, tasks=["pick"]) is None
     assert (
-        evaluation.stranger(
+        evaluating.stranger(
             {"demonstrations": ["place-clean-7560c3ba"]}, tasks=["place", "duck_in_pot"]
         )
         is None
     )
-    assert evaluation.stranger({}, tasks=["lift"]) is None
+    assert evaluating.stranger({}, tasks=["lift"]) is None

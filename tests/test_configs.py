@@ -24,16 +24,11 @@ from robot.envs.make import EnvOptions
 from robot.envs.registry import TASKS
 from robot.envs.tabletop.conditions import conditions
 from robot.experiment.arms import arms_of, trained_arms
-from robot.experiment.checks import (
-    check_head,
-    check_policies,
-    check_scenes,
-    check_seeds,
-    check_weightings,
-)
+from robot.experiment.checks import check_policies
 from robot.experiment.collect import MaskFrameOptions
 from robot.experiment.compare import Comparison
 from robot.experiment.config import Common, Data, Evaluation, Quality, common_of
+from robot.experiment.early import check_head, check_scenes, check_seeds, check_weightings
 from robot.perception.head.label_discriminator import MaskDiscriminator
 from robot.perception.head.mask_head import MaskHead
 from robot.perception.ivm.discriminator import IvmDiscriminator

@@ -78,6 +78,21 @@ def import_robomimic(path: Path, store: EpisodeStore, *, progress: Progress | No
             progress(done, len(names))
 
 
+def check_exported(path: Path) -> None:
+    """Raise InputError unless a file holds two demos or more that `import_robomimic` reads."""
+    if not path.is_file():
+        raise InputError(f"got path={path}, which does not exist; correct it")
+    with explaining(path, remedy="export it again"), h5py.File(path, "r") as file:
+        names = sorted(_group(file, "data"))
+        for name in names[:1]:
+            _about(_group(file, f"data/{name}"), name=f"{path}: {name}")
+    if len(names) < 2:
+        raise InputError(
+            f"got {len(names)} demos in {path}, expected at least 2: one to train on, one to "
+            "measure on; record more"
+        )
+
+
 def _write_demo(demo: h5py.Group, episode: Episode) -> None:
     steps = len(episode)
     demo.attrs["num_samples"] = steps
@@ -103,14 +118,7 @@ def _write_demo(demo: h5py.Group, episode: Episode) -> None:
 
 
 def _read_demo(demo: h5py.Group, *, name: str) -> Episode:
-    if "episode" not in demo.attrs:
-        raise InputError(
-            f"got {name} without the attribute `episode`, expected a file that export_robomimic "
-            "wrote: the actions of other "
-            "files are in their controller's units; replay them in their env and record the "
-            "episodes with launch/collect"
-        )
-    about = summaries.decode(str(demo.attrs["episode"]).encode())
+    about = _about(demo, name=name)
     fields = {
         key: getattr(about, key) for key in Episode.__dataclass_fields__ if hasattr(about, key)
     }
@@ -123,6 +131,17 @@ def _read_demo(demo: h5py.Group, *, name: str) -> Episode:
         ),
         actions=_array(demo, "actions"),
     )
+
+
+def _about(demo: h5py.Group, *, name: str) -> summaries.EpisodeSummary:
+    if "episode" not in demo.attrs:
+        raise InputError(
+            f"got {name} without the attribute `episode`, expected a file that export_robomimic "
+            "wrote: the actions of other "
+            "files are in their controller's units; replay them in their env and record the "
+            "episodes with launch/collect"
+        )
+    return summaries.decode(str(demo.attrs["episode"]).encode())
 
 
 def _key(group: str) -> str:

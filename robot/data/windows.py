@@ -98,6 +98,10 @@ class Windows:
         )
         return self.windows_from(self._drawable[drawn.cpu()], horizon)
 
+    def first_frames(self) -> Int[Tensor, " k"]:
+        """Return every frame that a window may start at."""
+        return self._drawable
+
     def windows_from(self, first: Int[Tensor, " b"], horizon: int) -> Int[Tensor, "b t"]:
         """Return the windows that start at given frames."""
         steps = first[:, None] + torch.arange(horizon)

@@ -12,10 +12,11 @@ from rich.progress import Progress, TaskID
 from robot.data.mask_shards import shard_numbers
 from robot.envs.arm_spaces import DEFAULT_ROBOT
 from robot.envs.make import DEFAULT_BACKEND, Backend
-from robot.envs.registry import TABLETOP
 from robot.experiment.arms import Arm
 from robot.experiment.collect import collect_demonstrations, collect_mask_frames
 from robot.experiment.config import Common, Data
+from robot.experiment.options import measures_masks as measures_masks
+from robot.experiment.options import needs_frames
 from robot.system.progress import Bars
 from robot.train.demonstrations import Selection
 
@@ -51,19 +52,6 @@ def shares_of(data: Data, scenes_of_arms: Sequence[Sequence[str]]) -> dict[str, 
         ]
         for scene in scenes
     }
-
-
-def needs_frames(arms: Sequence[Arm], common: Common) -> bool:
-    """Whether a mask head has to be trained."""
-    return common.head is None and any(arm.perception == "learned" for arm in arms)
-
-
-def measures_masks(arms: Sequence[Arm], common: Common) -> bool:
-    """Whether a mask head is measured, a given one as well as a trained one: the evaluation names
-    scenes for it, and only the tabletop can show them.
-    """
-    learned = any(arm.perception == "learned" for arm in arms)
-    return learned and bool(common.evaluation.mask_scenes) and common.task in TABLETOP
 
 
 def collect(arms: Sequence[Arm], common: Common) -> Datasets:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from robot.dwsl import NEED_SCORES
 from robot.envs.textures import training_textures
 from robot.experiment.arms import Arm
 from robot.experiment.config import Common
@@ -16,6 +15,7 @@ from robot.train.demonstration_discriminator import DemonstrationScoring, score_
 from robot.train.label_discriminator import LabelDiscriminatorTraining, train_label_discriminator
 from robot.train.mask_head import HeadTraining, train_mask_head
 from robot.train.policy import PolicyTraining, train_policy
+from robot.weightings import NEED_SCORES
 
 
 def stages_of(arms: Sequence[Arm], common: Common, datasets: Datasets) -> list[Stage]:

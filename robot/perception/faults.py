@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch.nn import functional as F
 
+from robot.perception.names import at_least_one, check_share
 from robot.perception.sources import MaskSource, RandomMasks
 from robot.types import MASK_CHANNELS, Frame, Goal, InputError, Label, Mask
 
@@ -31,11 +32,7 @@ class FaultyMasks:
     """
 
     def __init__(self, source: MaskSource, *, rng: np.random.Generator, share: float = 1.0) -> None:
-        if not 0 <= share <= 1:
-            raise InputError(
-                f"got share {share} for a mask fault, expected a probability in [0, 1]; pass "
-                "share=0.3"
-            )
+        check_share(share)
         self.source, self.rng, self.share = source, rng, share
 
     def __call__(self, frames: Sequence[Frame], goal: Goal) -> Mask:
@@ -72,7 +69,7 @@ class ShiftedMasks(FaultyMasks):
         self, source: MaskSource, *, rng: np.random.Generator, share: float = 1.0, pixels: int = 6
     ) -> None:
         super().__init__(source, rng=rng, share=share)
-        self.pixels = _at_least_one(pixels, "pixels")
+        self.pixels = at_least_one(pixels, "pixels")
 
     def broken(self, probability: Masks, frames: Sequence[Frame]) -> Masks:
         del frames
@@ -88,7 +85,7 @@ class DilatedMasks(FaultyMasks):
         self, source: MaskSource, *, rng: np.random.Generator, share: float = 1.0, pixels: int = 4
     ) -> None:
         super().__init__(source, rng=rng, share=share)
-        self.pixels = _at_least_one(pixels, "pixels")
+        self.pixels = at_least_one(pixels, "pixels")
 
     def broken(self, probability: Masks, frames: Sequence[Frame]) -> Masks:
         del frames
@@ -134,7 +131,7 @@ class StaleMasks(FaultyMasks):
         self, source: MaskSource, *, rng: np.random.Generator, share: float = 1.0, calls: int = 2
     ) -> None:
         super().__init__(source, rng=rng, share=share)
-        self.calls = _at_least_one(calls, "calls")
+        self.calls = at_least_one(calls, "calls")
         self._past: deque[tuple[float, Mask]] = deque(maxlen=calls + 1)
         self._key: tuple = ()
 
@@ -179,12 +176,3 @@ def _with_target(probability: np.ndarray, target: np.ndarray) -> np.ndarray:
     changed = probability.copy()
     changed[TARGET] = target
     return changed
-
-
-def _at_least_one(value: int, name: str) -> int:
-    if value < 1:
-        raise InputError(
-            f"got {name} {value} for a mask fault, expected at least 1; leave the fault out to "
-            "have none"
-        )
-    return value

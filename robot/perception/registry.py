@@ -5,8 +5,7 @@ deployments, faults.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
-from inspect import signature
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,9 +37,16 @@ from robot.perception.faults import (
 )
 from robot.perception.head.base import Head
 from robot.perception.head.label_discriminator import MaskDiscriminator
+from robot.perception.names import SOURCES as SOURCES
+from robot.perception.names import (
+    check_deployment,
+    check_deployment_section,
+    check_fault,
+    check_kind,
+)
 from robot.perception.sources import LearnedMasks, MaskSource
+from robot.perception.weights import check_weights
 from robot.system.parse import Spec, buildable
-from robot.types import InputError
 from robot.words.reader import GoalReader
 
 DEPLOYMENTS: dict[str, type[Deployment]] = {
@@ -60,31 +66,19 @@ FAULTS: dict[str, type[FaultyMasks]] = {
     "wrong_object": WrongObjectMasks,
     "stale": StaleMasks,
 }
-SOURCES = ("learned", "oracle", "none")
 
 
 def make_deployment(name: str, **options: Any) -> Deployment:
     """Return a deployment by name, or say which there are."""
-    if name not in DEPLOYMENTS:
-        raise InputError(
-            f"got deployment {name!r}, expected one of {', '.join(DEPLOYMENTS)}; pass "
-            "deployment=<one of these>"
-        )
-    known = [field.name for field in fields(DEPLOYMENTS[name])]
-    if unknown := sorted(set(options) - set(known)):
-        raise InputError(
-            f"got {', '.join(unknown)} for deployment {name}, expected {', '.join(known)}; leave "
-            "out what it lacks"
-        )
+    check_deployment(name, options)
     return DEPLOYMENTS[name](**options)
 
 
 def _parsed(section: object) -> Deployment:
     if isinstance(section, Deployment):
         return section
-    if not isinstance(section, Mapping) or not isinstance(section.get("name"), str):
-        raise InputError(f"got deployment={section}, expected a section with a name; add name")
-    return make_deployment(**section)
+    check_deployment_section(section)
+    return make_deployment(**section)  # type: ignore[arg-type]
 
 
 AnyDeployment = Annotated[Deployment, PlainValidator(_parsed)]  # in sections of a config
@@ -112,15 +106,9 @@ def check_spec(spec: Spec, builders: Mapping[str, Callable[..., nn.Module]], *, 
     """Raise InputError where the kind is unknown, its pretrained weights are unavailable, or its
     options make no network.
     """
-    if spec.kind not in builders:
-        raise InputError(
-            f"got {at}.kind={spec.kind}, expected one of {', '.join(builders)}; choose one of these"
-        )
+    check_kind(spec.kind, tuple(builders), at=at)
     if "llava" in spec.options:
-        from robot.perception.ivm.pretrained import check_weights
-
-        sam = spec.options.get("sam")
-        check_weights(llava=str(spec.options["llava"]), sam=None if sam is None else str(sam))
+        check_weights(spec.options)
         return
     with buildable(at):
         builders[spec.kind](**spec.options)
@@ -144,17 +132,7 @@ def make_fault(
     """Return `source` with a fault by name, or say which there are; `labels` shows another object
     as the target.
     """
-    if name not in FAULTS:
-        raise InputError(
-            f"got mask fault {name!r}, expected one of {', '.join(FAULTS)}; pass faults=[{{name: "
-            f"<one of these>}}]"
-        )
-    known = set(signature(FAULTS[name]).parameters) - {"source", "rng", "labels"}
-    if unknown := sorted(set(options) - known):
-        raise InputError(
-            f"got {', '.join(unknown)} for mask fault {name}, expected {', '.join(sorted(known))}; "
-            "leave out what it lacks"
-        )
+    check_fault(name, options)
     if FAULTS[name] is WrongObjectMasks:
         options["labels"] = labels
     return FAULTS[name](source, rng=rng, **options)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from robot.types import InputError
+from robot.errors import InputError
 
 VISIONS = ("cnn", "tokens")
 PATCH = 4  # pixels on a side that are folded into channels, or into one token
-HEADS = 4  # of attention between tokens
+HEADS = 4  # of attention between tokens, and of what pools the words of a goal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,11 @@ class EncoderConfig:
             raise InputError(
                 f"got in_channels {self.in_channels}, expected 3 (RGB), 5 (+ target, destination) "
                 "or 6 (+ gripper)"
+            )
+        if self.dim % HEADS:
+            raise InputError(
+                f"got dim {self.dim}, expected a multiple of {HEADS}, the heads on the goal; "
+                "pass policy.dim=128"
             )
         if self.image_size % (PATCH * self.stride):
             raise InputError(

@@ -9,11 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from robot.batch import PolicyObservation, ScoredWindows, TierBatch
-from robot.dwsl import check_rule, check_vectors, discriminator_loss, loss_feature
+from robot.dwsl import check_vectors, discriminator_loss, loss_feature
 from robot.policy.geometry import PER_CAMERA, mask_geometry
 from robot.policy.normalize import MinMax, Statistics, check_statistics
 from robot.policy.rebuildable import Rebuildable, keeps_arguments
 from robot.types import InputError
+from robot.weightings import check_rule
 
 SMALLEST_SPREAD = (
     0.05  # added to deviations: what hardly ever moves would turn sensor noise into evidence

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robot.types import InputError
+from robot.policy.sizes import DENOISER_HEADS, GROUPS, check_denoiser, check_heads
 
 
 class Denoiser(Protocol):
@@ -94,10 +94,7 @@ class AdaptiveTransformer(nn.Module):
 
     def __init__(self, *, action_dim: int, dim: int, depth: int, heads: int):
         super().__init__()
-        if dim % heads:
-            raise InputError(
-                f"got dim {dim} and {heads} heads, expected a dim that the number of heads divides"
-            )
+        check_heads(dim, heads)
         self.blocks = nn.ModuleList(AdaptiveBlock(dim=dim, heads=heads) for _ in range(depth))
         self.modulation = nn.Linear(dim, (6 * depth + 2) * dim)  # of all layers in one product
         self.head = nn.Linear(dim, action_dim)
@@ -134,7 +131,7 @@ class TransformerDenoiser(nn.Module):
         horizon: int,
         dim: int,
         depth: int,
-        heads: int = 4,
+        heads: int = DENOISER_HEADS,
     ):
         super().__init__()
         self.embed = nn.Linear(action_dim, dim)
@@ -174,11 +171,13 @@ class ConditionedBlock(nn.Module):
     def __init__(self, *, in_channels: int, channels: int, condition_dim: int):
         super().__init__()
         self.first = nn.Sequential(
-            nn.Conv1d(in_channels, channels, 3, padding=1), nn.GroupNorm(8, channels), nn.SiLU()
+            nn.Conv1d(in_channels, channels, 3, padding=1),
+            nn.GroupNorm(GROUPS, channels),
+            nn.SiLU(),
         )
         self.film = nn.Linear(condition_dim, 2 * channels)
         self.second = nn.Sequential(
-            nn.Conv1d(channels, channels, 3, padding=1), nn.GroupNorm(8, channels), nn.SiLU()
+            nn.Conv1d(channels, channels, 3, padding=1), nn.GroupNorm(GROUPS, channels), nn.SiLU()
         )
         self.skip = (
             nn.Conv1d(in_channels, channels, 1) if in_channels != channels else nn.Identity()
@@ -196,11 +195,6 @@ class UnetDenoiser(nn.Module):
 
     def __init__(self, *, action_dim: int, context_dim: int, horizon: int, dim: int, depth: int):
         super().__init__()
-        if horizon % 2 ** (depth - 1):
-            raise InputError(
-                f"got horizon {horizon} for {depth} U-Net levels, expected a multiple of "
-                f"{2 ** (depth - 1)}"
-            )
         widths = [dim * 2**i for i in range(depth)]
         self.time = TimeEmbedding(dim=dim)
         condition_dim = dim + context_dim
@@ -257,8 +251,7 @@ def make_denoiser(
     """Build a denoiser by name: "transformer" (depth counts blocks) or "unet" (depth counts
     levels).
     """
-    if name not in DENOISERS:
-        raise InputError(f"got denoiser {name!r}, expected one of {sorted(DENOISERS)}")
+    check_denoiser(name, horizon=horizon, dim=dim, depth=depth)
     return DENOISERS[name](
         action_dim=action_dim, context_dim=context_dim, horizon=horizon, dim=dim, depth=depth
     )

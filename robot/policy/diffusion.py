@@ -22,8 +22,8 @@ from robot.policy.inpainting import Known, Prefix, inpainted
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
 from robot.policy.rebuildable import Rebuildable, keeps_arguments
+from robot.policy.sizes import check_prediction, check_sampling
 from robot.system.device import one_thread
-from robot.types import InputError
 
 
 class DiffusionPolicy(Rebuildable):
@@ -52,15 +52,8 @@ class DiffusionPolicy(Rebuildable):
         noise_samples: int = 1,
     ):
         super().__init__()
-        if prediction not in schedule.PREDICTIONS:
-            raise InputError(
-                f"got prediction {prediction!r}, expected one of {list(schedule.PREDICTIONS)}"
-            )
-        if not 1 <= sample_steps <= train_steps:
-            raise InputError(
-                f"got {sample_steps} sample_steps of {train_steps} train_steps, expected 1 to "
-                f"{train_steps}"
-            )
+        check_prediction(prediction)
+        check_sampling(sample_steps=sample_steps, train_steps=train_steps)
         checked, config = check_statistics(statistics), EncoderConfig.of(encoder)
         self.horizon, self.prediction, self.noise_samples = horizon, prediction, noise_samples
         self.encoder = ObservationEncoder(statistics=checked, config=config)

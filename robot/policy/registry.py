@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from robot.checkpoint import load
-from robot.policy.config import EncoderConfig
 from robot.policy.diffusion import DiffusionPolicy
 from robot.policy.flow import FlowPolicy
 from robot.policy.normalize import Statistics
+from robot.policy.sizes import ENCODER_OPTIONS
 from robot.policy.transformer import TransformerPolicy
 
 Policy = DiffusionPolicy | FlowPolicy | TransformerPolicy
@@ -20,7 +19,6 @@ POLICIES: dict[str, type[Policy]] = {
     "flow": FlowPolicy,
     "transformer": TransformerPolicy,
 }
-ENCODER_OPTIONS = frozenset(field.name for field in fields(EncoderConfig))
 
 
 def make_policy(kind: str, *, statistics: Statistics, options: Mapping[str, Any]) -> Policy:

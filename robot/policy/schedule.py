@@ -8,14 +8,12 @@ Checked against `diffusers` (squaredcos_cap_v2, DDIM with trailing timesteps) in
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Prediction = Literal["epsilon", "sample", "v_prediction"]
-PREDICTIONS: tuple[str, ...] = get_args(Prediction)
+from robot.policy.sizes import PREDICTIONS as PREDICTIONS
 
 
 def squared_cosine_betas(steps: int, *, largest: float = 0.999) -> Float[Tensor, " steps"]:

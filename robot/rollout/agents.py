@@ -9,12 +9,11 @@ import numpy as np
 import torch
 
 from robot.agent import Agent
-from robot.checkpoint import spaces_of
+from robot.checkpoint import check_robot
 from robot.envs.simulated import SimulatedEnv
 from robot.perception.compose.masking import Deployment
 from robot.perception.registry import learned_masks, make_fault
 from robot.perception.sources import CachedMasks, MaskSource, NoMask, OracleMasks
-from robot.spaces import Spaces, check_spaces
 from robot.system.parse import Spec
 from robot.types import InputError
 
@@ -69,13 +68,3 @@ def make_source(spec: AgentSpec, env: SimulatedEnv) -> MaskSource:
             "(launch/train_mask.py makes one)"
         )
     return learned_masks(spec.head, device=torch.device("cpu"))
-
-
-def check_robot(policy: Path, spaces: Spaces) -> None:
-    """Raise InputError, naming what differs, unless a policy was made for these spaces."""
-    check_spaces(
-        spaces_of(policy),
-        spaces,
-        what=f"a robot for the policy {policy}",
-        remedy="Use a policy that was trained for this robot and its cameras",
-    )

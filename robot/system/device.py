@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import torch
 
+from robot.system.device_name import PRECISIONS, check_device, no_such_device
 from robot.types import InputError
 
-PRECISIONS = ("auto", "bf16", "fp32")
 _BF16_INSTRUCTIONS = ("amx_tile", "avx512_bf16", "bf16")  # as torch.cpu.get_capabilities names them
 # Highest instruction set that a library may use, and the values that leave bfloat16 in reach.
 _CAPS = {
@@ -23,13 +23,12 @@ _CAPS = {
 def pick_device(name: str | None = None) -> torch.device:
     """Return the named device, or the best that this machine has: cuda, mps, cpu."""
     if name is not None:
+        check_device(name)
         try:
             device = torch.device(name)
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError, NotImplementedError) as error:
-            raise InputError(
-                f"got device {name!r}, expected one of this machine: leave it out to pick the best"
-            ) from error
+            raise no_such_device(name) from error
         return device
     if torch.cuda.is_available():
         return torch.device("cuda")

@@ -20,6 +20,8 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SAVE_S = 2.5  # for a training, to end its step and to write its checkpoint
 END_S = 4.0  # for all the rest, too: then the process ends, whatever holds it up
+AGAIN_S = 0.5  # until an interruption that was swallowed is raised again, and again
+FAREWELL_S = 1.0  # for what libraries do at the end of a process that has said why it ends
 # where this process cannot unwind, the tracker frees its semaphores, and would say so
 QUIET_TRACKER = "ignore:resource_tracker:UserWarning"
 SENTENCES = {
@@ -32,6 +34,7 @@ SENTENCES = {
 _received: list[int] = []
 _held: list[int] = []  # one item for every `starting_processes` that is open
 _said = threading.Event()
+_again = threading.Event()  # the next signal is ours: raise once more
 
 
 @contextmanager
@@ -39,9 +42,10 @@ def listening() -> Iterator[Callable[[], int | None]]:
     """Raise KeyboardInterrupt within at the first Ctrl-C or SIGTERM, and ignore later ones. Yields
     what returns the signal that came, or None.
 
-    Libraries may swallow an exception, or hang as they unwind: END_S after the signal the process
-    ends all the same, and its children with it. Does nothing outside of the main thread, or where
-    an outer block listens already.
+    Libraries may swallow an exception (an import that tries another way, a callback whose
+    exceptions are printed): it is raised again every AGAIN_S. They may hang as they unwind: END_S
+    after the signal the process ends all the same, and its children with it. Does nothing outside
+    of the main thread, or where an outer block listens already.
     """
     outermost = threading.current_thread() is threading.main_thread() and not any(
         signal.getsignal(number) is _stop for number in SIGNALS
@@ -67,6 +71,9 @@ def _stopped_by() -> int | None:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     if _received:
+        if _again.is_set():
+            _again.clear()
+            raise KeyboardInterrupt
         return
     _received.append(number)
     threading.Thread(target=_end_in_time, args=(number,), daemon=True).start()
@@ -128,8 +135,26 @@ def say_stopped(number: int) -> None:
     os.write(2, f"{show_cursor}error: {SENTENCES[signal.Signals(number)]}\n".encode())
 
 
+def _was_swallowed() -> bool:
+    """Return whether the main thread works on, with no exception that it is unwinding."""
+    active = sys._current_exceptions().get(threading.main_thread().ident or 0)
+    # Python 3.11 says (type, exception, traceback), 3.12 the exception
+    unwinding = active[1] if isinstance(active, tuple) else active
+    return unwinding is None and not _held
+
+
 def _end_in_time(number: int) -> None:
-    time.sleep(END_S)
+    """Raise again what was swallowed; end the process FAREWELL_S after it has unwound, and END_S
+    after the signal whatever it does.
+    """
+    deadline = time.monotonic() + END_S
+    while (left_s := deadline - time.monotonic()) > 0:
+        if _said.wait(min(AGAIN_S, left_s)):
+            time.sleep(min(FAREWELL_S, max(0.0, deadline - time.monotonic())))
+            break
+        if _was_swallowed():
+            _again.set()
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
     end_processes(multiprocessing.active_children(), grace_s=0.0)
     say_stopped(number)
     os._exit(128 + number)

@@ -16,7 +16,7 @@ from robot.data.scores import read_scores
 from robot.data.store import EpisodeStore
 from robot.data.window_loading import load_windows
 from robot.data.windows import Windows, join
-from robot.dwsl import NEED_SCORES, WEIGHTINGS, Evidence, check_weighting
+from robot.dwsl import WEIGHTINGS, Evidence
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.masking import (
     Deployment,
@@ -29,6 +29,7 @@ from robot.perception.head.look import look_through
 from robot.system.device import pick_device
 from robot.system.progress import Announce, silent
 from robot.types import CLEAN, Goal, InputError, quality_of
+from robot.weightings import NEED_SCORES, check_weighting
 
 PerCamera = Sequence[np.ndarray]
 Masks = Sequence[Float[Tensor, "t 3 _ _"]]  # per camera

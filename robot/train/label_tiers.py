@@ -14,7 +14,7 @@ from jaxtyping import Bool
 from robot.data.mask_frames import MaskFrames
 from robot.perception.head.label_faults import with_fault
 from robot.system.parse import Count, FlatSpec, Share, options
-from robot.train.loop import Training
+from robot.train.options import Training
 from robot.types import InputError, Label
 
 

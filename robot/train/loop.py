@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,28 +18,12 @@ from torch import Tensor, nn
 
 from robot.dwsl import weighted
 from robot.system.device import pick_device, pick_dtype
-from robot.system.parse import Count, NotNegative, NotNegativeNumber, Positive, Share, options
 from robot.train.ema import decay_at, make_average, update_average
+from robot.train.options import Training
 from robot.train.resume import TrainingState, load_state, save_state
 from robot.types import InputError
 
 Log = Callable[[int, Mapping[str, float]], None]  # (finished steps, values)
-
-
-@options
-class Training:
-    """How long and how a module is trained. `device` None picks cuda, mps or cpu."""
-
-    steps: Count
-    learning_rate: Positive = 1e-3
-    weight_decay: NotNegativeNumber = 1e-2
-    warmup_steps: NotNegative = 100
-    ema_decay: Share = 0.995
-    grad_clip: Positive = 1.0
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    device: str | None = None
-    checkpoint_every: Count = 500
-    log_every: Count = 20
 
 
 def train(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from robot.batch import LanguageTokens, MaskBatch, Sentences
-from robot.checkpoint import file_digest, read_header, save
+from robot.checkpoint import file_digest, save
 from robot.data.mask_batches import in_order, mask_batch
 from robot.data.mask_frames import MaskFrames, MaskFrameStore
 from robot.data.mask_shards import split_shards
@@ -25,6 +25,7 @@ from robot.perception.compose.masking import mask_from_labels
 from robot.perception.head.base import HEADS, Head
 from robot.perception.head.metrics import auroc, iou
 from robot.perception.head.presence import calibrate
+from robot.perception.names import check_start
 from robot.spaces import cameras_to_json
 from robot.system.command import plain
 from robot.system.parse import Spec
@@ -32,7 +33,6 @@ from robot.system.progress import Announce, silent
 from robot.train.label_discriminator import load_logits, trusted_part
 from robot.train.label_tiers import MaskWeighting, make_tiers
 from robot.train.loop import Log, Training, train_seeded
-from robot.types import InputError
 from robot.words.reader import vocabulary_named_by
 
 
@@ -116,19 +116,6 @@ def metadata_of(
         "cameras": cameras_to_json(frames.camera_spaces),
         "vocabulary": vocabulary_named_by(frames.goals),
     }
-
-
-def check_start(start: Path, head: Spec) -> None:
-    """Raise InputError unless a head of this kind and size can start with the weights in
-    `start`.
-    """
-    header = read_header(start)
-    if (header["kind"], header["config"]) != (head.kind, dict(head.options)):
-        raise InputError(
-            f"got mask_head {head.kind} {dict(head.options)} to start with the weights of {start}, "
-            f"a {header['kind']} {header['config']}, expected the same; set head_start=null to "
-            "train from scratch"
-        )
 
 
 def weighted_frames(

@@ -15,32 +15,18 @@ from robot.checkpoint import save
 from robot.data.store import EpisodeStore
 from robot.data.windows import Augment, Windows
 from robot.language import LanguageEncoder
-from robot.perception.compose.augment import CompositeAugment, Photometric
+from robot.perception.compose.augment import CompositeAugment
 from robot.perception.compose.backgrounds import OnBackgrounds, PasteBackgrounds
 from robot.perception.compose.masking import Channel, Deployment
 from robot.perception.registry import describe_deployment
 from robot.policy import make_policy
-from robot.system.parse import NotNegative, NotNegativeNumber, Share, Spec, options
+from robot.system.parse import Spec
 from robot.system.progress import Announce, silent
 from robot.train.backgrounds import ForegroundLook, empty_rooms, texture_pictures
 from robot.train.demonstrations import Selection, load_all, make_look, with_weights
-from robot.train.loop import Log, Training, train_seeded
+from robot.train.loop import Log, train_seeded
+from robot.train.options import Augmentation, Training
 from robot.words.reader import vocabulary_named_by
-
-
-@options
-class Augmentation:
-    """How composites are changed in training: robot.perception.compose.augment.CompositeAugment.
-
-    `backgrounds` is the share of unmasked frames with pictures pasted behind robot and objects.
-    """
-
-    jitter: Photometric | None
-    ring: Share
-    shift: NotNegative
-    drop: Share
-    noise: NotNegativeNumber
-    backgrounds: Share = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from robot.envs.make import EnvOptions
-from robot.experiment.checks import (
+from robot.experiment.checks import check_policies
+from robot.experiment.early import (
+    check_control_period,
     check_head,
     check_measured_scenes,
-    check_policies,
     check_scenes,
     check_scoring,
     check_seeds,
@@ -84,7 +85,7 @@ def test_an_arms_own_chunk_must_be_long_enough_too():
 def test_another_control_period_than_that_of_the_demonstrations_is_refused():
     common = common_of(env=EnvOptions(image_size=32, control_dt_s=0.1))
     with pytest.raises(InputError, match=r"got env.control_dt_s=0.1, expected 0.05"):
-        check_policies([arm("unmasked")], common)
+        check_control_period(common)
 
 
 @pytest.mark.parametrize("training", ["train", "mask_training"])

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from robot.system.interrupt import END_S
+
 ROOT = Path(__file__).resolve().parents[2]
 STARTS = """
 import sys, time
@@ -31,16 +33,48 @@ if __name__ == "__main__":
     main()
 """
 SWALLOWS = """
+    print("ready", flush=True)
     for _ in range(2):
         try:
-            print("ready", flush=True)
             time.sleep(60)
         except BaseException:
             pass
+    try:
+        time.sleep(60)
+    finally:
+        print("unwound", flush=True)
 """
 WORKERS = """
     for _ in parallel_map(partial(make_sleeper, Path(sys.argv[1])), range(4), workers=2):
         pass
+"""
+UNRAISABLE = """
+    import weakref
+    class Thing: pass
+    def busy(reference):
+        print("ready", flush=True)
+        time.sleep(60)  # an exception in a callback is printed, and goes no further
+    thing = Thing()
+    reference = weakref.ref(thing, busy)
+    try:
+        del thing
+        time.sleep(60)
+    finally:
+        print("unwound", flush=True)
+"""
+LINGERS = """
+    import atexit
+    atexit.register(time.sleep, 30)
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+CLEANS = """
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    finally:
+        time.sleep(2)
+        print("cleaned", flush=True)
 """
 TURNS = """
     try:
@@ -104,10 +138,31 @@ def test_workers_end_with_it_in_silence_when_the_whole_group_is_told(tmp_path, n
     assert not any(Path("/proc", path.stem).exists() for path in found)
 
 
-@pytest.mark.slow
-def test_an_interruption_that_is_swallowed_ends_the_process_all_the_same(tmp_path):
-    process = start(tmp_path, SWALLOWS)
+@pytest.mark.parametrize("body", [SWALLOWS, UNRAISABLE], ids=["twice", "in a callback"])
+def test_an_interruption_that_is_swallowed_is_raised_again(tmp_path, body):
+    process = start(tmp_path, body)
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "unwound\n"  # by an exception, not because time was up
     returned, err = ended(process)
-    assert returned == 143 and err.startswith("error: terminated; "), err
+    assert returned == 143 and err.endswith("again to go on\n") and "error: terminated; " in err
+
+
+@pytest.mark.slow
+def test_what_libraries_do_at_exit_does_not_hold_a_stopped_process_up(tmp_path):
+    process = start(tmp_path, LINGERS)
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    told = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    returned, err = ended(process)
+    assert returned == 143 and err.count("\n") == 1, err
+    assert time.monotonic() - told < END_S  # FAREWELL_S, and what a busy machine adds
+
+
+@pytest.mark.slow
+def test_a_cleanup_is_not_interrupted_again(tmp_path):
+    process = start(tmp_path, CLEANS)
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "cleaned\n"
+    assert ended(process)[0] == 143

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from launch.mask_training import DISCRIMINATOR as DISCRIMINATOR_ID
-from launch.mask_training import HEAD as HEAD_ID
-from launch.mask_training import WITNESS, MaskJob, stages_of
+from launch.mask_learning import DISCRIMINATOR as DISCRIMINATOR_ID
+from launch.mask_learning import HEAD as HEAD_ID
+from launch.mask_learning import WITNESS, stages_of
+from launch.mask_training import MaskJob
 from robot.checkpoint import read_header, write_tensors
 from robot.data.mask_frames import MaskFrames, MaskFrameStore
 from robot.language import LanguageEncoder

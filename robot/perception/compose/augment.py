@@ -8,7 +8,7 @@ contrast and saturation, with a mild tint.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, UInt8
@@ -16,41 +16,30 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from robot.batch import COMPOSITE_CHANNELS, MaskBatch
+from robot.perception.compose.light import DEFAULT, Photometric
 from robot.perception.compose.masking import gaussian_blur
 from robot.types import InputError, Label
 
 _LUMINANCE = (0.299, 0.587, 0.114)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Photometric:
-    """Ranges of the light: each number is the largest change, of colours in [0, 1], drawn once per
-    image.
-    """
-
-    brightness: float = 0.3  # factor 1 +- this
-    contrast: float = 0.2  # factor 1 +- this, about mid-grey
-    saturation: float = 0.2  # factor 1 +- this
-    tint: float = 0.08  # factor 1 +- this, per colour channel
-    offset: float = 0.05  # added
-
-    def colour_maps(
-        self, count: int, generator: torch.Generator | None
-    ) -> tuple[Float[Tensor, "n 3 3"], Float[Tensor, "n 3 1"]]:
-        """Draw matrices A and vectors b: a pixel's colour c becomes A c + b."""
-        draw = _draw(count, 7, generator)  # in [-1, 1)
-        brightness, contrast, saturation = (
-            1 + draw[:, i, None, None] * scale
-            for i, scale in enumerate((self.brightness, self.contrast, self.saturation))
-        )
-        tint = 1 + self.tint * draw[:, 3:6, None]
-        grey = torch.tensor(_LUMINANCE).expand(3, 3)
-        saturate = grey + saturation * (torch.eye(3) - grey)
-        matrix = (
-            contrast * brightness * tint * saturate
-        )  # rows are output channels, so the tint scales rows
-        shift = 0.5 * (1 - contrast) * brightness + self.offset * draw[:, 6, None, None]
-        return matrix, shift.expand(-1, 3, 1)
+def colour_maps(
+    light: Photometric, count: int, generator: torch.Generator | None
+) -> tuple[Float[Tensor, "n 3 3"], Float[Tensor, "n 3 1"]]:
+    """Draw matrices A and vectors b: a pixel's colour c becomes A c + b."""
+    draw = _draw(count, 7, generator)  # in [-1, 1)
+    brightness, contrast, saturation = (
+        1 + draw[:, i, None, None] * scale
+        for i, scale in enumerate((light.brightness, light.contrast, light.saturation))
+    )
+    tint = 1 + light.tint * draw[:, 3:6, None]
+    grey = torch.tensor(_LUMINANCE).expand(3, 3)
+    saturate = grey + saturation * (torch.eye(3) - grey)
+    matrix = (
+        contrast * brightness * tint * saturate
+    )  # rows are output channels, so the tint scales rows
+    shift = 0.5 * (1 - contrast) * brightness + light.offset * draw[:, 6, None, None]
+    return matrix, shift.expand(-1, 3, 1)
 
 
 def _draw(
@@ -92,7 +81,7 @@ class CompositeAugment:
     def __init__(
         self,
         *,
-        jitter: Photometric | None = Photometric(),
+        jitter: Photometric | None = DEFAULT,
         ring: float = 1.0,
         shift: int = 0,
         drop: float = 0.0,
@@ -154,7 +143,7 @@ def _relight(
     seen: Tensor, cover: Tensor, jitter: Photometric, generator: torch.Generator | None
 ) -> Tensor:
     """Apply one colour map per image to premultiplied colours; they may leave [0, cover]."""
-    matrix, shift = jitter.colour_maps(len(seen), generator)
+    matrix, shift = colour_maps(jitter, len(seen), generator)
     return torch.baddbmm(shift * cover.flatten(2), matrix, seen.flatten(2)).view_as(seen)
 
 
@@ -203,7 +192,7 @@ class MaskAugment:
     def __init__(
         self,
         *,
-        light: Photometric = Photometric(),
+        light: Photometric = DEFAULT,
         shade: float = 0.25,
         blur: float = 0.8,
         noise: float = 0.03,
@@ -239,7 +228,7 @@ class MaskAugment:
 
     def _new_light(self, frames: Tensor, generator: torch.Generator | None) -> Tensor:
         count = len(frames)
-        matrix, shift = self.light.colour_maps(count, generator)
+        matrix, shift = colour_maps(self.light, count, generator)
         frames = torch.baddbmm(shift, matrix, frames.flatten(2)).view_as(frames)
         shade = 1 + self.shade * (2 * torch.rand(count, 1, 4, 4, generator=generator) - 1)
         frames = frames * F.interpolate(

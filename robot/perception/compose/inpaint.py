@@ -20,6 +20,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from robot.perception.compose.masking import Deployment
+from robot.perception.names import check_plates, no_plate
 from robot.types import InputError
 
 
@@ -40,10 +41,7 @@ class Inpaint(Deployment):
         object.__setattr__(
             self, "plates", tuple(self.plates)
         )  # a list in YAML and JSON, which has no hash
-        if self.radius <= 0:
-            raise InputError(
-                f"got radius {self.radius} for inpaint, expected pixels above 0; pass radius=3"
-            )
+        check_plates(plates=self.plates, radius=self.radius)
         for plate in filter(None, self.plates):
             read_plate(plate)
 
@@ -89,10 +87,7 @@ def read_plate(path: str) -> UInt8[np.ndarray, "h w 3"]:
     """Return a picture file as RGB."""
     picture = cv2.imread(path, cv2.IMREAD_COLOR) if Path(path).is_file() else None
     if picture is None:
-        raise InputError(
-            f"got background plate {path!r}, expected a PNG or JPEG of the empty scene; correct "
-            "the path"
-        )
+        raise no_plate(path)
     return np.ascontiguousarray(picture[..., ::-1])
 
 

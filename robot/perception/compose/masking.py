@@ -18,6 +18,7 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from robot.perception.names import check_edge
 from robot.types import MASK_CHANNELS, InputError
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -71,18 +72,12 @@ class Deployment:
     edge_sigma: float = 0.0
 
     def __post_init__(self) -> None:
-        if (
-            not 0 <= self.threshold < 1
-            or self.dilation < 0
-            or not 0 <= self.dilation_share < 0.5
-            or self.edge_sigma < 0
-        ):
-            raise InputError(
-                f"got threshold {self.threshold}, dilation {self.dilation}, dilation_share "
-                f"{self.dilation_share}, edge_sigma "
-                f"{self.edge_sigma}, expected 0 <= threshold < 1, 0 <= dilation_share < 0.5, "
-                "dilation and edge_sigma >= 0"
-            )
+        check_edge(
+            threshold=self.threshold,
+            dilation=self.dilation,
+            dilation_share=self.dilation_share,
+            edge_sigma=self.edge_sigma,
+        )
 
     def coverage(self, probability: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Return how far each pixel shows target, destination and gripper; the roles of a pixel sum

@@ -18,8 +18,9 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from robot.batch import LanguageTokens, MaskBatch, Sentences
-from robot.checkpoint import cameras_of, load, read_header, resolve_checkpoint, vocabulary_of
+from robot.checkpoint import cameras_of, load, vocabulary_of
 from robot.language import LanguageEncoder, RawSentences
+from robot.perception.names import resolve_head
 from robot.spaces import Camera
 from robot.system.device import pick_dtype
 from robot.types import InputError
@@ -104,17 +105,7 @@ class Head(ReadsWords):
         """Return the file of a mask head: a checkpoint, its folder, or the name of shipped weights;
         None stays None.
         """
-        if name is None:
-            return None
-        path = resolve_checkpoint(name)
-        inside = path / "mask_head.safetensors"
-        file = inside if inside.is_file() else path
-        if (kind := read_header(file)["kind"]) not in HEADS:
-            raise InputError(
-                f"got a checkpoint of {kind} at {file}, expected a mask head: one of "
-                f"{', '.join(HEADS)}"
-            )
-        return file
+        return None if name is None else resolve_head(name)
 
     @property
     def frames_at_once(self) -> int:

@@ -15,6 +15,7 @@ from robot.batch import LANGUAGE_DIM, LanguageTokens, MaskBatch, Sentences
 from robot.dwsl import binary_loss, check_vectors, loss_feature
 from robot.perception.head.base import ReadsWords
 from robot.perception.head.encoders import ImageEncoder, LanguagePool
+from robot.perception.names import check_discriminator_sizes
 from robot.types import InputError, Label
 
 
@@ -129,12 +130,7 @@ class MaskDiscriminator(LabelDiscriminator):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if len(widths) != 3 or len(blocks) != 3 or not 0 <= fill <= 1:
-            raise InputError(
-                f"got widths {list(widths)}, blocks {list(blocks)}, fill {fill}, expected three "
-                "widths, three block counts "
-                "and a grey value in [0, 1]"
-            )
+        check_discriminator_sizes(widths=widths, blocks=blocks, fill=fill)
         self.fill = fill
         self.pool = LanguagePool(
             language_dim=LANGUAGE_DIM, dim=dim, queries=queries, max_tokens=max_tokens

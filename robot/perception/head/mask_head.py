@@ -20,6 +20,7 @@ from robot.perception.head.base import Head, MaskOutput, Words
 from robot.perception.head.decoder import MaskDecoder
 from robot.perception.head.encoders import Film, ImageEncoder, LanguagePool
 from robot.perception.head.losses import coarse_loss, iou_loss, mask_loss
+from robot.perception.names import check_head_sizes
 from robot.system.device import pick_dtype
 from robot.types import MASK_CHANNELS, InputError
 
@@ -57,12 +58,7 @@ class MaskHead(Head):
         super().__init__()
         if cameras < 1:
             raise InputError(f"got cameras {cameras}, expected at least 1 camera per look")
-        if len(widths) != 3 or len(blocks) != 3 or dim % heads or dim % 4:
-            raise InputError(
-                f"got widths {list(widths)}, blocks {list(blocks)}, dim {dim}, heads {heads}, "
-                "expected three widths and three "
-                "block counts (scales 1/4, 1/8, 1/16) and a dim that 4 and the heads divide"
-            )
+        check_head_sizes(widths=widths, blocks=blocks, dim=dim, heads=heads)
         self.cameras = cameras
         self.presence_weight, self.iou_weight, self.coarse_weight = (
             presence_weight,

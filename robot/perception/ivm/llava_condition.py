@@ -92,7 +92,7 @@ class LlavaCondition(nn.Module):
         if config.vision_feature_select_strategy == "full":
             self.image_tokens += 1  # the class token
         self.project = nn.Sequential(
-            nn.Linear(width, projection_dim), nn.ReLU(), nn.Linear(projection_dim, dim)
+            nn.Linear(width, projection_dim), nn.GELU(), nn.Linear(projection_dim, dim)
         )
 
     def forward(

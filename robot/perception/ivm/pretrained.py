@@ -12,9 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import (
     AutoTokenizer,
-    LlavaConfig,
     LlavaForConditionalGeneration,
-    SamConfig,
     SamVisionModel,
 )
 
@@ -23,6 +21,7 @@ from robot.perception.ivm.discriminator import IvmDiscriminator
 from robot.perception.ivm.llava_condition import LlavaCondition, Tokenize
 from robot.perception.ivm.model import IVM
 from robot.perception.ivm.sam_encoder import SamImageEncoder
+from robot.perception.weights import no_weights
 from robot.types import InputError
 
 T = TypeVar("T")
@@ -92,27 +91,12 @@ def pretrained_discriminator(
     return IvmDiscriminator(condition=condition, dim=dim, fill=fill)
 
 
-def check_weights(*, llava: str, sam: str | None = None) -> None:
-    """Raise InputError when the weights can neither be found nor fetched: before any long work
-    starts.
-    """
-    weights_of(llava, lambda: LlavaConfig.from_pretrained(llava))
-    if sam is not None:
-        weights_of(sam, lambda: SamConfig.from_pretrained(sam))
-
-
 def weights_of(name: str, load: Callable[[], T]) -> T:
     """Call `load`; where there are no such weights, say which and how to get them."""
     try:
         return load()
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"got no weights of {name}, expected them in the Hugging Face cache or in a folder of "
-            "that name: run "
-            f"`hf download {name}` on a machine with network and copy the cache, or set "
-            "mask_head.sam and mask_head.llava "
-            f"to folders ({str(error).splitlines()[0]})"
-        ) from error
+        raise no_weights(name, str(error).splitlines()[0]) from error
 
 
 def _condition(*, llava: str, dtype: str, **options: Any) -> LlavaCondition:

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from robot.batch import LanguageTokens, MaskBatch
-from robot.perception.compose.augment import CompositeAugment, MaskAugment, Photometric
+from robot.perception.compose.augment import CompositeAugment, MaskAugment, colour_maps
+from robot.perception.compose.light import Photometric
 from robot.types import InputError
 
 NO_LIGHT = Photometric(brightness=0.0, contrast=0.0, saturation=0.0, tint=0.0, offset=0.0)
@@ -117,7 +118,7 @@ def test_same_seed_gives_the_same_change():
 
 def test_largest_tint_keeps_red_red():
     red = torch.tensor([0.8, 0.1, 0.1])
-    matrices, shifts = Photometric().colour_maps(200, seeded())
+    matrices, shifts = colour_maps(Photometric(), 200, seeded())
     lit = (matrices @ red[:, None] + shifts).squeeze(-1)
     assert (lit[:, 0] > 2 * lit[:, 1:].amax(dim=1)).all()
 

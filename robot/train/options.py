@@ -1,0 +1,39 @@
+"""Sections of a config that say how something is trained, parsed without torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from robot.perception.compose.light import Photometric
+from robot.system.parse import Count, NotNegative, NotNegativeNumber, Positive, Share, options
+
+
+@options
+class Training:
+    """How long and how a module is trained. `device` None picks cuda, mps or cpu."""
+
+    steps: Count
+    learning_rate: Positive = 1e-3
+    weight_decay: NotNegativeNumber = 1e-2
+    warmup_steps: NotNegative = 100
+    ema_decay: Share = 0.995
+    grad_clip: Positive = 1.0
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    device: str | None = None
+    checkpoint_every: Count = 500
+    log_every: Count = 20
+
+
+@options
+class Augmentation:
+    """How composites are changed in training: robot.perception.compose.augment.CompositeAugment.
+
+    `backgrounds` is the share of unmasked frames with pictures pasted behind robot and objects.
+    """
+
+    jitter: Photometric | None
+    ring: Share
+    shift: NotNegative
+    drop: Share
+    noise: NotNegativeNumber
+    backgrounds: Share = 0.0

@@ -1,0 +1,52 @@
+"""What launch/evaluate.py leaves behind, on episodes that are given: no simulator."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+from omegaconf import OmegaConf
+
+from launch.evaluation import evaluation
+from tests.experiment.test_report import filmed, result
+from tests.refusals import composed
+
+NAME = "tabletop (learned)"
+
+
+def test_wandb_gets_what_was_asked_rates_masks_and_a_video(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("launch.evaluation.require_gl", lambda: None)
+    episodes = [filmed(result(NAME, 0, success=True, task="pick"))]
+    monkeypatch.setattr("launch.evaluating.evaluate_cells", lambda *_, **__: episodes)
+    config = composed("evaluate", ["checkpoint=tabletop", "wandb=offline", "episodes=1"])
+    OmegaConf.resolve(config)
+    evaluation(config)()
+    run = next(tmp_path.glob("runs/*-evaluate"))
+    assert json.loads((run / "results.json").read_text())
+    folder = next(run.glob("wandb/offline-run-*"))
+    media = {path.suffix for path in folder.rglob("media/**/*") if path.is_file()}
+    assert {".png", ".mp4"} <= media
+    content = next(folder.glob("*.wandb")).read_bytes()
+    for text in (f"success/{NAME}/pick/clean", '"checkpoint"', '"deployment"'):
+        assert text.encode() in content
+
+
+def test_an_agent_without_masks_is_a_baseline(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("launch.evaluation.require_gl", lambda: None)
+    monkeypatch.setattr("launch.evaluating.evaluate_cells", lambda *_, **__: [])
+    stories = []
+
+    def note(*_, story, **__):
+        stories.append(story)
+        raise SystemExit
+
+    monkeypatch.setattr("launch.evaluating.write", note)
+    overrides = ["checkpoint=tabletop", "wandb=disabled", "perception=none"]
+    config = composed("evaluate", overrides)
+    OmegaConf.resolve(config)
+    work = evaluation(config)
+    with suppress(SystemExit):
+        work()
+    assert stories[0].baselines == ["tabletop (none)"]

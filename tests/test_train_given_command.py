@@ -1,0 +1,166 @@
+"""launch/train_given.py: demonstrations of a robot of one's own -> a policy that plans."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from launch.given_training import given_training
+from robot.agent import Agent
+from robot.checkpoint import save
+from robot.data.robomimic import export_robomimic
+from robot.data.store import EpisodeStore
+from robot.errors import InputError
+from robot.experiment.given import held_out_of
+from robot.perception.head.mask_head import MaskHead
+from robot.spaces import Camera, cameras_to_json
+from robot.types import Frame, Goal, Observation
+from tests.data.foreign import JOINTS, write_foreign
+from tests.experiment.toy import HEAD, write_demonstrations
+from tests.refusals import composed
+
+TOY = (
+    *("policy=transformer", "policy.image_size=16", "policy.width=8", "policy.layers=2"),
+    *("policy.keypoints=4", "policy.dim=16", "policy.depth=1", "policy.heads=2"),
+    *("policy.horizon=4", "policy.vision=cnn", "train.steps=3", "train.warmup_steps=1"),
+    *("train.checkpoint_every=2", "train.log_every=1", "batch_size=4", "wandb=disabled"),
+)
+
+
+@pytest.fixture
+def one_camera_head(tmp_path) -> Path:
+    config: dict[str, Any] = HEAD | {"cameras": 1}
+    camera = [Camera("any", height=32, width=32)]
+    metadata = {"cameras": cameras_to_json(camera), "vocabulary": "tabletop"}
+    return save(
+        tmp_path / "head", MaskHead(**config), kind="mask_head", config=config, metadata=metadata
+    )
+
+
+def run_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> dict:
+    monkeypatch.chdir(tmp_path)
+    config = composed("train_given", [*TOY, *overrides])
+    OmegaConf.resolve(config)
+    given_training(config)()
+    return json.loads(next(tmp_path.glob("runs/*/results.json")).read_text())
+
+
+def observation_of(agent: Agent, goal: str) -> Observation:
+    frames = tuple(
+        Frame(
+            camera=camera.name,
+            image=np.zeros((camera.height, camera.width, 3), np.uint8),
+            time_s=0.0,
+        )
+        for camera in agent.spaces.cameras
+    )
+    state = np.full(len(agent.spaces.state), 0.5, np.float32)
+    return Observation(frames=frames, proprio=state, goal=Goal(goal), time_s=0.0)
+
+
+def test_a_policy_from_a_folder_of_lerobots_own_plans(tmp_path, monkeypatch):
+    root = write_foreign(tmp_path / "so100", video=True)
+    results = run_of(tmp_path, monkeypatch, f"path={root}")
+    agent = Agent.load(results["agent"])
+    plan = agent.plan(observation_of(agent, "grab the cube"))
+    assert plan.chunk.actions.shape == (4, 3) and np.isfinite(plan.chunk.actions).all()
+    assert (results["episodes"], results["held_out"]) == (2, 1)
+    assert [error["name"] for error in results["errors"]] == JOINTS
+    # the recorded joints lead the state by 0.5, and go on by 0.1 a step
+    assert all(0.5 < error["hold_still"] < 0.9 for error in results["errors"])
+    assert all(math.isfinite(error["policy"]) for error in results["errors"])
+
+
+@pytest.mark.slow
+def test_masks_of_a_head_travel_with_the_policy(tmp_path, monkeypatch, one_camera_head):
+    root = write_foreign(tmp_path / "so100", video=False)
+    how = (f"path={root}", "masks=learned", f"head={one_camera_head}")
+    results = run_of(tmp_path, monkeypatch, *how)
+    assert (Path(results["agent"]) / "mask_head.safetensors").is_file()
+    agent = Agent.load(results["agent"])
+    assert agent.plan(observation_of(agent, "grab the cube")).mask is not None
+
+
+@pytest.mark.slow
+def test_robomimic_files_of_ours_are_read_too(tmp_path, monkeypatch):
+    store = EpisodeStore(write_demonstrations(tmp_path / "store", episodes=3))
+    export_robomimic(store, tmp_path / "demos.hdf5", env_name="robot/pick-v0")
+    results = run_of(tmp_path, monkeypatch, f"path={tmp_path / 'demos.hdf5'}")
+    assert (results["episodes"], results["held_out"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["path=nowhere"], "got path=nowhere, expected a folder"),
+        (["path=nowhere.hdf5"], "does not exist"),
+        (["path={root}", "masks=learned"], "without a mask head"),
+        (["path={root}", "masks=learned", "head=tabletop"], "got cameras that differ"),
+        (["path={root}", "policy.dim=18"], "got dim 18"),
+        (["path={root}", "held_out=1"], "held_out=1"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_sentence(tmp_path, monkeypatch, overrides, says):
+    monkeypatch.chdir(tmp_path)
+    root = write_foreign(tmp_path / "so100", video=False)
+    config = composed("train_given", [*TOY, *(o.format(root=root) for o in overrides)])
+    with pytest.raises(InputError, match=says):
+        given_training(config)
+    assert [path.name for path in tmp_path.iterdir()] == ["so100"]
+
+
+def test_at_least_one_episode_is_held_out_and_one_is_learned():
+    assert [held_out_of(total, share=0.1) for total in (2, 9, 20, 100)] == [1, 1, 2, 10]
+    assert held_out_of(3, share=0.99) == 2
+
+
+WRITE = """
+import sys
+import numpy as np
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+joints = ["shoulder.pos", "gripper.pos"]
+shape = dict(shape=(2,), names=joints, dtype="float32")
+image = dict(shape=(64, 64, 3), names=["height", "width", "channels"], dtype=sys.argv[2])
+features = {"observation.state": shape, "action": shape, "observation.images.front": image}
+data = LeRobotDataset.create("me/mine", fps=10, root=sys.argv[1], robot_type="mine",
+                             features=features, use_videos=sys.argv[2] == "video")
+rng = np.random.default_rng(0)
+for episode in range(3):
+    for step in range(12):
+        state = np.array([step / 12, episode / 3], np.float32)
+        data.add_frame({"observation.state": state, "action": state + np.float32(0.1),
+                        "observation.images.front": rng.integers(0, 255, (64, 64, 3), np.uint8),
+                        "task": "open the drawer"})
+    data.save_episode()
+data.finalize()
+"""
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_a_dataset_that_lerobot_writes_is_learned_from(tmp_path, monkeypatch, kind):
+    """`LEROBOT_PYTHON=DIR/bin/python pytest -m interop`, with lerobot installed in DIR."""
+    python = os.environ.get("LEROBOT_PYTHON")
+    if python is None:
+        pytest.skip("no LEROBOT_PYTHON: set it to the Python of an environment with lerobot")
+    root = tmp_path / "mine"
+    done = subprocess.run(
+        [python, "-c", WRITE, str(root), kind],
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    results = run_of(tmp_path, monkeypatch, f"path={root}")
+    agent = Agent.load(results["agent"])
+    plan = agent.plan(observation_of(agent, "open the drawer"))
+    assert plan.chunk.actions.shape == (4, 2)
+    assert all(error["hold_still"] > 0.1 for error in results["errors"][:1])
