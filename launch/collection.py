@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from launch.command_line import Work
 from robot.envs.gl import require_gl
-from robot.envs.make import Backend, ImageSize
-from robot.experiment.collect import check_collection, collect_demonstrations
+from robot.envs.make import EnvOptions
+from robot.experiment.collect import check_collection, check_recorded, collect_demonstrations
 from robot.rollout.corrupt import Mixture
 from robot.system.command import run_folder, write_results
 from robot.system.parse import Count, Seed, options, parse
@@ -25,14 +25,12 @@ class Collection:
     machine would leave them.
     """
 
+    env: EnvOptions
     root: Path
     task: str
-    robot: str
-    backend: Backend
     scene: str
     episodes: Count
     seed: Seed
-    image_size: ImageSize
     workers: Count
     quality: Mixture | None
 
@@ -42,11 +40,12 @@ def collection(config: DictConfig) -> Work:
     values: Any = OmegaConf.to_container(config, resolve=True)
     asked = parse(Collection, values)
     require_gl()
+    check_recorded(asked.env)
     check_collection(
         task=asked.task,
         scene=asked.scene,
-        robot=asked.robot,
-        backend=asked.backend,
+        robot=asked.env.robot,
+        backend=asked.env.backend,
         quality=asked.quality,
     )
     return partial(collect, asked, config_yaml=OmegaConf.to_yaml(config, resolve=True))
@@ -59,12 +58,12 @@ def collect(asked: Collection, *, config_yaml: str) -> None:
             store = collect_demonstrations(
                 root=asked.root / "demonstrations",
                 task=asked.task,
-                robot=asked.robot,
-                backend=asked.backend,
+                robot=asked.env.robot,
+                backend=asked.env.backend,
                 scene=asked.scene,
                 episodes=asked.episodes,
                 seed=asked.seed,
-                image_size=asked.image_size,
+                image_size=asked.env.image_size,
                 workers=asked.workers,
                 quality=asked.quality,
                 progress=progress,

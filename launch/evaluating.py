@@ -9,7 +9,7 @@ from rich.console import Console
 
 from launch.evaluation import Asked, head_of, perception_of
 from robot.checkpoint import policy_metadata
-from robot.envs.tabletop.scene import PAPER_TASKS
+from robot.envs.tabletop.goals import PAPER_TASKS
 from robot.experiment.cells import Entrant, cells_of, evaluate_cells
 from robot.experiment.report import Story, report_to_wandb, write
 from robot.perception.registry import make_deployment

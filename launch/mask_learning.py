@@ -52,8 +52,9 @@ def train_mask(job: MaskJob, *, config_yaml: str) -> None:
                 job.data.mask_frames,
                 root=job.data.root / "mask_frames",
                 shards=shard_numbers(job.data.mask_frames.shards),
-                robot=job.robot,
-                image_size=job.image_size,
+                robot=job.env.robot,
+                backend=job.env.backend,
+                image_size=job.env.image_size,
                 workers=job.workers,
                 progress=moving(progress, "collect mask frames"),
             )
@@ -62,8 +63,9 @@ def train_mask(job: MaskJob, *, config_yaml: str) -> None:
                 Head.load(trained.checkpoints[HEAD]),
                 root=job.data.root / "mask_frames",
                 workers=job.workers,
-                robot=job.robot,
-                image_size=job.image_size,
+                robot=job.env.robot,
+                backend=job.env.backend,
+                image_size=job.env.image_size,
                 progress=moving(progress, "measure masks"),
                 **asdict(job.measure),
             )

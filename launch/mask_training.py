@@ -12,9 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from launch.command_line import Work
 from robot.envs.gl import require_gl
-from robot.envs.make import ImageSize
-from robot.envs.robots import check_robot
-from robot.experiment.collect import Names, check_mask_scenes
+from robot.envs.make import EnvOptions
+from robot.experiment.collect import Names, check_mask_scenes, check_recorded
 from robot.experiment.early import check_head_options, check_label_discriminator, check_once
 from robot.experiment.options import Data, Wandb
 from robot.perception.names import check_start, resolve_head
@@ -39,8 +38,7 @@ class Measure:
 class MaskJob:
     """configs/train_mask.yaml."""
 
-    robot: str
-    image_size: ImageSize
+    env: EnvOptions
     seed: Seed
     workers: Count
     wandb: Wandb
@@ -67,7 +65,7 @@ def parse_job(values: Any) -> MaskJob:
     start = values["head_start"]
     job = parse(MaskJob, values | {"head_start": None if start is None else resolve_head(start)})
     require_gl()
-    check_robot(job.robot)
+    check_recorded(job.env)
     check_mode(job.wandb)
     check_mask_scenes(job.measure.tasks, job.measure.scenes)  # now, not after the training
     check_once(job.measure.tasks, at="measure.tasks")

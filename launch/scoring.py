@@ -15,10 +15,10 @@ from launch.command_line import Work
 from launch.scored_data import require_machine_demonstrations
 from robot.data.scores import scores_path
 from robot.envs.gl import require_gl
-from robot.envs.make import ImageSize
+from robot.envs.make import EnvOptions
 from robot.envs.registry import check_scene
-from robot.envs.robots import check_robot
 from robot.experiment.checks import check_scoring, check_weightings
+from robot.experiment.collect import check_recorded
 from robot.experiment.config import Data, Wandb
 from robot.experiment.datasets import Datasets, collect_scenes, shares_of
 from robot.experiment.demonstration_quality import (
@@ -43,9 +43,8 @@ class ScoringJob:
     """configs/score_demonstrations.yaml."""
 
     task: str
-    robot: str
+    env: EnvOptions
     scene: str
-    image_size: ImageSize
     seed: Seed
     workers: Count
     wandb: Wandb
@@ -67,10 +66,11 @@ def score(job: ScoringJob, *, config_yaml: str) -> None:
         with Bars() as progress:
             stores = collect_scenes(
                 job.data,
-                robot=job.robot,
+                robot=job.env.robot,
+                backend=job.env.backend,
                 task=job.task,
                 shares=shares,
-                image_size=job.image_size,
+                image_size=job.env.image_size,
                 workers=job.workers,
                 progress=progress,
             )
@@ -104,7 +104,7 @@ def parse_scoring(values: Any) -> ScoringJob:
     section["head"] = Head.resolve(section["head"])
     job = parse(ScoringJob, values | {"scoring": section})
     require_gl()
-    check_robot(job.robot)
+    check_recorded(job.env)
     check_mode(job.wandb)
     check_scene(job.task, job.scene)
     require_machine_demonstrations(job.data)

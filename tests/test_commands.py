@@ -173,10 +173,10 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
         ("launch/evaluate.py", ["checkpoint=tabletop", "scene=[clean,clean]"], "with clean twice"),
         ("launch/evaluate.py", ["checkpoint=tabletop", "name=a/b"], "got name='a/b', expected"),
         ("launch/collect.py", ["seed=4294967296"], "expected at most 4294967295"),
-        ("launch/collect.py", ["image_size=4"], "got image_size=4, expected at least 16"),
+        ("launch/collect.py", ["env.image_size=4"], "got env.image_size=4, expected at least 16"),
         ("launch/train_mask.py", ["mask_head.cameras=3"], "got mask_head.cameras=3, expected 1 or"),
         ("launch/train_mask.py", ["wandb=online"], "without a Weights & Biases key"),
-        ("launch/train_mask.py", ["robot=R2D2"], "got robot"),
+        ("launch/train_mask.py", ["env.robot=R2D2"], "got robot"),
         ("train_policy.py", ["workers=0"], "got workers=0, expected at least 1"),
         ("train_policy.py", ["policy=oracle"], "got policy=oracle, expected one of diffusion"),
         ("train_policy.py", ["env=warehouse"], "got env=warehouse, expected one of robosuite"),
@@ -536,7 +536,7 @@ def test_a_truncated_episode_is_named_with_a_remedy(refusal, tmp_path):
     store = demonstrations_in(tmp_path)
     path = next(store.root.glob("data/chunk-*/file-001.parquet"))
     path.write_bytes(path.read_bytes()[:-100])
-    said = refusal("launch/collect.py", f"root={tmp_path}", "episodes=3", "image_size=32")
+    said = refusal("launch/collect.py", f"root={tmp_path}", "episodes=3", "env.image_size=32")
     assert "file-001.parquet" in said and "delete it and collect episode 1 again" in said
 
 

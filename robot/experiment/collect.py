@@ -16,7 +16,7 @@ from robot.data.mask_frames import MaskFrameStore
 from robot.data.store import EpisodeStore
 from robot.envs.arm_spaces import DEFAULT_ROBOT
 from robot.envs.gl import require_gl
-from robot.envs.make import DEFAULT_BACKEND, Backend, check_backend
+from robot.envs.make import DEFAULT_BACKEND, Backend, EnvOptions, check_backend
 from robot.envs.registry import TABLETOP, check_expert, check_scene
 from robot.rollout.corrupt import Mixture, check_mixture, make_machine
 from robot.rollout.demonstrate import make_demonstrator
@@ -155,6 +155,19 @@ def _fill(
                 "most; report it"
             )
         holes = []
+
+
+def check_recorded(env: EnvOptions) -> None:
+    """Raise InputError for options of an env that recordings do not follow: they are taken as the
+    env is by default, but for backend, robot and image size.
+    """
+    usual = EnvOptions(backend=env.backend, robot=env.robot, image_size=env.image_size)
+    values, defaults = asdict(env), asdict(usual)
+    if other := [name for name in values if values[name] != defaults[name]]:
+        raise InputError(
+            f"got env.{other[0]}={values[other[0]]}, expected none: what is recorded follows "
+            "env, env.robot and env.image_size only; leave it out"
+        )
 
 
 def env_identity(*, robot: str, backend: Backend) -> dict[str, str]:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+from robot.envs.arm_spaces import CAMERAS, CONTROL_DT_S
+from robot.envs.make import check_backend
 from robot.envs.registry import TABLETOP, check_scene
-from robot.envs.robosuite import CAMERAS, CONTROL_DT_S
 from robot.errors import InputError
 from robot.experiment.arm_options import ArmOptions, arm_options, chosen_sections, trained_sections
 from robot.experiment.collect import check_mask_scenes
@@ -159,6 +160,8 @@ def check_scenes(arms: Sequence[ArmOptions], common: CommonOptions) -> None:
     for task in evaluation.tasks:
         for scene in evaluation.scenes:
             check_scene(task, scene)
+    for task in dict.fromkeys((common.task, *evaluation.tasks)):
+        check_backend(common.env.backend, robot=common.env.robot, task=task)
     if evaluation.headline_scene is not None:
         check_scene("pick", evaluation.headline_scene)  # this task need not have it
 
