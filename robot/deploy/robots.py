@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from robot.envs.make import EnvOptions
@@ -21,6 +22,7 @@ from robot.hardware.mirror import MirrorOptions
 from robot.hardware.safety import SafeArm
 from robot.hardware.simulated import SimulatedArm
 from robot.hardware.simulator import Simulation
+from robot.hardware.so101 import SO101
 from robot.system.parse import NotNegativeNumber, Positive, Seed, options, parse
 
 
@@ -94,6 +96,14 @@ class FrankaSimDriver:
 
     address: str
     frame_rate_hz: Positive
+
+
+@options
+class SO101Driver:
+    """Section `driver` of configs/robot/so101.yaml."""
+
+    port: str
+    calibration: Path
 
 
 @dataclass(frozen=True)
@@ -170,8 +180,15 @@ def _franka_sim(robot: RobotOptions, world: World) -> Robot:
     )
 
 
+def _so101(robot: RobotOptions, world: World) -> Robot:
+    driver = parse(SO101Driver, robot.driver, at="robot.driver")
+    arm = SO101(port=driver.port, calibration=driver.calibration.expanduser())
+    return Robot(arm=safe(arm, robot), cameras=())
+
+
 ROBOTS: dict[str, Callable[[RobotOptions, World], Robot]] = {
     "simulated": _simulated,
     "franka": _franka,
     "franka_sim": _franka_sim,
+    "so101": _so101,
 }
