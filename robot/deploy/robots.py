@@ -26,6 +26,7 @@ from robot.hardware.mirror import MirrorOptions
 from robot.hardware.safety import SafeArm
 from robot.hardware.simulated import SimulatedArm
 from robot.hardware.simulator import Simulation
+from robot.hardware.so101 import SO101
 from robot.system.parse import NotNegativeNumber, Positive, Seed, options, parse
 
 CAMERA = Path(__file__).resolve().parents[2] / "configs/camera/default.yaml"
@@ -101,6 +102,14 @@ class FrankaSimDriver:
 
     address: str
     frame_rate_hz: Positive
+
+
+@options
+class SO101Driver:
+    """Section `driver` of configs/robot/so101.yaml."""
+
+    port: str
+    calibration: Path
 
 
 @dataclass(frozen=True)
@@ -183,8 +192,15 @@ def _franka_sim(robot: RobotOptions, world: World) -> Robot:
     )
 
 
+def _so101(robot: RobotOptions, world: World) -> Robot:
+    driver = parse(SO101Driver, robot.driver, at="robot.driver")
+    arm = SO101(port=driver.port, calibration=driver.calibration.expanduser())
+    return Robot(arm=safe(arm, robot), cameras=())
+
+
 ROBOTS: dict[str, Callable[[RobotOptions, World], Robot]] = {
     "simulated": _simulated,
     "franka": _franka,
     "franka_sim": _franka_sim,
+    "so101": _so101,
 }
