@@ -287,17 +287,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.setswitchinterval(0.0005)
     load_before = os.getloadavg()[0]
     results: dict[str, list[Trial]] = {kind: [] for kind in chosen}
-    with ExitStack() as stack:
-        stage = make_stage(seed=options.seed)
-        stack.callback(stage.safe.disconnect)
-        todo = [(kind, n) for kind in chosen for n in range(options.trials)]
-        for kind, number in track(todo, description="faults", console=CONSOLE):
-            trial = killed_trial(number) if kind == "kill_9" else run_trial(stage, kind)
-            results[kind].append(trial)
-    rows = {kind: summary(kind, trials) for kind, trials in results.items()}
-    _print_table(rows)
-    machine = describe_machine(load_before=load_before)
-    write_results(run_directory("faults"), {"faults": rows, "machine": machine})
+    try:
+        with ExitStack() as stack:
+            stage = make_stage(seed=options.seed)
+            stack.callback(stage.safe.disconnect)
+            todo = [(kind, n) for kind in chosen for n in range(options.trials)]
+            for kind, number in track(todo, description="faults", console=CONSOLE):
+                trial = killed_trial(number) if kind == "kill_9" else run_trial(stage, kind)
+                results[kind].append(trial)
+    finally:  # what was tried counts, also when it is cut off
+        rows = {kind: summary(kind, trials) for kind, trials in results.items() if trials}
+        _print_table(rows)
+        machine = describe_machine(load_before=load_before)
+        write_results(run_directory("faults"), {"faults": rows, "machine": machine})
 
 
 def make_stage(*, seed: int) -> Stage:

@@ -235,9 +235,10 @@ def _drawn(
     image: UInt8[np.ndarray, "h w 3"], view: View, board: BoardOptions, calibration: Calibration
 ) -> np.ndarray:
     K, distortion = calibration.K, calibration.distortion
-    picture = np.ascontiguousarray(image)
+    picture = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)  # OpenCV's colours of axes are BGR
     corners: Sequence[Any] = view.corners_px.reshape(-1, 1, 2), view.ids.reshape(-1, 1)
     cv2.aruco.drawDetectedCornersCharuco(picture, *corners, (0, 200, 0))
     pose = board_pose(view, board, K=K, distortion=distortion)
     turn, length = cv2.Rodrigues(pose[:3, :3])[0], AXES_SQUARES * board.square_m
-    return cv2.drawFrameAxes(picture, K, distortion, turn, pose[:3, 3], length)
+    cv2.drawFrameAxes(picture, K, distortion, turn, pose[:3, 3], length)
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

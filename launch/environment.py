@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
-SUPPORTED = ((3, 11), (3, 12))
+SUPPORTED = ((3, 11), (3, 12))  # one lock serves both; numpy < 2 has no wheel for 3.13
 NEEDED = ("hydra", "omegaconf", "numpy", "pydantic", "rich", "torch", "gymnasium", "robosuite")
 
 

@@ -162,7 +162,7 @@ def parse_asked(values: Any) -> Asked:
     return asked
 
 
-def goal_of(given: Any, *, env: Mapping[str, Any]) -> str | None:
+def goal_of(given: Any, *, env: Mapping[str, object]) -> str | None:
     """Return the goal of all episodes, which `goal=` and `env.goal=` both set; None where they keep
     their own.
     """

@@ -26,20 +26,22 @@ from robot.experiment.config import Data, Wandb
 from robot.experiment.datasets import moving
 from robot.experiment.jobs import Stage, StageId, run_stages
 from robot.experiment.mask_quality import measure_masks
-from robot.experiment.stages import head_training, label_judge_training
+from robot.experiment.stages import head_training, label_discriminator_training
 from robot.perception.head.base import Head
 from robot.perception.registry import DISCRIMINATORS, check_spec
 from robot.report.html import MaskQuality
 from robot.system.command import run_folder, write_results
 from robot.system.parse import Count, FlatSpec, Seed, options, parse
 from robot.system.progress import Bars
-from robot.train.label_discriminator import LabelJudgeTraining
+from robot.train.label_discriminator import Auroc, LabelDiscriminatorTraining
 from robot.train.label_tiers import MaskWeighting
 from robot.train.log import check_mode
 from robot.train.loop import Training
 from robot.train.mask_head import HeadTraining, check_start
 
-HEAD, WITNESS, JUDGE = (StageId(f"mask {name}") for name in ("head", "witness", "discriminator"))
+HEAD, WITNESS, DISCRIMINATOR = (
+    StageId(f"mask {name}") for name in ("head", "witness", "discriminator")
+)
 
 
 @options
@@ -100,14 +102,14 @@ def train_mask(job: MaskJob, *, config_yaml: str) -> None:
                 **asdict(job.measure),
             )
         Console().print(table([m.quality for m in measured]))
-        judge = trained.checkpoints.get(JUDGE)
-        auroc = None if judge is None else read_header(judge)["metadata"]["held_out"]
+        discriminator = trained.checkpoints.get(DISCRIMINATOR)
+        auroc = None if discriminator is None else held_out_auroc(discriminator)
         if auroc is not None:
             Console().print(auroc_table(auroc))
         results = {
             "mask_head": trained.checkpoints[HEAD],
             "masks": [m.quality for m in measured],
-            "discriminator": judge,
+            "discriminator": discriminator,
             "auroc": auroc,
             "seed": job.measure.seed,
         }
@@ -152,34 +154,34 @@ def stages_of(job: MaskJob, *, frames: Path) -> list[Stage]:
     where: Any = {"frames": frames, "root": job.data.root, "wandb_mode": job.wandb}
     if weighting.kind != "dwsl":
         return [head_training(HEAD, options, start=job.head_start, **where)]
-    found: list[Stage] = []
-    judging = LabelJudgeTraining(
-        shards=options.shards,
-        weighting=weighting,
-        batch_size=job.mask_batch_size,
-        seed=job.seed,
-    )
+    witness = None
     if weighting.witness_steps is not None:
         seen = replace(
             options,
             weighting=replace(weighting, kind="trusted_only"),
             training=replace(job.mask_training, steps=weighting.witness_steps),
         )
-        found.append(head_training(WITNESS, seen, start=job.head_start, **where))
-    judge = label_judge_training(JUDGE, judging, witness=found[0] if found else None, **where)
-    starts_from = {"start": WITNESS} if found else {}
-    head = head_training(
-        HEAD,
-        options,
-        start=None if found else job.head_start,
-        needs={"discriminator": JUDGE, **starts_from},
-        depends_on=judge.directory.name,
-        **where,
+        witness = head_training(WITNESS, seen, start=job.head_start, **where)
+    scoring = LabelDiscriminatorTraining(
+        shards=options.shards,
+        weighting=weighting,
+        batch_size=job.mask_batch_size,
+        seed=job.seed,
     )
-    return [*found, judge, head]
+    discriminator = label_discriminator_training(DISCRIMINATOR, scoring, witness=witness, **where)
+    head = head_training(
+        HEAD, options, start=witness or job.head_start, discriminator=discriminator, **where
+    )
+    return [stage for stage in (witness, discriminator, head) if stage is not None]
 
 
-def auroc_table(auroc: Mapping[str, Mapping[str, Any]]) -> Table:
+def held_out_auroc(discriminator: Path) -> dict[str, Auroc]:
+    """Return what a checkpoint says about the discriminator on held-out frames, by domain."""
+    measured = read_header(discriminator)["metadata"]["held_out"]
+    return {domain: Auroc(**numbers) for domain, numbers in measured.items()}
+
+
+def auroc_table(auroc: Mapping[str, Auroc]) -> Table:
     """Return what the discriminator tells apart on held-out frames, for people."""
     shown = Table(
         "domain",
@@ -190,10 +192,9 @@ def auroc_table(auroc: Mapping[str, Mapping[str, Any]]) -> Table:
     )
     for domain, measured in auroc.items():
         numbers = (
-            "" if measured[name] is None else f"{measured[name]:.3f}"
-            for name in ("tiers", "faults")
+            "" if value is None else f"{value:.3f}" for value in (measured.tiers, measured.faults)
         )
-        shown.add_row(domain, str(measured["records"]), *numbers)
+        shown.add_row(domain, str(measured.records), *numbers)
     return shown
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from itertools import groupby
@@ -76,7 +76,7 @@ def check_input(path: Path) -> None:
         pictures_in(path)
     elif not path.is_file():
         raise InputError(f"got image={path}, which does not exist; pass a picture, folder or video")
-    elif path.suffix.lower() in VIDEOS:
+    elif _is_video(path):
         next(frames_of(path))
     else:
         read_picture(path)
@@ -125,37 +125,76 @@ def frames_of(path: Path) -> Iterator[Named]:
 def mask(asked: Masking, *, deployment: Deployment, config_yaml: str) -> None:
     """Mask everything; results.json is the last line on stdout."""
     head = Head.load(asked.head)
+    named = frames_of(asked.image) if _is_video(asked.image) else pictures_of(asked.image)
     entries: list[dict[str, Any]] = []
-    with run_folder("mask", config_yaml=config_yaml) as run, ExitStack() as stack:
+    with run_folder("mask", config_yaml=config_yaml) as run:
         start = time.perf_counter()
-        if asked.image.suffix.lower() in VIDEOS and asked.image.is_file():
-            fps = _fps(asked.image)
-            names = {kind: f"{asked.image.stem}-{kind}.mp4" for kind in ("overlay", "masked")}
-            add = {
-                kind: stack.enter_context(opened_video(run / name, fps=fps))
-                for kind, name in names.items()
-            }
-            for name, picture, said in looked_at(head, frames_of(asked.image), asked.goal):
-                shown, entry = views(picture, said, deployment=deployment)
-                for kind, image in shown.items():
-                    add[kind](image)
-                entries.append({"name": name, **entry})
-            files = names
-        else:
-            files = {}
-            paths = pictures_in(asked.image) if asked.image.is_dir() else [asked.image]
-            named = ((path.name, read_picture(path)) for path in paths)
-            for name, picture, said in looked_at(head, named, asked.goal):
-                shown, entry = views(picture, said, deployment=deployment)
-                written = {kind: f"{name}-{kind}.png" for kind in shown}
-                for kind, image in shown.items():
-                    (run / written[kind]).write_bytes(png.encode(image))
-                entries.append({"name": name, **entry, "files": written})
-        stack.close()  # finishes the videos
+        with writer_of(asked.image, run) as write:
+            for name, picture, found in looked_at(head, named, asked.goal):
+                shown, entry = views(picture, found, deployment=deployment)
+                entries.append({"name": name, **entry, **write(name, shown)})
         seconds = time.perf_counter() - start
         Console(file=sys.stderr).print(table_of(entries, seconds=seconds))
-        results = {"files": files, "seconds": seconds, "pictures": entries}
+        results = {"files": video_names(asked.image), "seconds": seconds, "pictures": entries}
         write_results(run, asdict(asked) | results)
+
+
+# (name of a picture, its views by kind) -> what results.json says of it besides
+Write = Callable[[str, Mapping[str, Picture]], dict[str, Any]]
+
+
+def writer_of(image: Path, run: Path) -> AbstractContextManager[Write]:
+    """Return what opens the outputs in `run`, and yields what writes the views of a picture."""
+    names = video_names(image)
+    return writing_videos(run, names, fps=_fps(image)) if names else writing_pictures(run)
+
+
+@contextmanager
+def writing_pictures(run: Path) -> Iterator[Write]:
+    """Yield what writes each view of a picture into a file of its own, and names the files."""
+
+    def write(name: str, shown: Mapping[str, Picture]) -> dict[str, Any]:
+        files = {kind: f"{name}-{kind}.png" for kind in shown}
+        for kind, image in shown.items():
+            (run / files[kind]).write_bytes(png.encode(image))
+        return {"files": files}
+
+    yield write
+
+
+@contextmanager
+def writing_videos(run: Path, names: Mapping[str, str], *, fps: float) -> Iterator[Write]:
+    """Open a video per view, `names` by kind, and yield what adds a frame to each."""
+    with ExitStack() as stack:
+        add = {
+            kind: stack.enter_context(opened_video(run / name, fps=fps))
+            for kind, name in names.items()
+        }
+
+        def write(name: str, shown: Mapping[str, Picture]) -> dict[str, Any]:
+            for kind, image in shown.items():
+                add[kind](image)
+            return {}
+
+        yield write
+
+
+def video_names(image: Path) -> dict[str, str]:
+    """Return the files of a video's views by kind; of pictures, which have files of their own,
+    none.
+    """
+    kinds = ("overlay", "masked") if _is_video(image) else ()
+    return {kind: f"{image.stem}-{kind}.mp4" for kind in kinds}
+
+
+def pictures_of(path: Path) -> Iterator[Named]:
+    """Yield a picture, or those of a folder."""
+    paths = pictures_in(path) if path.is_dir() else [path]
+    return ((path.name, read_picture(path)) for path in paths)
+
+
+def _is_video(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in VIDEOS
 
 
 def looked_at(

@@ -16,18 +16,8 @@ from robot.errors import InputError
 
 MAY_BE_NULL = frozenset(
     ("compare", "head", "head_start", "headline_scene", "jitter", "quality", "witness_steps")
-    + (
-        "cameras",
-        "deployment",
-        "device",
-        "goal",
-        "viewer",
-        "server",
-        "token",
-        "checkpoint",
-        "frozen_after",
-        "speed",
-    )
+    + ("cameras", "checkpoint", "deployment", "device", "frozen_after", "goal", "server", "speed")
+    + ("token", "viewer")
 )
 MAY_BE_EMPTY = frozenset({"faults", "mask_scenes", "sources"})
 MAY_BE_MIXED = frozenset({"sources"})  # numbers and text

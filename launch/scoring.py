@@ -17,29 +17,29 @@ from robot.envs.gl import require_gl
 from robot.envs.make import ImageSize
 from robot.envs.registry import check_scene
 from robot.envs.robots import check_robot
-from robot.experiment.checks import check_judge, check_weightings
+from robot.experiment.checks import check_scoring, check_weightings
 from robot.experiment.config import Data, Wandb
 from robot.experiment.datasets import Datasets, collect_scenes, shares_of
 from robot.experiment.demonstration_quality import (
     DemonstrationQuality,
     measure,
-    read_verdicts,
+    read_scored,
     show_extremes,
     weight_figure,
 )
 from robot.experiment.jobs import StageId, run_stages
-from robot.experiment.stages import judging_stage
+from robot.experiment.stages import demonstration_scoring
 from robot.perception.head.base import Head
 from robot.system.command import run_folder, write_results
 from robot.system.parse import Count, Seed, options, parse
 from robot.system.progress import Bars
-from robot.train.demonstration_discriminator import JudgeTraining, Judging
+from robot.train.demonstration_discriminator import DemonstrationScoring, Scoring
 from robot.train.log import check_mode
 from robot.types import InputError
 
 
 @options
-class Scoring:
+class ScoringJob:
     """configs/score_demonstrations.yaml."""
 
     task: str
@@ -50,70 +50,70 @@ class Scoring:
     workers: Count
     wandb: Wandb
     data: Data
-    judge: Judging
+    scoring: Scoring
 
 
 def scoring(config: DictConfig) -> Work:
     """Return the scoring that a config describes, checked."""
-    asked = parse_scoring(OmegaConf.to_container(config, resolve=True))
-    return partial(score, asked, config_yaml=OmegaConf.to_yaml(config, resolve=True))
+    job = parse_scoring(OmegaConf.to_container(config, resolve=True))
+    return partial(score, job, config_yaml=OmegaConf.to_yaml(config, resolve=True))
 
 
-def score(scoring: Scoring, *, config_yaml: str) -> None:
+def score(job: ScoringJob, *, config_yaml: str) -> None:
     """Collect, train and score; results.json is the last line on stdout."""
-    shares = shares_of(scoring.data, [[scoring.scene]])
-    judge_id = StageId("judge")
+    shares = shares_of(job.data, [[job.scene]])
+    identity = StageId("demonstration discriminator")
     with run_folder("score-demonstrations", config_yaml=config_yaml) as run:
         with Bars() as progress:
             stores = collect_scenes(
-                scoring.data,
-                robot=scoring.robot,
-                task=scoring.task,
+                job.data,
+                robot=job.robot,
+                task=job.task,
                 shares=shares,
-                image_size=scoring.image_size,
-                workers=scoring.workers,
+                image_size=job.image_size,
+                workers=job.workers,
                 progress=progress,
             )
             selections = Datasets(stores, None).selections(shares)
-            stage = judging_stage(
-                judge_id,
-                JudgeTraining(demonstrations=selections, judging=scoring.judge, seed=scoring.seed),
-                root=scoring.data.root,
-                wandb_mode=scoring.wandb,
+            stage = demonstration_scoring(
+                identity,
+                DemonstrationScoring(demonstrations=selections, scoring=job.scoring, seed=job.seed),
+                root=job.data.root,
+                wandb_mode=job.wandb,
             )
             trained = run_stages([stage], workers=1, progress=progress)
-        scores = trained.checkpoints[judge_id].stem
-        verdicts = read_verdicts(selections, scores=scores)
-        quality = measure(verdicts)
-        (run / "weights.svg").write_text(weight_figure(verdicts).svg)
-        worst, best = show_extremes(run, verdicts)
+        scores = trained.checkpoints[identity].stem
+        scored = read_scored(selections, scores=scores)
+        quality = measure(scored)
+        (run / "weights.svg").write_text(weight_figure(scored).svg)
+        worst, best = show_extremes(run, scored)
         Console().print(table(quality))
         results = {
             "quality": quality,
             "scores": [scores_path(selection.root, scores) for selection in selections],
             "pictures": [run / "weights.svg", worst, best],
             "stage_s": {str(k): seconds for k, seconds in trained.seconds.items()},
-            "seed": scoring.seed,
+            "seed": job.seed,
         }
         write_results(run, results)
 
 
-def parse_scoring(values: Any) -> Scoring:
+def parse_scoring(values: Any) -> ScoringJob:
     """Parse the config; raise InputError for what cannot work."""
-    judge = {name: value for name, value in values["judge"].items() if name != "horizon"}
-    judge["head"] = Head.resolve(judge["head"])
-    scoring = parse(Scoring, values | {"judge": judge})
+    section = {name: value for name, value in values["scoring"].items() if name != "horizon"}
+    section["head"] = Head.resolve(section["head"])
+    job = parse(ScoringJob, values | {"scoring": section})
     require_gl()
-    check_robot(scoring.robot)
-    check_mode(scoring.wandb)
-    check_scene(scoring.task, scoring.scene)
-    if scoring.data.quality is None:
+    check_robot(job.robot)
+    check_mode(job.wandb)
+    check_scene(job.task, job.scene)
+    if job.data.quality is None:
         raise InputError(
-            "got data without machine demonstrations, expected some to judge; pass data=mixed"
+            "got data without machine demonstrations, expected some to score; pass data=mixed"
         )
-    check_judge(scoring.judge)
-    check_weightings(["dwsl"], scoring.data, scoring.judge, task=scoring.task)
-    return scoring
+    check_scoring(job.scoring)
+    check_weightings(["dwsl"], job.data, job.scoring, task=job.task)
+    return job
 
 
 def table(quality: DemonstrationQuality) -> Table:

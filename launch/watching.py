@@ -96,14 +96,14 @@ def watch(
             watched = [seen(s, models=models, error=errors[s.options.name]) for s in streams]
             console.print(table_of(watched))
             write_pictures(run, watched)
-            if asked.view:
+            write_results(run, {"cameras": {one.options.name: entry_of(one) for one in watched}})
+            if asked.view:  # last: it goes on until a person ends it
                 working = [s for s in streams if not errors[s.options.name]]
                 if sentence := no_display() or view(working):
                     console.print(f"view=true: {sentence}; the pictures are in {run}")
         finally:
             for stream in streams:
                 stream.disconnect()
-        write_results(run, {"cameras": {one.options.name: entry_of(one) for one in watched}})
     if any(one.health.problem for one in watched):
         raise SystemExit(1)
 

@@ -86,8 +86,8 @@ class PolicyBatch(_OnDevice):
 
 
 @dataclass(frozen=True)
-class JudgedWindows(_OnDevice):
-    """What a discriminator of demonstrations judges: windows, and what was seen after the last
+class ScoredWindows(_OnDevice):
+    """What a discriminator of demonstrations scores: windows, and what was seen after the last
     action of each.
     """
 
@@ -101,5 +101,5 @@ class TierBatch(_OnDevice):
     machine ones.
     """
 
-    windows: JudgedWindows
+    windows: ScoredWindows
     trusted: Float[Tensor, " b"]

@@ -187,8 +187,8 @@ def weighted(per_sample: Tensor, weights: Tensor) -> Float[Tensor, " b"]:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """What is known of N episodes or windows: the discriminator's verdict, the tier, and (in
+class Evidence:
+    """What is known of N episodes or windows: the discriminator's scores, the tier, and (in
     simulation) the truth.
 
     `scores` and `weights` (mean 1) may be None for weightings that ask no discriminator.
@@ -200,41 +200,41 @@ class Judged:
     weights: Float[Tensor, " n"] | None = None
 
 
-def uniform(judged: Judged) -> Float[Tensor, " n"]:
+def uniform(known: Evidence) -> Float[Tensor, " n"]:
     """Weigh everything alike."""
-    return torch.ones(len(judged.trusted))
+    return torch.ones(len(known.trusted))
 
 
-def trusted_only(judged: Judged) -> Float[Tensor, " n"]:
+def trusted_only(known: Evidence) -> Float[Tensor, " n"]:
     """Leave machine samples out."""
-    return judged.trusted.float()
+    return known.trusted.float()
 
 
-def fixed(judged: Judged, *, machine: float = 0.2) -> Float[Tensor, " n"]:
+def fixed(known: Evidence, *, machine: float = 0.2) -> Float[Tensor, " n"]:
     """Give trusted samples 1 and machine samples one smaller weight."""
-    return torch.where(judged.trusted, 1.0, machine)
+    return torch.where(known.trusted, 1.0, machine)
 
 
-def hard_filter(judged: Judged, *, threshold: float = 0.5) -> Float[Tensor, " n"]:
+def hard_filter(known: Evidence, *, threshold: float = 0.5) -> Float[Tensor, " n"]:
     """Drop machine samples that score below the threshold, keep all others at 1."""
-    assert judged.scores is not None
-    return (judged.trusted | (judged.scores >= threshold)).float()
+    assert known.scores is not None
+    return (known.trusted | (known.scores >= threshold)).float()
 
 
-def oracle(judged: Judged) -> Float[Tensor, " n"]:
+def oracle(known: Evidence) -> Float[Tensor, " n"]:
     """Keep what is clean, drop what is corrupted, as only a simulator knows: the ceiling of all
     others.
     """
-    return judged.clean.float()
+    return known.clean.float()
 
 
-def dwsl(judged: Judged) -> Float[Tensor, " n"]:
+def dwsl(known: Evidence) -> Float[Tensor, " n"]:
     """Give every sample the weight that the discriminator's score earned it."""
-    assert judged.weights is not None
-    return judged.weights
+    assert known.weights is not None
+    return known.weights
 
 
-Weighting = Callable[[Judged], Tensor]
+Weighting = Callable[[Evidence], Tensor]
 WEIGHTINGS: dict[str, Weighting] = {
     "uniform": uniform,
     "trusted_only": trusted_only,

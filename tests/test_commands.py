@@ -256,8 +256,8 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
         ),
         (
             "launch/ablate.py",
-            ["head=null", "data=mixed", "weighting=dwsl", "judge.folds=1"],
-            "got judge.folds=1, expected at least 2",
+            ["head=null", "data=mixed", "weighting=dwsl", "scoring.folds=1"],
+            "got scoring.folds=1, expected at least 2",
         ),
         (
             "train_policy.py",
@@ -287,8 +287,8 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
         ("train_policy.py", ["env.control_dt_s=0.1"], "got env.control_dt_s=0.1, expected 0.05"),
         (
             "launch/score_demonstrations.py",
-            ["judge.masks=learned"],
-            "got judge.masks=learned without a mask head",
+            ["scoring.masks=learned"],
+            "got scoring.masks=learned without a mask head",
         ),
         (
             "launch/evaluate.py",
@@ -313,7 +313,7 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
         (
             "launch/score_demonstrations.py",
             ["data=tabletop"],
-            "got data without machine demonstrations, expected some to judge; pass data=mixed",
+            "got data without machine demonstrations, expected some to score; pass data=mixed",
         ),
         (
             "launch/score_demonstrations.py",
@@ -327,13 +327,13 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
         ),
         (
             "launch/score_demonstrations.py",
-            ["judge.folds=1"],
-            "got judge.folds=1, expected at least 2",
+            ["scoring.folds=1"],
+            "got scoring.folds=1, expected at least 2",
         ),
         (
             "launch/score_demonstrations.py",
             ["data.episodes=2"],
-            "got 2 trusted and 150 machine demonstrations for judge.folds=3",
+            "got 2 trusted and 150 machine demonstrations for scoring.folds=3",
         ),
         (
             "launch/score_demonstrations.py",

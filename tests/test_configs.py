@@ -43,7 +43,7 @@ from robot.policy import POLICIES, make_policy
 from robot.policy.registry import ENCODER_OPTIONS
 from robot.report.paper import paper
 from robot.system.parse import Spec, parse
-from robot.train.demonstration_discriminator import DiscriminatorOptions, Judging
+from robot.train.demonstration_discriminator import DiscriminatorOptions, Scoring
 from robot.train.label_tiers import MaskWeighting
 from robot.train.loop import Training
 from robot.train.policy import Augmentation
@@ -88,7 +88,7 @@ def comparison_of(config: Any) -> Comparison:
     check_policies(trained, common)
     check_seeds(common)
     weightings = [arm.weighting for arm in trained]
-    check_weightings(weightings, common.data, common.judge, task=common.task)
+    check_weightings(weightings, common.data, common.scoring, task=common.task)
     check_head(common)
     return Comparison(tuple(arms), tuple(trained), common)
 
@@ -146,11 +146,11 @@ def test_the_sections_of_a_comparison_name_every_key_of_their_types():
         (config["data"]["quality"], Quality),
         (config["data"]["mask_frames"], MaskFrameOptions),
         (config["evaluation"], Evaluation),
-        (config["judge"]["discriminator"], DiscriminatorOptions),
+        (config["scoring"]["discriminator"], DiscriminatorOptions),
         (config["train"], Training),
     ):
         assert set(section) == names_of(cls), cls.__name__
-    assert set(config["judge"]) - {"horizon"} == names_of(Judging)
+    assert set(config["scoring"]) - {"horizon"} == names_of(Scoring)
     assert set(config["augment"]) == names_of(Augmentation) - {"backgrounds"}
     assert set(config["mask_training"]) == names_of(Training) - {"device", "log_every"}
     assert {"backend", "robot", "image_size", "control_dt_s"} == set(config["env"])
@@ -190,8 +190,8 @@ def test_with_the_oracles_masks_the_masked_arm_sees_the_oracle():
     [
         ("+data.shards=3", "got data.shards, which the config does not have"),
         ("batch_size=0", "got batch_size=0, expected at least 1"),
-        ("judge.folds=1", "got judge.folds=1, expected at least 2"),
-        ("judge.policy.horizon=8", "got horizon 8 and 16 of policy and discriminator"),
+        ("scoring.folds=1", "got scoring.folds=1, expected at least 2"),
+        ("scoring.policy.horizon=8", "got horizon 8 and 16 of policy and discriminator"),
         ("train.precision=fp8", "got train.precision=fp8, expected 'auto', 'bf16' or 'fp32'"),
         ("wandb=always", "got wandb=always, expected 'auto', 'online', 'offline' or 'disabled'"),
         ("data.mask_frames.absent_share=2", "data.mask_frames.absent_share=2, expected at most 1"),
@@ -287,8 +287,8 @@ def test_a_policy_made_without_a_config_is_that_of_its_config(name):
     assert configured.config() == POLICIES[name](statistics=UNIT).config()
 
 
-def test_a_judges_policy_has_the_options_of_its_constructor():
-    policy = compared("train_policy", "data=mixed").common.judge.policy
+def test_the_scored_policy_has_the_options_of_its_constructor():
+    policy = compared("train_policy", "data=mixed").common.scoring.policy
     own = parameters(POLICIES[policy.kind]) - {"statistics", "encoder"}
     assert set(policy.options) == ENCODER_OPTIONS | own
 

@@ -9,7 +9,7 @@ import torch
 
 from robot import dwsl
 from robot.dwsl import (
-    Judged,
+    Evidence,
     binary_loss,
     discriminator_loss,
     rule_weights,
@@ -175,7 +175,7 @@ def test_unknown_names_are_refused():
         unlabelled_loss(VECTOR, VECTOR, eta=0.0)
 
 
-JUDGED = Judged(
+KNOWN = Evidence(
     trusted=torch.tensor([True, False, False, False]),
     clean=torch.tensor([True, True, False, True]),
     scores=torch.tensor([0.3, 0.5, 0.6, 0.4]),
@@ -195,5 +195,5 @@ JUDGED = Judged(
     ],
 )
 def test_a_weighting_maps_what_is_known_to_weights(name, expected):
-    assert dwsl.WEIGHTINGS[name](JUDGED).tolist() == close(expected)
+    assert dwsl.WEIGHTINGS[name](KNOWN).tolist() == close(expected)
     assert len(dwsl.WEIGHTINGS) == 6

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from functools import cache
 from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,8 @@ def test_no_module_is_named_after_nothing():
 
 def test_every_third_party_import_is_declared():
     distributions = packages_distributions()
-    lines = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["ivm"]
+    extras = {k: v for k, v in PROJECT["optional-dependencies"].items() if k != "dev"}
+    lines = [*PROJECT["dependencies"], *chain.from_iterable(extras.values())]
     declared = {canonicalize_name(Requirement(line).name) for line in lines}
     own = {*PACKAGES, *sys.stdlib_module_names, "__future__"}
     installed = {

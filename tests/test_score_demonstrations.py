@@ -16,11 +16,16 @@ from tests.experiment.toy import write_tiers
 SETTINGS = [
     "data.episodes=2",
     "data.quality.episodes=4",
-    "judge.folds=2",
-    "judge.batch_size=4",
-    "judge.policy.image_size=16",
+    "scoring.folds=2",
+    "scoring.batch_size=4",
+    "scoring.policy.image_size=16",
 ]
-SETTINGS += ["judge.horizon=4", "judge.training.steps=2", "judge.training.precision=fp32", "seed=3"]
+SETTINGS += [
+    "scoring.horizon=4",
+    "scoring.training.steps=2",
+    "scoring.training.precision=fp32",
+    "seed=3",
+]
 SMALL = {"width": 8, "layers": 2, "keypoints": 4, "dim": 16, "depth": 1, "heads": 2}
 
 
@@ -36,8 +41,8 @@ def test_it_writes_weights_numbers_and_pictures(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(scoring, "collect_scenes", lambda data, **_: {"clean": tuple(roots)})
     monkeypatch.setattr(scoring, "run_stages", run_here)
-    sizes = [f"judge.policy.{key}={value}" for key, value in SMALL.items()] + [
-        "judge.discriminator.dim=16"
+    sizes = [f"scoring.policy.{key}={value}" for key, value in SMALL.items()] + [
+        "scoring.discriminator.dim=16"
     ]
     monkeypatch.setattr(sys, "argv", ["score_demonstrations", *SETTINGS, *sizes])
     score_demonstrations.main()

@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 
+from launch import environment
 from tools import setup
 
 ROOT = setup.REPOSITORY
@@ -47,6 +48,17 @@ def test_other_python_exits_2_with_one_sentence_that_names_the_way(version, caps
     assert stopped.value.code == 2 and said.count("\n") == 1
     assert f"got Python {setup.dotted(version)}" in said and "expected 3.11 or 3.12" in said
     assert f"uv python install {NEWEST}" in said and f"PYTHON=python{NEWEST}" in said
+
+
+def test_setup_and_the_commands_support_the_same_pythons():
+    assert setup.SUPPORTED is environment.SUPPORTED
+
+
+def test_setup_runs_as_a_file_where_nothing_is_installed(tmp_path):
+    """Its own folder is then all that is on the path."""
+    command = [sys.executable, "-I", "-S", ROOT / "tools/setup.py", "--check"]
+    done = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_setup_parses_on_python_3_8():

@@ -20,7 +20,10 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-SUPPORTED = ((3, 11), (3, 12))  # one lock serves both; numpy < 2 has no wheel for 3.13
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from launch.environment import SUPPORTED  # which needs no package, either
+
 RUNNING = sys.version_info[:2]
 
 REPOSITORY = Path(__file__).resolve().parent.parent

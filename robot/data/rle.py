@@ -4,8 +4,8 @@ are inverses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
 from jaxtyping import Bool
@@ -13,7 +13,14 @@ from jaxtyping import Bool
 from robot.types import InputError
 
 
-def encode(mask: Bool[np.ndarray, "h w"]) -> dict[str, Any]:
+class Rle(TypedDict):
+    """A mask as JSON."""
+
+    size: Sequence[int]  # height, width
+    counts: str
+
+
+def encode(mask: Bool[np.ndarray, "h w"]) -> Rle:
     """Return {"size": [height, width], "counts": text}, which pycocotools reads."""
     pixels = mask.ravel(order="F")
     starts = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
@@ -23,7 +30,7 @@ def encode(mask: Bool[np.ndarray, "h w"]) -> dict[str, Any]:
     return {"size": list(mask.shape), "counts": _to_text(counts)}
 
 
-def decode(rle: Mapping[str, Any]) -> Bool[np.ndarray, "h w"]:
+def decode(rle: Rle) -> Bool[np.ndarray, "h w"]:
     """Return the mask. InputError where the runs do not fill it."""
     height, width = rle["size"]
     counts = _to_counts(rle["counts"])

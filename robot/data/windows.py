@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,9 +16,8 @@ from torch import Generator, Tensor
 
 from robot.batch import LanguageTokens, PolicyBatch, PolicyObservation
 from robot.data.statistics import of_vectors, to_json
-from robot.data.store import EpisodeStore
 from robot.spaces import Spaces, Vector, check_spaces
-from robot.types import Episode, Goal, InputError
+from robot.types import InputError
 
 # What counts as an outlier where no bounds say what is possible: values without which the range of
 # a dimension would be OUTLIER_RATIO times smaller, at most OUTLIER_SHARE of all at either end.
@@ -28,18 +27,6 @@ SMALLEST_CORE = 2e-2  # a dimension that moves less counts as constant, whatever
 PAST_END = -1  # a step after the episode's last frame, in the indices of a window
 NOT_LOOKED_AT = -1  # a frame without composites, in Windows.look_of
 
-# (frames (T, H, W, 3) of each camera, labels (T, H, W) of each or None where the episode has none,
-# goal) -> composites (T, N, 6, h, w)
-Compose = Callable[
-    [
-        Sequence[UInt8[np.ndarray, "t _ _ 3"]],
-        Sequence[UInt8[np.ndarray, "t _ _"]] | None,
-        Goal,
-    ],
-    UInt8[np.ndarray, "t n 6 h w"],
-]
-Encode = Callable[[list[str]], LanguageTokens]
-Progress = Callable[[int, int], None]  # (episodes done, episodes in all)
 Augment = Callable[[Float[Tensor, "b n 6 h w"], Generator], Float[Tensor, "b n 6 h w"]]
 
 
@@ -247,103 +234,6 @@ def _augmented(batch: PolicyBatch, augment: Augment, generator: Generator) -> Po
     images = augment(seen.images, generator)
     observation = PolicyObservation(images=images, proprio=seen.proprio, language=seen.language)
     return PolicyBatch(observation=observation, actions=batch.actions, valid=batch.valid)
-
-
-def load_windows(
-    store: EpisodeStore,
-    *,
-    compose: Compose,
-    language: Encode,
-    indices: Sequence[int] | None = None,
-    cameras: Sequence[str] | None = None,
-    look_every: int = 1,
-    progress: Progress | None = None,
-) -> Windows:
-    """Load episodes (all, or those of `indices`), one at a time: the raw frames of one episode are
-    all that is ever in memory.
-
-    `cameras` names the order of the camera axis; it is that of the recordings when left out. Of
-    each episode's frames, the first and then every `look_every`-th are composed and may start a
-    window; state and actions of all are kept.
-    """
-    chosen = sorted(store.indices()) if indices is None else list(indices)
-    if not chosen:
-        raise InputError(
-            f"got no episodes to load from {store.root}, expected at least one: collect some first"
-        )
-    summaries = [store.summary(index) for index in chosen]
-    spaces = _with_cameras(summaries[0].spaces, cameras)
-    lengths = torch.tensor([summary.length for summary in summaries])
-    starts = lengths.cumsum(0) - lengths
-    look_of = _look_of(lengths, every=look_every)
-    proprio, actions = (
-        torch.empty(len(look_of), len(vector)) for vector in (spaces.state, spaces.action)
-    )
-
-    composites = None
-    for done, (index, start) in enumerate(zip(chosen, starts.tolist(), strict=True), start=1):
-        episode = store.read(index)
-        frames, labels = _per_camera(episode, spaces.camera_names, every=look_every)
-        composed = torch.as_tensor(compose(frames, labels, episode.goal))
-        if composites is None:  # its size is known once the first episode is composed
-            looks = int(look_of.max()) + 1
-            composites = torch.empty((looks, *composed.shape[1:]), dtype=torch.uint8)
-        first = int(look_of[start])
-        composites[first : first + len(composed)] = composed
-        rows = slice(start, start + len(episode))
-        proprio[rows] = torch.from_numpy(episode.proprio)
-        actions[rows] = torch.from_numpy(episode.actions)
-        if progress is not None:
-            progress(done, len(chosen))
-    assert composites is not None
-
-    texts = [summary.goal.text for summary in summaries]
-    goals = list(dict.fromkeys(texts))
-    return Windows(
-        composites=composites,
-        proprio=proprio,
-        actions=actions,
-        goal_ids=torch.tensor([goals.index(text) for text in texts]).repeat_interleave(lengths),
-        starts=starts,
-        lengths=lengths,
-        weights=torch.tensor([summary.weight for summary in summaries]),
-        language=language(goals),
-        spaces=spaces,
-        look_of=None if look_every == 1 else look_of,
-    )
-
-
-def _look_of(lengths: Int[Tensor, " e"], *, every: int) -> Int[Tensor, " f"]:
-    """Return the row of each frame's composites where every `every`-th of an episode has some."""
-    steps = torch.cat([torch.arange(length) for length in lengths.tolist()])
-    looked_at = steps % every == 0
-    return torch.where(looked_at, looked_at.cumsum(0) - 1, NOT_LOOKED_AT)
-
-
-def _with_cameras(spaces: Spaces, names: Sequence[str] | None) -> Spaces:
-    """Return the spaces with the cameras in the order of `names`."""
-    if names is None:
-        return spaces
-    known = {camera.name: camera for camera in spaces.cameras}
-    if unknown := [name for name in names if name not in known]:
-        raise InputError(
-            f"got cameras {unknown}, expected some of {list(known)}: name what was recorded"
-        )
-    return replace(spaces, cameras=tuple(known[name] for name in names))
-
-
-def _per_camera(
-    episode: Episode, cameras: Sequence[str], *, every: int
-) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-    """Return every `every`-th frame and, where all cameras have some, label map of each camera."""
-    if missing := [camera for camera in cameras if camera not in episode.images]:
-        raise InputError(
-            f"got no images of {missing} in episode {episode.index}, expected cameras "
-            f"{list(cameras)} as in the first episode"
-        )
-    frames = [episode.images[camera][::every] for camera in cameras]
-    labelled = all(camera in episode.labels for camera in cameras)
-    return frames, [episode.labels[camera][::every] for camera in cameras] if labelled else None
 
 
 def join(parts: Sequence[Windows]) -> Windows:

@@ -47,6 +47,14 @@ def outside_view(
     )  # the bound of a plane is 0: unbounded
 
 
+def looks_down(model: mujoco.MjModel, data: mujoco.MjData, camera: str, *, aspect: float) -> bool:
+    """Return whether the whole picture lies below the horizon: its four corners do."""
+    number = camera_id(model, camera)
+    tangent = np.tan(0.5 * np.deg2rad(model.cam_fovy[number]))
+    x, y, z = data.cam_xmat[number].reshape(3, 3)[2]  # the world's height of the camera's axes
+    return bool(abs(x) * aspect * tangent + abs(y) * tangent < z)
+
+
 def camera_intrinsics(
     model: mujoco.MjModel, camera: str, height: int, width: int
 ) -> Float64[np.ndarray, "3 3"]:

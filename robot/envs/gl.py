@@ -1,4 +1,4 @@
-"""The GL context that frames are drawn in: choose a backend, say what is missing where none works."""
+"""The GL context that frames are drawn in: choose a backend, name what is missing for it."""
 
 from __future__ import annotations
 

@@ -58,4 +58,4 @@ class MujocoEnv(SimulatedEnv):
 
     def _make_renderer(self) -> SceneRenderer:
         size = self.image_size
-        return SceneRenderer(self.model, height=size, width=size, **self._looks)
+        return SceneRenderer(self.model, height=size, width=size, closed_below=True, **self._looks)

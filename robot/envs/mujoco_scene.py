@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ import numpy as np
 from robot.envs.tabletop.world import add_family
 
 ASSET = Path(__file__).parent / "assets" / "panda_tabletop.zip"
+ROOM = "room"  # the body of floor and walls
 SCENE, MESHES, TEXTURES = "scene.xml", "meshes/", "textures/"
 
 
@@ -23,7 +25,20 @@ def load_scene() -> mujoco.MjModel:
     """Return the compiled model: arm, table, room, and every body of the catalogue, parked."""
     root, files = read_asset()
     add_family(root, texture_file=lambda name: f"{name}.png")
+    _draw_last(root, (ROOM, "table"))
     return mujoco.MjModel.from_xml_string(ET.tostring(root, encoding="unicode"), files)
+
+
+def _draw_last(root: ET.Element, bodies: Sequence[str]) -> None:
+    """Move bodies to the end of the model: what fills the picture is then drawn, and shaded, only
+    where nothing stands before it.
+    """
+    world = root.find("worldbody")
+    assert world is not None
+    for name in reversed(bodies):
+        [body] = [body for body in world.findall("body") if body.get("name") == name]
+        world.remove(body)
+        world.append(body)
 
 
 def read_asset() -> tuple[ET.Element, dict[str, bytes]]:

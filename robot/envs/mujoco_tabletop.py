@@ -41,6 +41,18 @@ class MujocoTabletop(TabletopWorld):
         self._let_sleep(awake={p.body for p in scene.placements})
         super().apply(scene)
 
+    def forward(self) -> None:
+        """Bring all up to date, cameras and lights of the room as well: where bodies may sleep,
+        MuJoCo leaves what never moves as it was at the reset.
+        """
+        super().forward()
+        model, data = self.mj_model, self.mj_data
+        for camera in np.flatnonzero(model.cam_bodyid == 0):
+            data.cam_xpos[camera] = model.cam_pos[camera]
+            mujoco.mju_quat2Mat(data.cam_xmat[camera], model.cam_quat[camera])
+        lights = model.light_bodyid == 0
+        data.light_xpos[lights] = model.light_pos[lights]
+
     def step(self, action: Float[np.ndarray, "7"]) -> None:
         """Execute one physical action: shift [m], rotation vector [rad], gripper target 0..1."""
         model, data = self.mj_model, self.mj_data
@@ -66,6 +78,8 @@ class MujocoTabletop(TabletopWorld):
         for name, ref in self.bodies.items():
             policy = never.mjSLEEP_ALLOWED if name in awake else never.mjSLEEP_INIT
             model.tree_sleep_policy[model.body_treeid[ref.body_id]] = int(policy)
+            # no pairs with what is parked: its geoms, which take no part, would be asked one by one
+            model.body_contype[ref.body_id] = model.body_conaffinity[ref.body_id] = name in awake
         arm = [*self.arm.joints, *self.arm.fingers]
         joints = data.qpos[arm].copy()
         mujoco.mj_resetData(model, data)

@@ -66,14 +66,16 @@ class OperationalSpaceControl:
         pull = STIFFNESS * error - DAMPING * (J @ qd)
         rest = REST_STIFFNESS * (self._rest - q) - REST_DAMPING * qd
 
-        mobility = J @ np.linalg.solve(M, J.T)  # (6, 6), the inverse of the site's inertia
+        mobility = J @ _solve(M, J.T)  # (6, 6), the inverse of the site's inertia
         wrench = np.concatenate(  # positions and rotations decoupled
             [
-                np.linalg.solve(mobility[:3, :3], pull[:3]),
-                np.linalg.solve(mobility[3:, 3:], pull[3:]),
+                _solve(mobility[:3, :3], pull[:3, None])[:, 0],
+                _solve(mobility[3:, 3:], pull[3:, None])[:, 0],
             ]
         )
-        unseen = np.linalg.solve(mobility, J @ rest)  # takes out of `rest` what moves the site
+        unseen = _solve(mobility, (J @ rest)[:, None])[
+            :, 0
+        ]  # takes out of `rest` what moves the site
         torques = J.T @ (wrench - unseen) + M @ rest + data.qfrc_bias[:size]
         return np.clip(torques, self._low, self._high)
 
@@ -99,6 +101,20 @@ class _InertiaOfFirst:
         self._dense[self._rows, self._columns] = values
         self._dense[self._columns, self._rows] = values
         return self._dense
+
+
+def _solve(
+    matrix: Float[np.ndarray, "n n"], columns: Float[np.ndarray, "n k"]
+) -> Float[np.ndarray, "n k"]:
+    """Solve a symmetric positive system. Not LAPACK: its threads cost more than these few numbers,
+    milliseconds where other processes want the cores.
+    """
+    factor = np.array(matrix, order="C")
+    mujoco.mju_cholFactor(factor, 1e-12)
+    solved = np.empty(columns.shape[::-1])
+    for row, column in zip(solved, columns.T, strict=True):
+        mujoco.mju_cholSolve(row, factor, np.ascontiguousarray(column))
+    return solved.T
 
 
 def _rotation(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:

@@ -18,7 +18,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
-from robot.envs.cameras import camera_id, metric_depth, outside_view
+from robot.envs.cameras import camera_id, looks_down, metric_depth, outside_view
 from robot.envs.gl import gl_context, require_gl
 from robot.types import InputError
 
@@ -40,6 +40,9 @@ class Rendered:
 class SceneRenderer:
     """A framebuffer of one size for one model, with a GL context of its own; close it when done.
 
+    `closed_below` says that floor and walls hide the sky below the horizon: it is then drawn only
+    for a camera that looks above it, and costs a third of a frame.
+
     For perspective cameras given by `fovy`, as all of robosuite's are. Not safe to share between
     threads. A new model (robosuite makes one at every reset with `hard_reset=True`) needs a new
     renderer.
@@ -53,6 +56,7 @@ class SceneRenderer:
         width: int,
         shadows: bool = False,
         samples: int = 0,
+        closed_below: bool = False,
     ) -> None:
         if height < 1 or width < 1:
             raise InputError(
@@ -60,6 +64,7 @@ class SceneRenderer:
                 "sizes."
             )
         self.model, self.height, self.width = model, height, width
+        self._closed_below = closed_below
         self._gl: Any = gl_context(require_gl(), width=width, height=height)
         self._gl.make_current()
         self._context: Any = _make_context(
@@ -145,13 +150,17 @@ class SceneRenderer:
         do not show.
         """
         self._camera.fixedcamid = camera_id(self.model, camera)
+        aspect = self.width / self.height
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = not (
+            self._closed_below and looks_down(self.model, data, camera, aspect=aspect)
+        )
         groups = self.model.geom_group.copy()
         if not self._scene.flags[
             mujoco.mjtRndFlag.mjRND_SHADOW
         ]:  # what is out of view may throw a shadow into it
-            self.model.geom_group[
-                outside_view(self.model, data, camera, aspect=self.width / self.height)
-            ] = COLLISION_GROUP
+            self.model.geom_group[outside_view(self.model, data, camera, aspect=aspect)] = (
+                COLLISION_GROUP
+            )
         try:
             mujoco.mjv_updateScene(
                 self.model,

@@ -21,7 +21,7 @@ from robot.policy.registry import Policy
 from robot.rollout.corrupt import check_mixture
 from robot.system.device import pick_device, pick_dtype
 from robot.system.parse import Spec, buildable
-from robot.train.demonstration_discriminator import Judging
+from robot.train.demonstration_discriminator import Scoring
 from robot.train.log import check_mode
 from robot.train.loop import Training
 from robot.train.mask_head import check_start
@@ -35,8 +35,8 @@ def check(arms: Sequence[Arm], common: Common) -> None:
     check_scenes(arms, common)
     check_policies(arms, common)
     check_seeds(common)
-    check_judge(common.judge)
-    check_weightings([arm.weighting for arm in arms], common.data, common.judge, task=common.task)
+    check_scoring(common.scoring)
+    check_weightings([arm.weighting for arm in arms], common.data, common.scoring, task=common.task)
     if needs_frames(arms, common):
         check_head(common)
     check_measured_scenes(arms, common)
@@ -140,18 +140,18 @@ def check_seeds(common: Common) -> None:
         )
 
 
-def check_judge(judging: Judging) -> None:
+def check_scoring(scoring: Scoring) -> None:
     """Check that discriminators of demonstrations can be built and trained."""
-    build_policy(judging.policy, at="judge.policy")
-    check_devices(judging.training)
-    if judging.discriminator.cameras != len(CAMERAS):
+    build_policy(scoring.policy, at="scoring.policy")
+    check_devices(scoring.training)
+    if scoring.discriminator.cameras != len(CAMERAS):
         raise InputError(
-            f"got judge.discriminator.cameras={judging.discriminator.cameras}, expected "
+            f"got scoring.discriminator.cameras={scoring.discriminator.cameras}, expected "
             f"{len(CAMERAS)}: {', '.join(CAMERAS)}; leave it out"
         )
 
 
-def check_weightings(weightings: Sequence[str], data: Data, judging: Judging, *, task: str) -> None:
+def check_weightings(weightings: Sequence[str], data: Data, scoring: Scoring, *, task: str) -> None:
     """Check that a mixture of demonstrations is possible, and that every weighting has something to
     weight.
     """
@@ -170,16 +170,16 @@ def check_weightings(weightings: Sequence[str], data: Data, judging: Judging, *,
         )
     if not set(weightings) & set(NEED_SCORES):
         return
-    if judging.head is None and judging.masks == "learned":
+    if scoring.head is None and scoring.masks == "learned":
         raise InputError(
-            "got judge.masks=learned without a mask head; pass judge.head=tabletop, or "
-            "judge.masks=oracle"
+            "got scoring.masks=learned without a mask head; pass scoring.head=tabletop, or "
+            "scoring.masks=oracle"
         )
-    if min(data.tiers) < judging.folds:
+    if min(data.tiers) < scoring.folds:
         raise InputError(
             f"got {data.tiers[0]} trusted and {data.tiers[1]} machine demonstrations for "
-            f"judge.folds={judging.folds}, expected one of each in every fold; raise data.episodes "
-            "and data.quality.episodes"
+            f"scoring.folds={scoring.folds}, expected one of each in every fold; raise "
+            "data.episodes and data.quality.episodes"
         )
 
 

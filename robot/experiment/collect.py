@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -55,51 +55,56 @@ def collect_demonstrations(
     (the keywords of robot.rollout.corrupt.Mixture) they are machine demonstrations, a share of them
     corrupted, in a store of their own.
     """
-    check_collection(task=task, scene=scene, robot=robot, backend=backend, quality=quality)
+    given: dict[str, Any] = {"robot": robot, "backend": backend, "quality": quality}
+    recipe = Recipe(task, scene, seed=seed, image_size=image_size, **given)
+    check_collection(task=task, scene=scene, **given)
     if episodes < 1 or workers < 1:
         raise InputError(
             f"got episodes={episodes} and workers={workers}, expected at least 1 of each"
         )
     require_gl()
-    identity = (
-        {"seed": seed, "image_size": image_size}
-        | ({} if quality is None else {"quality": asdict(quality)})
-        | env_identity(robot=robot, backend=backend)
-    )
-    directory = root / key(
-        f"{task}-{scene}" if quality is None else f"{task}-{scene}-machine", identity
-    )
+    directory = root / recipe.folder
     require_writable(root)
-    store = EpisodeStore(directory)
-    if len(store) < episodes:
+    lacking = episodes - len(EpisodeStore(directory))
+    if lacking > 0:
         check_expert(task)
-    require_free_space(root, max(0, episodes - len(store)) * 60 * 2 * BYTES_PER_FRAME)
-    options = {
-        "root": directory,
-        "robot": robot,
-        "backend": backend,
-        "task": task,
-        "scene": scene,
-        "seed": seed,
-        "image_size": image_size,
-    }
-    make = (
-        partial(make_demonstrator, **options)
-        if quality is None
-        else partial(make_machine, **options, mixture=quality)
-    )
+    require_free_space(root, max(0, lacking) * 60 * 2 * BYTES_PER_FRAME)
     with locked(directory, waiting=partial(_say_waiting, directory)):
         store = EpisodeStore(directory)  # again: another command may have filled it meanwhile
-        _fill(
-            store,
-            make,
-            episodes=episodes,
-            workers=workers,
-            progress=progress,
-            what=f"{task}/{scene}",
-        )
+        make, what = recipe.maker(directory), f"{task}/{scene}"
+        _fill(store, make, episodes=episodes, workers=workers, progress=progress, what=what)
         store.finalize()
     return store
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the demonstrations of one store are recorded from."""
+
+    task: str
+    scene: str
+    seed: int = field(kw_only=True)
+    image_size: int = field(kw_only=True)
+    robot: str = field(kw_only=True)
+    backend: Backend = field(kw_only=True, default=DEFAULT_BACKEND)
+    quality: Mixture | None = field(kw_only=True)  # None: as the expert does it, trusted
+
+    @property
+    def folder(self) -> str:
+        """Return the name of the store: a function of all that its episodes depend on."""
+        identity: dict[str, object] = {"seed": self.seed, "image_size": self.image_size}
+        identity |= env_identity(robot=self.robot, backend=self.backend)
+        if self.quality is None:
+            return key(f"{self.task}-{self.scene}", identity)
+        identity |= {"quality": asdict(self.quality)}
+        return key(f"{self.task}-{self.scene}-machine", identity)
+
+    def maker(self, directory: Path) -> Callable[[], Callable[[int], int]]:
+        """Return what makes, in a process of its own, the function that records an episode."""
+        options = {name: value for name, value in vars(self).items() if name != "quality"}
+        if self.quality is None:
+            return partial(make_demonstrator, root=directory, **options)
+        return partial(make_machine, root=directory, mixture=self.quality, **options)
 
 
 def check_collection(
@@ -226,17 +231,7 @@ def collect_mask_frames(
     check_backend(backend, robot=robot)
     check_mask_scenes(frames.tasks, frames.scenes)
     require_gl()
-    content = {
-        "tasks": list(frames.tasks),
-        "scenes": dict(frames.scenes),
-        "moments": frames.moments,
-        "seed": frames.seed,
-        "image_size": image_size,
-        "scenes_per_shard": frames.scenes_per_shard,
-        "snapshots": frames.snapshots,
-        "goals": frames.goals,
-        "absent_share": frames.absent_share,
-    } | env_identity(robot=robot, backend=backend)
+    content = _content(frames, image_size=image_size, robot=robot, backend=backend)
     directory = root / key("mask-frames", content)
     require_writable(root)
     store = MaskFrameStore(directory)
@@ -252,3 +247,20 @@ def collect_mask_frames(
         for done, _ in enumerate(parallel_map(make, missing, workers=workers), start=1):
             progress(there + done, len(shards))
     return store
+
+
+def _content(
+    frames: MaskFrameOptions, *, image_size: int, robot: str, backend: Backend
+) -> dict[str, Any]:
+    """Return all that mask frames depend on: keywords of make_mask_frames."""
+    return {
+        "tasks": list(frames.tasks),
+        "scenes": dict(frames.scenes),
+        "moments": frames.moments,
+        "seed": frames.seed,
+        "image_size": image_size,
+        "scenes_per_shard": frames.scenes_per_shard,
+        "snapshots": frames.snapshots,
+        "goals": frames.goals,
+        "absent_share": frames.absent_share,
+    } | env_identity(robot=robot, backend=backend)

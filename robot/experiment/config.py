@@ -20,7 +20,7 @@ from robot.system.parse import (
     options,
     parse,
 )
-from robot.train.demonstration_discriminator import Judging
+from robot.train.demonstration_discriminator import Scoring
 from robot.train.loop import Training
 
 Wandb = Literal["auto", "online", "offline", "disabled"]
@@ -96,7 +96,7 @@ class Common:
     task: str
     seeds: tuple[Seed, ...]  # of training: every arm is trained once with each
     data: Data
-    judge: Judging
+    scoring: Scoring
     train: Training
     batch_size: Count
     look_every: Count
@@ -113,7 +113,7 @@ class Common:
 
 def common_of(config: Mapping[str, Any]) -> Common:
     """Parse what the arms share from a command's resolved config."""
-    judge = {name: value for name, value in config["judge"].items() if name != "horizon"}
+    scoring = {name: value for name, value in config["scoring"].items() if name != "horizon"}
     section = {
         name: config[name]
         for name in (
@@ -127,7 +127,7 @@ def common_of(config: Mapping[str, Any]) -> Common:
         section
         | {
             "seeds": tuple(config["seed"] + k for k in range(config["training_seeds"])),
-            "judge": judge | {"head": Head.resolve(judge["head"])},
+            "scoring": scoring | {"head": Head.resolve(scoring["head"])},
             "head_start": Head.resolve(config["head_start"]),
             "head": Head.resolve(config["head"]),
         },

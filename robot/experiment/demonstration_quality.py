@@ -1,4 +1,4 @@
-"""What the discriminator's verdict is worth: does it tell corrupted demonstrations from good ones?
+"""What the discriminator's scores are worth: does it tell corrupted demonstrations from good ones?
 Numbers and pictures.
 """
 
@@ -25,7 +25,7 @@ SHOWN, MOMENTS, TILE = 6, 6, 128  # episodes of a picture, frames of each, pixel
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class ScoredEpisode:
     """One episode as the discriminator sees it; `kind` is TRUSTED, or the quality of a machine
     demonstration.
     """
@@ -79,51 +79,49 @@ class DemonstrationQuality:
     kinds: tuple[KindQuality, ...]
 
 
-def read_verdicts(selections: Sequence[Selection], *, scores: str) -> list[Verdict]:
-    """Return the verdict on every selected episode."""
-    verdicts = []
+def read_scored(selections: Sequence[Selection], *, scores: str) -> list[ScoredEpisode]:
+    """Return every selected episode with its scores."""
+    scored = []
     for selection in selections:
         store, found = EpisodeStore(selection.root), read_scores(selection.root, scores)
-        verdicts += [
-            Verdict(root=selection.root, summary=store.summary(index), windows=found[index])
+        scored += [
+            ScoredEpisode(root=selection.root, summary=store.summary(index), windows=found[index])
             for index in selection.indices()
         ]
-    return verdicts
+    return scored
 
 
-def measure(verdicts: Sequence[Verdict]) -> DemonstrationQuality:
+def measure(scored: Sequence[ScoredEpisode]) -> DemonstrationQuality:
     """Return how well the scores tell good from bad, overall and per kind."""
-    machine = [v for v in verdicts if v.kind != TRUSTED]
+    machine = [v for v in scored if v.kind != TRUSTED]
     repeated = [not v.corrupted for v in machine for _ in v.windows.scores]
     return DemonstrationQuality(
         auroc=_auroc([v.score for v in machine], [not v.corrupted for v in machine]),
         auroc_windows=_auroc([s for v in machine for s in v.windows.scores.tolist()], repeated),
-        auroc_with_trusted=_auroc([v.score for v in verdicts], [not v.corrupted for v in verdicts]),
+        auroc_with_trusted=_auroc([v.score for v in scored], [not v.corrupted for v in scored]),
         auroc_tier=_auroc(
-            *zip(*((v.score, v.kind == TRUSTED) for v in verdicts if not v.corrupted), strict=True)
+            *zip(*((v.score, v.kind == TRUSTED) for v in scored if not v.corrupted), strict=True)
         ),
         kinds=tuple(
-            _of_kind(kind, [v for v in verdicts if v.kind == kind]) for kind in kinds_of(verdicts)
+            _of_kind(kind, [v for v in scored if v.kind == kind]) for kind in kinds_of(scored)
         ),
     )
 
 
-def kinds_of(verdicts: Sequence[Verdict]) -> list[str]:
+def kinds_of(scored: Sequence[ScoredEpisode]) -> list[str]:
     """Return the kinds that there are: trusted, clean, then the corruptions by name."""
-    return sorted(
-        {v.kind for v in verdicts}, key=lambda kind: (kind != TRUSTED, kind != CLEAN, kind)
-    )
+    return sorted({v.kind for v in scored}, key=lambda kind: (kind != TRUSTED, kind != CLEAN, kind))
 
 
-def _of_kind(kind: str, verdicts: Sequence[Verdict]) -> KindQuality:
+def _of_kind(kind: str, scored: Sequence[ScoredEpisode]) -> KindQuality:
     def mean(values):
         return float(np.mean(list(values)))
 
     return KindQuality(
         kind=kind,
-        episodes=len(verdicts),
-        mean_score=mean(v.score for v in verdicts),
-        mean_weight=mean(v.weight for v in verdicts),
+        episodes=len(scored),
+        mean_score=mean(v.score for v in scored),
+        mean_weight=mean(v.weight for v in scored),
     )
 
 
@@ -131,11 +129,11 @@ def _auroc(scores: Sequence[float], good: Sequence[bool]) -> float:
     return auroc(torch.tensor(scores, dtype=torch.float32), torch.tensor(good, dtype=torch.float32))
 
 
-def weight_figure(verdicts: Sequence[Verdict]) -> Figure:
+def weight_figure(scored: Sequence[ScoredEpisode]) -> Figure:
     """Draw the weights of all windows, one histogram per kind."""
     rows = {
-        kind: np.concatenate([v.windows.weights for v in verdicts if v.kind == kind])
-        for kind in kinds_of(verdicts)
+        kind: np.concatenate([v.windows.weights for v in scored if v.kind == kind])
+        for kind in kinds_of(scored)
     }
     return histograms(
         rows,
@@ -144,29 +142,29 @@ def weight_figure(verdicts: Sequence[Verdict]) -> Figure:
     )
 
 
-def show_extremes(run: Path, verdicts: Sequence[Verdict]) -> tuple[Path, Path]:
+def show_extremes(run: Path, scored: Sequence[ScoredEpisode]) -> tuple[Path, Path]:
     """Write worst.png and best.png: film strips of the machine episodes with the lowest and the
     highest mean score.
     """
-    ranked = sorted((v for v in verdicts if v.kind != TRUSTED), key=lambda v: v.score)
+    ranked = sorted((v for v in scored if v.kind != TRUSTED), key=lambda v: v.score)
     worst, best = run / "worst.png", run / "best.png"
     save_picture(str(worst), strips(ranked[:SHOWN]))
     save_picture(str(best), strips(ranked[::-1][:SHOWN]))
     return worst, best
 
 
-def strips(verdicts: Sequence[Verdict]) -> np.ndarray:
+def strips(scored: Sequence[ScoredEpisode]) -> np.ndarray:
     """Return one row of MOMENTS frames per episode, first and last among them, with its kind, mean
     score and goal.
     """
     rows = []
-    for verdict in verdicts:
-        episode = EpisodeStore(verdict.root).read(verdict.summary.index)
+    for one in scored:
+        episode = EpisodeStore(one.root).read(one.summary.index)
         camera = next(iter(episode.images))
         moments = (
             np.linspace(0, len(episode) - 1, MOMENTS).round().astype(int)
         )  # repeats frames of a short one: rows are equal
         row = grid([[fit(episode.images[camera][t], size=TILE) for t in moments]])
-        row = write_on(row, f"{verdict.kind}, score {verdict.score:.2f}: {episode.goal.text}")
+        row = write_on(row, f"{one.kind}, score {one.score:.2f}: {episode.goal.text}")
         rows.append([write_on(row, f"{moments[-1] * episode.control_dt_s:.1f} s", corner="right")])
     return grid(rows)

@@ -17,6 +17,7 @@ from typing import Any
 from rich.progress import Progress, TaskID
 
 from robot.checkpoint import FILE_NAME
+from robot.system.cache import key
 from robot.system.command import plain
 from robot.system.folder_lock import locked
 from robot.system.interrupt import SAVE_S, starting_processes
@@ -30,7 +31,7 @@ POLL_S = 0.5
 class StageId:
     """Which training: of what, for which arm (None: for all) and training seed."""
 
-    kind: str  # "mask head", "mask witness", "mask discriminator", "judge" or "policy"
+    kind: str  # "policy", "mask head", "demonstration discriminator", ...: for people
     arm: str | None = None
     seed: int | None = None  # None where there is only one
 
@@ -58,6 +59,38 @@ class Stage:
     @property
     def log(self) -> Path:
         return self.directory / "log.jsonl"
+
+
+def make_stage(
+    identity: StageId,
+    train: Callable[..., Path],
+    options: object,
+    *,
+    name: str,
+    steps: int,
+    root: Path,
+    wandb_mode: str,
+    waits_for: Sequence[StageId] = (),
+    **inputs: object,
+) -> Stage:
+    """Return the stage that calls `train(options, **inputs)`, where an input that is a stage stands
+    for its checkpoint.
+
+    Its folder is `root`/models/`name`-<key>, and the key is a function of exactly these arguments:
+    what is not in it does not reach the training. A stage counts by its folder.
+    """
+    needed = {option: made for option, made in inputs.items() if isinstance(made, Stage)}
+    given = {option: value for option, value in inputs.items() if option not in needed}
+    made_in = {option: stage.directory for option, stage in needed.items()}
+    return Stage(
+        identity,
+        partial(train, options, **given),
+        steps,
+        root / "models" / key(name, {"options": options, **given, **made_in}),
+        needs={option: stage.id for option, stage in needed.items()},
+        waits_for=tuple(waits_for),
+        wandb_mode=wandb_mode,
+    )
 
 
 @dataclass(frozen=True)

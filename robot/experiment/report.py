@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from robot.experiment.cells import Evaluated
 from robot.report.figures import learning_curves, success_figure
-from robot.report.html import Exhibit, MaskQuality, write_report
+from robot.report.html import Exhibit, MaskQuality, Page, write_report
 from robot.report.paper import Beside, beside_paper
 from robot.report.pictures import (
     episode_rows,
@@ -32,6 +31,7 @@ from robot.report.statistics import (
     IMPOSSIBLE,
     Cell,
     Difference,
+    EpisodeResult,
     cell_to_json,
     compare,
     summarise,
@@ -103,26 +103,57 @@ def write(
     `run`; return what they say.
     """
     results = [e.result for e in evaluated]
-    several = len({result.task for result in results}) > 1
-    single = summarise(results)
-    found = Findings(
-        cells=(*(summarise(results, pool_tasks=True) if several else ()), *single),
-        differences=tuple(compare(results, arm=story.arm)) if len(arms_of(single)) > 1 else (),
-        beside=tuple(beside_paper(single)),
-        masks=tuple(masks),
-        page=run / "report.html",
-    )
-    figure = success_figure([cell for cell in found.cells if cell.task == found.cells[0].task])
-    write_episodes(run / "episodes.jsonl", results)
-    write_cells(run / "cells.csv", found.cells)
-    write_differences(run / "differences.csv", found.differences)
-    (run / "success.svg").write_text(figure.svg, encoding="utf-8")
+    found = find(results, arm=story.arm, masks=masks, page=run / "report.html")
     filmed = [
         (e, e.outcome.snapshots) for e in evaluated if e.outcome is not None and e.outcome.snapshots
     ]
+    write_episodes(run / "episodes.jsonl", results)
+    write_cells(run / "cells.csv", found.cells)
+    write_differences(run / "differences.csv", found.differences)
+    page = page_of(found, evaluated, filmed, story=story, run=run)
+    (run / "success.svg").write_text(page.figures[0].svg, encoding="utf-8")
+    write_report(found.page, page)
+    return replace(
+        found,
+        pictures={_key("mask", e): _mask_picture(snapshots[0]) for e, snapshots in filmed},
+        videos={_key("video", e): _video_path(e, run=run) for e, _ in filmed},
+    )
+
+
+def find(
+    results: Sequence[EpisodeResult], *, arm: str, masks: Sequence[MaskQuality], page: Path
+) -> Findings:
+    """Return what the episodes say in numbers, with the means over several tasks first."""
+    several = len({result.task for result in results}) > 1
+    single = summarise(results)
+    return Findings(
+        cells=(*(summarise(results, pool_tasks=True) if several else ()), *single),
+        differences=tuple(compare(results, arm=arm)) if len(arms_of(single)) > 1 else (),
+        beside=tuple(beside_paper(single)),
+        masks=tuple(masks),
+        page=page,
+    )
+
+
+def page_of(
+    found: Findings,
+    evaluated: Sequence[Evaluated],
+    filmed: Sequence[tuple[Evaluated, Sequence[Snapshot]]],
+    *,
+    story: Story,
+    run: Path,
+) -> Page:
+    """Return what the report shows; the videos in it are written into `run`."""
+    figure = success_figure([cell for cell in found.cells if cell.task == found.cells[0].task])
     curves = [learning_curves(story.logs, arms=arms_of(found.cells))] if story.logs else []
-    write_report(
-        found.page,
+    provenance = gather(
+        seeds=story.seeds,
+        stage_s=story.stage_s,
+        trained_s=story.trained_s,
+        made_at=story.made_at,
+        now=datetime.now(),
+    )
+    return Page(
         title=story.title,
         summary=story.summary,
         cells=found.cells,
@@ -131,13 +162,7 @@ def write(
         videos=[_video(e, snapshots, run=run, story=story) for e, snapshots in filmed],
         masks=[_mask(e, snapshots[0]) for e, snapshots in filmed if e.result.arm == story.arm],
         config_yaml=story.config_yaml,
-        provenance=gather(
-            seeds=story.seeds,
-            stage_s=story.stage_s,
-            trained_s=story.trained_s,
-            made_at=story.made_at,
-            now=datetime.now(),
-        ),
+        provenance=provenance,
         comparisons=found.differences,
         mask_quality=found.masks,
         arm=story.arm,
@@ -146,15 +171,10 @@ def write(
         baselines=[name for name in story.baselines if name != story.arm],
         failures=_failures(evaluated),
     )
-    return replace(
-        found,
-        pictures={_key("mask", e): _mask_picture(snapshots[0]) for e, snapshots in filmed},
-        videos={_key("video", e): _video_path(e, run=run) for e, _ in filmed},
-    )
 
 
 def report_to_wandb(
-    findings: Findings, *, run: Path, name: str, mode: str, config: Mapping[str, Any]
+    findings: Findings, *, run: Path, name: str, mode: str, config: Mapping[str, object]
 ) -> None:
     """Send success rates, masks and videos of a comparison to Weights & Biases, as `mode` says."""
     rates = {

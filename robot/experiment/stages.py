@@ -1,23 +1,19 @@
-"""The trainings that give the arms what they act with: a mask head, judges, a policy each."""
+"""The trainings that give the arms what they act with: a mask head, scores, a policy each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from robot.checkpoint import file_digest
 from robot.dwsl import NEED_SCORES
 from robot.envs.textures import training_textures
 from robot.experiment.arms import Arm
 from robot.experiment.config import Common
 from robot.experiment.datasets import Datasets, shares_of
-from robot.experiment.jobs import Stage, StageId
-from robot.system.cache import key
-from robot.train.demonstration_discriminator import JudgeTraining, judge
-from robot.train.label_discriminator import LabelJudgeTraining, train_label_discriminator
+from robot.experiment.jobs import Stage, StageId, make_stage
+from robot.train.demonstration_discriminator import DemonstrationScoring, score_demonstrations
+from robot.train.label_discriminator import LabelDiscriminatorTraining, train_label_discriminator
 from robot.train.mask_head import HeadTraining, train_mask_head
 from robot.train.policy import PolicyTraining, train_policy
 
@@ -29,11 +25,11 @@ def stages_of(arms: Sequence[Arm], common: Common, datasets: Datasets) -> list[S
     found: dict[StageId, Stage] = {}
     for seed in common.seeds:
         head = head_stage(common, datasets, seed=seed)
-        verdict = judge_stage(arms, common, datasets, seed=seed)
+        scoring = scoring_stage(arms, common, datasets, seed=seed)
         for arm in arms:
-            policy = policy_stage(arm, common, datasets, seed=seed, head=head, verdict=verdict)
+            policy = policy_stage(arm, common, datasets, seed=seed, head=head, scoring=scoring)
             needed = {*policy.needs.values(), *policy.waits_for}
-            found |= {s.id: s for s in (head, verdict) if s is not None and s.id in needed}
+            found |= {s.id: s for s in (head, scoring) if s is not None and s.id in needed}
             found[policy.id] = policy
     return sorted(found.values(), key=lambda stage: (stage.id.kind == "policy", -stage.steps))
 
@@ -64,36 +60,29 @@ def head_training(
     options: HeadTraining,
     *,
     frames: Path,
-    start: Path | None,
+    start: Path | Stage | None,
+    discriminator: Stage | None = None,
     root: Path,
     wandb_mode: str,
-    needs: Mapping[str, StageId] | None = None,
-    depends_on: str = "",
 ) -> Stage:
-    """Return the stage that trains a head; its folder is a function of all that it depends on.
-
-    `depends_on` names the folder of what `needs` brings.
-    """
-    content = {
-        "options": options,
-        "frames": frames.name,
-        "start": None if start is None else file_digest(start),
-        "depends_on": depends_on,
-    }
-    train = partial(train_mask_head, options, frames=frames)
-    return Stage(
+    """Return the stage that trains a head, which may start from another stage's."""
+    return make_stage(
         identity,
-        train if start is None else partial(train, start=start),
-        options.training.steps,
-        root / "models" / key(identity.kind.replace(" ", "-"), content),
-        needs=needs or {},
+        train_mask_head,
+        options,
+        frames=frames,
+        start=start,
+        discriminator=discriminator,
+        name=identity.kind.replace(" ", "-"),
+        steps=options.training.steps,
+        root=root,
         wandb_mode=wandb_mode,
     )
 
 
-def label_judge_training(
+def label_discriminator_training(
     identity: StageId,
-    options: LabelJudgeTraining,
+    options: LabelDiscriminatorTraining,
     *,
     frames: Path,
     witness: Stage | None,
@@ -104,22 +93,20 @@ def label_judge_training(
     loss.
     """
     assert options.weighting.training is not None
-    content = {
-        "options": options,
-        "frames": frames.name,
-        "witness": None if witness is None else witness.directory.name,
-    }
-    return Stage(
+    return make_stage(
         identity,
-        partial(train_label_discriminator, options, frames=frames),
-        options.weighting.training.steps,
-        root / "models" / key("mask-discriminator", content),
-        needs={} if witness is None else {"witness": witness.id},
+        train_label_discriminator,
+        options,
+        frames=frames,
+        witness=witness,
+        name="mask-discriminator",
+        steps=options.weighting.training.steps,
+        root=root,
         wandb_mode=wandb_mode,
     )
 
 
-def judge_stage(
+def scoring_stage(
     arms: Sequence[Arm], common: Common, datasets: Datasets, *, seed: int
 ) -> Stage | None:
     """Return the training of the discriminators of demonstrations, which all arms that weight by
@@ -128,32 +115,33 @@ def judge_stage(
     scenes = [arm.scenes for arm in arms if arm.weighting in NEED_SCORES]
     if not scenes:
         return None
-    options = JudgeTraining(
+    options = DemonstrationScoring(
         demonstrations=datasets.selections(shares_of(common.data, scenes)),
-        judging=common.judge,
+        scoring=common.scoring,
         seed=seed,
     )
-    return judging_stage(
-        StageId("judge", seed=_seed(common, seed)),
+    return demonstration_scoring(
+        StageId("demonstration discriminator", seed=_seed(common, seed)),
         options,
         root=common.data.root,
         wandb_mode=common.wandb,
     )
 
 
-def judging_stage(
-    identity: StageId, options: JudgeTraining, *, root: Path, wandb_mode: str
+def demonstration_scoring(
+    identity: StageId, options: DemonstrationScoring, *, root: Path, wandb_mode: str
 ) -> Stage:
-    """Return the stage that judges demonstrations; the scores have the name of its folder."""
-    head = options.judging.head if options.judging.masks == "learned" else None
-    headless = replace(options, judging=replace(options.judging, head=None))  # it counts by content
-    content = {"options": _placeless(headless), "head": None if head is None else file_digest(head)}
-    name = key("dwsl", content)
-    return Stage(
+    """Return the stage that scores demonstrations; the scores have the name of its folder."""
+    scoring = options.scoring
+    if scoring.masks != "learned":  # a head that nothing looks through must not count
+        scoring = replace(scoring, head=None)
+    return make_stage(
         identity,
-        partial(judge, options, name=name, head=head),
-        options.judging.folds * options.judging.training.steps,
-        root / "models" / name,
+        score_demonstrations,
+        replace(options, scoring=scoring),
+        name="dwsl",
+        steps=scoring.folds * scoring.training.steps,
+        root=root,
         wandb_mode=wandb_mode,
     )
 
@@ -165,12 +153,12 @@ def policy_stage(
     *,
     seed: int,
     head: Stage | None,
-    verdict: Stage | None,
+    scoring: Stage | None,
 ) -> Stage:
     """Return the training of one arm's policy; a learned head is `common.head` or that of the
     stage `head`.
     """
-    asked = verdict if arm.weighting in NEED_SCORES else None
+    asked = scoring if arm.weighting in NEED_SCORES else None
     options = PolicyTraining(
         demonstrations=datasets.selections(shares_of(common.data, [arm.scenes])),
         policy=arm.policy,
@@ -184,24 +172,15 @@ def policy_stage(
         look_every=common.look_every,
         seed=seed,
     )
-    learned = arm.perception == "learned"
-    content: dict[str, Any] = {"options": _placeless(options)}
-    train = partial(train_policy, options)
-    if learned and common.head is not None:
-        train = partial(train, head=common.head)
-        content["head"] = file_digest(common.head)
-    elif learned and head is not None:
-        content["head"] = head.directory.name
-    if arm.augment.backgrounds:
-        textures = training_textures()
-        train = partial(train, textures=textures)
-        content["textures"] = [texture.name for texture in textures]
-    return Stage(
+    return make_stage(
         policy_id(arm, common, seed=seed),
-        train,
-        options.training.steps,
-        common.data.root / "models" / key(f"{common.task}-{arm.policy.kind}-{arm.name}", content),
-        needs={"head": head.id} if learned and head is not None else {},
+        train_policy,
+        options,
+        head=(common.head or head) if arm.perception == "learned" else None,
+        textures=training_textures() if arm.augment.backgrounds else (),
+        name=f"{common.task}-{arm.policy.kind}-{arm.name}",
+        steps=options.training.steps,
+        root=common.data.root,
         waits_for=() if asked is None else (asked.id,),
         wandb_mode=common.wandb,
     )
@@ -218,11 +197,3 @@ def head_id(common: Common, *, seed: int) -> StageId:
 
 def _seed(common: Common, seed: int) -> int | None:
     return seed if len(common.seeds) > 1 else None
-
-
-def _placeless(options: PolicyTraining | JudgeTraining) -> PolicyTraining | JudgeTraining:
-    """Name stores by their folder, which is a function of their content, not by where they lie."""
-    selections = tuple(
-        replace(selection, root=Path(selection.root.name)) for selection in options.demonstrations
-    )
-    return replace(options, demonstrations=selections)

@@ -18,6 +18,7 @@ from robot.hardware.kinematics import Twist
 from robot.hardware.limits import SafetyLimits
 
 Motion = Float64[np.ndarray, "2 6"]  # velocity and acceleration, each a twist
+Motions = Float64[np.ndarray, "n 2 6"]  # one per step
 Norms = Float64[np.ndarray, "... 2"]  # of translation and rotation
 
 SLACK = 1e-9  # relative: what a sum of rounded numbers may be off
@@ -73,12 +74,12 @@ class Braking:
             velocity=tuple(velocity for _, _, velocity in rows),
         )
 
-    def stop(self, motion: Motion) -> tuple[Motion, ...] | None:
+    def stop(self, motion: Motion) -> Motions | None:
         """Return velocity and acceleration at every step until rest, or None if none is within
         the limits. At rest already: no step.
         """
         if not motion.any():
-            return ()
+            return np.empty((0, 2, 6))
         kept = within(norms(self.end_jerks @ motion), self.limits.jerk).reshape(2, -1)
         for k in np.flatnonzero(kept[0] & kept[1]).tolist():
             acceleration, velocity = self.acceleration[k] @ motion, self.velocity[k] @ motion
@@ -87,7 +88,7 @@ class Braking:
                 and within(norms(velocity), self.limits.speed).all()
             ):
                 acceleration[-1] = velocity[-1] = 0.0  # exactly: rounding left 1e-17
-                return tuple(np.stack(pair) for pair in zip(velocity, acceleration, strict=True))
+                return np.stack([velocity, acceleration], axis=1)
         return None
 
 

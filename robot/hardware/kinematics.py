@@ -19,6 +19,7 @@ Forward = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 DAMPING = 0.02  # keeps joint steps bounded near singular configurations; m and rad alike
 DAMPING_SQUARED = DAMPING**2 * np.eye(6)
+UNDERACTUATED = 0.05  # weight of the rotation [1/rad] beside a position [1/m]
 DIFFERENCE_RAD = 1e-5  # step of the numerical Jacobian: error and rounding both near 1e-10
 IDENTITY = np.eye(3)
 ROTATION_TOLERANCE = 1e-3  # of R^T R - 1: float32 and a driver's rounding pass, a shear does not
@@ -100,6 +101,19 @@ def damped_inverse(columns: Float64[np.ndarray, "6 j"]) -> Float64[np.ndarray, "
     return cv2.solve(square, columns, flags=cv2.DECOMP_CHOLESKY)[1].T
 
 
+def task_weights(joints: int) -> Twist:
+    """Return how much each part of a twist counts: an arm with fewer than six joints cannot turn
+    everywhere as asked, and shall not leave its place for it.
+    """
+    return np.ones(6) if joints >= 6 else np.repeat([1.0, UNDERACTUATED], 3)
+
+
+def weighted_inverse(columns: Float64[np.ndarray, "6 j"]) -> Float64[np.ndarray, "j 6"]:
+    """Return the damped inverse of a Jacobian with `task_weights`."""
+    weights = task_weights(columns.shape[1])
+    return damped_inverse(columns * weights[:, None]) * weights
+
+
 def solve(
     forward: Forward,
     goal: Pose,
@@ -121,7 +135,7 @@ def solve(
         missing = difference(goal, pose)
         if np.abs(missing).max() < tolerance:
             break
-        inverse = damped_inverse(jacobian(forward, joints, at=pose))
+        inverse = weighted_inverse(jacobian(forward, joints, at=pose))
         joints = np.clip(joints + inverse @ missing, low, high)
         pose = pose_at(forward, joints)
     return joints, difference(goal, pose)

@@ -12,6 +12,7 @@ arm, whose controller got no new target.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -36,12 +37,12 @@ from robot.hardware.kinematics import (
     Joints,
     Pose,
     Twist,
-    damped_inverse,
     difference,
     jacobian,
-    move,
     orthonormal,
     pose_at,
+    rotation_matrix,
+    weighted_inverse,
 )
 from robot.hardware.limits import SafetyLimits
 
@@ -273,14 +274,16 @@ def _checked(
     stop = rules.braking.stop(first)
     if stop is None:
         return Cause.SMOOTH
-    motions = (first, *stop)
-    if not within(norms(np.stack([motion[0] for motion in motions])), speed).all():
+    motions = np.concatenate([first[None], stop])
+    if not within(norms(motions[:, 0]), speed).all():
         return Cause.SPEED
 
-    poses = _poses(state.at.pose, motions, dt_s=rules.dt_s)
-    if _leaves_box(state.at.pose, poses, rules.limits):
+    twists = motions[:, 0] * rules.dt_s
+    path = np.cumsum(np.concatenate([state.at.pose.position[None], twists[:, :3]]), axis=0)
+    if _leaves_box(path, rules.limits):
         return Cause.BOX
-    joints = pull.joints(poses, motions, share=share)
+    poses = _poses(state.at.pose, path[1:], twists[:, 3:])
+    joints = pull.joints(poses, twists, share=share)
     if isinstance(joints, Cause):
         return joints
     return tuple(
@@ -297,11 +300,10 @@ class _Pull:
 
     def __init__(self, at: Waypoint, measured: Joints, *, rules: Rules) -> None:
         self.at, self.rules = at, rules
-        self._weight = _weights(len(at.joints))
         pose = pose_at(rules.forward, at.joints)
         self._behind = difference(at.pose, pose)
         columns = jacobian(rules.forward, at.joints, at=pose)
-        self._inverse = self._inverted(columns)
+        self._inverse = weighted_inverse(columns)
         self._lost = np.eye(6) - columns @ self._inverse
         free = np.eye(len(at.joints)) - self._inverse @ columns
         self._towards_measured = np.zeros(len(at.joints))
@@ -313,10 +315,9 @@ class _Pull:
             )
 
     def joints(
-        self, poses: Sequence[Pose], motions: Sequence[Motion], *, share: float
+        self, poses: Sequence[Pose], twists: np.ndarray, *, share: float
     ) -> Sequence[Joints] | Cause:
         """Return the joints at every pose, or the limit that they break."""
-        twists = np.stack([motion[0] for motion in motions]) * self.rules.dt_s
         steps = twists @ self._inverse.T
         steps[0] += FEEDBACK * self._inverse @ self._behind + share * self._towards_measured
         path = self.at.joints + np.cumsum(steps, axis=0)
@@ -345,26 +346,16 @@ class _Pull:
             path.append(joints)
 
             pose = pose_at(forward, joints)
-            error = float(np.linalg.norm(goal.position - pose.position))
+            error = math.dist(goal.position, pose.position)
             if error > max(most, behind):
                 return Cause.REACH
             behind = error
 
             if np.abs(joints - computed_at).max() > STRAIGHT_RAD:
-                inverse = self._inverted(jacobian(forward, joints, at=pose))
+                inverse = weighted_inverse(jacobian(forward, joints, at=pose))
                 computed_at = joints
             step = inverse @ (onward + FEEDBACK * difference(goal, pose))
         return path
-
-    def _inverted(self, columns: np.ndarray) -> np.ndarray:
-        return damped_inverse(columns * self._weight[:, None]) * self._weight
-
-
-def _weights(joints: int) -> Twist:
-    """Return how much each part of a twist counts: an arm with fewer than six joints cannot turn
-    everywhere as asked, and shall not leave its place for it.
-    """
-    return np.ones(6) if joints >= 6 else np.repeat([1.0, 0.05], 3)
 
 
 def _breaks(joints: Joints, step: Joints, *, rules: Rules) -> Cause | None:
@@ -378,23 +369,22 @@ def _breaks(joints: Joints, step: Joints, *, rules: Rules) -> Cause | None:
     return None
 
 
-def _poses(start: Pose, motions: Sequence[Motion], *, dt_s: float) -> list[Pose]:
-    first = move(start, motions[0][0] * dt_s)
-    pose = replace(first, rotation=orthonormal(first.rotation))  # the next step begins here
-    poses = [pose]
-    for motion in motions[1:]:
-        pose = move(pose, motion[0] * dt_s)
-        poses.append(pose)
+def _poses(start: Pose, path: np.ndarray, turns: np.ndarray) -> list[Pose]:
+    """Return the poses at positions of a path, each turned from the one before."""
+    rotation = orthonormal(rotation_matrix(turns[0]) @ start.rotation)  # the next step begins here
+    poses = [Pose(position=path[0], rotation=rotation)]
+    for position, turn in zip(path[1:], turns[1:], strict=True):
+        rotation = rotation_matrix(turn) @ rotation
+        poses.append(Pose(position=position, rotation=rotation))
     return poses
 
 
-def _leaves_box(start: Pose, poses: Sequence[Pose], limits: SafetyLimits) -> bool:
+def _leaves_box(path: np.ndarray, limits: SafetyLimits) -> bool:
     """Return whether a path leaves the box, or, outside of it, goes further out."""
-    path = np.stack([start.position, *(pose.position for pose in poses)])
     before, after = path[:-1], path[1:]
     low = np.minimum(limits.workspace_low_m, before)
     high = np.maximum(limits.workspace_high_m, before)
-    return bool((after < low).any() or (after > high).any())
+    return bool(((after < low) | (after > high)).any())
 
 
 def _braked(state: PathState) -> PathState:

@@ -51,6 +51,7 @@ class Kind(str, Enum):
     WRONG_SHAPE = "wrong_shape"
     NOT_A_ROTATION = "not_a_rotation"
     STALE_FRAME = "stale_frame"
+    BAD_FRAME = "bad_frame"  # black, frozen or disconnected, by the camera's own word
     STALE_STATE = "stale_state"
     STALE_MASK = "stale_mask"
     STALE_COMMAND = "stale_command"
@@ -69,6 +70,7 @@ class Seen:
     """
 
     frame_s: Mapping[str, float] = field(default_factory=dict)  # camera -> capture
+    problems: Mapping[str, str] = field(default_factory=dict)  # camera -> what is wrong with it
     mask_s: float | None = None  # capture of the frame that the mask was computed on
     mask_status: MaskStatus | None = None
 
@@ -231,8 +233,15 @@ class SafeArm:
         if after is not before or self._sent is None:  # else it was early: nothing new to send
             self._watchdog.feed(now_s)
             decided_s = now_s if command is None or held else command.time_s
-            self._sent = self.arm.send(_command(after, time_s=decided_s))
+            self._sent = self._sent_on(_command(after, time_s=decided_s))
         return self._sent, frozenset(kinds | {Kind(cause.value) for cause in causes})
+
+    def _sent_on(self, command: Command) -> Command:
+        try:
+            return self.arm.send(command)
+        except BaseException:
+            self._begin_anew()  # nobody knows what the arm got of it
+            raise
 
     def _asked(self, command: Command) -> tuple[Asked, set[Kind]]:
         """Return what a well-formed command asks for, at most `max_lead` from the measured pose."""
@@ -466,6 +475,8 @@ def _why_unseen(seen: Seen, limits: SafetyLimits, *, now_s: float) -> _Hold | No
     for camera, time_s in seen.frame_s.items():
         if held := _stale(Kind.STALE_FRAME, time_s, limits.max_frame_age_s, now_s):
             return held[0], f"{camera}: {held[1]}"
+    for camera, problem in seen.problems.items():
+        return Kind.BAD_FRAME, f"{camera}: {problem}"
     if seen.mask_s is not None and (
         held := _stale(Kind.STALE_MASK, seen.mask_s, limits.max_mask_age_s, now_s)
     ):

@@ -108,7 +108,7 @@ DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def check_spec(spec: Spec, builders: Mapping[str, Any], *, at: str) -> None:
+def check_spec(spec: Spec, builders: Mapping[str, Callable[..., nn.Module]], *, at: str) -> None:
     """Raise InputError where the kind is unknown, its pretrained weights are unavailable, or its
     options make no network.
     """

@@ -4,16 +4,15 @@ demonstrations come from it.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from robot.batch import JudgedWindows, PolicyObservation, TierBatch
+from robot.batch import PolicyObservation, ScoredWindows, TierBatch
 from robot.dwsl import check_rule, check_vectors, discriminator_loss, loss_feature
 from robot.policy.geometry import PER_CAMERA, mask_geometry
 from robot.policy.normalize import MinMax, Statistics, check_statistics
+from robot.policy.rebuildable import Rebuildable, keeps_arguments
 from robot.types import InputError
 
 SMALLEST_SPREAD = (
@@ -21,8 +20,8 @@ SMALLEST_SPREAD = (
 )
 
 
-class DemonstrationDiscriminator(nn.Module):
-    """Judge (observation, action chunk, observation after it, loss of a policy on the chunk) (DWBC,
+class DemonstrationDiscriminator(Rebuildable):
+    """Score (observation, action chunk, observation after it, loss of a policy on the chunk) (DWBC,
     Xu et al. 2022).
 
     Of the pictures it sees where the masks lie, not how they look: there are few demonstrations,
@@ -35,6 +34,7 @@ class DemonstrationDiscriminator(nn.Module):
     center: Tensor
     spread: Tensor
 
+    @keeps_arguments
     def __init__(
         self,
         *,
@@ -49,13 +49,9 @@ class DemonstrationDiscriminator(nn.Module):
         trusted_weight: float = 1.0,
         machine_weight: float = 1.0,
     ):
-        arguments = {
-            name: value for name, value in locals().items() if name not in ("self", "__class__")
-        }
         super().__init__()
         check_rule(rule)
         checked = check_statistics(statistics)
-        self._config = arguments | {"statistics": checked}
         self._terms = {
             "rule": rule,
             "eta": eta,
@@ -68,7 +64,7 @@ class DemonstrationDiscriminator(nn.Module):
         known = 2 * (cameras * PER_CAMERA + self.proprio.dim) + horizon * (self.actions.dim + 1)
         self.register_buffer("center", torch.zeros(known))
         self.register_buffer("spread", torch.ones(known))
-        self.judge = nn.Sequential(
+        self.classifier = nn.Sequential(
             nn.Dropout(dropout / 2),
             nn.Linear(known + 1, dim),
             nn.SiLU(),
@@ -79,12 +75,8 @@ class DemonstrationDiscriminator(nn.Module):
             nn.Linear(dim, 1),
         )
 
-    def config(self) -> dict[str, Any]:
-        """Return the keyword arguments that rebuild this discriminator, statistics included."""
-        return dict(self._config)
-
     @torch.no_grad()
-    def fit(self, windows: JudgedWindows) -> None:
+    def fit(self, windows: ScoredWindows) -> None:
         """Bring all that is known of a window to one scale, that of these: a few centimetres decide
         as much as a whole turn.
         """
@@ -92,7 +84,7 @@ class DemonstrationDiscriminator(nn.Module):
         self.center.copy_(center)
         self.spread.copy_(spread + SMALLEST_SPREAD)
 
-    def forward(self, windows: JudgedWindows, policy_loss: Tensor) -> Float[Tensor, " b"]:
+    def forward(self, windows: ScoredWindows, policy_loss: Tensor) -> Float[Tensor, " b"]:
         """Return the logit of every sample being trusted; `policy_loss` (B,) is taken as
         a number.
         """
@@ -108,9 +100,9 @@ class DemonstrationDiscriminator(nn.Module):
         )
         if self.training:  # so that no window is known by its digits
             known = known + self.noise * torch.randn_like(known)
-        return self.judge(known).squeeze(-1)
+        return self.classifier(known).squeeze(-1)
 
-    def _known(self, windows: JudgedWindows) -> Float[Tensor, "b k"]:
+    def _known(self, windows: ScoredWindows) -> Float[Tensor, "b k"]:
         """Return what a window shows before, during and after its actions; steps past the episode's
         end are 0.
         """
@@ -135,7 +127,7 @@ class DemonstrationDiscriminator(nn.Module):
         )
 
 
-class JudgedPolicy(nn.Module):
+class PolicyAndDiscriminator(nn.Module):
     """A policy that learns from both tiers alike, and the discriminator that watches its loss: one
     module for one loop.
 
@@ -156,7 +148,7 @@ class JudgedPolicy(nn.Module):
 
     @torch.no_grad()
     def scores(
-        self, windows: JudgedWindows, generator: torch.Generator | None = None
+        self, windows: ScoredWindows, generator: torch.Generator | None = None
     ) -> Float[Tensor, " b"]:
         """Return the probability of every sample being trusted."""
         surprise = self.policy.loss(windows.policy, generator)  # type: ignore[operator]

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from robot.batch import PolicyBatch, PolicyObservation
 from robot.policy import schedule
@@ -21,10 +21,12 @@ from robot.policy.denoiser import conditions, make_denoiser
 from robot.policy.inpainting import Known, Prefix, inpainted
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
+from robot.policy.rebuildable import Rebuildable, keeps_arguments
+from robot.system.device import one_thread
 from robot.types import InputError
 
 
-class DiffusionPolicy(nn.Module):
+class DiffusionPolicy(Rebuildable):
     """DDPM training, DDIM sampling, min-max actions clipped to the demonstrated range at every
     step.
 
@@ -35,6 +37,7 @@ class DiffusionPolicy(nn.Module):
     alpha_bars: Tensor
     sample_times: Tensor
 
+    @keeps_arguments
     def __init__(
         self,
         *,
@@ -48,9 +51,6 @@ class DiffusionPolicy(nn.Module):
         sample_steps: int = 5,
         noise_samples: int = 1,
     ):
-        arguments = {
-            name: value for name, value in locals().items() if name not in ("self", "__class__")
-        }
         super().__init__()
         if prediction not in schedule.PREDICTIONS:
             raise InputError(
@@ -62,7 +62,6 @@ class DiffusionPolicy(nn.Module):
                 f"{train_steps}"
             )
         checked, config = check_statistics(statistics), EncoderConfig.of(encoder)
-        self._config = arguments | {"statistics": checked, "encoder": config.to_json()}
         self.horizon, self.prediction, self.noise_samples = horizon, prediction, noise_samples
         self.encoder = ObservationEncoder(statistics=checked, config=config)
         self.actions = MinMax(statistics=checked, key="action")
@@ -83,10 +82,6 @@ class DiffusionPolicy(nn.Module):
         self.register_buffer("sample_times", self._time(steps), persistent=False)
         # as floats: a scalar tensor costs a kernel wherever it is used
         self.levels = [*self.alpha_bars[steps].double().tolist(), 1.0]
-
-    def config(self) -> dict[str, Any]:
-        """Return the keyword arguments that rebuild this policy, statistics included."""
-        return dict(self._config)
 
     def loss(
         self, batch: PolicyBatch, generator: torch.Generator | None = None
@@ -128,20 +123,21 @@ class DiffusionPolicy(nn.Module):
         batch, device = len(context), context.device
         shape = (batch, self.horizon, self.actions.dim)
         x = schedule.gaussian(shape, device=device, generator=generator)
-        for condition, (level, following) in zip(
-            conditions(self.denoiser, self.sample_times, context),
-            itertools.pairwise(self.levels),
-            strict=True,
-        ):
-            clean = inpainted(
-                partial(self._estimate, level=level),
-                x,
-                condition,
-                known,
-                signal=level**0.5,
-                noise=(1 - level) ** 0.5,
-            ).clamp(-1, 1)
-            x = schedule.ddim_step(x, clean, alpha_bar=level, alpha_bar_next=following)
+        with one_thread(when=batch == 1):  # a chunk is sixteen tokens
+            for condition, (level, following) in zip(
+                conditions(self.denoiser, self.sample_times, context),
+                itertools.pairwise(self.levels),
+                strict=True,
+            ):
+                clean = inpainted(
+                    partial(self._estimate, level=level),
+                    x,
+                    condition,
+                    known,
+                    signal=level**0.5,
+                    noise=(1 - level) ** 0.5,
+                ).clamp(-1, 1)
+                x = schedule.ddim_step(x, clean, alpha_bar=level, alpha_bar_next=following)
         return self.actions.unnormalize(x)
 
     def _estimate(

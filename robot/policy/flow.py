@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from robot.batch import PolicyBatch, PolicyObservation
 from robot.policy.conditioning import ObservationEncoder
@@ -19,14 +19,17 @@ from robot.policy.denoiser import conditions, make_denoiser
 from robot.policy.inpainting import Known, Prefix, inpainted
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
+from robot.policy.rebuildable import Rebuildable, keeps_arguments
 from robot.policy.schedule import gaussian
+from robot.system.device import one_thread
 
 
-class FlowPolicy(nn.Module):
+class FlowPolicy(Rebuildable):
     """Train on x(t) = (1 - t) noise + t actions, sample with `sample_steps` Euler steps, clip to
     the demonstrated range.
     """
 
+    @keeps_arguments
     def __init__(
         self,
         *,
@@ -38,12 +41,8 @@ class FlowPolicy(nn.Module):
         sample_steps: int = 10,
         noise_samples: int = 4,
     ):
-        arguments = {
-            name: value for name, value in locals().items() if name not in ("self", "__class__")
-        }
         super().__init__()
         checked, config = check_statistics(statistics), EncoderConfig.of(encoder)
-        self._config = arguments | {"statistics": checked, "encoder": config.to_json()}
         self.horizon, self.sample_steps, self.noise_samples = horizon, sample_steps, noise_samples
         self.encoder = ObservationEncoder(statistics=checked, config=config)
         self.actions = MinMax(statistics=checked, key="action")
@@ -55,10 +54,6 @@ class FlowPolicy(nn.Module):
             dim=config.dim,
             depth=depth,
         )
-
-    def config(self) -> dict[str, Any]:
-        """Return the keyword arguments that rebuild this policy, statistics included."""
-        return dict(self._config)
 
     def loss(
         self, batch: PolicyBatch, generator: torch.Generator | None = None
@@ -94,11 +89,12 @@ class FlowPolicy(nn.Module):
         shape = (len(context), self.horizon, self.actions.dim)
         x = gaussian(shape, device=context.device, generator=generator)
         times = torch.arange(self.sample_steps, device=x.device) / self.sample_steps
-        for step, condition in enumerate(conditions(self.denoiser, times, context)):
-            left = 1 - step / self.sample_steps  # of the way from noise to actions
-            estimate = partial(self._estimate, left=left)
-            clean = inpainted(estimate, x, condition, known, signal=1 - left, noise=left)
-            x = x + (clean - x) / (left * self.sample_steps)
+        with one_thread(when=len(x) == 1):  # a chunk is sixteen tokens
+            for step, condition in enumerate(conditions(self.denoiser, times, context)):
+                left = 1 - step / self.sample_steps  # of the way from noise to actions
+                estimate = partial(self._estimate, left=left)
+                clean = inpainted(estimate, x, condition, known, signal=1 - left, noise=left)
+                x = x + (clean - x) / (left * self.sample_steps)
         return self.actions.unnormalize(x.clamp(-1, 1))
 
     def _estimate(

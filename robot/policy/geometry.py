@@ -1,5 +1,5 @@
-"""Where the masks are, in a few numbers: what a judge of demonstrations needs of a picture, and too
-little to know it by.
+"""Where the masks are, in a few numbers: what a discriminator of demonstrations needs of a picture,
+and too little to know it by.
 """
 
 from __future__ import annotations

@@ -18,15 +18,17 @@ from robot.policy.config import DEFAULT_ENCODER, EncoderConfig
 from robot.policy.denoiser import AdaptiveTransformer
 from robot.policy.loss import chunk_loss
 from robot.policy.normalize import MinMax, Statistics, check_statistics
+from robot.policy.rebuildable import Rebuildable, keeps_arguments
 
 
-class TransformerPolicy(nn.Module):
+class TransformerPolicy(Rebuildable):
     """One learned query per action, modulated by the observation.
 
     The L1 error has the median as its optimum: where demonstrations disagree about the gripper, the
     answer is what most of them did, open or closed, and not the dithering average between the two.
     """
 
+    @keeps_arguments
     def __init__(
         self,
         *,
@@ -36,12 +38,8 @@ class TransformerPolicy(nn.Module):
         depth: int = 4,
         heads: int = 4,
     ):
-        arguments = {
-            name: value for name, value in locals().items() if name not in ("self", "__class__")
-        }
         super().__init__()
         checked, config = check_statistics(statistics), EncoderConfig.of(encoder)
-        self._config = arguments | {"statistics": checked, "encoder": config.to_json()}
         self.horizon = horizon
         self.encoder = ObservationEncoder(statistics=checked, config=config)
         self.actions = MinMax(statistics=checked, key="action")
@@ -50,10 +48,6 @@ class TransformerPolicy(nn.Module):
         self.transformer = AdaptiveTransformer(
             action_dim=self.actions.dim, dim=config.dim, depth=depth, heads=heads
         )
-
-    def config(self) -> dict[str, Any]:
-        """Return the keyword arguments that rebuild this policy, statistics included."""
-        return dict(self._config)
 
     def loss(
         self, batch: PolicyBatch, generator: torch.Generator | None = None

@@ -134,6 +134,9 @@ def _success_svg(cells: Sequence[Cell], *, title: str, width_in: float) -> str:
         return _inline(canvas, label=f"{title}: {_spoken(cells)}")
 
 
+LogLine = Mapping[str, float]  # of a log.jsonl: quantities by their names
+
+
 def learning_curves(
     logs: Mapping[str, Path],
     *,
@@ -162,7 +165,7 @@ def learning_curves(
 
 
 def _curves_svg(
-    runs: Mapping[str, Sequence[Mapping[str, Any]]],
+    runs: Mapping[str, Sequence[LogLine]],
     *,
     arms: Sequence[str],
     title: str,
@@ -249,11 +252,11 @@ def _bar(axes: Axes, cell: Cell, *, y: float, color: str) -> None:
     )
 
 
-def _by_step(records: Sequence[Mapping[str, Any]], *, x: str) -> list[Mapping[str, Any]]:
+def _by_step(records: Sequence[LogLine], *, x: str) -> list[LogLine]:
     """Merge the lines of a step, in step order: after a resume steps are logged again, and the last
     line counts.
     """
-    merged: dict[float, dict[str, Any]] = {}
+    merged: dict[float, dict[str, float]] = {}
     for record in records:
         if x in record:
             merged.setdefault(record[x], {}).update(record)
@@ -261,7 +264,7 @@ def _by_step(records: Sequence[Mapping[str, Any]], *, x: str) -> list[Mapping[st
 
 
 def _curve(
-    axes: Axes, records: Sequence[Mapping[str, Any]], *, x: str, y: str, color: str, **style: Any
+    axes: Axes, records: Sequence[LogLine], *, x: str, y: str, color: str, **style: Any
 ) -> None:
     """Draw one quantity, averaged over runs of neighbouring lines where there are more than
     CURVE_POINTS.

@@ -65,75 +65,93 @@ class MaskQuality:
     p50_ms: float | None = None
 
 
-def write_report(
-    path: Path,
-    *,
-    title: str,
-    summary: str,
-    cells: Sequence[Cell],
-    figures: Sequence[Figure],
-    strips: Sequence[Exhibit],
-    videos: Sequence[Exhibit],
-    masks: Sequence[Exhibit],
-    config_yaml: str,
-    provenance: Provenance,
-    comparisons: Sequence[Difference] = (),
-    mask_quality: Sequence[MaskQuality] = (),
-    arm: str | None = None,
-    headline_scene: str | None = None,
-    beside: Sequence[Beside] = (),
-    baselines: Sequence[str] = (),
-    failures: Sequence[Exhibit] = (),
-) -> Path:
-    """Write report.html and return its path.
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What a report shows.
 
-    Args:
-        summary: what was run and why, in the caller's words; the sentences with numbers are made
-        here, from `cells`. figures: the first is shown with the success table, the others under
-        "Learning". comparisons: from `statistics.compare`; without them cells are compared as
-        independent. arm: the arm under test; the first of `cells` unless told. headline_scene: the
-        condition of the headline, to be fixed before the results are seen; the first unless told.
-        beside: from `paper.beside_paper`; the published numbers beside ours. baselines: the arms
-        without masks, of which the strongest is what claims are made against. failures: of episodes
-        that failed, whatever their condition.
+    `summary` is what was run and why, in the caller's words; the sentences with numbers are made
+    here, from `cells`. Of the `figures` the first is shown with the success table, the others under
+    "Learning". `comparisons` are those of `statistics.compare`; without them cells are compared as
+    independent. `arm` is the arm under test, by default that of the first cell; `headline_scene`
+    the condition of the headline, to be fixed before the results are seen, by default the first.
+    `beside` are the published numbers beside ours (`paper.beside_paper`), `baselines` the arms
+    without masks, of which the strongest is what claims are made against, and `failures` show
+    episodes that failed, whatever their condition.
     """
-    if not cells:
-        raise InputError(
-            "got no evaluation cells, expected at least one; evaluate some episodes before writing "
-            "the report"
-        )
-    arm = arm or cells[0].arm
-    scene = headline_scene or cells[0].scene
-    differences = tuple(comparisons) or differences_from_cells(cells, arm=arm)
-    page = _template().render(
-        title=title,
-        summary=summary,
-        headline=headline(cells, differences, arm=arm, scene=scene, baselines=baselines),
-        scoreboard=scoreboard(differences, arm=arm, baselines=baselines),
-        opponent=opponents(differences, baselines=baselines)[1],
-        caveats=caveats(cells, differences, arm=arm),
-        arms=arms_of(cells),
-        groups=_groups(cells, opponents(differences, baselines=baselines)[0], arm=arm),
-        failures=_by_scene(failures),
-        differences=[_difference(d) for d in differences],
-        episodes=episodes_of(pooled(cells)),
-        seeds=seeds_of(cells),
-        latencies=_latencies(cells),
-        figure=figures[0] if figures else None,
-        curves=figures[1:],
-        paper=[
-            (task, [text_of(row) for row in beside if row.task == task])
-            for task in dict.fromkeys(r.task for r in beside)
-        ],
-        paper_columns=[f"{scene}, {name}" for scene, name in paper()["columns"]],
-        mask_quality=mask_quality,
-        masks=_by_scene(masks),
-        conditions=_conditions(videos, strips),
-        provenance=provenance,
-        config_yaml=config_yaml,
-    )
-    path.write_text(page, encoding="utf-8")
+
+    title: str
+    summary: str
+    cells: Sequence[Cell]
+    figures: Sequence[Figure]
+    strips: Sequence[Exhibit]
+    videos: Sequence[Exhibit]
+    masks: Sequence[Exhibit]
+    config_yaml: str
+    provenance: Provenance
+    comparisons: Sequence[Difference] = ()
+    mask_quality: Sequence[MaskQuality] = ()
+    arm: str | None = None
+    headline_scene: str | None = None
+    beside: Sequence[Beside] = ()
+    baselines: Sequence[str] = ()
+    failures: Sequence[Exhibit] = ()
+
+    def __post_init__(self) -> None:
+        if not self.cells:
+            raise InputError(
+                "got no evaluation cells, expected at least one; evaluate some episodes before "
+                "writing the report"
+            )
+
+
+def write_report(path: Path, page: Page) -> Path:
+    """Write report.html and return its path."""
+    shown = _claims(page) | _tables(page) | _pictures(page)
+    text = _template().render(page=page, **shown)
+    path.write_text(text, encoding="utf-8")
     return path
+
+
+def _claims(page: Page) -> dict[str, Any]:
+    """Return what the numbers say in words, and the success table that shows it."""
+    cells, arm = page.cells, page.arm or page.cells[0].arm
+    scene = page.headline_scene or cells[0].scene
+    differences = tuple(page.comparisons) or differences_from_cells(cells, arm=arm)
+    rivals, opponent = opponents(differences, baselines=page.baselines)
+    return {
+        "headline": headline(cells, differences, arm=arm, scene=scene, baselines=page.baselines),
+        "scoreboard": scoreboard(differences, arm=arm, baselines=page.baselines),
+        "opponent": opponent,
+        "caveats": caveats(cells, differences, arm=arm),
+        "groups": _groups(cells, rivals, arm=arm),
+        "differences": [_difference(d) for d in differences],
+    }
+
+
+def _tables(page: Page) -> dict[str, Any]:
+    """Return the other tables and counts."""
+    tasks = dict.fromkeys(row.task for row in page.beside)
+    return {
+        "arms": arms_of(page.cells),
+        "episodes": episodes_of(pooled(page.cells)),
+        "seeds": seeds_of(page.cells),
+        "latencies": _latencies(page.cells),
+        "paper": [
+            (task, [text_of(row) for row in page.beside if row.task == task]) for task in tasks
+        ],
+        "paper_columns": [f"{scene}, {name}" for scene, name in paper()["columns"]],
+    }
+
+
+def _pictures(page: Page) -> dict[str, Any]:
+    """Return figures, and exhibits by the condition that they show."""
+    return {
+        "figure": page.figures[0] if page.figures else None,
+        "curves": page.figures[1:],
+        "masks": _by_scene(page.masks),
+        "failures": _by_scene(page.failures),
+        "conditions": _conditions(page.videos, page.strips),
+    }
 
 
 def _template() -> Any:

@@ -7,19 +7,25 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 # Raise it when experts, scenes or looks change: what was collected before is left alone.
 GENERATION = 4
 
 
-def key(name: str, content: Mapping[str, Any]) -> str:
+def key(name: str, content: Mapping[str, object]) -> str:
     """Return a folder name that two different contents never share.
 
-    Content is JSON, paths, and dataclasses of these, which count by their class and their fields.
+    Content is JSON, paths, and dataclasses of these, which count by their class and their fields. A
+    file counts by its bytes; a folder by its name, which is a function of its content, wherever it
+    lies.
     """
     identity = json.dumps([GENERATION, content], sort_keys=True, default=_as_json)
     return f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _as_json(value: object) -> object:
@@ -27,7 +33,7 @@ def _as_json(value: object) -> object:
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return {"class": type(value).__name__, **fields}
     if isinstance(value, Path):
-        return str(value)
+        return _digest(value) if value.is_file() else value.name
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"got a {type(value).__name__} in the content of a cache folder")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 
@@ -62,3 +63,19 @@ def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
         raise InputError(f"got precision {precision!r}, expected one of {list(PRECISIONS)}")
     wanted = precision == "bf16" or (precision == "auto" and has_bf16(device))
     return torch.bfloat16 if wanted else torch.float32
+
+
+@contextmanager
+def one_thread(*, when: bool = True) -> Iterator[None]:
+    """Give torch one thread within, where work is so small that threads wait for each other longer
+    than they compute.
+    """
+    threads = torch.get_num_threads()
+    if not when or threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -82,19 +82,14 @@ def available_workers() -> int:
 
 @contextmanager
 def _one_core() -> Iterator[None]:
-    """Give torch one thread within: on images this small, waiting for a second one takes longer
-    than the work.
-    """
-    torch = sys.modules.get("torch")
-    if torch is None:  # work that needs none does not wait for its import
+    """Give torch one thread within, if it is there: work that needs none does not wait for it."""
+    if "torch" not in sys.modules:
         yield
         return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    from robot.system.device import one_thread
+
+    with one_thread():
         yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def begin_worker() -> None:

@@ -20,6 +20,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+from pydantic_core import ErrorDetails
 
 from robot.types import InputError
 
@@ -101,7 +102,7 @@ def _adapter(cls: type[T]) -> TypeAdapter[T]:
     return TypeAdapter(cls)
 
 
-def _sentence(error: Mapping[str, Any], *, at: str) -> str:
+def _sentence(error: ErrorDetails, *, at: str) -> str:
     """Return what was got, what was expected and what to do."""
     key = ".".join(str(part) for part in (at, *error["loc"]) if part != "")
     got, context = error["input"], error.get("ctx", {})

@@ -1,4 +1,4 @@
-"""Judge demonstrations: train discriminators of trusted against machine windows, score every
+"""Score demonstrations: train discriminators of trusted against machine windows, score every
 window, store its weight.
 
 Cross-fitted: the episodes of each tier are dealt into folds, and what is scored was never trained
@@ -8,19 +8,19 @@ the tier of an episode and not its quality.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from robot.batch import JudgedWindows, TierBatch
+from robot.batch import ScoredWindows, TierBatch
 from robot.calibration import platt
-from robot.data.scores import WindowScores, scores_path, write_scores
+from robot.data.scores import ScoredBy, WindowScores, scores_path, write_scores
 from robot.data.store import EpisodeStore
 from robot.data.windows import Windows
 from robot.dwsl import rule_weights
@@ -28,7 +28,10 @@ from robot.language import LanguageEncoder
 from robot.perception.compose.augment import CompositeAugment
 from robot.perception.registry import AnyDeployment
 from robot.policy import make_policy
-from robot.policy.demonstration_discriminator import DemonstrationDiscriminator, JudgedPolicy
+from robot.policy.demonstration_discriminator import (
+    DemonstrationDiscriminator,
+    PolicyAndDiscriminator,
+)
 from robot.system.parse import Count, FlatSpec, NotNegativeNumber, Share, options
 from robot.system.progress import Announce, silent
 from robot.train.demonstrations import Selection, load_all, make_look
@@ -72,8 +75,8 @@ class DiscriminatorOptions:
 
 
 @options
-class Judging:
-    """How demonstrations are judged: what the discriminator, and the policy whose loss it sees,
+class Scoring:
+    """How demonstrations are scored: what the discriminator, and the policy whose loss it sees,
     look like and see. Their horizons must agree.
 
     `calibrate` fits the scores of the binary rule on held-out windows to what the tiers support.
@@ -95,83 +98,90 @@ class Judging:
             raise InputError(
                 f"got horizon {self.policy.options.get('horizon')} and "
                 f"{self.discriminator.horizon} of policy and discriminator, expected the same: "
-                "both judge the same windows"
+                "both see the same windows"
             )
+
+    @property
+    def calibrated(self) -> bool:
+        """Return whether scores are calibrated: those of the other rule are no shares of tiers."""
+        return self.calibrate and self.discriminator.rule == "binary"
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeTraining:
-    """All that a verdict on demonstrations depends on, but for the mask head it sees through."""
+class DemonstrationScoring:
+    """All that the scores of demonstrations depend on."""
 
     demonstrations: tuple[Selection, ...]
-    judging: Judging
+    scoring: Scoring
     seed: int
 
 
-def judge(
-    options: JudgeTraining,
+def score_demonstrations(
+    options: DemonstrationScoring,
     *,
-    name: str,
     directory: Path,
-    head: Path | None = None,
     log: Log | None = None,
     announce: Announce = silent,
 ) -> Path:
-    """Score the selected demonstrations and write `scores/<name>.parquet` into each store; return
-    the last one's path. Resumes; done is done.
+    """Score the selected demonstrations and write `scores/<name>.parquet` into each store, which
+    has the name of `directory`; return the last one's path. Resumes; done is done.
     """
-    selections, judging = options.demonstrations, options.judging
+    selections, scoring, name = options.demonstrations, options.scoring, directory.name
     files = [scores_path(selection.root, name) for selection in selections]
     if all(file.is_file() for file in files):
         return files[-1]
     language = LanguageEncoder()
     windows = load_all(
         selections,
-        look=make_look(judging.masks, head=head, language=language),
-        deployment=judging.deployment,
-        size=int(judging.policy.options["image_size"]),  # type: ignore[call-overload]
+        look=make_look(scoring.masks, head=scoring.head, language=language),
+        deployment=scoring.deployment,
+        size=int(scoring.policy.options["image_size"]),  # type: ignore[call-overload]
         language=language,
         announce=announce,
     )
-    tiers = with_tiers(windows, selections, folds=judging.folds)
-    scores = held_out_scores(tiers, judging, directory=directory, seed=options.seed, log=log)
+    tiers = with_tiers(windows, selections, folds=scoring.folds)
+    scores = held_out_scores(tiers, scoring, directory=directory, seed=options.seed, log=log)
     trusted = tiers.trusted[tiers.episode]
-    rule, eta = judging.discriminator.rule, judging.discriminator.eta
-    calibrate = judging.calibrate and rule == "binary"  # the other's scores are no shares of tiers
-    if calibrate:
+    if scoring.calibrated:
         scores = calibrated(scores, trusted)
+    rule, eta = scoring.discriminator.rule, scoring.discriminator.eta
     weights = rule_weights(scores, trusted, rule=rule, eta=eta)
-    about = {
-        "rule": rule,
-        "eta": eta,
-        "calibrated": calibrate,
-        "folds": judging.folds,
-        "seed": options.seed,
-        "kind": judging.policy.kind,
-        "masks": judging.masks,
-        "demonstrations": [selection.root.name for selection in selections],
-    }
-    store_scores(selections, name, scores=scores, weights=weights, about=about)
+    store_scores(selections, name, scores=scores, weights=weights, about=scored_by(options))
     return files[-1]
 
 
+def scored_by(options: DemonstrationScoring) -> ScoredBy:
+    """Return what a file of scores says of its origin."""
+    scoring = options.scoring
+    return ScoredBy(
+        rule=scoring.discriminator.rule,
+        eta=scoring.discriminator.eta,
+        calibrated=scoring.calibrated,
+        folds=scoring.folds,
+        seed=options.seed,
+        kind=scoring.policy.kind,
+        masks=scoring.masks,
+        demonstrations=[selection.root.name for selection in options.demonstrations],
+    )
+
+
 def held_out_scores(
-    tiers: TierWindows, judging: Judging, *, directory: Path, seed: int, log: Log | None
+    tiers: TierWindows, scoring: Scoring, *, directory: Path, seed: int, log: Log | None
 ) -> Float[Tensor, " f"]:
     """Return the score of every window, each by networks that have not seen its episode."""
     scores = torch.full((len(tiers.windows),), torch.nan)
-    for fold in range(judging.folds):
-        judged = train_fold(
+    for fold in range(scoring.folds):
+        networks = train_fold(
             tiers,
-            judging,
+            scoring,
             fold=fold,
             directory=directory / f"fold-{fold}",
             seed=seed + fold,
-            log=_shifted(log, by=fold * judging.training.steps),
+            log=_shifted(log, by=fold * scoring.training.steps),
         )
         frames = torch.nonzero(tiers.folds[tiers.episode] == fold).squeeze(1)
         scores[frames] = score(
-            judged, tiers.windows, frames, horizon=judged.discriminator.horizon, seed=seed
+            networks, tiers.windows, frames, horizon=networks.discriminator.horizon, seed=seed
         )
     return scores
 
@@ -201,52 +211,54 @@ def with_tiers(windows: Windows, selections: Sequence[Selection], *, folds: int)
     return TierWindows(windows=windows, trusted=trusted, folds=dealt)
 
 
-def make_judge(windows: Windows, judging: Judging, *, seed: int) -> JudgedPolicy:
+def make_networks(windows: Windows, scoring: Scoring, *, seed: int) -> PolicyAndDiscriminator:
     """Return an untrained policy and discriminator, normalised by the windows."""
     torch.manual_seed(seed)
     statistics = windows.statistics()
-    judged = JudgedPolicy(
+    networks = PolicyAndDiscriminator(
         policy=make_policy(
-            judging.policy.kind, statistics=statistics, options=judging.policy.options
+            scoring.policy.kind, statistics=statistics, options=scoring.policy.options
         ),
         discriminator=DemonstrationDiscriminator(
-            statistics=statistics, **asdict(judging.discriminator)
+            statistics=statistics, **asdict(scoring.discriminator)
         ),
     )
     frames = torch.linspace(0, len(windows) - 1, min(FITTED_TO, len(windows))).long()
-    judged.discriminator.fit(judged_windows(windows, frames, horizon=judged.discriminator.horizon))
-    return judged
+    networks.discriminator.fit(
+        scored_windows(windows, frames, horizon=networks.discriminator.horizon)
+    )
+    return networks
 
 
 def train_fold(
     tiers: TierWindows,
-    judging: Judging,
+    scoring: Scoring,
     *,
     fold: int,
     directory: Path,
     seed: int,
     log: Log | None,
-) -> JudgedPolicy:
+) -> PolicyAndDiscriminator:
     """Train on all folds but one."""
-    module = make_judge(tiers.windows, judging, seed=seed)
+    module = make_networks(tiers.windows, scoring, seed=seed)
     learned = torch.nonzero(tiers.folds[tiers.episode] != fold).squeeze(1)
     batches = tier_batches(
         tiers,
         learned,
-        batch_size=judging.batch_size,
+        batch_size=scoring.batch_size,
         horizon=module.discriminator.horizon,
-        augment=make_augment(judging.augment, deployment=judging.deployment),
+        augment=make_augment(scoring.augment, deployment=scoring.deployment),
         seed=seed,
     )
     average = train(
         module,
         batches,
-        judging.training,
+        scoring.training,
         checkpoint_dir=directory,
         generator=torch.Generator().manual_seed(seed),
         log=log,
     ).cpu()
-    assert isinstance(average, JudgedPolicy)
+    assert isinstance(average, PolicyAndDiscriminator)
     return average
 
 
@@ -279,7 +291,7 @@ def tier_batches(
             ]
             indices = tiers.windows.windows_from(torch.cat(drawn), horizon)
             trusted = torch.cat([torch.ones(halves[0]), torch.zeros(halves[1])])
-            windows = JudgedWindows(
+            windows = ScoredWindows(
                 policy=tiers.windows.augmented(indices, augment, generator),
                 after=tiers.windows.after(indices),
             )
@@ -289,20 +301,25 @@ def tier_batches(
     return batches
 
 
-def judged_windows(windows: Windows, frames: Int[Tensor, " n"], *, horizon: int) -> JudgedWindows:
+def scored_windows(windows: Windows, frames: Int[Tensor, " n"], *, horizon: int) -> ScoredWindows:
     """Return the windows that start at given frames, as they are."""
     indices = windows.windows_from(frames, horizon)
-    return JudgedWindows(policy=windows.batch(indices), after=windows.after(indices))
+    return ScoredWindows(policy=windows.batch(indices), after=windows.after(indices))
 
 
 def score(
-    judged: JudgedPolicy, windows: Windows, frames: Int[Tensor, " n"], *, horizon: int, seed: int
+    networks: PolicyAndDiscriminator,
+    windows: Windows,
+    frames: Int[Tensor, " n"],
+    *,
+    horizon: int,
+    seed: int,
 ) -> Float[Tensor, " n"]:
     """Return the score of the window that starts at each frame."""
-    judged.eval()
+    networks.eval()
     generator = torch.Generator().manual_seed(seed)
     parts = [
-        judged.scores(judged_windows(windows, chunk, horizon=horizon), generator)
+        networks.scores(scored_windows(windows, chunk, horizon=horizon), generator)
         for chunk in frames.split(SCORING_BATCH)
     ]
     return torch.cat(parts)
@@ -326,21 +343,19 @@ def store_scores(
     *,
     scores: Float[Tensor, " f"],
     weights: Float[Tensor, " f"],
-    about: Mapping[str, Any],
+    about: ScoredBy,
 ) -> None:
     """Write the scores and weights of all frames, in the order of `load_all`, beside the episodes
     that they are of.
     """
     start = 0
     for selection in selections:
-        store, verdicts = EpisodeStore(selection.root), {}
+        store, scored = EpisodeStore(selection.root), {}
         for index in selection.indices():
             rows = slice(start, start + store.summary(index).length)
-            verdicts[index] = WindowScores(
-                scores=scores[rows].numpy(), weights=weights[rows].numpy()
-            )
+            scored[index] = WindowScores(scores=scores[rows].numpy(), weights=weights[rows].numpy())
             start = rows.stop
-        write_scores(selection.root, name, verdicts, about=about)
+        write_scores(selection.root, name, scored, about=about)
 
 
 def _shifted(log: Log | None, *, by: int) -> Log | None:

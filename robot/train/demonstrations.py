@@ -14,8 +14,9 @@ from torch import Tensor
 
 from robot.data.scores import read_scores
 from robot.data.store import EpisodeStore
-from robot.data.windows import Windows, join, load_windows
-from robot.dwsl import NEED_SCORES, WEIGHTINGS, Judged, check_weighting
+from robot.data.window_loading import load_windows
+from robot.data.windows import Windows, join
+from robot.dwsl import NEED_SCORES, WEIGHTINGS, Evidence, check_weighting
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.masking import (
     Deployment,
@@ -151,14 +152,14 @@ def with_weights(
             f"got weighting {weighting} without scores of a discriminator; run "
             "launch/score_demonstrations.py and name its scores"
         )
-    judged = judged_windows(selections, scores=scores if needed else None)
-    return replace(windows, frame_weights=WEIGHTINGS[weighting](judged))
+    known = evidence_of(selections, scores=scores if needed else None)
+    return replace(windows, frame_weights=WEIGHTINGS[weighting](known))
 
 
-def judged_windows(selections: Sequence[Selection], *, scores: str | None) -> Judged:
+def evidence_of(selections: Sequence[Selection], *, scores: str | None) -> Evidence:
     """Return what is known of every window of the selections, in the order of `load_all`."""
-    parts = [part for selection in selections for part in _judged(selection, scores=scores)]
-    return Judged(
+    parts = [part for selection in selections for part in _evidence(selection, scores=scores)]
+    return Evidence(
         trusted=torch.cat([part.trusted for part in parts]),
         clean=torch.cat([part.clean for part in parts]),
         scores=_joined([part.scores for part in parts]),
@@ -171,7 +172,7 @@ def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
     return torch.cat(known) if len(known) == len(parts) else None
 
 
-def _judged(selection: Selection, *, scores: str | None) -> Iterator[Judged]:
+def _evidence(selection: Selection, *, scores: str | None) -> Iterator[Evidence]:
     """Yield what is known of every window, episode by episode."""
     store = EpisodeStore(selection.root)
     found = {} if scores is None else read_scores(selection.root, scores)
@@ -180,14 +181,14 @@ def _judged(selection: Selection, *, scores: str | None) -> Iterator[Judged]:
         of_tier = torch.full((summary.length,), summary.tier == "trusted")
         clean = torch.full((summary.length,), quality_of(summary.extra) == CLEAN)
         if scores is None:
-            yield Judged(trusted=of_tier, clean=clean)
+            yield Evidence(trusted=of_tier, clean=clean)
             continue
         if index not in found or len(found[index].scores) != summary.length:
             raise InputError(
                 f"got no scores {scores} for episode {index} of {selection.root}; delete "
-                f"{selection.root / 'scores'} and judge again"
+                f"{selection.root / 'scores'} and score again"
             )
-        yield Judged(
+        yield Evidence(
             trusted=of_tier,
             clean=clean,
             scores=torch.from_numpy(found[index].scores),

@@ -1,4 +1,4 @@
-"""Stage I of DWSL for masks: train the discriminator alone, measure it on held-out frames, judge
+"""Stage I of DWSL for masks: train the discriminator alone, measure it on held-out frames, score
 every record with it.
 """
 
@@ -21,20 +21,23 @@ from robot.data.mask_shards import split_shards
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.augment import MaskAugment
 from robot.perception.head.base import Head
-from robot.perception.head.label_discriminator import JudgedBatch, JudgedRecords, LabelDiscriminator
+from robot.perception.head.label_discriminator import LabelDiscriminator, ScoredBatch, ScoredRecords
 from robot.perception.head.metrics import auroc
 from robot.perception.registry import DISCRIMINATORS
+from robot.system.command import plain
 from robot.system.device import pick_device
+from robot.system.parse import Spec
 from robot.system.progress import Announce, silent
 from robot.train.label_tiers import MaskWeighting, Tiers, make_tiers
-from robot.train.loop import Log, train
+from robot.train.loop import Log, train_seeded
 from robot.types import InputError
 
-VERDICTS = "verdicts.safetensors"  # beside the checkpoint
+LOGITS = "logits.safetensors"  # beside the checkpoint
+FORMER_LOGITS = "verdicts.safetensors"  # as it was called before
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelJudgeTraining:
+class LabelDiscriminatorTraining:
     """All that a trained discriminator of labels depends on, but for mask frames and witness."""
 
     shards: int
@@ -44,7 +47,7 @@ class LabelJudgeTraining:
 
 
 def train_label_discriminator(
-    options: LabelJudgeTraining,
+    options: LabelDiscriminatorTraining,
     *,
     frames: Path,
     directory: Path,
@@ -56,67 +59,77 @@ def train_label_discriminator(
 
     `witness` is a head that learned from trusted labels only; a discriminator that reads losses
     sees this one's. The logits of all records that heads learn from lie beside the checkpoint
-    (`load_verdicts`). Resumes; done is done.
+    (`load_logits`). Resumes; done is done.
     """
     file = directory / "model.safetensors"
     if file.is_file():
         return file
-    store, weighting = MaskFrameStore(frames), options.weighting
+    store, weighting, seed = MaskFrameStore(frames), options.weighting, options.seed
+    spec, training = weighting.discriminator, weighting.training
+    assert spec is not None and training is not None
     learned, held_out = split_shards(options.shards)
-    assert weighting.discriminator is not None and weighting.training is not None
-    torch.manual_seed(options.seed)
-    judge = DISCRIMINATORS[weighting.discriminator.kind](**weighting.discriminator.options)
-    assert isinstance(judge, LabelDiscriminator)
-    if judge.reads_losses != (witness is not None):
-        raise InputError(
-            f"got witness {witness} for a discriminator {weighting.discriminator.kind}, expected "
-            f"{'a head, whose losses it reads' if judge.reads_losses else 'none: it reads no loss'}"
-            "; correct mask_weighting.witness_steps"
-        )
-    language = judge.word_encoder()
-    seen_by = None if witness is None else Head.load(witness).to(pick_device())
-    tiers = _tiers(store, learned, weighting, seed=options.seed)
+    discriminator = make_discriminator(spec, witness=witness, seed=seed)
+    language = discriminator.word_encoder()
     announce("asking the witness about every label")
-    losses = None if seen_by is None else witness_losses(seen_by, tiers.frames)
-    average = train(
-        judge,
-        judged_batches(
-            tiers,
-            losses=losses,
-            language=language,
-            batch_size=options.batch_size,
-            seed=options.seed,
-        ),
-        weighting.training,
-        checkpoint_dir=directory / "training",
-        generator=torch.Generator().manual_seed(options.seed),
-        log=log,
+    seen = witnessed(store, learned, weighting, witness=witness, seed=seed)
+    batches = scored_batches(seen, language=language, batch_size=options.batch_size, seed=seed)
+    average = train_seeded(
+        discriminator, batches, training, directory=directory, seed=seed, log=log
     )
     assert isinstance(average, LabelDiscriminator)
-    announce("judging every label")
-    verdicts = {"logits": judge_all(average, tiers.frames, losses=losses, language=language)}
-    tiers = _tiers(store, held_out, weighting, seed=options.seed + 1)
-    losses = None if seen_by is None else witness_losses(seen_by, tiers.frames)
-    logits = judge_all(average, tiers.frames, losses=losses, language=language)
-    write_tensors(directory / VERDICTS, verdicts, {"seed": options.seed})
-    return save(
-        directory,
-        average.cpu(),
-        kind=weighting.discriminator.kind,
-        config=dict(weighting.discriminator.options),
-        metadata={"seed": options.seed, "held_out": auroc_by_domain(tiers, logits)},
-    )
+    announce("scoring every label")
+    logits = logits_of(average, seen, language=language)
+    others = witnessed(store, held_out, weighting, witness=witness, seed=seed + 1)
+    measured = auroc_by_domain(others.tiers, logits_of(average, others, language=language))
+    write_tensors(directory / LOGITS, {"logits": logits}, {"seed": seed})
+    about = {"seed": seed, "held_out": plain(measured)}
+    return save(directory, average.cpu(), kind=spec.kind, config=spec.options, metadata=about)
 
 
-def _tiers(
-    store: MaskFrameStore, shards: Sequence[int], weighting: MaskWeighting, *, seed: int
-) -> Tiers:
-    return make_tiers(
+def make_discriminator(spec: Spec, *, witness: Path | None, seed: int) -> LabelDiscriminator:
+    """Return the untrained discriminator; InputError unless there is a witness just where it reads
+    one's losses.
+    """
+    torch.manual_seed(seed)
+    discriminator = DISCRIMINATORS[spec.kind](**spec.options)
+    assert isinstance(discriminator, LabelDiscriminator)
+    reads = discriminator.reads_losses
+    if reads != (witness is not None):
+        raise InputError(
+            f"got witness {witness} for a discriminator {spec.kind}, expected "
+            f"{'a head, whose losses it reads' if reads else 'none: it reads no loss'}"
+            "; correct mask_weighting.witness_steps"
+        )
+    return discriminator
+
+
+@dataclass(frozen=True, eq=False)
+class Witnessed:
+    """Records of both tiers, and the witness's loss on each where there is a witness."""
+
+    tiers: Tiers
+    losses: Float[Tensor, " f"] | None
+
+
+def witnessed(
+    store: MaskFrameStore,
+    shards: Sequence[int],
+    weighting: MaskWeighting,
+    *,
+    witness: Path | None,
+    seed: int,
+) -> Witnessed:
+    """Load shards, deal their records into tiers, and let the witness look at them."""
+    tiers = make_tiers(
         store.load(shards=shards),
         trusted_share=weighting.trusted_share,
         fault_share=weighting.fault_share,
         seed=seed,
     )
+    if witness is None:
+        return Witnessed(tiers, None)
+    head = Head.load(witness).to(pick_device())
+    return Witnessed(tiers, witness_losses(head, tiers.frames))
 
 
 @torch.inference_mode()
@@ -133,36 +146,37 @@ def witness_losses(head: Head, frames: MaskFrames) -> Float[Tensor, " f"]:
     return torch.cat(losses).clone()
 
 
-def load_verdicts(discriminator: Path, *, records: int, seed: int) -> Tensor:
+def load_logits(discriminator: Path, *, records: int, seed: int) -> Tensor:
     """Return the logits (records,) that a trained discriminator left beside its checkpoint, or
     refuse those of other tiers.
     """
-    tensors, about = read_tensors(discriminator.parent / VERDICTS)
+    files = [discriminator.parent / name for name in (LOGITS, FORMER_LOGITS)]
+    tensors, about = read_tensors(next(filter(Path.is_file, files), files[0]))
     logits = tensors["logits"]
     if (len(logits), about["seed"]) != (records, seed):
         raise InputError(
-            f"got verdicts on {len(logits)} records of seed {about['seed']} beside "
+            f"got scores of {len(logits)} records of seed {about['seed']} beside "
             f"{discriminator}, expected {records} of seed "
             f"{seed}: train it on these mask frames with that seed"
         )
     return logits
 
 
-def judged_batches(
-    tiers: Tiers,
+def scored_batches(
+    seen: Witnessed,
     *,
-    losses: Tensor | None,
     language: LanguageEncoder | RawSentences,
     batch_size: int,
     seed: int,
-) -> Callable[[int], Iterator[JudgedBatch]]:
+) -> Callable[[int], Iterator[ScoredBatch]]:
     """Return batches of `batch_size` trusted and as many machine records; a step's batch depends on
     (seed, step) only.
     """
+    tiers, losses = seen.tiers, seen.losses
     words, augment = language.encode(list(tiers.frames.goals)), MaskAugment()
     members = {"trusted": np.flatnonzero(tiers.trusted), "machine": np.flatnonzero(~tiers.trusted)}
 
-    def batches(step: int) -> Iterator[JudgedBatch]:
+    def batches(step: int) -> Iterator[ScoredBatch]:
         while True:
             rng = np.random.default_rng([seed, step, 2])
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -170,42 +184,50 @@ def judged_batches(
             for name, indices in members.items():
                 chosen = rng.choice(indices, size=batch_size)
                 batch = augment(mask_batch(tiers.frames, chosen, language=words), generator)
-                halves[name] = JudgedRecords(
+                halves[name] = ScoredRecords(
                     batch, None if losses is None else losses[torch.from_numpy(chosen)]
                 )
-            yield JudgedBatch(**halves)
+            yield ScoredBatch(**halves)
             step += 1
 
     return batches
 
 
 @torch.inference_mode()
-def judge_all(
-    judge: LabelDiscriminator,
-    frames: MaskFrames,
+def logits_of(
+    discriminator: LabelDiscriminator,
+    seen: Witnessed,
     *,
-    losses: Tensor | None,
     language: LanguageEncoder | RawSentences,
 ) -> Tensor:
-    """Return the discriminator's logits (F,) for the frames and labels as they are, and the
-    witness's `losses` (F,) on them.
+    """Return the discriminator's logits (F,) for the frames, their labels and the witness's losses,
+    all unchanged.
     """
-    judge.eval()
-    device, words = next(judge.parameters()).device, language.encode(list(frames.goals))
+    discriminator.eval()
+    frames, losses = seen.tiers.frames, seen.losses
+    device, words = next(discriminator.parameters()).device, language.encode(list(frames.goals))
     logits = []
-    of_batches = repeat(None) if losses is None else losses.split(judge.frames_at_once)
+    of_batches = repeat(None) if losses is None else losses.split(discriminator.frames_at_once)
     for batch, of_batch in zip(
-        in_order(frames, judge.frames_at_once, language=words), of_batches, strict=False
+        in_order(frames, discriminator.frames_at_once, language=words), of_batches, strict=False
     ):
-        logits.append(judge.verdicts(JudgedRecords(batch, of_batch).to(device)).cpu())
+        logits.append(discriminator.logits(ScoredRecords(batch, of_batch).to(device)).cpu())
     return torch.cat(logits).clone()
 
 
-def auroc_by_domain(tiers: Tiers, logits: Tensor) -> dict[str, dict[str, float | int | None]]:
-    """Return, for all records and within each scene, how well the logits tell trusted from machine
-    records (`tiers`), and within the machine's how well they tell correct labels from faulty ones
-    (`faults`): what the weights are for.
+@dataclass(frozen=True)
+class Auroc:
+    """How well logits tell trusted from machine records (`tiers`), and within the machine's correct
+    labels from faulty ones (`faults`): what the weights are for. None: there are none of either.
     """
+
+    records: int
+    tiers: float | None
+    faults: float | None
+
+
+def auroc_by_domain(tiers: Tiers, logits: Tensor) -> dict[str, Auroc]:
+    """Return what the logits tell apart among all records and within each scene."""
     scenes = np.array(tiers.frames.scenes)
     domains = {"all": np.ones(len(scenes), bool)} | {
         str(scene): scenes == scene for scene in np.unique(scenes)
@@ -213,7 +235,7 @@ def auroc_by_domain(tiers: Tiers, logits: Tensor) -> dict[str, dict[str, float |
     return {name: _aurocs(tiers, logits, inside) for name, inside in domains.items()}
 
 
-def _aurocs(tiers: Tiers, logits: Tensor, inside: np.ndarray) -> dict[str, float | int | None]:
+def _aurocs(tiers: Tiers, logits: Tensor, inside: np.ndarray) -> Auroc:
     machine = inside & ~tiers.trusted
     measured = {
         "tiers": auroc(
@@ -224,7 +246,7 @@ def _aurocs(tiers: Tiers, logits: Tensor, inside: np.ndarray) -> dict[str, float
         ),
     }
     numbers = {name: None if np.isnan(value) else value for name, value in measured.items()}
-    return {"records": int(inside.sum()), **numbers}
+    return Auroc(records=int(inside.sum()), **numbers)
 
 
 def trusted_part(tiers: Tiers) -> MaskFrames:

@@ -30,7 +30,7 @@ class RunLog:
         *,
         name: str = "train",
         wandb_mode: str = "auto",
-        config: Mapping[str, Any] | None = None,
+        config: Mapping[str, object] | None = None,
     ):
         if wandb_mode not in WANDB_MODES:
             raise InputError(f"got wandb_mode {wandb_mode!r}, expected one of {list(WANDB_MODES)}")
@@ -59,7 +59,7 @@ def log_results(
     *,
     name: str,
     wandb_mode: str,
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     values: Mapping[str, float],
     pictures: Mapping[str, np.ndarray],
     videos: Mapping[str, Path],
@@ -112,7 +112,7 @@ def _has_key() -> bool:
 
 
 def _start_wandb(
-    mode: str, *, directory: Path, name: str, config: Mapping[str, Any] | None
+    mode: str, *, directory: Path, name: str, config: Mapping[str, object] | None
 ) -> Any | None:
     mode = resolve_mode(mode)
     if mode == "disabled":

@@ -20,7 +20,7 @@ from robot.dwsl import weighted
 from robot.system.device import pick_device, pick_dtype
 from robot.system.parse import Count, NotNegative, NotNegativeNumber, Positive, Share, options
 from robot.train.ema import decay_at, make_average, update_average
-from robot.train.resume import load_state, save_state
+from robot.train.resume import TrainingState, load_state, save_state
 from robot.types import InputError
 
 Log = Callable[[int, Mapping[str, float]], None]  # (finished steps, values)
@@ -51,86 +51,114 @@ def train(
     checkpoint_dir: Path | str | None = None,
     log: Log | None = None,
 ) -> nn.Module:
-    """Train the module in place and return the moving average of its weights, in eval mode, on the
-    device.
+    """Train the module in place; return the moving average of its weights, in eval mode.
 
     `batches` yields batches (with `.to(device)`), or pairs of a batch and weights (B,) >= 0 that
     multiply the per-sample loss and are scaled to mean 1. Pass a function of the first step rather
-    than an iterator: after a resume it starts where the run was cut off, whereas an iterator has to
-    be wound forward. A stream that draws from the same `generator` needs neither, because the
-    generator's state is restored: `lambda start: windows.batches(..., generator=generator)`.
+    than an iterator, which has to be wound forward after a resume. A stream that draws from the
+    same `generator`, whose state is restored, may ignore the step.
 
-    With `checkpoint_dir`, a run that was killed resumes from its last checkpoint and ends as if it
-    had not been; SIGTERM and Ctrl-C write one before they end it. Raises InputError when the loss
-    is not finite.
+    With `checkpoint_dir`, a killed run resumes from its last checkpoint and ends as if it had not
+    been; SIGTERM and Ctrl-C write one first. Raises InputError when the loss is not finite.
     """
     place = pick_device(training.device)
     dtype = pick_dtype(training.precision, place)
-    steps = training.steps
+    state = make_state(module.to(place).train(), training, generator)
     directory = None if checkpoint_dir is None else Path(checkpoint_dir)
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    start = load_state(directory, state) if directory else 0
+    stream = iter(batches(start)) if callable(batches) else itertools.islice(batches, start, None)
+    began = time.monotonic()
+    with stop_signals() as received:
+        for step in range(start, training.steps):
+            batch, weights = _next_batch(stream, step)
+            loss = mean_loss(state, batch.to(place), weights, dtype=dtype)
+            values = descend(state, loss, training, step=step)
+            done, last = step + 1, step + 1 == training.steps
+            if log and (last or done % training.log_every == 0):
+                step_ms = 1000 * (time.monotonic() - began) / (done - start)
+                log(done, values | {"step_ms": step_ms})
+            if directory and (last or done % training.checkpoint_every == 0 or received):
+                save_state(directory, state, step=done)
+            if received:
+                raise SystemExit(128 + received[0])
+    return state.average
 
-    module.to(place).train()
-    average = make_average(module)
+
+def train_seeded(
+    module: nn.Module,
+    batches: Callable[[int], Iterable[Any]],
+    training: Training,
+    *,
+    directory: Path,
+    seed: int,
+    log: Log | None,
+) -> nn.Module:
+    """Train with a generator of its own; the state lies in `directory`/training."""
+    return train(
+        module,
+        batches,
+        training,
+        checkpoint_dir=directory / "training",
+        generator=torch.Generator().manual_seed(seed),
+        log=log,
+    )
+
+
+def make_state(
+    module: nn.Module, training: Training, generator: torch.Generator | None
+) -> TrainingState:
+    """Return the state before the first step."""
     optimizer = torch.optim.AdamW(
         decay_groups(module, training.weight_decay),
         lr=training.learning_rate,
         betas=(0.9, 0.95),
         fused=True,
     )
-    everything = {
-        "module": module,
-        "average": average,
-        "optimizer": optimizer,
-        "generator": generator,
-    }
-    start = load_state(directory, **everything) if directory else 0
-    stream = iter(batches(start)) if callable(batches) else itertools.islice(batches, start, None)
+    return TrainingState(
+        module=module,
+        average=make_average(module),
+        optimizer=optimizer,
+        generator=torch.Generator().manual_seed(0) if generator is None else generator,
+    )
 
-    began = time.monotonic()
-    with stop_signals() as received:
-        for step in range(start, steps):
-            batch, weights = _next_batch(stream, step)
-            rate = cosine_rate(
-                step,
-                steps=steps,
-                peak=training.learning_rate,
-                warmup_steps=training.warmup_steps,
-            )
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            with torch.autocast(place.type, dtype=dtype, enabled=dtype != torch.float32):
-                per_sample = module.loss(batch.to(place), generator)  # type: ignore[operator]
-            loss = weighted_mean(per_sample.float(), None if weights is None else weights.to(place))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(module.parameters(), training.grad_clip)
-            if not math.isfinite(loss.item() + norm.item()):
-                raise InputError(
-                    f"got loss {loss.item()} with gradient norm {norm.item()} at step {step}, "
-                    "expected finite numbers: "
-                    "check the batch for NaN, lower learning_rate, or set precision to fp32"
-                )
-            optimizer.step()
-            update_average(average, module, decay=decay_at(step, training.ema_decay))
 
-            done = step + 1
-            if log and (done % training.log_every == 0 or done == steps):
-                step_ms = 1000 * (time.monotonic() - began) / (done - start)
-                log(
-                    done,
-                    {
-                        "loss": loss.item(),
-                        "grad_norm": norm.item(),
-                        "learning_rate": rate,
-                        "step_ms": step_ms,
-                    },
-                )
-            if directory and (done % training.checkpoint_every == 0 or done == steps or received):
-                save_state(directory, step=done, **everything)
-            if received:
-                raise SystemExit(128 + received[0])
-    return average
+def mean_loss(
+    state: TrainingState, batch: Any, weights: Tensor | None, *, dtype: torch.dtype
+) -> Float[Tensor, ""]:
+    """Return the mean of the module's losses on a batch, weighted where there are weights."""
+    place = next(state.module.parameters()).device.type
+    with torch.autocast(place, dtype=dtype, enabled=dtype != torch.float32):
+        per_sample = state.module.loss(batch, state.generator).float()  # type: ignore[operator]
+    return weighted_mean(per_sample, None if weights is None else weights.to(per_sample.device))
+
+
+def descend(
+    state: TrainingState, loss: Float[Tensor, ""], training: Training, *, step: int
+) -> dict[str, float]:
+    """Take one optimizer step down the loss; return what it is logged by. InputError where the loss
+    is not finite.
+    """
+    rate = cosine_rate(
+        step,
+        steps=training.steps,
+        peak=training.learning_rate,
+        warmup_steps=training.warmup_steps,
+    )
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(state.module.parameters(), training.grad_clip)
+    values = {"loss": loss.item(), "grad_norm": norm.item(), "learning_rate": rate}
+    if not math.isfinite(values["loss"] + values["grad_norm"]):
+        raise InputError(
+            f"got loss {values['loss']} with gradient norm {values['grad_norm']} at step {step}, "
+            "expected finite numbers: "
+            "check the batch for NaN, lower learning_rate, or set precision to fp32"
+        )
+    state.optimizer.step()
+    update_average(state.average, state.module, decay=decay_at(step, training.ema_decay))
+    return values
 
 
 def _next_batch(stream: Iterator[Any], step: int) -> tuple[Any, Tensor | None]:

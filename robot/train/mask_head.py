@@ -4,9 +4,10 @@ it by condition.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,9 +29,9 @@ from robot.spaces import cameras_to_json
 from robot.system.command import plain
 from robot.system.parse import Spec
 from robot.system.progress import Announce, silent
-from robot.train.label_discriminator import load_verdicts, trusted_part
+from robot.train.label_discriminator import load_logits, trusted_part
 from robot.train.label_tiers import MaskWeighting, make_tiers
-from robot.train.loop import Log, Training, train
+from robot.train.loop import Log, Training, train_seeded
 from robot.types import InputError
 from robot.words.reader import vocabulary_named_by
 
@@ -61,61 +62,60 @@ def train_mask_head(
     log: Log | None = None,
     announce: Announce = silent,
 ) -> Path:
-    """Train a head on the mask frames in `frames` and return its checkpoint in `directory`.
-
-    It starts with the weights of the head `start`, or with random ones. Resumes; done is done.
+    """Train a head on the mask frames in `frames`, from the weights of the head `start` or from
+    random ones; return its checkpoint in `directory`. Resumes; done is done.
     """
     file = directory / "model.safetensors"
     if file.is_file():
         return file
-    store = MaskFrameStore(frames)
-    numbers, held_out = split_shards(options.shards)
-    learned, judged = weighted_frames(
-        store.load(shards=numbers),
-        options.weighting,
-        discriminator=discriminator,
-        seed=options.seed,
+    store, spec, seed = MaskFrameStore(frames), options.head, options.seed
+    shards, held_out = split_shards(options.shards)
+    learned, logits = weighted_frames(
+        store.load(shards=shards), options.weighting, discriminator=discriminator, seed=seed
     )
-    torch.manual_seed(options.seed)
-    module = HEADS[options.head.kind](**options.head.options)
-    assert isinstance(module, Head)
-    if start is not None:
-        check_start(start, options.head)
-        module.load_state_dict(Head.load(start).state_dict())
+    module = make_head(spec, start=start, seed=seed)
     language = module.word_encoder()
-    average = train(
-        module,
-        mask_batches(
-            learned,
-            language=language,
-            cameras=module.cameras,
-            batch_size=options.batch_size,
-            seed=options.seed,
-            judged=judged,
-        ),
-        options.training,
-        checkpoint_dir=directory / "training",
-        generator=torch.Generator().manual_seed(options.seed),
-        log=log,
+    batches = mask_batches(
+        learned,
+        language=language,
+        cameras=module.cameras,
+        batch_size=options.batch_size,
+        seed=seed,
+        logits=logits,
+    )
+    average = train_seeded(
+        module, batches, options.training, directory=directory, seed=seed, log=log
     )
     assert isinstance(average, Head)
     announce("measuring it on held-out frames")
     measured = calibrate_head(average, store.load(shards=held_out), language=language)
-    metadata = {
+    about = metadata_of(options, learned, measured=measured, start=start)
+    return save(directory, average.cpu(), kind=spec.kind, config=spec.options, metadata=about)
+
+
+def make_head(spec: Spec, *, start: Path | None, seed: int) -> Head:
+    """Return the head before its first step."""
+    torch.manual_seed(seed)
+    module = HEADS[spec.kind](**spec.options)
+    assert isinstance(module, Head)
+    if start is not None:
+        check_start(start, spec)
+        module.load_state_dict(Head.load(start).state_dict())
+    return module
+
+
+def metadata_of(
+    options: HeadTraining, frames: MaskFrames, *, measured: Mapping[str, float], start: Path | None
+) -> dict[str, Any]:
+    """Return what the checkpoint says about what the head learned from, and how well."""
+    return {
         "seed": options.seed,
         "held_out": measured,
         "weighting": plain(options.weighting),
         "start_sha256": None if start is None else file_digest(start),
-        "cameras": cameras_to_json(learned.camera_spaces),
-        "vocabulary": vocabulary_named_by(learned.goals),
+        "cameras": cameras_to_json(frames.camera_spaces),
+        "vocabulary": vocabulary_named_by(frames.goals),
     }
-    return save(
-        directory,
-        average.cpu(),
-        kind=options.head.kind,
-        config=dict(options.head.options),
-        metadata=metadata,
-    )
 
 
 def check_start(start: Path, head: Spec) -> None:
@@ -156,7 +156,7 @@ def weighted_frames(
         return trusted_part(tiers), None
     if discriminator is None:
         return tiers.frames, None
-    return tiers.frames, load_verdicts(discriminator, records=len(tiers.frames), seed=seed)
+    return tiers.frames, load_logits(discriminator, records=len(tiers.frames), seed=seed)
 
 
 def mask_batches(
@@ -166,11 +166,11 @@ def mask_batches(
     cameras: int,
     batch_size: int,
     seed: int,
-    judged: Tensor | None = None,
+    logits: Tensor | None = None,
 ) -> Callable[[int], Iterator[MaskBatch | tuple[MaskBatch, Tensor]]]:
     """Return batches of `batch_size` frames, whole looks, as a function of the first step.
 
-    The batch of a step depends on (seed, step) only. With `judged`, a discriminator's logit per
+    The batch of a step depends on (seed, step) only. With `logits`, a discriminator's logit per
     record, batches come with their weights.
     """
     tokens, augment = language.encode(list(frames.goals)), MaskAugment()
@@ -184,8 +184,8 @@ def mask_batches(
             batch = augment(mask_batch(frames, chosen, language=tokens), generator)
             yield (
                 batch
-                if judged is None
-                else (batch, binary_weights(judged[torch.from_numpy(chosen)].sigmoid()))
+                if logits is None
+                else (batch, binary_weights(logits[torch.from_numpy(chosen)].sigmoid()))
             )
             step += 1
 

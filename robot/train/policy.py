@@ -24,7 +24,7 @@ from robot.system.parse import NotNegative, NotNegativeNumber, Share, Spec, opti
 from robot.system.progress import Announce, silent
 from robot.train.backgrounds import ForegroundLook, empty_rooms, texture_pictures
 from robot.train.demonstrations import Selection, load_all, make_look, with_weights
-from robot.train.loop import Log, Training, train
+from robot.train.loop import Log, Training, train_seeded
 from robot.words.reader import vocabulary_named_by
 
 
@@ -77,10 +77,9 @@ def train_policy(
     log: Log | None = None,
     announce: Announce = silent,
 ) -> Path:
-    """Train a policy and return its checkpoint in `directory`. Resumes; done is done.
-
-    `head` is the mask head's checkpoint for masks "learned"; `textures` are the picture files that
-    `augmentation.backgrounds` pastes.
+    """Train a policy and return its checkpoint in `directory`. Resumes; done is done. `head` is the
+    mask head's for masks "learned"; `textures` are the pictures that `augmentation.backgrounds`
+    pastes.
     """
     file = directory / "model.safetensors"
     if file.is_file():
@@ -99,13 +98,8 @@ def train_policy(
         augment=make_change(options, textures=textures),
         seed=options.seed,
     )
-    average = train(
-        module,
-        batches,
-        options.training,
-        checkpoint_dir=directory / "training",
-        generator=torch.Generator().manual_seed(options.seed),
-        log=log,
+    average = train_seeded(
+        module, batches, options.training, directory=directory, seed=options.seed, log=log
     )
     return save(
         directory,

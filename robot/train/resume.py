@@ -5,6 +5,7 @@ happened.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,39 +18,34 @@ FILE_NAME = "training.safetensors"
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # AdamW's state of one parameter
 
 
-def save_state(
-    directory: Path,
-    *,
-    step: int,
-    module: nn.Module,
-    average: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    generator: torch.Generator,
-) -> None:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainingState:
+    """All that a training step changes, but for torch's own random state."""
+
+    module: nn.Module
+    average: nn.Module
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+
+
+def save_state(directory: Path, state: TrainingState, *, step: int) -> None:
     """Write weights, average, optimizer and random states after `step` finished steps,
     atomically.
     """
     tensors: dict[str, Tensor] = {
         "rng.torch": torch.get_rng_state(),
-        "rng.generator": generator.get_state(),
+        "rng.generator": state.generator.get_state(),
     }
     if torch.cuda.is_available():
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
-    tensors |= {f"module.{k}": v for k, v in module.state_dict().items()}
-    tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
-    for i, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{name}": state[name] for name in MOMENTS}
+    tensors |= {f"module.{k}": v for k, v in state.module.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in state.average.state_dict().items()}
+    for i, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{name}": moments[name] for name in MOMENTS}
     write_tensors(directory / FILE_NAME, tensors, {"step": step})
 
 
-def load_state(
-    directory: Path,
-    *,
-    module: nn.Module,
-    average: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    generator: torch.Generator,
-) -> int:
+def load_state(directory: Path, state: TrainingState) -> int:
     """Inverse of `save_state`: restore everything in place and return the number of finished steps
     (0: there is nothing).
     """
@@ -62,17 +58,17 @@ def load_state(
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
     try:
-        module.load_state_dict(take("module."))
-        average.load_state_dict(take("average."))
+        state.module.load_state_dict(take("module."))
+        state.average.load_state_dict(take("average."))
     except RuntimeError as error:
         raise InputError(
             f"got a training state {file} of another module, expected one of this "
-            f"{type(module).__name__}: "
+            f"{type(state.module).__name__}: "
             "train in another folder or delete it"
         ) from error
-    restore_moments(optimizer, take("optimizer."))
+    restore_moments(state.optimizer, take("optimizer."))
     torch.set_rng_state(tensors["rng.torch"])
-    generator.set_state(tensors["rng.generator"])
+    state.generator.set_state(tensors["rng.generator"])
     if "rng.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["rng.cuda"])
     return int(header["step"])

@@ -7,7 +7,8 @@ import torch
 
 from robot.batch import LanguageTokens
 from robot.data.store import EpisodeStore
-from robot.data.windows import PAST_END, Windows, join, load_windows
+from robot.data.window_loading import load_windows
+from robot.data.windows import PAST_END, Windows, join
 from robot.spaces import Vector
 from robot.types import InputError
 from tests.robots import panda

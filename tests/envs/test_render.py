@@ -6,8 +6,14 @@ import mujoco
 import numpy as np
 import pytest
 
-from robot.envs import render
-from robot.envs.cameras import camera_intrinsics, camera_pose, metric_depth, outside_view
+from robot.envs import gl
+from robot.envs.cameras import (
+    camera_intrinsics,
+    camera_pose,
+    looks_down,
+    metric_depth,
+    outside_view,
+)
 from robot.envs.gl import require_gl
 from robot.envs.render import SceneRenderer
 from robot.types import InputError
@@ -211,6 +217,29 @@ def test_leaving_out_what_is_outside_changes_no_pixel(scene, renderer, monkeypat
     np.testing.assert_array_equal(culled.geom_ids, complete.geom_ids)
 
 
+@pytest.mark.parametrize(("camera", "down"), [("down", True), ("front", False)])
+def test_a_camera_looks_down_where_all_of_its_picture_is_below_the_horizon(scene, camera, down):
+    assert looks_down(*scene, camera, aspect=1.0) == down
+
+
+@pytest.mark.parametrize("camera", ["down", "front"])
+def test_leaving_out_the_sky_below_the_horizon_changes_no_pixel(camera):
+    """A floor to the horizon: only the camera that looks above it may see the sky."""
+    sky = '<texture type="skybox" builtin="flat" rgb1="1 0 1" width="8" height="48"/><material'
+    xml = SCENE.replace("<material", sky, 1).replace('size="3 3 .1" pos="5 5 0"', 'size="0 0 1"')
+    model = mujoco.MjModel.from_xml_string(xml)
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    shown = []
+    for closed_below in (False, True):
+        renderer = SceneRenderer(model, height=64, width=64, closed_below=closed_below)
+        shown.append(renderer.render(data, camera).rgb)
+        renderer.close()
+    np.testing.assert_array_equal(*shown)
+    purple = (shown[0][..., 0] > 200) & (shown[0][..., 1] < 50) & (shown[0][..., 2] > 200)
+    assert purple.any() == (camera == "front")
+
+
 def test_two_renderers_keep_their_own_pictures(scene, renderer):
     other = SceneRenderer(scene[0], height=32, width=32)
     first = renderer.render(scene[1], "front").rgb
@@ -256,7 +285,7 @@ def test_an_unknown_backend_is_refused(monkeypatch):
 def test_a_missing_gl_library_names_the_debian_package(monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "egl")
     monkeypatch.setattr(
-        "robot.envs.render.gl_context",
+        "robot.envs.gl.gl_context",
         lambda *_, **__: (_ for _ in ()).throw(ImportError("libEGL")),
     )
     with pytest.raises(InputError, match="apt install libegl1"):
@@ -267,7 +296,7 @@ def test_triton_is_imported_before_mesa_is_probed(monkeypatch):
     """Its LLVM and Mesa's end the process when they are loaded in the other order."""
     order = []
     monkeypatch.delenv("MUJOCO_GL", raising=False)
-    monkeypatch.setattr(render, "_load_triton", lambda: order.append("triton"))
-    monkeypatch.setattr(render, "_egl_works", lambda: order.append("probe") or True)
-    render.require_gl()
+    monkeypatch.setattr(gl, "_load_triton", lambda: order.append("triton"))
+    monkeypatch.setattr(gl, "_egl_works", lambda: order.append("probe") or True)
+    gl.require_gl()
     assert order[:2] == ["triton", "probe"]

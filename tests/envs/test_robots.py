@@ -9,7 +9,6 @@ from robot.envs.arm_spaces import MAX_DELTA_M, MAX_DELTA_RAD
 from robot.envs.robosuite import RobosuiteEnv
 from robot.envs.robots import PREFIX, ROBOTIQ_85, ROBOTS, check_robot, finger_addresses, gripper_of
 from robot.envs.tabletop.scene import ARM_JOINTS
-from robot.envs.tabletop.world import start_joints
 from robot.types import InputError, Label
 
 OPEN, CLOSE = [0.0] * 6 + [1.0], [0.0] * 6 + [0.0]
@@ -61,7 +60,7 @@ def test_the_arm_starts_at_rest_give_or_take_the_noise_of_the_scene(env):
     env.reset(seed=0)
     joints = env.data.qpos[env.sim.robots[0]._ref_joint_pos_indexes]
     assert len(joints) <= ARM_JOINTS
-    np.testing.assert_allclose(joints, start_joints(env.sim, env.task.scene))
+    np.testing.assert_allclose(joints, env.sim.start_joints(env.task.scene))
 
 
 def test_the_hand_rests_above_the_table_pointing_down(env):

@@ -12,7 +12,7 @@ from robot.experiment.config import Common, Data, Evaluation, Quality
 from robot.experiment.datasets import Datasets
 from robot.perception.compose.masking import Channel, Overlay, Unmasked
 from robot.system.parse import Spec
-from robot.train.demonstration_discriminator import DiscriminatorOptions, Judging
+from robot.train.demonstration_discriminator import DiscriminatorOptions, Scoring
 from tests.experiment.toy import HEAD, POLICY, augmentation_of, training_of
 
 SCENES = ("clean", "randomised")
@@ -48,7 +48,7 @@ def data_of(root: Path = Path("data"), **change) -> Data:
     return Data(root=root, **options | change)
 
 
-def judging_of(**change) -> Judging:
+def scoring_of(**change) -> Scoring:
     discriminator = {"cameras": 2, "horizon": 4, "dim": 16, "dropout": 0.0, "noise": 0.0}
     rule = {"rule": "binary", "eta": 0.5, "trusted_weight": 1.0, "machine_weight": 1.0}
     options = {
@@ -63,7 +63,7 @@ def judging_of(**change) -> Judging:
         "folds": 2,
         "calibrate": True,
     }
-    return Judging(**options | change)
+    return Scoring(**options | change)
 
 
 def evaluation_of(**change) -> Evaluation:
@@ -85,7 +85,7 @@ def common_of(**change) -> Common:
         "task": "pick",
         "seeds": (0,),
         "data": data_of(),
-        "judge": judging_of(),
+        "scoring": scoring_of(),
         "train": training_of(steps=10),
         "batch_size": 4,
         "look_every": 1,

@@ -10,10 +10,10 @@ import pytest
 from robot.envs.make import EnvOptions
 from robot.experiment.checks import (
     check_head,
-    check_judge,
     check_measured_scenes,
     check_policies,
     check_scenes,
+    check_scoring,
     check_seeds,
     check_weightings,
 )
@@ -27,8 +27,8 @@ from tests.experiment.comparison import (
     common_of,
     data_of,
     evaluation_of,
-    judging_of,
     mixed_of,
+    scoring_of,
 )
 from tests.experiment.toy import HEAD, POLICY, head_training, training_of, write_mask_frames
 
@@ -46,6 +46,10 @@ from tests.experiment.toy import HEAD, POLICY, head_training, training_of, write
             "expected tabletop tasks where there are several",
         ),
         ({"evaluation": evaluation_of(headline_scene="foggy")}, "got scene 'foggy'"),
+        (
+            {"task": "lift", "env": EnvOptions(backend="mujoco", image_size=32)},
+            "got task 'lift' with env=mujoco, expected a tabletop task",
+        ),
     ],
 )
 def test_tasks_and_scenes_that_do_not_exist_are_refused(change, says):
@@ -105,7 +109,7 @@ def test_an_evaluation_on_seeds_that_were_learned_from_is_refused(data, says):
 
 
 def weigh(common, *weightings: str) -> None:
-    check_weightings(weightings, common.data, common.judge, task=common.task)
+    check_weightings(weightings, common.data, common.scoring, task=common.task)
 
 
 @pytest.mark.parametrize("weighting", ["dwsl", "trusted_only", "oracle"])
@@ -131,14 +135,14 @@ def test_a_task_with_one_object_has_no_wrong_one():
 
 
 @pytest.mark.parametrize(
-    ("judge", "says"),
+    ("scoring", "says"),
     [
-        (judging_of(masks="learned"), "got judge.masks=learned without a mask head"),
-        (judging_of(folds=5), "got 4 trusted and 8 machine demonstrations for judge.folds=5"),
+        (scoring_of(masks="learned"), "got scoring.masks=learned without a mask head"),
+        (scoring_of(folds=5), "got 4 trusted and 8 machine demonstrations for scoring.folds=5"),
     ],
 )
-def test_what_cannot_judge_is_refused_only_where_it_would_judge(judge, says):
-    common = replace(mixed_of(), judge=judge)
+def test_what_cannot_score_is_rejected_only_where_it_would_score(scoring, says):
+    common = replace(mixed_of(), scoring=scoring)
     weigh(common, "oracle", "uniform")
     with pytest.raises(InputError, match=says):
         weigh(common, "oracle", "dwsl")
@@ -147,14 +151,17 @@ def test_what_cannot_judge_is_refused_only_where_it_would_judge(judge, says):
 @pytest.mark.parametrize(
     ("policy", "says"),
     [
-        (Spec("lookup", POLICY), "got lookup for the kind of judge.policy, expected one of"),
-        (Spec("transformer", POLICY | {"dim": -1}), "options of judge.policy that make no network"),
-        (Spec("transformer", POLICY | {"cameras": 3}), "got 3 cameras for judge.policy"),
+        (Spec("lookup", POLICY), "got lookup for the kind of scoring.policy, expected one of"),
+        (
+            Spec("transformer", POLICY | {"dim": -1}),
+            "options of scoring.policy that make no network",
+        ),
+        (Spec("transformer", POLICY | {"cameras": 3}), "got 3 cameras for scoring.policy"),
     ],
 )
-def test_a_judge_that_cannot_be_built_is_refused(policy, says):
+def test_a_discriminator_that_cannot_be_built_is_rejected(policy, says):
     with pytest.raises(InputError, match=says):
-        check_judge(judging_of(policy=policy))
+        check_scoring(scoring_of(policy=policy))
 
 
 def test_a_head_of_an_unknown_kind_is_refused():

@@ -22,6 +22,7 @@ from robot.experiment import collect
 from robot.experiment.collect import (
     HOPELESS,
     MaskFrameOptions,
+    Recipe,
     collect_demonstrations,
     collect_mask_frames,
 )
@@ -174,6 +175,32 @@ def test_stores_of_other_options_lie_elsewhere(expert, tmp_path):
         for change in changes
     ]
     assert len(set(stores)) == len(changes)
+
+
+def test_each_simulator_has_demonstrations_of_its_own():
+    options = {"seed": 7, "image_size": 128, "robot": "Panda", "quality": None}
+    folders = [
+        Recipe("pick", "clean", **options, backend=backend).folder
+        for backend in ("robosuite", "mujoco")
+    ]
+    assert len(set(folders)) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "folder"),
+    [
+        ({}, "pick-clean-669ad10b"),
+        ({"robot": "UR5e"}, "pick-clean-30e21436"),
+        (
+            {"quality": Mixture(corrupted=0.6, kinds={"stall": 0.5, "noisy": 0.5})},
+            "pick-clean-machine-eb7cbe22",
+        ),
+    ],
+)
+def test_demonstrations_of_earlier_versions_are_found_again(change, folder, monkeypatch):
+    monkeypatch.setattr("robot.system.cache.GENERATION", 4)
+    options = {"seed": 7, "image_size": 128, "robot": "Panda", "quality": None}
+    assert Recipe("pick", "clean", **options | change).folder == folder
 
 
 MACHINE = {"quality": Mixture(corrupted=0.5, kinds={"stall": 1})}

@@ -1,4 +1,4 @@
-"""What a verdict is worth, on verdicts made by hand."""
+"""What scores are worth, on scores made by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from robot.experiment.demonstration_quality import (
     MOMENTS,
     TILE,
     measure,
-    read_verdicts,
+    read_scored,
     show_extremes,
     strips,
     weight_figure,
@@ -21,7 +21,7 @@ from robot.experiment.demonstration_quality import (
 from robot.report.pictures import GAP
 from robot.train.demonstrations import Selection
 from robot.types import QUALITY
-from tests.experiment.toy import episode
+from tests.experiment.toy import SCORED_BY, episode
 
 TRUSTED_SCORES = {0: 0.9, 1: 0.6}
 MACHINE = {0: ("clean", 0.8), 1: ("stall", 0.2), 2: ("noisy", 0.4), 3: ("clean", 0.3)}
@@ -37,31 +37,31 @@ def selections(tmp_path):
         stores[0].append(episode(index))
     for index, (kind, _) in MACHINE.items():
         stores[1].append(replace(episode(index), tier="machine", extra={QUALITY: kind}))
-    verdicts = (TRUSTED_SCORES, {index: score for index, (_, score) in MACHINE.items()})
-    for store, scores in zip(stores, verdicts, strict=True):
+    known = (TRUSTED_SCORES, {index: score for index, (_, score) in MACHINE.items()})
+    for store, scores in zip(stores, known, strict=True):
         flat = {index: np.full(6, score, np.float32) for index, score in scores.items()}
         known = {
             index: WindowScores(scores=values, weights=2 * values) for index, values in flat.items()
         }
-        write_scores(store.root, "known", known, about={})
+        write_scores(store.root, "known", known, about=SCORED_BY)
     return [Selection(store.root, count) for store, count in zip(stores, (2, 4), strict=True)]
 
 
 @pytest.fixture
-def verdicts(selections):
-    return read_verdicts(selections, scores="known")
+def scored(selections):
+    return read_scored(selections, scores="known")
 
 
-def test_auroc_counts_the_pairs_in_order(verdicts):
-    quality = measure(verdicts)
+def test_auroc_counts_the_pairs_in_order(scored):
+    quality = measure(scored)
     assert quality.auroc == pytest.approx(3 / 4)  # .8 above .2 and .4, .3 above .2 only
     assert quality.auroc_windows == pytest.approx(3 / 4)
     assert quality.auroc_with_trusted == pytest.approx(7 / 8)
     assert quality.auroc_tier == pytest.approx(3 / 4)  # trusted .9, .6 against clean machine .8, .3
 
 
-def test_kinds_are_listed_with_their_means(verdicts):
-    kinds = {kind.kind: kind for kind in measure(verdicts).kinds}
+def test_kinds_are_listed_with_their_means(scored):
+    kinds = {kind.kind: kind for kind in measure(scored).kinds}
     assert list(kinds) == ["trusted", "clean", "noisy", "stall"]
     assert kinds["clean"].episodes == 2
     assert kinds["clean"].mean_score == pytest.approx(0.55)
@@ -73,26 +73,26 @@ def test_only_selected_episodes_are_measured(selections):
     kinds = {
         kind.kind: kind.episodes
         for kind in measure(
-            read_verdicts([trusted, Selection(machine.root, 2)], scores="known")
+            read_scored([trusted, Selection(machine.root, 2)], scores="known")
         ).kinds
     }
     assert kinds == {"trusted": 2, "clean": 1, "stall": 1}
 
 
-def test_without_corruption_there_is_nothing_to_tell(verdicts):
-    quality = measure([verdict for verdict in verdicts if not verdict.corrupted])
+def test_without_corruption_there_is_nothing_to_tell(scored):
+    quality = measure([one for one in scored if not one.corrupted])
     assert np.isnan(quality.auroc) and quality.auroc_tier == pytest.approx(3 / 4)
 
 
-def test_every_kind_has_its_histogram(verdicts):
-    figure = weight_figure(verdicts)
+def test_every_kind_has_its_histogram(scored):
+    figure = weight_figure(scored)
     for kind in ("trusted", "clean", "noisy", "stall"):
         assert f">{kind}<" in figure.svg
     assert "clean mean 1.10" in figure.svg
 
 
-def test_strips_show_the_worst_and_the_best_machine_episodes(verdicts, tmp_path):
-    worst, best = show_extremes(tmp_path, verdicts)
+def test_strips_show_the_worst_and_the_best_machine_episodes(scored, tmp_path):
+    worst, best = show_extremes(tmp_path, scored)
     assert worst.is_file() and best.is_file() and worst.read_bytes() != best.read_bytes()
-    picture = strips(verdicts[:2])
+    picture = strips(scored[:2])
     assert picture.shape == (2 * TILE + GAP, MOMENTS * (TILE + GAP) - GAP, 3)

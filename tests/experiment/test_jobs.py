@@ -15,7 +15,7 @@ from robot.experiment.jobs import Stage, StageId, Trained, Watch, run_stages
 from robot.system.progress import Bars
 from robot.types import InputError
 
-HEAD, JUDGE = StageId("mask head"), StageId("judge")
+HEAD, SCORES = StageId("mask head"), StageId("demonstration discriminator")
 
 
 def train_head(*, directory: Path, log, announce, says: str) -> Path:
@@ -33,8 +33,8 @@ def train_on(*, directory: Path, log, announce, demonstrations: int, head: Path 
     return directory / "policy"
 
 
-def read_verdict(*, directory: Path, log, announce, verdict: Path) -> Path:
-    (directory / "policy").write_text(f"weighed by {verdict.read_text()}")
+def read_scores(*, directory: Path, log, announce, scores: Path) -> Path:
+    (directory / "policy").write_text(f"weighted by {scores.read_text()}")
     return directory / "policy"
 
 
@@ -73,7 +73,7 @@ def ran(tmp_path_factory):
         stage(policy("unmasked"), partial(train_on, demonstrations=6, head=None), root),
         stage(
             policy("weighed"),
-            partial(read_verdict, verdict=root / "mask-head/head"),
+            partial(read_scores, scores=root / "mask-head/head"),
             root,
             waits_for=(HEAD,),
         ),
@@ -95,7 +95,7 @@ def test_a_stage_that_needs_none_gets_none(ran):
 
 
 def test_a_stage_begins_after_those_it_waits_for(ran):
-    assert ran[0].checkpoints[policy("weighed")].read_text() == "weighed by a red cup"
+    assert ran[0].checkpoints[policy("weighed")].read_text() == "weighted by a red cup"
 
 
 def test_every_stage_has_its_checkpoint_its_seconds_and_a_bar_that_is_full(ran):
@@ -118,7 +118,7 @@ def test_a_stage_is_called_by_its_kind_its_arm_and_its_seed():
     assert str(StageId("policy", "masked", 3)) == "policy masked seed 3"
     assert str(StageId("policy", "masked")) == "policy masked"
     assert str(StageId("mask head", seed=0)) == "mask head seed 0"
-    assert str(JUDGE) == "judge"
+    assert str(SCORES) == "demonstration discriminator"
 
 
 def test_a_bar_says_what_a_stage_does_beside_its_steps(tmp_path):
@@ -178,7 +178,7 @@ def test_what_needs_a_stage_that_failed_never_begins(tmp_path):
 def test_stages_that_wait_for_each_other_are_our_mistake(tmp_path):
     stages = [
         stage(one, take_long, tmp_path, waits_for=(other,))
-        for one, other in ((HEAD, JUDGE), (JUDGE, HEAD))
+        for one, other in ((HEAD, SCORES), (SCORES, HEAD))
     ]
     with pytest.raises(RuntimeError, match="got stages that wait for each other"):
         run(*stages)

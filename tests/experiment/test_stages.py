@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from robot.experiment.config import Common
 from robot.experiment.datasets import Datasets
-from robot.experiment.jobs import Stage, StageId
+from robot.experiment.jobs import Stage, StageId, make_stage
 from robot.experiment.stages import (
     head_stage,
     head_training,
-    judge_stage,
-    label_judge_training,
+    label_discriminator_training,
     policy_id,
+    scoring_stage,
     stages_of,
 )
 from robot.perception.compose.masking import Blur
 from robot.system.parse import Spec
 from robot.train.demonstrations import Selection
-from robot.train.label_discriminator import LabelJudgeTraining
+from robot.train.label_discriminator import LabelDiscriminatorTraining
 from robot.train.label_tiers import MaskWeighting
 from robot.train.policy import PolicyTraining
 from tests.experiment import toy
@@ -30,12 +33,12 @@ from tests.experiment.comparison import (
     common_of,
     data_of,
     datasets_of,
-    judging_of,
     mixed_of,
+    scoring_of,
 )
 from tests.experiment.toy import POLICY, augmentation_of, training_of
 
-HEAD, JUDGE = StageId("mask head"), StageId("judge")
+HEAD, SCORES = StageId("mask head"), StageId("demonstration discriminator")
 
 
 def policy(name: str, seed: int | None = None) -> StageId:
@@ -94,13 +97,13 @@ def test_with_a_head_at_hand_none_is_trained(tmp_path):
     head = tmp_path / "head.safetensors"
     head.write_text("weights")
     stage = one(arm("masked", "learned"), common=common_of(head=head))
-    assert (stage.id, stage.needs, given(stage)) == (policy("masked"), {}, {"head": head})
+    assert (stage.id, stage.needs, given(stage)["head"]) == (policy("masked"), {}, head)
 
 
 def test_a_head_at_hand_is_given_to_those_only_who_see_through_it(tmp_path):
     head = tmp_path / "head.safetensors"
     head.write_text("weights")
-    assert given(one(arm("oracle", "oracle"), common=common_of(head=head))) == {}
+    assert given(one(arm("oracle", "oracle"), common=common_of(head=head)))["head"] is None
 
 
 def test_another_head_makes_another_folder_wherever_it_lies(tmp_path):
@@ -240,37 +243,37 @@ def test_other_textures_to_paste_make_another_folder(monkeypatch):
 def test_only_an_arm_that_pastes_backgrounds_is_given_pictures():
     pasting = arm("augmented", augment=augmentation_of(backgrounds=0.7))
     stages = planned(arm("unmasked"), pasting)
-    assert given(stages[policy("unmasked")]) == {}
+    assert not given(stages[policy("unmasked")])["textures"]
     assert given(stages[policy("augmented")])["textures"]
 
 
 # --- demonstrations of two tiers
 
 
-def test_trusted_demonstrations_alone_are_not_judged():
-    assert JUDGE not in planned(arm("masked", "learned"), arm("unmasked"))
+def test_trusted_demonstrations_alone_are_not_scored():
+    assert SCORES not in planned(arm("masked", "learned"), arm("unmasked"))
 
 
-def test_demonstrations_are_judged_once_per_seed_before_any_policy_learns_from_the_verdict():
+def test_demonstrations_are_scored_once_per_seed_before_any_policy_learns_from_the_scores():
     arms = (
         arm("masked", "learned", weighting="dwsl"),
         arm("randomised", scenes=("clean", "randomised"), weighting="dwsl"),
     )
     stages = planned(*arms, common=replace(mixed_of(), seeds=(0, 1)))
-    assert [stage for stage in stages if stage.kind == "judge"] == [
-        StageId("judge", seed=0),
-        StageId("judge", seed=1),
+    assert [stage for stage in stages if stage.kind == SCORES.kind] == [
+        replace(SCORES, seed=0),
+        replace(SCORES, seed=1),
     ]
     for name in ("masked", "randomised"):
         for seed in (0, 1):
-            assert stages[policy(name, seed)].waits_for == (StageId("judge", seed=seed),)
+            assert stages[policy(name, seed)].waits_for == (replace(SCORES, seed=seed),)
     assert len({stage.directory for stage in stages.values()}) == 2 * (1 + 1 + 2)
 
 
-def test_all_stores_that_arms_learn_from_are_judged_together():
+def test_all_stores_that_arms_learn_from_are_scored_together():
     arms = (arm("a", weighting="dwsl"), arm("b", scenes=("clean", "randomised"), weighting="dwsl"))
-    judged = options_of(planned(*arms, common=mixed_of())[JUDGE]).demonstrations
-    assert [(selection.root.name, selection.episodes) for selection in judged] == [
+    scored = options_of(planned(*arms, common=mixed_of())[SCORES]).demonstrations
+    assert [(selection.root.name, selection.episodes) for selection in scored] == [
         ("clean-trusted", 4),
         ("randomised-trusted", 2),
         ("clean-machine", 8),
@@ -278,73 +281,72 @@ def test_all_stores_that_arms_learn_from_are_judged_together():
     ]
 
 
-def test_a_policy_weighs_by_the_scores_that_the_judge_names_after_its_folder():
+def test_a_policy_weighs_by_the_scores_that_the_discriminator_names_after_its_folder():
     stages = planned(arm("unmasked", weighting="dwsl"), common=mixed_of())
-    name = stages[JUDGE].directory.name
-    assert given(stages[JUDGE])["name"] == name
+    name = stages[SCORES].directory.name
     assert options_of(stages[policy("unmasked")]).scores == name
 
 
-def test_a_head_learns_from_mask_frames_and_waits_for_no_verdict():
+def test_a_head_learns_from_mask_frames_and_waits_for_no_scores():
     stages = planned(arm("masked", "learned", weighting="dwsl"), common=mixed_of())
     assert (stages[HEAD].needs, stages[HEAD].waits_for) == ({}, ())
 
 
-def test_arms_of_several_weightings_share_one_verdict_and_no_folder():
+def test_arms_of_several_weightings_share_their_scores_and_no_folder():
     kinds = ("uniform", "oracle", "dwsl", "hard_filter")
     stages = planned(*(arm(kind, weighting=kind) for kind in kinds), common=mixed_of())
-    verdict = stages[JUDGE].directory.name
+    name = stages[SCORES].directory.name
     policies = [stages[policy(kind)] for kind in kinds]
     assert [options_of(stage).weighting for stage in policies] == list(kinds)
-    assert [options_of(stage).scores for stage in policies] == [None, None, verdict, verdict]
-    assert [stage.waits_for for stage in policies] == [(), (), (JUDGE,), (JUDGE,)]
+    assert [options_of(stage).scores for stage in policies] == [None, None, name, name]
+    assert [stage.waits_for for stage in policies] == [(), (), (SCORES,), (SCORES,)]
     assert len({stage.directory for stage in policies}) == 4
 
 
-def test_an_arm_that_asks_for_no_verdict_changes_none():
+def test_an_arm_that_needs_no_scores_changes_none():
     weighed, plain = arm("dwsl", weighting="dwsl"), arm("randomised", scenes=("randomised",))
     alone, beside = (planned(*arms, common=mixed_of()) for arms in ([weighed], [weighed, plain]))
-    assert alone[JUDGE].directory == beside[JUDGE].directory
+    assert alone[SCORES].directory == beside[SCORES].directory
 
 
-def test_the_steps_of_a_judge_are_those_of_all_its_folds():
-    common = replace(mixed_of(), judge=judging_of(folds=3, training=training_of(steps=5)))
-    assert planned(arm("a", weighting="dwsl"), common=common)[JUDGE].steps == 15
+def test_the_steps_of_scoring_are_those_of_all_folds():
+    common = replace(mixed_of(), scoring=scoring_of(folds=3, training=training_of(steps=5)))
+    assert planned(arm("a", weighting="dwsl"), common=common)[SCORES].steps == 15
 
 
 @pytest.mark.parametrize(
     "change", [{"folds": 3}, {"calibrate": False}, {"training": training_of(steps=5)}]
 )
-def test_a_judge_with_other_options_lies_elsewhere(change):
+def test_a_discriminator_with_other_options_lies_elsewhere(change):
     weighed = arm("a", weighting="dwsl")
     folders = [
-        planned(weighed, common=replace(mixed_of(), judge=judge))[JUDGE].directory
-        for judge in (judging_of(), judging_of(**change))
+        planned(weighed, common=replace(mixed_of(), scoring=scoring))[SCORES].directory
+        for scoring in (scoring_of(), scoring_of(**change))
     ]
     assert folders[0] != folders[1]
 
 
-def judged_through(head: Path, *, masks: str = "learned") -> Stage:
-    common = replace(mixed_of(), judge=judging_of(masks=masks, head=head))
-    stage = judge_stage([arm("a", weighting="dwsl")], common, datasets_of(tiers=2), seed=0)
+def scored_through(head: Path, *, masks: str = "learned") -> Stage:
+    common = replace(mixed_of(), scoring=scoring_of(masks=masks, head=head))
+    stage = scoring_stage([arm("a", weighting="dwsl")], common, datasets_of(tiers=2), seed=0)
     assert stage is not None
     return stage
 
 
-def test_a_judge_counts_the_head_it_sees_through_by_content(tmp_path):
+def test_a_discriminator_counts_the_head_it_sees_through_by_content(tmp_path):
     folders = []
     for name, weights in (("one", "these"), ("other", "those"), ("copy", "these")):
         head = tmp_path / f"{name}.safetensors"
         head.write_text(weights)
-        folders.append(judged_through(head).directory)
+        folders.append(scored_through(head).directory)
     assert folders[0] == folders[2] != folders[1]
 
 
-def test_a_judge_is_given_a_head_only_where_it_sees_through_one(tmp_path):
+def test_a_discriminator_is_given_a_head_only_where_it_sees_through_one(tmp_path):
     head = tmp_path / "head.safetensors"
     head.write_text("weights")
-    assert given(judged_through(head))["head"] == head
-    assert given(judged_through(head, masks="oracle"))["head"] is None
+    assert options_of(scored_through(head)).scoring.head == head
+    assert options_of(scored_through(head, masks="oracle")).scoring.head is None
 
 
 # --- mask heads
@@ -374,10 +376,7 @@ def test_a_head_is_given_what_it_starts_from_where_there_is_something(tmp_path):
     start = tmp_path / "start.safetensors"
     start.write_text("weights")
     stages = [head_stage(common_of(head_start=s), datasets_of(), seed=0) for s in (start, None)]
-    assert [given(stage) for stage in stages if stage] == [
-        {"frames": Path("data/frames"), "start": start},
-        {"frames": Path("data/frames")},
-    ]
+    assert [given(stage)["start"] for stage in stages if stage] == [start, None]
 
 
 WEIGHED = MaskWeighting(
@@ -387,11 +386,11 @@ WEIGHED = MaskWeighting(
 )
 
 
-def label_judge(witness: Stage | None, **change) -> Stage:
-    options = LabelJudgeTraining(
+def label_discriminator(witness: Stage | None, **change) -> Stage:
+    options = LabelDiscriminatorTraining(
         shards=4, weighting=replace(WEIGHED, **change), batch_size=4, seed=0
     )
-    return label_judge_training(
+    return label_discriminator_training(
         StageId("mask discriminator"),
         options,
         frames=Path("frames"),
@@ -401,29 +400,121 @@ def label_judge(witness: Stage | None, **change) -> Stage:
     )
 
 
-def head_of(identity: StageId, depends_on: str = "") -> Stage:
+def head_of(identity: StageId, **inputs) -> Stage:
     return head_training(
         identity,
         toy.head_training(),
-        frames=Path("frames"),
-        start=None,
+        **{"frames": Path("frames"), "start": None} | inputs,
         root=Path("data"),
         wandb_mode="disabled",
-        depends_on=depends_on,
     )
 
 
 def test_a_discriminator_of_labels_waits_for_the_witness_whose_loss_it_sees():
     witness = head_of(StageId("mask witness"))
-    assert label_judge(witness).needs == {"witness": StageId("mask witness")}
-    assert label_judge(None).needs == {}
-    assert label_judge(witness).directory != label_judge(None).directory
+    assert label_discriminator(witness).needs == {"witness": StageId("mask witness")}
+    assert label_discriminator(None).needs == {}
+    assert label_discriminator(witness).directory != label_discriminator(None).directory
 
 
 def test_a_discriminator_of_other_labels_lies_elsewhere():
-    assert label_judge(None).directory != label_judge(None, fault_share=0.4).directory
+    assert (
+        label_discriminator(None).directory != label_discriminator(None, fault_share=0.4).directory
+    )
 
 
 def test_a_head_behind_another_discriminator_lies_elsewhere():
-    folders = {head_of(HEAD, depends_on).directory for depends_on in ("", "these", "those")}
-    assert len(folders) == 3
+    discriminators = (None, label_discriminator(None), label_discriminator(None, fault_share=0.4))
+    heads = [head_of(HEAD, discriminator=one) for one in discriminators]
+    assert len({head.directory for head in heads}) == 3
+
+
+# --- a folder is named after all arguments of its training
+
+
+def stages_of_every_kind(tmp_path: Path) -> list[Stage]:
+    """Return a stage of every learner, with every kind of input that it takes."""
+    head = tmp_path / "head.safetensors"
+    head.write_text("weights")
+    pasting = arm("pasting", augment=augmentation_of(backgrounds=0.7))
+    arms = (arm("weighted", "learned", weighting="dwsl"), pasting)
+    trained, given_head = (
+        planned(*arms, common=replace(mixed_of(), head=file, head_start=head))
+        for file in (None, head)
+    )
+    witness = head_of(StageId("mask witness"), start=head)
+    discriminator = label_discriminator(witness)
+    behind = head_of(replace(HEAD, seed=9), start=witness, discriminator=discriminator)
+    through = scored_through(head)
+    return [*trained.values(), *given_head.values(), witness, discriminator, behind, through]
+
+
+def variants(value: object, *, folder: Path) -> Iterator[object]:
+    """Yield a value with each of its parts changed, one at a time, whether or not it is valid."""
+    if is_dataclass(value) and not isinstance(value, type):
+        for part in fields(value):
+            for other in variants(getattr(value, part.name), folder=folder):
+                changed = copy.copy(value)
+                object.__setattr__(changed, part.name, other)
+                yield changed
+    elif isinstance(value, Mapping) and value:
+        for name, part in value.items():
+            yield from ({**value, name: other} for other in variants(part, folder=folder))
+    elif isinstance(value, list | tuple) and value:
+        for index, part in enumerate(value):
+            for other in variants(part, folder=folder):
+                yield [*value[:index], other, *value[index + 1 :]]
+    elif isinstance(value, Path):
+        other = folder / f"changed-{value.name}"
+        if value.is_file():
+            other.write_bytes(value.read_bytes() + b" and more")
+        yield other
+    elif isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int | float):
+        yield value + 1
+    elif isinstance(value, str):
+        yield f"{value}, changed"
+    else:
+        assert value in (None, (), [], {}), value
+        yield {"added": 1} if value == {} else ["added"]
+
+
+def rebuilt(stage: Stage, *, options: object, inputs: dict[str, object]) -> Stage:
+    prefix, _, _ = stage.directory.name.rpartition("-")
+    where = {"root": stage.directory.parent.parent, "wandb_mode": stage.wandb_mode}
+    train = stage.train.func  # type: ignore[attr-defined]
+    return make_stage(stage.id, train, options, name=prefix, steps=stage.steps, **where, **inputs)
+
+
+def test_any_change_of_any_argument_makes_another_folder(tmp_path):
+    stages = stages_of_every_kind(tmp_path)
+    by_id = {stage.id: stage for stage in stages}
+    for stage in stages:
+        options, inputs = options_of(stage), given(stage)
+        needed = {name: by_id[earlier] for name, earlier in stage.needs.items()}
+        again = rebuilt(stage, options=options, inputs={**inputs, **needed})
+        assert again.directory == stage.directory
+        changed = [
+            *((other, inputs) for other in variants(options, folder=tmp_path)),
+            *((options, other) for other in variants(inputs, folder=tmp_path)),
+        ]
+        found = [
+            rebuilt(stage, options=other, inputs={**values, **needed}).directory
+            for other, values in changed
+        ]
+        assert len(found) >= 20
+        assert len({stage.directory, *found}) == 1 + len(found)
+        for name, earlier in needed.items():
+            other = replace(earlier, directory=Path("another"))
+            behind = rebuilt(stage, options=options, inputs={**inputs, **needed, name: other})
+            assert behind.directory != stage.directory
+
+
+def test_a_stage_binds_every_argument_of_its_training(tmp_path):
+    """None is left to a default, which could change without another folder."""
+    for stage in stages_of_every_kind(tmp_path):
+        function = stage.train.func  # type: ignore[attr-defined]
+        taken = set(inspect.signature(function).parameters)
+        bound = {"options", *given(stage), *stage.needs}
+        assert bound == taken - {"directory", "log", "announce"}, stage.id

@@ -9,6 +9,7 @@ import numpy as np
 
 from robot.data.mask_frames import MaskFrameStore, MaskRecord
 from robot.data.mask_shards import shard_numbers
+from robot.data.scores import ScoredBy
 from robot.data.store import EpisodeStore
 from robot.perception.compose.masking import Overlay
 from robot.system.parse import Spec, parse
@@ -43,6 +44,18 @@ TRAINING = {
 }
 AUGMENT = {"jitter": {"brightness": 0.3}, "ring": 1.0, "shift": 1, "drop": 0.0, "noise": 0.02}
 HEAD = {"cameras": 2, "widths": [8, 16, 16], "blocks": [1, 1, 1], "dim": 16, "heads": 2, "depth": 1}
+
+
+SCORED_BY = ScoredBy(
+    rule="binary",
+    eta=0.5,
+    calibrated=False,
+    folds=2,
+    seed=0,
+    kind="transformer",
+    masks="oracle",
+    demonstrations=("trusted", "machine"),
+)
 
 
 def training_of(**change) -> Training:

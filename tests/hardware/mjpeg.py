@@ -21,6 +21,7 @@ class MjpegServer:
         self.height, self.width, self.fps = height, width, fps
         self.mode = "moving"
         self.connections = 0
+        self.held: set[int] = set()  # connections, from 1, that get nothing
         self._sockets: list[socket.socket] = []
         self._count = 0
         self._server: ThreadingHTTPServer | None = None
@@ -46,12 +47,13 @@ class MjpegServer:
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
-    def cut(self) -> None:
-        """Break every connection, as a pulled cable and its switch do."""
-        for connection in self._sockets:
+    def cut(self, *, oldest: int | None = None) -> None:
+        """Break every connection, or the oldest ones, as a pulled cable and its switch do."""
+        count = len(self._sockets) if oldest is None else oldest
+        for connection in self._sockets[:count]:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        self._sockets.clear()
+        del self._sockets[:count]
 
     def stop(self) -> None:
         """Vanish: no connection is answered any more, until `start`."""
@@ -63,13 +65,14 @@ class MjpegServer:
 
     def _serve(self, handler: BaseHTTPRequestHandler) -> None:
         self.connections += 1
+        number = self.connections
         self._sockets.append(handler.connection)
         try:
             handler.send_response(200)
             handler.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
             handler.end_headers()
             while True:
-                if self.mode != "silent":
+                if self.mode != "silent" and number not in self.held:
                     jpeg = self._jpeg()
                     head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}"
                     handler.wfile.write(head.encode() + b"\r\n\r\n" + jpeg + b"\r\n")

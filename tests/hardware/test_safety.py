@@ -365,6 +365,24 @@ def test_an_estop_does_not_wait_for_a_driver_that_hangs(clock):
     assert safe.arm.stops == 1 and took_s < 1.0 and safe.path is None
 
 
+def test_after_a_driver_failed_to_send_the_path_begins_anew_where_the_arm_is(clock):
+    safe = moving(clock)
+    send, at = safe.arm.send, safe.read().ee_position
+
+    def fail(command: Command) -> Command:
+        raise ArmError("the wire broke: plug it in")
+
+    safe.arm.send = fail
+    for _ in range(2):
+        with pytest.raises(ArmError, match="wire"):
+            one_period(safe, clock)
+    safe.arm.send = send
+    sent = one_period(safe, clock)
+
+    from_rest = safe.limits.max_jerk_m_s3 * DT_S**3
+    assert np.linalg.norm(sent.ee_position - at) <= from_rest + 1e-9
+
+
 def test_the_watchdog_stops_the_arm_when_commands_stop_coming():
     clock = time.monotonic
     safe = SafeArm(PerfectArm(clock), limits(watchdog_periods=2), clock=clock)

@@ -84,10 +84,10 @@ def test_whatever_comes_no_limit_is_left(variant, start, turns):
 
 
 def test_random_sequences_of_both_arms_leave_no_limit():
-    _, interventions, commands, failed = run_many(range(60))
+    _, interventions, commands, failed = run_many(range(20))
 
     assert failed == []
-    assert commands > 300 and len(interventions) > 12
+    assert commands > 100 and len(interventions) > 12
 
 
 @pytest.mark.slow

@@ -151,6 +151,25 @@ def test_disconnect_ends_the_thread_and_can_be_called_twice_and_the_stream_conne
     assert not stream.health().connected
 
 
+def test_a_thread_that_its_driver_holds_up_is_left_behind_and_changes_nothing(server, monkeypatch):
+    """The old connection waits for a frame; when it gives up, the new one must not look lost."""
+    monkeypatch.setattr("robot.hardware.cameras.stream.JOIN_S", 0.05)
+    stream = OpenCVStream(camera_options(server.url, wait=FAST | {"read_s": 20.0}))
+    stream.connect()
+    server.held = {1}
+    time.sleep(0.1)
+    (old,) = [t for t in threading.enumerate() if t.name == "camera front"]
+    stream.disconnect()
+    assert old.is_alive()
+    stream.connect()
+    assert stream.health().problem == ""
+    before = stream.health()
+    server.cut(oldest=1)
+    until(lambda: not old.is_alive())
+    assert stream.health().connected and stream.health().reconnects == before.reconnects
+    stream.disconnect()
+
+
 def test_a_camera_that_never_answers_is_one_sentence():
     wait = FAST | {"first_frame_s": 0.3}
     stream = OpenCVStream(camera_options("http://me:secret@127.0.0.1:9/video", wait=wait))

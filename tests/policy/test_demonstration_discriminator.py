@@ -7,9 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from robot.batch import JudgedWindows, PolicyObservation, TierBatch
+from robot.batch import PolicyObservation, ScoredWindows, TierBatch
 from robot.policy import TransformerPolicy
-from robot.policy.demonstration_discriminator import DemonstrationDiscriminator, JudgedPolicy
+from robot.policy.demonstration_discriminator import (
+    DemonstrationDiscriminator,
+    PolicyAndDiscriminator,
+)
 from robot.types import InputError
 from tests.policy.toy import HORIZON, SMALL, UNIT, batch_of, observation
 
@@ -27,23 +30,23 @@ def policy() -> TransformerPolicy:
     return TransformerPolicy(**SMALL | {"heads": 2, "depth": 1})
 
 
-def windows(size: int = 3) -> JudgedWindows:
+def windows(size: int = 3) -> ScoredWindows:
     generator = torch.Generator().manual_seed(0)
     policy = batch_of(
         torch.rand(size, HORIZON, 7, generator=generator) * 2 - 1, generator=generator
     )
-    return JudgedWindows(policy=policy, after=observation(size, generator=generator))
+    return ScoredWindows(policy=policy, after=observation(size, generator=generator))
 
 
 def tiers(size: int = 4) -> TierBatch:
     return TierBatch(windows=windows(size), trusted=(torch.arange(size) % 2).float())
 
 
-def acted(before: JudgedWindows, **change) -> JudgedWindows:
+def acted(before: ScoredWindows, **change) -> ScoredWindows:
     return replace(before, policy=replace(before.policy, **change))
 
 
-def seen_with(before: JudgedWindows, moment: str, **change) -> JudgedWindows:
+def seen_with(before: ScoredWindows, moment: str, **change) -> ScoredWindows:
     """Return the windows with another observation, at their first step ("now") or after their last
     one ("after").
     """
@@ -52,7 +55,7 @@ def seen_with(before: JudgedWindows, moment: str, **change) -> JudgedWindows:
     return acted(before, observation=replace(before.policy.observation, **change))
 
 
-def seen_in(of: JudgedWindows, moment: str) -> PolicyObservation:
+def seen_in(of: ScoredWindows, moment: str) -> PolicyObservation:
     return of.after if moment == "after" else of.policy.observation
 
 
@@ -62,7 +65,7 @@ def swapped(values: torch.Tensor) -> torch.Tensor:
 
 
 def changed(
-    module: DemonstrationDiscriminator, other: JudgedWindows, losses: torch.Tensor = LOSSES
+    module: DemonstrationDiscriminator, other: ScoredWindows, losses: torch.Tensor = LOSSES
 ) -> list[bool]:
     with torch.no_grad():
         return (module(other, losses) != module(windows(), LOSSES)).tolist()
@@ -124,9 +127,9 @@ def test_it_sees_where_an_episode_ends_and_not_what_lies_beyond():
 
 
 def test_what_it_was_fitted_to_has_mean_0_and_one_scale():
-    judge, many = discriminator(), windows(64)
-    judge.fit(many)
-    known = (judge._known(many) - judge.center) / judge.spread
+    one, many = discriminator(), windows(64)
+    one.fit(many)
+    known = (one._known(many) - one.center) / one.spread
     torch.testing.assert_close(known.mean(0), torch.zeros(known.shape[1]), atol=1e-5, rtol=0)
     spread = known.std(0)
     assert bool((spread <= 1).all()), "the floor keeps what hardly moves below 1"
@@ -139,23 +142,26 @@ def test_what_it_was_fitted_to_has_mean_0_and_one_scale():
 
 
 def test_it_blurs_what_it_is_told_only_while_it_learns():
-    judge = discriminator(dropout=0.0)
-    assert torch.equal(judge(windows(), LOSSES), judge(windows(), LOSSES))
-    judge.train()
-    assert not torch.equal(judge(windows(), LOSSES), judge(windows(), LOSSES))
+    one = discriminator(dropout=0.0)
+    assert torch.equal(one(windows(), LOSSES), one(windows(), LOSSES))
+    one.train()
+    assert not torch.equal(one(windows(), LOSSES), one(windows(), LOSSES))
 
 
 def test_its_loss_puts_no_gradient_into_the_policy():
-    judge = JudgedPolicy(policy=policy(), discriminator=discriminator())
-    surprise = judge.policy.loss(tiers().windows.policy)
+    both = PolicyAndDiscriminator(policy=policy(), discriminator=discriminator())
+    surprise = both.policy.loss(tiers().windows.policy)
     assert surprise.requires_grad
-    judge.discriminator.loss(tiers(), surprise).sum().backward()
-    assert all(parameter.grad is None for parameter in judge.policy.parameters())
-    assert all(parameter.grad is not None for parameter in judge.discriminator.parameters())
+    both.discriminator.loss(tiers(), surprise).sum().backward()
+    assert all(parameter.grad is None for parameter in both.policy.parameters())
+    assert all(parameter.grad is not None for parameter in both.discriminator.parameters())
 
 
 def test_the_policy_learns_as_if_nobody_watched():
-    alone, watched = policy(), JudgedPolicy(policy=policy(), discriminator=discriminator())
+    alone, watched = (
+        policy(),
+        PolicyAndDiscriminator(policy=policy(), discriminator=discriminator()),
+    )
     alone.loss(tiers().windows.policy).sum().backward()
     watched.loss(tiers()).sum().backward()
     for one, other in zip(alone.parameters(), watched.policy.parameters(), strict=True):
@@ -163,13 +169,13 @@ def test_the_policy_learns_as_if_nobody_watched():
 
 
 def test_policy_and_discriminator_share_no_parameter():
-    judge = JudgedPolicy(policy=policy(), discriminator=discriminator())
+    both = PolicyAndDiscriminator(policy=policy(), discriminator=discriminator())
 
     def of(module):
         return {id(parameter) for parameter in module.parameters()}
 
-    assert not of(judge.policy) & of(judge.discriminator)
-    assert of(judge) == of(judge.policy) | of(judge.discriminator)
+    assert not of(both.policy) & of(both.discriminator)
+    assert of(both) == of(both.policy) | of(both.discriminator)
 
 
 @pytest.mark.parametrize("rule", ["binary", "unlabelled"])
@@ -188,7 +194,7 @@ def test_it_is_rebuilt_from_its_config():
     torch.testing.assert_close(other(windows(), LOSSES), one(windows(), LOSSES))
 
 
-def test_what_it_cannot_judge_is_refused():
+def test_what_it_cannot_score_is_rejected():
     with pytest.raises(
         InputError, match=r"got policy_loss \[3, 1\], samples \[3\], expected vectors"
     ):

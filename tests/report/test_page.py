@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from robot.report.figures import learning_curves, success_figure
-from robot.report.html import Exhibit, MaskQuality, duration, write_report
+from robot.report.html import Exhibit, MaskQuality, Page, duration, write_report
 from robot.report.provenance import Provenance, gather, git_revision
 from robot.report.statistics import Cell
 from robot.report.table import success_table
@@ -89,9 +89,8 @@ def page(tmp_path):
             "provenance": PROVENANCE,
             "mask_quality": [MaskQuality(scene="distract", frames=50, mean_iou=0.875)],
         }
-        return write_report(tmp_path / "report.html", **(parts | changes)).read_text(
-            encoding="utf-8"
-        )
+        file = write_report(tmp_path / "report.html", Page(**parts | changes))
+        return file.read_text(encoding="utf-8")
 
     return write
 

@@ -17,10 +17,10 @@ from robot.perception.compose.masking import Overlay, Unmasked
 from robot.system.parse import parse
 from robot.train import demonstration_discriminator as dwsl
 from robot.train.demonstration_discriminator import (
-    JudgeTraining,
-    Judging,
+    DemonstrationScoring,
+    Scoring,
     calibrated,
-    judge,
+    score_demonstrations,
     tier_batches,
     with_tiers,
 )
@@ -32,6 +32,7 @@ from tests.experiment.toy import (
     AUGMENT,
     DISCRIMINATOR,
     POLICY,
+    SCORED_BY,
     TRAINING,
     augmentation_of,
     policy_training,
@@ -56,16 +57,15 @@ TOLD = {"dropout": 0.3, "noise": 0.1, "rule": "binary", "eta": 0.5}
 TOLD |= {"trusted_weight": 1.0, "machine_weight": 1.0}
 
 
-def run_judge(
+def run_scoring(
     roots: list[Path],
     directory: Path,
     *,
     episodes: tuple[int, int] = (2, 4),
-    name: str = "toy",
     seed: int = 0,
     **change,
 ) -> Path:
-    """Judge with the section `judge` of a config."""
+    """Score with the section `scoring` of a config."""
     section = {
         "policy": {"kind": "transformer", **POLICY},
         "discriminator": DISCRIMINATOR | TOLD,
@@ -78,12 +78,12 @@ def run_judge(
         "folds": 2,
         "calibrate": False,
     }
-    options = JudgeTraining(
+    options = DemonstrationScoring(
         demonstrations=selections(roots, episodes=episodes),
-        judging=parse(Judging, section | change),
+        scoring=parse(Scoring, section | change),
         seed=seed,
     )
-    return judge(options, name=name, directory=directory)
+    return score_demonstrations(options, directory=directory)
 
 
 def loaded(roots: list[Path]):
@@ -93,11 +93,11 @@ def loaded(roots: list[Path]):
 
 
 def test_every_window_of_every_store_gets_a_score_and_a_weight_of_mean_one(roots, tmp_path):
-    assert run_judge(roots, tmp_path / "judge") == roots[1] / "scores/toy.parquet"
-    verdicts = [read_scores(root, "toy") for root in roots]
-    assert [sorted(verdict) for verdict in verdicts] == [[0, 1], [0, 1, 2, 3]]
+    assert run_scoring(roots, tmp_path / "toy") == roots[1] / "scores/toy.parquet"
+    found = [read_scores(root, "toy") for root in roots]
+    assert [sorted(windows) for windows in found] == [[0, 1], [0, 1, 2, 3]]
     scores, weights = (
-        np.concatenate([getattr(w, field) for verdict in verdicts for w in verdict.values()])
+        np.concatenate([getattr(w, field) for windows in found for w in windows.values()])
         for field in ("scores", "weights")
     )
     assert len(scores) == 6 * 6 and ((scores > 0) & (scores < 1)).all()
@@ -113,16 +113,16 @@ def test_every_window_of_every_store_gets_a_score_and_a_weight_of_mean_one(roots
     )
 
 
-def test_judging_again_gives_the_same_and_what_is_judged_is_not_judged_again(
+def test_scoring_again_gives_the_same_and_what_is_scored_is_not_scored_again(
     roots, tmp_path, monkeypatch
 ):
-    run_judge(roots, tmp_path / "one")
+    run_scoring(roots, tmp_path / "toy")
     first = read_scores(roots[1], "toy")
-    run_judge(roots, tmp_path / "two", name="again")
-    for index, verdict in read_scores(roots[1], "again").items():
-        np.testing.assert_array_equal(verdict.scores, first[index].scores)
+    run_scoring(roots, tmp_path / "again")
+    for index, windows in read_scores(roots[1], "again").items():
+        np.testing.assert_array_equal(windows.scores, first[index].scores)
     monkeypatch.setattr(dwsl, "train", lambda *_, **__: pytest.fail("trained again"))
-    run_judge(roots, tmp_path / "one")
+    run_scoring(roots, tmp_path / "toy")
 
 
 def test_an_episode_is_scored_by_what_has_not_seen_it(roots):
@@ -164,9 +164,9 @@ def test_a_discriminator_finds_what_trusted_demonstrations_do_not_do(tmp_path, l
         "precision": learning.precision,
     }
     how = {"training": training, "batch_size": 16, "seed": learning.seed}
-    run_judge(roots, tmp_path / "judge", episodes=(6, 12), **how)
+    run_scoring(roots, tmp_path / "toy", episodes=(6, 12), **how)
     means = {
-        index: verdict.scores.mean() for index, verdict in read_scores(roots[1], "toy").items()
+        index: windows.scores.mean() for index, windows in read_scores(roots[1], "toy").items()
     }
     clean, stalled = ([mean for index, mean in means.items() if index % 2 == odd] for odd in (0, 1))
     learning.above(0.0, gap_of_scores=min(clean) - max(stalled))
@@ -190,11 +190,11 @@ def test_calibrated_scores_are_the_share_of_trusted_windows_among_equally_many_o
     assert low == pytest.approx((100 / 400) / (100 / 400 + 900 / 1600), abs=2e-3)
 
 
-def test_what_is_judged_alike_weighs_one_exactly(roots, tmp_path, monkeypatch):
+def test_what_is_scored_alike_weighs_one_exactly(roots, tmp_path, monkeypatch):
     monkeypatch.setattr(dwsl, "platt", lambda *_, **__: (-0.1, 0.3))
-    run_judge(roots, tmp_path / "judge", calibrate=True)
+    run_scoring(roots, tmp_path / "toy", calibrate=True)
     for root in roots:
-        assert all((verdict.weights == 1).all() for verdict in read_scores(root, "toy").values())
+        assert all((windows.weights == 1).all() for windows in read_scores(root, "toy").values())
 
 
 def store_known_scores(roots: list[Path]) -> None:
@@ -205,7 +205,7 @@ def store_known_scores(roots: list[Path]) -> None:
             index: WindowScores(scores=ramp, weights=np.full(6, 1.0 + index, np.float32))
             for index in range(count)
         }
-        write_scores(root, "known", known, about={})
+        write_scores(root, "known", known, about=SCORED_BY)
 
 
 @pytest.mark.parametrize(
@@ -257,12 +257,12 @@ def test_scores_that_are_missing_or_of_other_episodes_are_named(roots):
     with pytest.raises(InputError, match="got weighting dwsl without scores"):
         with_weights(windows, selections(roots), weighting="dwsl", scores=None)
     with pytest.raises(
-        InputError, match="got scores 'known', expected one of none in .*scores; judge them first"
+        InputError, match="got scores 'known', expected one of none in .*scores; score them first"
     ):
         with_weights(windows, selections(roots), weighting="dwsl", scores="known")
     for root in roots:
         ramp = np.ones(5, np.float32)
-        write_scores(root, "known", {0: WindowScores(scores=ramp, weights=ramp)}, about={})
+        write_scores(root, "known", {0: WindowScores(scores=ramp, weights=ramp)}, about=SCORED_BY)
     with pytest.raises(InputError, match="got no scores known for episode 0 of"):
         with_weights(windows, selections(roots), weighting="hard_filter", scores="known")
 
@@ -278,6 +278,6 @@ def test_scores_that_are_missing_or_of_other_episodes_are_named(roots):
         ),
     ],
 )
-def test_a_judging_that_cannot_be_is_refused(change, says, roots, tmp_path):
+def test_an_impossible_scoring_is_rejected(change, says, roots, tmp_path):
     with pytest.raises(InputError, match=says):
-        run_judge(roots, tmp_path / "judge", **change)
+        run_scoring(roots, tmp_path / "toy", **change)

@@ -53,7 +53,7 @@ def test_a_training_that_was_cut_off_goes_on_and_ends_as_if_it_had_not_been(fram
 
 def test_a_head_that_is_there_is_not_trained_again(frames, tmp_path, monkeypatch):
     first = train_mask_head(head_training(), frames=frames, directory=tmp_path)
-    monkeypatch.setattr(mask, "train", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(mask, "train_seeded", lambda *_, **__: pytest.fail("trained again"))
     assert train_mask_head(head_training(), frames=frames, directory=tmp_path) == first
 
 

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from launch.mask_training import DISCRIMINATOR as DISCRIMINATOR_ID
 from launch.mask_training import HEAD as HEAD_ID
-from launch.mask_training import JUDGE as JUDGE_ID
 from launch.mask_training import WITNESS, MaskJob, stages_of
-from robot.checkpoint import read_header
+from robot.checkpoint import read_header, write_tensors
 from robot.data.mask_frames import MaskFrames, MaskFrameStore
 from robot.language import LanguageEncoder
 from robot.system.parse import parse
 from robot.train.label_discriminator import (
-    LabelJudgeTraining,
+    LabelDiscriminatorTraining,
     auroc_by_domain,
+    load_logits,
     train_label_discriminator,
 )
 from robot.train.label_tiers import MaskWeighting, Tiers, make_tiers
@@ -27,7 +28,7 @@ from tests.experiment.toy import HEAD, TRAINING, head_training, write_mask_frame
 
 pytestmark = pytest.mark.usefixtures("hashed_words")
 
-JUDGE = {
+DISCRIMINATOR = {
     "widths": [8, 8, 8],
     "blocks": [1, 1, 1],
     "dim": 16,
@@ -40,7 +41,7 @@ DWSL = {
     "kind": "dwsl",
     **SHARES,
     "witness_steps": 2,
-    "discriminator": {"kind": "mask_discriminator", **JUDGE},
+    "discriminator": {"kind": "mask_discriminator", **DISCRIMINATOR},
     "training": TRAINING,
 }
 
@@ -103,7 +104,7 @@ def test_a_discriminator_that_knows_only_the_domain_gets_one_half_within_each():
     tiers = make_tiers(two_domains(), trusted_share=0.3, fault_share=0.5, seed=0)
     domain = torch.tensor([1.0] * 30 + [0.0] * 10)
     measured = auroc_by_domain(tiers, domain)
-    assert (measured["clean"]["tiers"], measured["messy"]["tiers"]) == (0.5, 0.5)
+    assert (measured["clean"].tiers, measured["messy"].tiers) == (0.5, 0.5)
 
 
 def test_auroc_of_faults_is_that_of_machine_records():
@@ -113,37 +114,37 @@ def test_auroc_of_faults_is_that_of_machine_records():
         faulty=np.array([False, True, True, False]),
     )
     measured = auroc_by_domain(tiers, torch.tensor([-9.0, 0.0, 2.0, 1.0]))["all"]
-    assert (measured["faults"], measured["tiers"], measured["records"]) == (0.5, 0.0, 4)
+    assert (measured.faults, measured.tiers, measured.records) == (0.5, 0.0, 4)
 
 
 def test_batches_come_with_weights_of_mean_one_and_follow_their_records():
     frames = two_domains()
-    judged = torch.linspace(-4, 4, len(frames))
+    logits = torch.linspace(-4, 4, len(frames))
     batches = mask_batches(
-        frames, language=LanguageEncoder.hashed(), cameras=1, batch_size=8, seed=0, judged=judged
+        frames, language=LanguageEncoder.hashed(), cameras=1, batch_size=8, seed=0, logits=logits
     )
     drawn = next(batches(0))
     assert isinstance(drawn, tuple)
     rng = np.random.default_rng([0, 0])
     rng.integers(2**62)  # the seed of the augmentation
     chosen = rng.integers(len(frames), size=8)
-    expected = judged[torch.from_numpy(chosen)].sigmoid().clamp(0.1, 0.9)
+    expected = logits[torch.from_numpy(chosen)].sigmoid().clamp(0.1, 0.9)
     torch.testing.assert_close(drawn[1], expected / expected.mean())
 
 
 def test_only_trusted_records_are_left_for_trusted_only():
-    frames, judged = weighted_frames(
+    frames, logits = weighted_frames(
         two_domains(), MaskWeighting(kind="trusted_only", **SHARES), discriminator=None, seed=0
     )
-    assert len(frames) == 20 and judged is None
+    assert len(frames) == 20 and logits is None
     assert (frames.labels == two_domains(20).labels).all()
 
 
 def test_uniform_learns_from_faults_too():
-    frames, judged = weighted_frames(
+    frames, logits = weighted_frames(
         two_domains(), MaskWeighting(kind="uniform", **SHARES), discriminator=None, seed=0
     )
-    assert judged is None and len(frames) == 40 and (frames.labels != two_domains().labels).any()
+    assert logits is None and len(frames) == 40 and (frames.labels != two_domains().labels).any()
 
 
 def test_both_stages_run_and_the_first_reports_auroc_per_domain(frames, tmp_path):
@@ -152,21 +153,28 @@ def test_both_stages_run_and_the_first_reports_auroc_per_domain(frames, tmp_path
         frames=frames,
         directory=tmp_path / "witness",
     )
-    judge = train_label_discriminator(
-        LabelJudgeTraining(shards=3, weighting=weighting_of(), batch_size=4, seed=0),
+    discriminator = train_label_discriminator(
+        LabelDiscriminatorTraining(shards=3, weighting=weighting_of(), batch_size=4, seed=0),
         frames=frames,
-        directory=tmp_path / "judge",
+        directory=tmp_path / "discriminator",
         witness=witness,
     )
-    measured = read_header(judge)["metadata"]["held_out"]
+    measured = read_header(discriminator)["metadata"]["held_out"]
     assert set(measured) == {"all", "clean"} and measured["all"]["records"] == 16
     head = train_mask_head(
         head_training(shards=3, weighting=weighting_of()),
         frames=frames,
         directory=tmp_path / "head",
-        discriminator=judge,
+        discriminator=discriminator,
     )
     assert read_header(head)["metadata"]["weighting"]["kind"] == "dwsl"
+
+
+@pytest.mark.parametrize("name", ["logits.safetensors", "verdicts.safetensors"])
+def test_logits_are_read_by_their_present_and_their_former_name(name, tmp_path):
+    write_tensors(tmp_path / name, {"logits": torch.tensor([1.0, -1.0])}, {"seed": 3})
+    logits = load_logits(tmp_path / "model.safetensors", records=2, seed=3)
+    assert logits.tolist() == [1.0, -1.0]
 
 
 def test_dwsl_without_its_first_stage_is_refused(frames):
@@ -179,7 +187,7 @@ def test_dwsl_without_its_first_stage_is_refused(frames):
 )
 def test_a_discriminator_that_would_be_ignored_is_refused(weighting):
     with pytest.raises(ValueError, match="and with nothing else"):
-        weighted_frames(two_domains(), weighting, discriminator=Path("judge"), seed=0)
+        weighted_frames(two_domains(), weighting, discriminator=Path("discriminator"), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -236,13 +244,13 @@ def test_dwsl_trains_a_witness_then_the_discriminator_then_the_head():
     stages = stages_of(job_of("dwsl"), frames=Path("frames"))
     assert [(stage.id, dict(stage.needs)) for stage in stages] == [
         (WITNESS, {}),
-        (JUDGE_ID, {"witness": WITNESS}),
-        (HEAD_ID, {"discriminator": JUDGE_ID, "start": WITNESS}),
+        (DISCRIMINATOR_ID, {"witness": WITNESS}),
+        (HEAD_ID, {"discriminator": DISCRIMINATOR_ID, "start": WITNESS}),
     ]
 
 
 def test_the_witness_learns_from_trusted_labels_for_its_own_number_of_steps():
-    witness, judge, head = stages_of(job_of("dwsl"), frames=Path("frames"))
+    witness, discriminator, head = stages_of(job_of("dwsl"), frames=Path("frames"))
     options = witness.train.args[0]  # type: ignore[attr-defined]
     assert (options.weighting.kind, options.training.steps, witness.steps) == ("trusted_only", 2, 2)
-    assert (judge.steps, head.steps) == (TRAINING["steps"], TRAINING["steps"])
+    assert (discriminator.steps, head.steps) == (TRAINING["steps"], TRAINING["steps"])

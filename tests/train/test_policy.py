@@ -74,7 +74,7 @@ def test_a_training_that_was_cut_off_goes_on_and_ends_as_if_it_had_not_been(
 def test_a_policy_that_is_there_is_not_trained_again(demonstrations, tmp_path, monkeypatch):
     options = policy_training(demonstrations)
     first = train_policy(options, directory=tmp_path)
-    monkeypatch.setattr(policy, "train", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(policy, "train_seeded", lambda *_, **__: pytest.fail("trained again"))
     assert train_policy(options, directory=tmp_path) == first
 
 

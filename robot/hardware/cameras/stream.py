@@ -141,10 +141,13 @@ class OpenCVStream:
             try:
                 self._capture_one_connection(end)
             except EndOfPictures as error:
-                self._captured = self._captured.with_loss(str(error))
+                if not end.is_set():
+                    self._captured = self._captured.with_loss(str(error))
                 return
             # whatever a driver raises must not end the thread in silence: it is seen in `health`
             except Exception as error:
+                if end.is_set():  # this thread was left behind: another may be at work by now
+                    return
                 self._captured = self._captured.with_loss(str(error) or type(error).__name__)
             if self._captured.shot is not frames:
                 pause_s = self.options.wait.retry_first_s
@@ -154,13 +157,15 @@ class OpenCVStream:
     def _capture_one_connection(self, end: threading.Event) -> None:
         source = open_source(self.options, wait=end.wait)
         try:
-            self._captured = self._captured.with_connection()
-            self._raw = None
+            if not end.is_set():
+                self._captured = self._captured.with_connection()
+                self._raw = None
             while not end.is_set():
                 try:
                     picture, time_s = source.read()
                 except DamagedFrame as error:
-                    self._captured = self._captured.with_drop(str(error))
+                    if not end.is_set():
+                        self._captured = self._captured.with_drop(str(error))
                     continue
                 if not end.is_set():
                     self._take(picture, time_s)

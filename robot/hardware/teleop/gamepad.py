@@ -74,8 +74,17 @@ def velocity_of(pad: Pad, options: GamepadOptions) -> Float64[np.ndarray, "6"]:
     return velocity * np.repeat([options.linear_m_s, options.angular_rad_s], 3)
 
 
+def at_rest(pad: Pad, *, dead_zone: float) -> frozenset[int]:
+    """Return the numbers of the axes that are within the dead zone."""
+    return frozenset(k for k, value in enumerate(pad.axes) if abs(value) <= dead_zone)
+
+
 class GamepadOperator:
-    """An `Operator`; connect and poll it in one thread."""
+    """An `Operator`; connect and poll it in one thread.
+
+    An axis counts from when it has first been at rest: the trigger of a pad that numbers its axes
+    otherwise, which rests at -1, moves nothing.
+    """
 
     def __init__(
         self, options: GamepadOptions, *, on_stop: Callable[[], None] = lambda: None
@@ -83,6 +92,7 @@ class GamepadOperator:
         self._options, self._on_stop = options, on_stop
         self._pygame: Any = None
         self._joystick: Any = None
+        self._rested: frozenset[int] = frozenset()  # axes that have been at rest
         self._gripper: float | None = None
         names = ", ".join(f"{number} {name}" for name, number in options.buttons.items())
         self.help = f"gamepad: sticks and cross move; buttons {names}"
@@ -102,6 +112,7 @@ class GamepadOperator:
         self._pygame = pygame
         self._joystick = pygame.joystick.Joystick(self._options.device)
         self._gripper = None
+        self._rested = frozenset()
         pygame.event.clear()
 
     def poll(self) -> OperatorInput:
@@ -123,15 +134,19 @@ class GamepadOperator:
         buttons = frozenset(Button(name) for name in names - set(GRIPPERS))
         if Button.STOP in buttons:
             self._on_stop()
-        return OperatorInput(
-            now_s, velocity_of(self._read(), self._options), self._gripper, buttons
-        )
+        velocity = velocity_of(self._usable(self._read()), self._options)
+        return OperatorInput(now_s, velocity, self._gripper, buttons)
 
     def close(self) -> None:
         if self._pygame is not None:
             self._forget()
             self._pygame.quit()
             self._pygame = None
+
+    def _usable(self, pad: Pad) -> Pad:
+        self._rested |= at_rest(pad, dead_zone=self._options.dead_zone)
+        axes = (value if k in self._rested else 0.0 for k, value in enumerate(pad.axes))
+        return Pad(tuple(axes), pad.hat)
 
     def _is_own(self, event: Any) -> bool:
         return self._joystick is not None and event.instance_id == self._joystick.get_instance_id()

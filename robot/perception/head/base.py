@@ -169,14 +169,17 @@ class Head(ReadsWords):
                 f"got {len(planes)} frames, expected whole looks of {self.cameras} cameras; pass "
                 "the frames of all of them, in the order of training"
             )
-        was_training = self.training
-        self.eval()
+        if self.training:  # setting a mode walks every module, which is not for every decision
+            self.eval()
+            try:
+                return self.predict(frames, words)
+            finally:
+                self.train()
         with torch.inference_mode():
             parts = [
                 self.infer(chunk.to(self.device), of_chunk.to(self.device))
                 for chunk, of_chunk in _chunks(planes, words, size=self.frames_at_once)
             ]
-        self.train(was_training)
         return MaskOutput(
             **{
                 field.name: torch.cat([getattr(part, field.name).float().cpu() for part in parts])

@@ -1,4 +1,4 @@
-"""Can the instruction be followed, given only what this mask leaves visible? Judges (frame,
+"""Can the instruction be followed, given only what this mask leaves visible? Scores (frame,
 instruction, mask) triples.
 """
 
@@ -19,7 +19,7 @@ from robot.types import InputError, Label
 
 
 @dataclass(frozen=True)
-class JudgedRecords:
+class ScoredRecords:
     """B labelled records; `losses` are those of a witness on each: a head that learned from trusted
     labels only.
     """
@@ -27,21 +27,21 @@ class JudgedRecords:
     batch: MaskBatch
     losses: Float[Tensor, " b"] | None = None  # None for a discriminator that is told nothing
 
-    def to(self, device: torch.device | str) -> JudgedRecords:
-        return JudgedRecords(
+    def to(self, device: torch.device | str) -> ScoredRecords:
+        return ScoredRecords(
             self.batch.to(device), None if self.losses is None else self.losses.to(device)
         )
 
 
 @dataclass(frozen=True)
-class JudgedBatch:
+class ScoredBatch:
     """As many trusted as machine-labelled records: what a discriminator learns to tell apart."""
 
-    trusted: JudgedRecords
-    machine: JudgedRecords
+    trusted: ScoredRecords
+    machine: ScoredRecords
 
-    def to(self, device: torch.device | str) -> JudgedBatch:
-        return JudgedBatch(trusted=self.trusted.to(device), machine=self.machine.to(device))
+    def to(self, device: torch.device | str) -> ScoredBatch:
+        return ScoredBatch(trusted=self.trusted.to(device), machine=self.machine.to(device))
 
 
 def visible_only(
@@ -62,10 +62,14 @@ def kept(labels: UInt8[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
 
 
 class LabelDiscriminator(ReadsWords):
-    """`judge(frames, language, masks, losses) -> logits (B,)` that the mask is one to trust."""
+    """`discriminator(frames, language, masks, losses)` -> logits (B,): is the mask one to trust?"""
 
     reads_losses = False  # True: it needs the witness's loss; False: `losses` are ignored
     frames_at_once = 64
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_load_state_dict_pre_hook(_upgrade_names)
 
     def forward(
         self,
@@ -76,23 +80,30 @@ class LabelDiscriminator(ReadsWords):
     ) -> Float[Tensor, " b"]:
         raise NotImplementedError
 
-    def verdicts(self, records: JudgedRecords) -> Tensor:
-        """Judge records by what their labels leave visible."""
+    def logits(self, records: ScoredRecords) -> Tensor:
+        """Return the logits of records by what their labels leave visible."""
         batch = records.batch
         return self(batch.frames, batch.language, kept(batch.labels), records.losses)
 
     def loss(
-        self, batch: JudgedBatch, generator: torch.Generator | None = None
+        self, batch: ScoredBatch, generator: torch.Generator | None = None
     ) -> Float[Tensor, " b"]:
         """L_D (IVM, arXiv 2405.19783) per pair; `generator` is part of every module's signature
         here and unused.
         """
         del generator
-        trusted, machine = self.verdicts(batch.trusted), self.verdicts(batch.machine)
+        trusted, machine = self.logits(batch.trusted), self.logits(batch.machine)
         check_vectors(trusted=trusted, machine=machine)
         return binary_loss(trusted, torch.ones_like(trusted)) + binary_loss(
             machine, torch.zeros_like(machine)
         )
+
+
+def _upgrade_names(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Rename what earlier checkpoints call `judge`."""
+    former = f"{prefix}judge."
+    for name in [name for name in state if name.startswith(former)]:
+        state[f"{prefix}classifier.{name.removeprefix(former)}"] = state.pop(name)
 
 
 class MaskDiscriminator(LabelDiscriminator):
@@ -130,7 +141,7 @@ class MaskDiscriminator(LabelDiscriminator):
         )
         self.encoder = ImageEncoder(widths=widths, blocks=blocks, pooled_dim=queries * dim)
         self.dropout = nn.Dropout(dropout)  # of what it sees, never of what it is told
-        self.judge = nn.Sequential(
+        self.classifier = nn.Sequential(
             nn.Linear(2 * widths[-1] + queries * dim + 1, dim), nn.ReLU(), nn.Linear(dim, 1)
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -142,7 +153,7 @@ class MaskDiscriminator(LabelDiscriminator):
         masks: Float[Tensor, "b h w"],
         losses: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, " b"]:
-        """Judge uint8 frames (B, 3, H, W), sides multiples of 16, for one sentence, one mask (B, H,
+        """Score uint8 frames (B, 3, H, W), sides multiples of 16, for one sentence, one mask (B, H,
         W) and one loss each.
         """
         if losses is None:
@@ -155,6 +166,6 @@ class MaskDiscriminator(LabelDiscriminator):
         seen = self.dropout(
             torch.cat([coarse.mean(dim=(2, 3)), coarse.amax(dim=(2, 3)), pooled], dim=1)
         )
-        return self.judge(torch.cat([seen, loss_feature(losses).to(seen.dtype)], dim=1))[
+        return self.classifier(torch.cat([seen, loss_feature(losses).to(seen.dtype)], dim=1))[
             :, 0
         ].float()

@@ -24,7 +24,7 @@ class IvmDiscriminator(LabelDiscriminator):
     def __init__(self, *, condition: LlavaCondition, dim: int, fill: float) -> None:
         super().__init__()
         self.condition, self.fill = condition, fill
-        self.judge = nn.Linear(dim, 1)
+        self.classifier = nn.Linear(dim, 1)
         skip_frozen_when_saved(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> IvmDiscriminator:
@@ -39,4 +39,4 @@ class IvmDiscriminator(LabelDiscriminator):
     ) -> Float[Tensor, " b"]:
         del losses  # the published one sees none
         condition = self.condition(visible_only(frames, masks, fill=self.fill), language)
-        return self.judge(condition.relu())[:, 0, 0].float()
+        return self.classifier(condition.relu())[:, 0, 0].float()

@@ -5,7 +5,6 @@ it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
@@ -41,9 +40,7 @@ def share_frozen_when_copied(module: M, memo: dict[int, Any]) -> M:
     return copied
 
 
-def _drop(
-    module: nn.Module, state: dict[str, Tensor], prefix: str, metadata: Mapping[str, Any]
-) -> None:
+def _drop(module: nn.Module, state: dict[str, Tensor], prefix: str, metadata: object) -> None:
     del metadata
     for name in module.frozen:  # type: ignore[union-attr]
         state.pop(prefix + name, None)

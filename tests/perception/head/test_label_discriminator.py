@@ -14,10 +14,10 @@ from robot.batch import MaskBatch
 from robot.dwsl import binary_loss
 from robot.language import LanguageEncoder
 from robot.perception.head.label_discriminator import (
-    JudgedBatch,
-    JudgedRecords,
     LabelDiscriminator,
     MaskDiscriminator,
+    ScoredBatch,
+    ScoredRecords,
     kept,
     visible_only,
 )
@@ -25,7 +25,7 @@ from robot.perception.head.mask_head import MaskHead
 from robot.train.loop import Training, train
 from robot.types import InputError
 
-JUDGE = {
+OPTIONS = {
     "widths": [8, 8, 8],
     "blocks": [1, 1, 1],
     "dim": 16,
@@ -38,9 +38,9 @@ LOSSES = torch.tensor([0.1, 0.2, 0.3])
 
 
 @pytest.fixture
-def judge() -> MaskDiscriminator:
+def discriminator() -> MaskDiscriminator:
     torch.manual_seed(0)
-    return MaskDiscriminator(**JUDGE)
+    return MaskDiscriminator(**OPTIONS)
 
 
 def batch(count: int = 3, *, target: slice = slice(8, 24)) -> MaskBatch:
@@ -64,23 +64,23 @@ def logit(probability: float) -> float:
 class Told(LabelDiscriminator):
     """Says what it was told."""
 
-    def __init__(self, *verdicts: torch.Tensor) -> None:
+    def __init__(self, *logits: torch.Tensor) -> None:
         super().__init__()
-        self.said = list(verdicts)
+        self.said = list(logits)
 
     def forward(self, frames, language, masks, losses=None):
         return self.said.pop(0)
 
 
-def records(**how) -> JudgedRecords:
-    return JudgedRecords(batch(**how), LOSSES)
+def records(**how) -> ScoredRecords:
+    return ScoredRecords(batch(**how), LOSSES)
 
 
-PAIR = JudgedBatch(trusted=records(), machine=records())
+PAIR = ScoredBatch(trusted=records(), machine=records())
 
 
 def test_the_loss_of_a_pair_by_hand():
-    # trusted judged .8: -log .8; machine judged .3: -log .7
+    # trusted scored .8: -log .8; machine scored .3: -log .7
     loss = Told(torch.tensor([logit(0.8)]), torch.tensor([logit(0.3)])).loss(PAIR)
     assert loss.tolist() == pytest.approx([-math.log(0.8) - math.log(0.7)], abs=1e-6)
 
@@ -105,49 +105,53 @@ def test_weights_of_the_loop_change_what_is_learned():
     torch.testing.assert_close(ends[0], ends[1])
 
 
-def test_swapping_masks_changes_the_verdict(judge):
+def test_swapping_masks_changes_the_logit(discriminator):
     one, other = batch(1), batch(1, target=slice(0, 8))
-    verdicts = [judge(one.frames, one.language, kept(b.labels), LOSSES[:1]) for b in (one, other)]
-    assert (verdicts[0] - verdicts[1]).abs().item() > 1e-4
+    logits = [
+        discriminator(one.frames, one.language, kept(b.labels), LOSSES[:1]) for b in (one, other)
+    ]
+    assert (logits[0] - logits[1]).abs().item() > 1e-4
 
 
-def test_changing_the_sentence_changes_the_verdict(judge):
+def test_changing_the_sentence_changes_the_logit(discriminator):
     one, other = batch(1), LanguageEncoder.hashed().encode(["open the drawer"])
     mask = kept(one.labels)
     assert (
-        judge(one.frames, one.language, mask, LOSSES[:1])
-        - judge(one.frames, other, mask, LOSSES[:1])
+        discriminator(one.frames, one.language, mask, LOSSES[:1])
+        - discriminator(one.frames, other, mask, LOSSES[:1])
     ).abs().item() > 1e-4
 
 
-def test_what_the_mask_hides_does_not_reach_the_verdict(judge):
+def test_what_the_mask_hides_does_not_reach_the_logit(discriminator):
     one = batch(1)
     noise = torch.randint(0, 256, one.frames.shape, dtype=torch.uint8)
     changed = torch.where(one.labels[:, None] > 0, one.frames, noise)
     mask = kept(one.labels)
-    verdicts = [judge(frames, one.language, mask, LOSSES[:1]) for frames in (one.frames, changed)]
-    assert torch.equal(*verdicts)
+    logits = [
+        discriminator(frames, one.language, mask, LOSSES[:1]) for frames in (one.frames, changed)
+    ]
+    assert torch.equal(*logits)
 
 
-def test_the_witness_loss_changes_the_verdict_and_gets_no_gradient(judge):
+def test_the_witness_loss_changes_the_logit_and_gets_no_gradient(discriminator):
     one, losses = batch(), LOSSES.clone().requires_grad_()
-    verdict = judge(one.frames, one.language, kept(one.labels), losses)
-    verdict.sum().backward()
+    logit = discriminator(one.frames, one.language, kept(one.labels), losses)
+    logit.sum().backward()
     assert losses.grad is None
     assert (
-        judge(one.frames, one.language, kept(one.labels), 9 * LOSSES) - verdict
+        discriminator(one.frames, one.language, kept(one.labels), 9 * LOSSES) - logit
     ).abs().min() > 1e-4
 
 
-def test_a_discriminator_that_is_not_told_the_losses_says_so(judge):
+def test_a_discriminator_that_is_not_told_the_losses_says_so(discriminator):
     one = batch()
     with pytest.raises(InputError, match="got no losses"):
-        judge(one.frames, one.language, kept(one.labels))
+        discriminator(one.frames, one.language, kept(one.labels))
 
 
 def test_what_is_dropped_is_seen_and_never_what_is_told():
     torch.manual_seed(0)
-    blind, one = MaskDiscriminator(**JUDGE, dropout=1.0), batch()
+    blind, one = MaskDiscriminator(**OPTIONS, dropout=1.0), batch()
     told = [
         blind(one.frames, one.language, kept(one.labels), losses) for losses in (LOSSES, 9 * LOSSES)
     ]
@@ -161,33 +165,43 @@ def test_what_is_hidden_is_painted_grey():
     assert shown[0, 0].tolist() == [[7, 128], [128, 128]]
 
 
-def test_the_discriminators_loss_leaves_no_gradient_in_the_generator(judge):
+def test_the_discriminators_loss_leaves_no_gradient_in_the_generator(discriminator):
     head = MaskHead(widths=(8, 8, 8), blocks=(1, 1, 1), dim=16, heads=2, depth=1)
     one = batch()
     drawn = head(one.frames, one.language).logits.sigmoid().amax(dim=1)
-    verdict = judge(one.frames, one.language, drawn, LOSSES)
-    binary_loss(verdict, torch.ones(len(verdict))).sum().backward()
+    logit = discriminator(one.frames, one.language, drawn, LOSSES)
+    binary_loss(logit, torch.ones(len(logit))).sum().backward()
     assert all(p.grad is None for p in head.parameters())
-    assert any(p.grad is not None for p in judge.parameters())
+    assert any(p.grad is not None for p in discriminator.parameters())
 
 
 def test_trusted_and_machine_records_pull_apart(learning):
     torch.manual_seed(learning.seed)
-    judge = MaskDiscriminator(**JUDGE)
-    pair = JudgedBatch(trusted=records(), machine=records(target=slice(0, 8)))
-    optimizer = torch.optim.Adam(judge.parameters(), lr=1e-2)
-    before = judge.loss(pair).mean().item()
+    discriminator = MaskDiscriminator(**OPTIONS)
+    pair = ScoredBatch(trusted=records(), machine=records(target=slice(0, 8)))
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=1e-2)
+    before = discriminator.loss(pair).mean().item()
     for _ in range(15):
         optimizer.zero_grad()
-        judge.loss(pair).mean().backward()
+        discriminator.loss(pair).mean().backward()
         optimizer.step()
-    learning.below(0.5, share_of_the_loss_left=judge.loss(pair).mean().item() / before)
+    learning.below(0.5, share_of_the_loss_left=discriminator.loss(pair).mean().item() / before)
 
 
-def test_one_verdict_per_sample(judge):
-    assert judge.loss(PAIR).shape == (3,)
+def test_one_logit_per_sample(discriminator):
+    assert discriminator.loss(PAIR).shape == (3,)
 
 
 def test_impossible_shapes_of_a_discriminator_are_refused():
     with pytest.raises(InputError, match="expected three widths"):
-        MaskDiscriminator(**JUDGE | {"widths": [8]})
+        MaskDiscriminator(**OPTIONS | {"widths": [8]})
+
+
+def test_weights_of_an_earlier_version_load(discriminator):
+    """Its last layers were called `judge`."""
+    now = discriminator.state_dict()
+    then = {name.replace("classifier.", "judge."): 2 * value for name, value in now.items()}
+    assert then.keys() != now.keys()
+    discriminator.load_state_dict(then)
+    for name, value in discriminator.state_dict().items():
+        assert torch.equal(value, then[name.replace("classifier.", "judge.")])

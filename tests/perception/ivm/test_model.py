@@ -234,10 +234,10 @@ def test_a_missing_target_is_absent_and_covers_nothing():
 
 def test_the_published_discriminator_sees_only_what_the_mask_leaves_and_has_a_lora_of_its_own():
     torch.manual_seed(0)
-    judge, one = IvmDiscriminator(condition=condition(), dim=DIM, fill=0.5).eval(), batch()
+    discriminator, one = IvmDiscriminator(condition=condition(), dim=DIM, fill=0.5).eval(), batch()
     mask = kept(one.labels)
     noise = torch.where(one.labels[:, None] > 0, one.frames, 255 - one.frames)
-    verdict = judge(one.frames, one.language, mask)
-    torch.testing.assert_close(judge(noise, one.language, mask), verdict)
-    assert (judge(one.frames, one.language, 1 - mask) - verdict).abs().max() > 1e-6
-    assert any(".lora_" in name for name in judge.state_dict())
+    logit = discriminator(one.frames, one.language, mask)
+    torch.testing.assert_close(discriminator(noise, one.language, mask), logit)
+    assert (discriminator(one.frames, one.language, 1 - mask) - logit).abs().max() > 1e-6
+    assert any(".lora_" in name for name in discriminator.state_dict())
