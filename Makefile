@@ -32,9 +32,11 @@ test: setup  ## Set up, then run the tests (about 4 minutes)
 test-slow: setup  ## Set up, then run the tests that take minutes
 	$(PYTEST) -m slow $(ARGS)
 
+# before other programs, where that is allowed: it measures periods
 test-franka: setup  ## Set up franky-sim, then run the tests of the Franka driver against it (about 2 minutes)
 	$(BIN)/python tools/setup_franka.py
-	PYTHONPATH=.venv-franka/driver $(BIN)/python -m pytest -q -m franka tests/hardware $(ARGS)
+	prompt="$$(chrt -r 1 true 2>/dev/null && echo chrt -r 1 || true)"; \
+	PYTHONPATH=.venv-franka/driver $$prompt $(BIN)/python -m pytest -q -m franka tests/hardware $(ARGS)
 
 format: setup  ## Format the code and fix what ruff can fix
 	$(BIN)/ruff format .

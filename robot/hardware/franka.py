@@ -39,7 +39,7 @@ from robot.hardware.reference import (
     advance,
     keep_near,
 )
-from robot.system.priority import own_priority
+from robot.system.priority import DRIVER, own_priority, prompt
 
 CONTROL_DT_S = 0.05
 TICK_S = 0.01
@@ -240,6 +240,10 @@ class FrankaArm:
         self._thread = None
 
     def _run(self) -> None:
+        with prompt(DRIVER):
+            self._keep_time()
+
+    def _keep_time(self) -> None:
         closing, due = self._closing, time.monotonic()
         while not closing.is_set():
             try:

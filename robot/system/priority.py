@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-LOOP = 3  # above every ordinary program, below a controller of 1 kHz
+LOOP, DRIVER = 3, 4  # above every ordinary program, below a controller of 1 kHz
 
 
 @contextmanager
