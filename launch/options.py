@@ -38,7 +38,7 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
         "corrupted",
     )
     + ("dilation", "drop", "dropout", "ema_decay", "ensemble_decay", "eta", "fault_share", "fill")
-    + ("iou_weight", "keep", "lora_dropout", "machine_weight", "noise", "offset")
+    + ("hard_share", "iou_weight", "keep", "lora_dropout", "machine_weight", "noise", "offset")
     + ("presence_weight", "ring", "samples", "saturation", "seed", "share", "shift", "threshold")
     + ("port", "tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels")
     + ("black_level", "left", "rotate", "source", "sources", "top")
