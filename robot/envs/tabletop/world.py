@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from robot.envs.arm import Arm
 from robot.envs.tabletop import catalogue as cat
-from robot.envs.tabletop.appearance import Appearance, apply_style, materials, texture_assets
+from robot.envs.tabletop.appearance import Appearance, apply_style, pool_materials, texture_assets
 from robot.envs.tabletop.bodies import COLLISION, body, mesh_assets
 from robot.envs.tabletop.placing import Placement
 from robot.envs.tabletop.scene import Scene, Style
@@ -100,7 +100,7 @@ class TabletopWorld:
 
     def _show_patterns(self, scene: Scene) -> None:
         """Paint patterned bodies with a texture of the training pool, in their colour."""
-        pool = materials("training")
+        pool = pool_materials("training")
         for placement in scene.placements:
             if placement.pattern is not None:
                 material = self.mj_model.material(pool[int(placement.pattern * len(pool))])
