@@ -79,7 +79,7 @@ def _absent_noun(scene: Scene, *, hard_share: float, rng: np.random.Generator) -
     shape with a thing on the table, each thing as likely.
     """
     missing = absent_nouns(scene)
-    if rng.random() < hard_share and scene.placements:
+    if hard_share and rng.random() < hard_share and scene.placements:
         thing = scene.placements[rng.integers(len(scene.placements))]
         missing = [n for n in missing if _shares(n, thing)] or missing
     return missing[rng.integers(len(missing))]
