@@ -3,8 +3,9 @@
     python benchmarks/read_goals.py --scenes 30 --episodes 200
 
 Asks the shipped mask head about the first look of `--scenes` episodes, with the sentences of
-benchmarks/sentences.yaml, none of which anything was trained on. `found and right`: the status is
-`found` and most of the target's mask lies on the object that the sentence names.
+benchmarks/sentences.yaml. Nothing was trained on them but on some of `missing`, which name a known
+thing that is not there. `found and right`: the status is `found` and most of the target's mask lies
+on the object that the sentence names.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from rich.table import Table
 from robot.agent import Agent
 from robot.envs.robosuite import RobosuiteEnv
 from robot.envs.tabletop import catalogue as cat
-from robot.envs.tabletop.catalogue import Noun
+from robot.envs.tabletop.other_goals import absent_nouns
 from robot.envs.tabletop.scene import Scene
 from robot.envs.tabletop.task import TabletopTask
 from robot.perception.registry import learned_masks
@@ -49,15 +50,20 @@ def misspelt(word: str, *, rng: np.random.Generator) -> str:
     return word[:k] + word[k + 1] + word[k] + word[k + 2 :]
 
 
-def filled(sentence: str, *, target: Noun, other: Noun, rng: np.random.Generator) -> str:
-    """Return a sentence about `target`, in words drawn from those that people use for it."""
+def filled(sentence: str, *, episode: Scene, rng: np.random.Generator) -> str:
+    """Return a sentence about an episode, in words drawn from those that people use."""
+    target = episode.target_noun
+    other = next(p.noun for p in episode.placements if p.noun not in (None, target))
+    missing = absent_nouns(episode)
+    gone = missing[rng.integers(len(missing))].phrase(rng=rng) if "{missing}" in sentence else ""
     words = yaml.safe_load(SENTENCES.read_text())["words"]
     noun = str(rng.choice(words["nouns"][target.shape]))
     colour = str(rng.choice(words["colours"][target.colour]))
     plain = {"noun~": misspelt(target.shape, rng=rng), "colour~": misspelt(target.colour, rng=rng)}
     if "~" in sentence:
         noun, colour = target.shape, target.colour
-    values = {"noun": noun, "colour": colour, "other": f"{other.colour} {other.shape}", **plain}
+    beside = {"other": f"{other.colour} {other.shape}", "missing": gone}
+    values = {"noun": noun, "colour": colour, **beside, **plain}
     return re.sub(r"\{([a-z~]+)\}", lambda found: values[found[1]], sentence)
 
 
@@ -78,14 +84,13 @@ def measure(*, head: str, scene: str, scenes: int, seed: int) -> dict[str, dict[
     for index, (env, look) in enumerate(looks(scene=scene, scenes=scenes, seed=seed)):
         assert isinstance(env.task, TabletopTask) and env.task.scene is not None
         episode, truth = env.task.scene, env.label_maps()
-        others = [p.noun for p in episode.placements if p.noun not in (None, episode.target_noun)]
         for group in ("found", "not_found"):
             for kind, of_kind in sentences[group].items():
                 if kind == "colourless" and not _lone(episode):
                     continue
                 for number, sentence in enumerate(of_kind):
                     rng = np.random.default_rng([seed, index, number])
-                    goal = filled(sentence, target=episode.target_noun, other=others[0], rng=rng)
+                    goal = filled(sentence, episode=episode, rng=rng)
                     mask = source(look.frames, type(look.goal)(goal))
                     found = mask.status[0] is MaskStatus.FOUND
                     masked = [roles[0] > 0.5 for roles in mask.probability]
@@ -135,11 +140,9 @@ def act(*, checkpoint: str, scene: str, episodes: int, seed: int) -> dict[str, d
         episode = env.task.scene
         if kind == "colourless" and not _lone(episode):
             continue  # of two cups, either is "the cup"
-        others = [p.noun for p in episode.placements if p.noun not in (None, episode.target_noun)]
         goal = filled(
             of_kind[index // len(kinds) % len(of_kind)],
-            target=episode.target_noun,
-            other=others[0],
+            episode=episode,
             rng=np.random.default_rng([seed, index]),
         )
         rows[kind].append(_episode(env, agent, goal=goal, scene=scene, seed=seed, index=index))

@@ -41,7 +41,7 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
         "corrupted",
     )
     + ("dilation", "drop", "dropout", "ema_decay", "ensemble_decay", "eta", "fault_share", "fill")
-    + ("iou_weight", "keep", "lora_dropout", "machine_weight", "noise", "offset")
+    + ("hard_share", "iou_weight", "keep", "lora_dropout", "machine_weight", "noise", "offset")
     + ("presence_weight", "ring", "samples", "saturation", "seed", "share", "shift", "threshold")
     + ("tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels", "port")
     + ("blend_steps", "frame_delay_s", "hand_over_s", "plan_delay_s", "state_delay_s")

@@ -198,7 +198,8 @@ Names = Annotated[tuple[str, ...], Field(min_length=1)]
 class MaskFrameOptions:
     """What a mask head learns from or is measured on: `shards` shards of `scenes_per_shard` scenes,
     conditions by their shares, each of `snapshots` looks labelled for `goals` goals, of which
-    `absent_share` name an object that is not there (robot.rollout.mask_frames).
+    `absent_share` name an object that is not there, and `hard_share` of these share their colour or
+    shape with one that is (robot.rollout.mask_frames).
     """
 
     tasks: Names
@@ -210,6 +211,7 @@ class MaskFrameOptions:
     snapshots: Count
     goals: Count
     absent_share: Share
+    hard_share: Share
 
     def __post_init__(self) -> None:
         shares = self.scenes.values()
@@ -276,4 +278,5 @@ def _content(
         "snapshots": frames.snapshots,
         "goals": frames.goals,
         "absent_share": frames.absent_share,
+        "hard_share": frames.hard_share,
     } | env_identity(robot=robot, backend=backend)

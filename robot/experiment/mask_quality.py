@@ -63,6 +63,7 @@ def measure_masks(
         snapshots=SNAPSHOTS,
         goals=1,
         absent_share=0.0,
+        hard_share=0.0,
     )
     store = collect_mask_frames(
         shown,

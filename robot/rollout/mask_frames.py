@@ -45,6 +45,7 @@ def make_mask_frames(
     snapshots: int,
     goals: int,
     absent_share: float,
+    hard_share: float,
     robot: str = DEFAULT_ROBOT,
     backend: Backend = DEFAULT_BACKEND,
 ) -> Callable[[int], int]:
@@ -66,6 +67,7 @@ def make_mask_frames(
         "snapshots": snapshots,
         "goals": goals,
         "absent_share": absent_share,
+        "hard_share": hard_share,
     }
     return partial(
         _shard,
@@ -130,6 +132,7 @@ def _records_of_scene(
     snapshots: int,
     goals: int,
     absent_share: float,
+    hard_share: float,
 ) -> Iterator[MaskRecord]:
     task, world = env.task, env.sim
     assert isinstance(task, TabletopTask) and isinstance(world, TabletopWorld)
@@ -142,7 +145,10 @@ def _records_of_scene(
             env, task, world, scene=scene, seed=seed, episode=episode, snapshots=snapshots, rng=rng
         )
     for shown in states:
-        others = [other_goal(shown, absent_share=absent_share, rng=rng) for _ in range(goals - 1)]
+        others = [
+            other_goal(shown, absent_share=absent_share, hard_share=hard_share, rng=rng)
+            for _ in range(goals - 1)
+        ]
         named = [(shown.goal, shown.target, shown.destination), *others]
         yield from _look(env, world, named=named, scene=scene, seed=seed)
 

@@ -460,7 +460,7 @@ def test_an_episode_repeats_after_others_were_played(env, scene):
     first = seen(env)
     env.execute(actions)
     then = seen(env)
-    for other in ("randomised", "background", "lighting", "camera", "start", "absent"):
+    for other in ("randomised", "strangers", "background", "lighting", "camera", "start", "absent"):
         begin(env, seed=3, episode=1, scene=other)
         env.execute(-actions)
     begin(env, seed=2, episode=7, scene=scene)

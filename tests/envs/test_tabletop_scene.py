@@ -17,10 +17,12 @@ from robot.envs.tabletop.conditions import conditions
 from robot.envs.tabletop.goals import PAPER_TASKS, TASKS
 from robot.envs.tabletop.other_goals import named_in, other_goal
 from robot.envs.tabletop.placing import WORKSPACE, Placement
-from robot.envs.tabletop.scene import DISTINCT_COLOURS, Scene, restyled, sample_scene
+from robot.envs.tabletop.scene import DISTINCT_COLOURS, LONG_AXES, Scene, restyled, sample_scene
 from robot.types import InputError
+from robot.words.reader import GoalReader
 
 CONDITIONS = tuple(conditions())
+TRAINING_ONLY = ("randomised", "strangers")
 EPISODES = range(40)
 
 
@@ -238,10 +240,10 @@ def test_the_goal_names_target_and_destination():
 def test_training_scenes_share_no_texture_with_those_that_evaluation_holds_out():
     textures = cat.catalogue()["textures"]
     standard = {textures[surface] for surface in ("table", "wall", "floor")}
-    assert conditions()["randomised"].textures == "training"
+    assert {conditions()[name].textures for name in TRAINING_ONLY} == {"training"}
     assert set(textures["training"]).isdisjoint(textures["held_out"])
     assert standard.isdisjoint(textures["held_out"])
-    assert {spec.textures for name, spec in conditions().items() if name != "randomised"} == {
+    assert {spec.textures for name, spec in conditions().items() if name not in TRAINING_ONLY} == {
         "standard",
         "held_out",
     }
@@ -252,8 +254,43 @@ def test_training_scenes_share_no_clutter_with_distract():
     assert unseen.isdisjoint(
         training | set(cat.catalogue()["graspable"]) | set(cat.catalogue()["receptacles"])
     )
-    shapes = {shape_of(p) for s in scenes(task="pick", scene="randomised") for p in s.placements}
-    assert shapes & training and shapes.isdisjoint(unseen)
+    for scene in TRAINING_ONLY:
+        shapes = {shape_of(p) for s in scenes(task="pick", scene=scene) for p in s.placements}
+        assert shapes & training and shapes.isdisjoint(unseen)
+
+
+def test_strangers_wear_the_colours_of_goals_whichever_one_the_goal_names():
+    training, counts = set(cat.catalogue()["training_clutter"]), {True: 0, False: 0}
+    for sampled in scenes(task="pick", scene="strangers"):
+        for stranger in (p for p in sampled.placements if shape_of(p) in training):
+            assert nearest_colour(stranger) in cat.catalogue()["object_colours"]
+            counts[nearest_colour(stranger) == sampled.target_noun.colour] += 1
+    assert counts[True] > 10 and counts[False] > 2 * counts[True]
+
+
+def test_no_two_strangers_are_alike_and_none_turns_into_what_a_goal_names():
+    training, stretches, patterned = set(cat.catalogue()["training_clutter"]), [], []
+    for sampled in scenes(task="pick", scene="strangers"):
+        for stranger in (p for p in sampled.placements if shape_of(p) in training):
+            long = LONG_AXES[shape_of(stranger)]
+            across = [s for a, s in zip("xyz", stranger.stretch, strict=True) if a not in long]
+            along = [s for a, s in zip("xyz", stranger.stretch, strict=True) if a in long]
+            assert max(across) <= 1.0 and min(along) >= 0.9, stranger
+            stretches.append(stranger.stretch)
+            patterned.append(stranger.pattern is not None)
+    assert len(set(stretches)) == len(stretches) > 100
+    assert 0.3 < np.mean(patterned) < 0.7
+
+
+def test_only_strangers_are_reshaped():
+    plain = {
+        p.stretch
+        for c in CONDITIONS
+        if c != "strangers"
+        for s in scenes(task="pick", scene=c)
+        for p in s.placements
+    }
+    assert plain == {(1.0, 1.0, 1.0)}
 
 
 def test_a_randomly_coloured_object_is_never_taken_for_the_target():
@@ -279,6 +316,52 @@ def test_another_goal_names_a_body_on_the_table_or_one_that_is_not_there(absent_
         bodies = {p.body for p in sampled.placements}
         assert words and (destination is None or destination in bodies)
         assert (target is None) if absent_share == 1.0 else (target in bodies)
+
+
+def test_a_hard_absent_goal_shares_its_colour_or_its_shape_with_a_thing_that_is_there():
+    hard, easy = (alike_share(hard_share) for hard_share in (1.0, 0.0))
+    assert hard == 1.0 > easy
+
+
+def alike_share(hard_share: float) -> float:
+    """Return how many absent goals share their colour or shape with a placement."""
+    rng, reader = np.random.default_rng(0), GoalReader.of("tabletop")
+    alike = []
+    for sampled in scenes(task="pick", scene="clean"):
+        words, target, _ = other_goal(sampled, absent_share=1.0, hard_share=hard_share, rng=rng)
+        [(shape, colour)] = reader.read(words).targets
+        assert target is None and cat.Noun(shape, colour) not in {
+            p.noun for p in sampled.placements
+        }
+        alike.append(
+            any(shape == shape_of(p) or colour == nearest_colour(p) for p in sampled.placements)
+        )
+    return float(np.mean(alike))
+
+
+def test_every_thing_on_the_table_is_mistaken_as_often_as_any_other():
+    rng, reader = np.random.default_rng(0), GoalReader.of("tabletop")
+    sampled = sample_scene(task="pick", scene="clean", seed=3, index=0)
+    crowd = replace(  # a red stranger among four blue cubes
+        sampled,
+        placements=(
+            Placement(body="egg_0", x=0, y=0, yaw=0, colour=(0.82, 0.08, 0.08)),
+            *(
+                Placement(
+                    body=f"cube_{k}",
+                    x=0,
+                    y=0,
+                    yaw=0,
+                    colour=(0.1, 0.22, 0.85),
+                    noun=cat.Noun("cube", "blue"),
+                )
+                for k in range(3)
+            ),
+        ),
+    )
+    words = [other_goal(crowd, absent_share=1.0, hard_share=1.0, rng=rng)[0] for _ in range(200)]
+    red = np.mean([reader.read(said).targets[0][1] == "red" for said in words])
+    assert 0.25 < red < 0.6  # a quarter for the stranger, and red cubes
 
 
 def test_a_new_look_is_drawn_from_the_condition_alone():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from robot.envs.robosuite import RobosuiteEnv
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop import staging
 from robot.envs.tabletop.bodies import SHAPES
+from robot.envs.tabletop.placing import Placement
 from robot.envs.tabletop.scene import sample_scene
 from robot.envs.tabletop.world import TABLE_TOP_M
 from robot.types import Label
@@ -133,7 +136,45 @@ def test_a_moment_depends_on_scene_and_generator_only(env):
     np.testing.assert_array_equal(env.data.qpos, first)
 
 
-@pytest.mark.parametrize("scene", ["distract", "lookalike", "randomised"])
+def test_what_is_seen_of_a_body_stretches_and_shrinks_back(env):
+    def pixels(stretch) -> int:
+        shown = sample_scene(task="pick", scene="clean", seed=3, index=0)
+        tower = Placement("tower_0", x=0.1, y=0.15, yaw=0.0, colour=(1, 0, 0), stretch=stretch)
+        env.sim.apply(replace(shown, placements=(tower,)))
+        [maps] = env.label_maps_for([{env.sim.root_body("tower_0"): Label.TARGET}])
+        return int((maps["agentview"] == Label.TARGET).sum())
+
+    compiled = pixels((1.0, 1.0, 1.0))
+    assert pixels((1.0, 1.0, 1.6)) > 1.2 * compiled > 1.2 * pixels((0.7, 0.7, 1.0)) > 0
+    assert pixels((1.0, 1.0, 1.0)) == compiled
+
+
+def test_a_lying_capsule_grows_along_itself_and_rests_on_the_table(env):
+    model, ref = env.sim.sim.model._model, env.sim.bodies["capsule_0"]
+    shown = sample_scene(task="pick", scene="clean", seed=3, index=0)
+    capsule = Placement(
+        "capsule_0", x=0.1, y=0.15, yaw=0.0, colour=(1, 0, 0), stretch=(1.5, 0.8, 0.8)
+    )
+    env.sim.apply(replace(shown, placements=(capsule,)))
+    radius, half = model.geom_size[ref.seen[0]][:2]
+    assert (radius, half) == pytest.approx((0.8 * 0.018, 1.5 * 0.018))
+    assert model.geom_pos[ref.seen[0]][2] == pytest.approx(radius)
+    touched = [g for g in ref.geoms if g not in ref.seen]
+    assert model.geom_size[touched[0]][:2] == pytest.approx((0.018, 0.018))
+
+
+def test_a_pattern_lasts_until_the_body_is_shown_without(env):
+    model, ref = env.sim.sim.model._model, env.sim.bodies["egg_0"]
+    shown = sample_scene(task="pick", scene="clean", seed=3, index=0)
+    egg = Placement("egg_0", x=0.1, y=0.15, yaw=0.0, colour=(1, 0, 0))
+    materials = []
+    for pattern in (None, 0.5, None):
+        env.sim.apply(replace(shown, placements=(replace(egg, pattern=pattern),)))
+        materials.append(int(model.geom_matid[ref.tinted[0]]))
+    assert materials[0] == materials[2] != materials[1]
+
+
+@pytest.mark.parametrize("scene", ["distract", "lookalike", "randomised", "strangers"])
 def test_no_two_objects_of_a_scene_reach_into_each_other_handles_included(env, scene):
     model, data = env.sim.sim.model._model, env.sim.sim.data._data
     catalogue = {ref.body_id: name for name, ref in env.sim.bodies.items()}

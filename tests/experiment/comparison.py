@@ -26,6 +26,7 @@ FRAMES = MaskFrameOptions(
     snapshots=1,
     goals=1,
     absent_share=0.0,
+    hard_share=0.0,
 )
 MIXED = Quality(episodes=8, seed=1, corrupted=0.5, kinds={"stall": 1.0})
 

@@ -46,6 +46,7 @@ FRAMES = MaskFrameOptions(
     snapshots=1,
     goals=1,
     absent_share=0.0,
+    hard_share=0.0,
 )
 MASKS = {"image_size": 32, "workers": 1, **QUIET}
 
@@ -289,6 +290,7 @@ def test_mask_frames_of_other_options_lie_elsewhere(tmp_path):
         {"snapshots": 2},
         {"goals": 2},
         {"absent_share": 0.5},
+        {"hard_share": 0.5},
     ]
     stores = [
         collect_mask_frames(replace(FRAMES, **change), root=tmp_path, shards=[], **MASKS).root

@@ -39,6 +39,7 @@ def shard(
             snapshots=SNAPSHOTS,
             goals=GOALS,
             absent_share=absent_share,
+            hard_share=0.5,
         )
         assert work(index) == SCENES * SNAPSHOTS * GOALS * CAMERAS
     env.switch_task("pick")
@@ -136,4 +137,5 @@ def test_unknown_moments_are_refused(tmp_path):
             snapshots=1,
             goals=1,
             absent_share=0.0,
+            hard_share=0.0,
         )

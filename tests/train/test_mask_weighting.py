@@ -212,7 +212,7 @@ def job_of(kind: str) -> MaskJob:
     """Return configs/train_mask.yaml at toy size."""
     frames = {"shards": 3, "scenes_per_shard": 1, "goals": 1, "snapshots": 1, "seed": 0}
     frames |= {"tasks": ["pick"], "scenes": {"clean": 1.0}}
-    frames |= {"moments": "staged", "absent_share": 0.1}
+    frames |= {"moments": "staged", "absent_share": 0.1, "hard_share": 0.5}
     section = {
         "robot": "Panda",
         "image_size": 32,

@@ -91,7 +91,8 @@ class Appearance:
             getattr(model.vis.headlight, name)[:] = value
 
 
-def _pool(name: str) -> list[str]:
+def pool_materials(name: str) -> list[str]:
+    """Return the materials of a pool of textures."""
     textures = cat.catalogue()["textures"]
     procedural = (
         [f"procedural{k}" for k in range(textures["procedural"])] if name == "training" else []
@@ -107,7 +108,7 @@ def _surface_geoms(model: mujoco.MjModel, surface: str) -> list[int]:
 
 def apply_style(model: mujoco.MjModel, style: Style) -> None:
     if style.pool != "standard":
-        pool = _pool(style.pool)
+        pool = pool_materials(style.pool)
         for surface, fraction in zip(SURFACES, style.textures, strict=True):
             model.geom_matid[_surface_geoms(model, surface)] = model.material(
                 pool[int(fraction * len(pool))]

@@ -22,6 +22,8 @@ class Condition:
     unseen_colours: tuple[int, int] = (0, 0)
     training_clutter: tuple[int, int] = (0, 0)
     random_colours: bool = False
+    clutter_in_named_colours: bool = False  # training clutter, whichever colour the goal names
+    reshaped_clutter: bool = False  # training clutter of other proportions, some of it patterned
     absent: bool = False
     textures: str = "standard"
     brightness: tuple[float, float] = (1.0, 1.0)

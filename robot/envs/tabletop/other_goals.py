@@ -55,14 +55,44 @@ def _could_be(noun: Noun, placement: Placement) -> bool:
     return same_shape and bool(alike)
 
 
+def absent_nouns(scene: Scene) -> list[Noun]:
+    """Return the targets that a goal could name and that nothing on the table answers to."""
+    return [
+        n
+        for n in known_nouns(taken=set(), receptacles=True)
+        if n.shape not in cat.catalogue()["receptacles"]
+        and not any(_could_be(n, p) for p in scene.placements)
+    ]
+
+
+def _shares(noun: Noun, placement: Placement) -> bool:
+    """Return whether a placement has the colour or the shape that a noun names."""
+    same_colour = (
+        placement.colour is not None
+        and np.linalg.norm(np.array(placement.colour) - cat.rgb(noun.colour)) < DISTINCT_COLOURS
+    )
+    return bool(same_colour) or cat.body_names()[placement.body] == noun.shape
+
+
+def _absent_noun(scene: Scene, *, hard_share: float, rng: np.random.Generator) -> Noun:
+    """Draw one of the absent nouns: with probability `hard_share` one that shares its colour or its
+    shape with a thing on the table, each thing as likely.
+    """
+    missing = absent_nouns(scene)
+    if hard_share and rng.random() < hard_share and scene.placements:
+        thing = scene.placements[rng.integers(len(scene.placements))]
+        missing = [n for n in missing if _shares(n, thing)] or missing
+    return missing[rng.integers(len(missing))]
+
+
 def other_goal(
-    scene: Scene, *, absent_share: float, rng: np.random.Generator
+    scene: Scene, *, absent_share: float, rng: np.random.Generator, hard_share: float = 0.0
 ) -> tuple[str, str | None, str | None]:
     """Draw another unambiguous goal for what stands on the table: (words, target body, destination
     body).
 
     With probability `absent_share` the target is a noun that nothing on the table answers to
-    (None).
+    (None); `hard_share` of these share their colour or shape with something that is there.
     """
     placed = [
         p
@@ -72,15 +102,9 @@ def other_goal(
     receptacles = cat.catalogue()["receptacles"]
     objects = [p for p in placed if p.noun and p.noun.shape not in receptacles]
     places = [p for p in placed if p.noun and p.noun.shape in receptacles]
-    missing = [
-        n
-        for n in known_nouns(taken=set(), receptacles=True)
-        if not any(_could_be(n, p) for p in scene.placements)
-    ]
-    missing = [n for n in missing if n.shape not in receptacles]
     destination = places[rng.integers(len(places))] if places and rng.random() < 0.7 else None
     if not objects or rng.random() < absent_share:
-        noun, target = missing[rng.integers(len(missing))], None
+        noun, target = _absent_noun(scene, hard_share=hard_share, rng=rng), None
     else:
         chosen = objects[rng.integers(len(objects))]
         assert chosen.noun is not None

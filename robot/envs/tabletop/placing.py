@@ -29,7 +29,8 @@ class Placement:
     """One body on the table: position [m] from the table's centre, yaw [rad], colour RGB 0..1 (None
     keeps its own).
 
-    `noun` is what a goal would call it; None for clutter that no goal can name.
+    `noun` is what a goal would call it; None for clutter that no goal can name. `stretch` scales
+    its own axes, `pattern` is a fraction of the pool of training textures.
     """
 
     body: str
@@ -38,6 +39,8 @@ class Placement:
     yaw: float
     colour: tuple[float, float, float] | None
     noun: Noun | None = None
+    stretch: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    pattern: float | None = None
 
 
 class _Bodies:
@@ -63,16 +66,25 @@ class _Table:
         self._sight: list[tuple[float, float]] = []  # what the camera must see past tall things
 
     def place(
-        self, shape: str, *, gap: float, rng: np.random.Generator, keep_sight: bool = False
+        self,
+        shape: str,
+        *,
+        gap: float,
+        rng: np.random.Generator,
+        keep_sight: bool = False,
+        stretch: float = 1.0,
     ) -> tuple[float, float] | None:
-        """Return a free (x, y) for a shape that keeps `gap` to all others, or None when the table
-        is full.
+        """Return a free (x, y) for a shape, `stretch` times its size, that keeps `gap` to all
+        others, or None when the table is full.
         """
         radius, tall = cat.footprint_m(shape), cat.is_tall(shape)
         gap = max(gap, TALL_GAP_M) if tall else gap
         (x0, x1), (y0, y1) = WORKSPACE
         inset = max(0.0, radius - 0.035)
-        discs = cat.footprint_discs_m(shape, turned_rad=YAW_RAD)
+        discs = [
+            (x * stretch, radius * stretch)
+            for x, radius in cat.footprint_discs_m(shape, turned_rad=YAW_RAD)
+        ]
         for _ in range(PLACEMENT_TRIES):
             x, y = (
                 float(rng.uniform(x0 + inset, x1 - inset)),
@@ -112,16 +124,29 @@ class Composer:
         rng: np.random.Generator,
         noun: Noun | None = None,
         keep_sight: bool = False,
+        stretch: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        pattern: float | None = None,
     ) -> str | None:
         """Place one body; None when the table or the supply of bodies is exhausted."""
-        spot = self.table.place(shape, gap=gap, rng=rng, keep_sight=keep_sight)
+        spot = self.table.place(
+            shape, gap=gap, rng=rng, keep_sight=keep_sight, stretch=max(1.0, *stretch[:2])
+        )
         body = self.bodies.take(shape) if spot else None
         if spot is None or body is None:
             return None
         yaw = float(rng.uniform(-YAW_RAD, YAW_RAD))
         painted = None if colour is None else _jittered(colour, rng=rng)
         self.placements.append(
-            Placement(body=body, x=spot[0], y=spot[1], yaw=yaw, colour=painted, noun=noun)
+            Placement(
+                body=body,
+                x=spot[0],
+                y=spot[1],
+                yaw=yaw,
+                colour=painted,
+                noun=noun,
+                stretch=stretch,
+                pattern=pattern,
+            )
         )
         return body
 

@@ -9,6 +9,7 @@ pair by pair.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,18 @@ ARM_START_NOISE_RAD = 0.02
 SAME_COLOUR_SHARE = (
     0.3  # of randomised clutter has the target's colour: only its shape tells it apart
 )
+# Reshaped clutter: what is long stays longer than it is broad, so that nothing turns into the cube
+# or the ball that a goal may name.
+LONG_AXES = {
+    "capsule": "x",
+    "egg": "x",
+    "slab": "x",
+    "tower": "z",
+    "cross": "xy",
+    "mushroom": "z",
+}
+LONGER, THINNER = (0.9, 1.3), (0.7, 1.0)  # factors along these axes and across them
+PATTERNED_SHARE = 0.5
 DISTINCT_COLOURS = 0.45  # RGB distance above which one shape in two colours cannot be mixed up
 
 
@@ -124,7 +137,10 @@ def _add_clutter(
                 if kind == "unseen_shapes"
                 else _clutter_colour(str(shape), spec=spec, avoid=avoid, rng=rng)
             )
-            composer.add(str(shape), colour, gap=CLUTTER_GAP_M, rng=rng)
+            looks: dict[str, Any] = {}
+            if spec.reshaped_clutter and kind == "training_clutter":
+                looks["stretch"], looks["pattern"] = _reshaped(str(shape), rng=rng)
+            composer.add(str(shape), colour, gap=CLUTTER_GAP_M, rng=rng, **looks)
 
 
 def _clutter_colour(
@@ -133,6 +149,8 @@ def _clutter_colour(
     """Draw a colour that no goal names; on the target's own shape it stays away from the target's
     colour.
     """
+    if spec.clutter_in_named_colours and shape in cat.catalogue()["training_clutter"]:
+        return cat.rgb(str(rng.choice(cat.catalogue()["object_colours"])))
     if not spec.random_colours:
         return cat.rgb(str(rng.choice(list(cat.catalogue()["unseen_colours"]))))
     if shape != avoid.shape and rng.random() < SAME_COLOUR_SHARE:
@@ -144,6 +162,17 @@ def _clutter_colour(
             or np.linalg.norm(colour - cat.rgb(avoid.colour)) > DISTINCT_COLOURS
         ):
             return colour
+
+
+def _reshaped(
+    shape: str, *, rng: np.random.Generator
+) -> tuple[tuple[float, float, float], float | None]:
+    """Draw the stretch and the pattern of a piece of training clutter."""
+    x, y, z = (
+        float(rng.uniform(*(LONGER if axis in LONG_AXES[shape] else THINNER))) for axis in "xyz"
+    )
+    patterned = rng.random() < PATTERNED_SHARE
+    return (x, y, z), float(rng.random()) if patterned else None
 
 
 def _style(spec: Condition, *, rng: np.random.Generator) -> Style:

@@ -16,8 +16,8 @@ from jaxtyping import Float
 
 from robot.envs.arm import Arm
 from robot.envs.tabletop import catalogue as cat
-from robot.envs.tabletop.appearance import Appearance, apply_style, texture_assets
-from robot.envs.tabletop.bodies import body, mesh_assets
+from robot.envs.tabletop.appearance import Appearance, apply_style, pool_materials, texture_assets
+from robot.envs.tabletop.bodies import COLLISION, body, mesh_assets
 from robot.envs.tabletop.placing import Placement
 from robot.envs.tabletop.scene import Scene, Style
 
@@ -89,13 +89,22 @@ class TabletopWorld:
                 ref.place(model, data, placement=placed[name], height_m=height)
             else:
                 ref.park(model, data, slot=k)
+        self._show_patterns(scene)
         self.forward()
 
     def restyle(self, style: Style) -> None:
-        """Change how the scene looks, not what it is; object colours stay."""
+        """Change how the scene looks, not what it is; object colours stay, their patterns go."""
         self._standard.write(self.mj_model)
         apply_style(self.mj_model, style)
         self.forward()
+
+    def _show_patterns(self, scene: Scene) -> None:
+        """Paint patterned bodies with a texture of the training pool, in their colour."""
+        pool = pool_materials("training")
+        for placement in scene.placements:
+            if placement.pattern is not None:
+                material = self.mj_model.material(pool[int(placement.pattern * len(pool))])
+                self.mj_model.geom_matid[self.bodies[placement.body].tinted] = material.id
 
     def forward(self) -> None:
         """Bring all that follows from positions and velocities up to date."""
@@ -171,6 +180,9 @@ class BodyRef:
         self.tinted = np.array(
             [g for g in self.geoms if "_tint" in (model.geom(g).name or "")], dtype=int
         )
+        self.seen = self.geoms[model.geom_group[self.geoms] != int(COLLISION["group"])]
+        self.size, self.pos = model.geom_size[self.seen].copy(), model.geom_pos[self.seen].copy()
+        self.axes = np.array([_axes(model.geom_quat[g]) for g in self.seen])
         self.contype, self.conaffinity = (
             model.geom_contype[self.geoms].copy(),
             model.geom_conaffinity[self.geoms].copy(),
@@ -185,6 +197,7 @@ class BodyRef:
             self.contype,
             self.conaffinity,
         )
+        self._stretch(model, np.array(placement.stretch))
         model.body_gravcomp[self.body_id] = 0.0
         if placement.colour is not None:
             model.geom_rgba[self.tinted, :3] = placement.colour
@@ -195,12 +208,35 @@ class BodyRef:
         model.geom_contype[self.geoms] = model.geom_conaffinity[self.geoms] = 0
         model.body_gravcomp[self.body_id] = 1.0
 
+    def _stretch(self, model: mujoco.MjModel, stretch: np.ndarray) -> None:
+        """Scale what is seen of the body along its own axes; what is touched keeps its size, and a
+        mesh its vertices.
+        """
+        along = stretch[self.axes]  # (geoms, 3): along each geom's own axes
+        model.geom_size[self.seen] = self.size * _of_sizes(along, types=model.geom_type[self.seen])
+        model.geom_pos[self.seen] = self.pos * stretch
+
     def _move(
         self, data: mujoco.MjData, position: tuple[float, float, float], *, yaw: float
     ) -> None:
         a, v = self.qpos_address, self.dof_address
         data.qpos[a : a + 7] = (*position, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
         data.qvel[v : v + 6] = 0.0
+
+
+def _axes(quat: np.ndarray) -> np.ndarray:
+    """Return which axis of its body each axis (3,) of a geom lies along, nearest."""
+    matrix = np.zeros(9)
+    mujoco.mju_quat2Mat(matrix, quat)
+    return np.abs(matrix.reshape(3, 3)).argmax(axis=0)
+
+
+def _of_sizes(along: np.ndarray, *, types: np.ndarray) -> np.ndarray:
+    """Return factors (geoms, 3) of MuJoCo's sizes: (radius, half height) of cylinders and capsules,
+    else a half length per axis.
+    """
+    round_ = np.isin(types, (mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_CAPSULE))
+    return np.where(round_[:, None], along[:, [0, 2, 2]], along)
 
 
 def _body_root(model: mujoco.MjModel, name: str, *, mesh: bool) -> BodyRef:
