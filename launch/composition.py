@@ -24,7 +24,7 @@ from hydra.errors import (
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
-from launch.command_line import Command, Work
+from launch.command_line import CONFIGS, Command, Work
 from launch.options import check_names, check_options
 from robot.errors import InputError
 from robot.system.command import main_guard, stop
@@ -54,7 +54,7 @@ def works_of(main: Command, *, config_name: str, configs: Path) -> list[Work]:
         overrides = HydraConfig.get().overrides.task
         default = default_of(overrides, config_name=config_name, configs=configs)
         values = OmegaConf.to_container(config)
-        check_values(values, default=default)
+        check_values(values, default=default, sections=configs == CONFIGS)
         works.append(main(config))
 
     run = hydra.main(version_base=None, config_path=str(configs), config_name=config_name)(check)
@@ -73,13 +73,16 @@ def works_of(main: Command, *, config_name: str, configs: Path) -> list[Work]:
     return works
 
 
-def check_values(values: Any, *, default: Any) -> None:
-    """Raise InputError for the first option that cannot be what it is, without importing torch."""
+def check_values(values: Any, *, default: Any, sections: bool = True) -> None:
+    """Raise InputError for the first option that cannot be what it is, without importing torch;
+    `sections` says that sections have the meaning of this project's configs.
+    """
     check_options(values, default=default)
     check_names(values)
-    from launch.sections import check_sections  # half a second, after what takes none
+    if sections:
+        from launch.sections import check_sections  # half a second, after what takes none
 
-    check_sections(values)
+        check_sections(values)
 
 
 def with_quiet(arguments: Sequence[str], *, sweep: str) -> list[str]:

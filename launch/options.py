@@ -16,7 +16,7 @@ from robot.errors import InputError
 
 MAY_BE_NULL = frozenset(
     ("compare", "head", "head_start", "headline_scene", "jitter", "quality", "witness_steps")
-    + ("cameras", "checkpoint", "deployment", "device", "frozen_after", "goal", "server", "speed")
+    + ("checkpoint", "deployment", "device", "frozen_after", "goal", "server", "speed")
     + ("token", "viewer")
 )
 MAY_BE_EMPTY = frozenset({"faults", "mask_scenes", "sources"})

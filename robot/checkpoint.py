@@ -175,11 +175,12 @@ def check_finite(tensors: Mapping[str, Tensor], path: Path | str) -> None:
 
 def spaces_of(path: Path | str) -> Spaces:
     """Return what a policy's checkpoint was made for."""
-    metadata = read_header(path).get("metadata", {})
+    header = read_header(path)
+    metadata = header.get("metadata", {})
     if "spaces" not in metadata:
         raise InputError(
-            f"got a checkpoint {path} that does not say which state, actions and cameras it was "
-            "made for, expected a policy's: train it again"
+            f"got a checkpoint of kind {header['kind']} at {path}, which does not say for which "
+            "state, actions and cameras it was made, expected a policy's: train it again"
         )
     return Spaces.from_json(metadata["spaces"])
 

@@ -161,7 +161,7 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
         (
             "train_policy.py",
             ["augment.ring=7"],
-            "got arms.masked.augment.ring=7, expected at most 1",
+            "got augment.ring=7, expected at most 1",
         ),
         ("train_policy.py", ["name=a/b"], "got name='a/b', expected the name of a folder"),
         ("train_policy.py", ["wandb=online"], "without a Weights & Biases key"),
@@ -169,7 +169,7 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
         ("train_policy.py", ["train.device=cuda:77"], "got device 'cuda:77', expected one of"),
         ("train_policy.py", ["train.grad_clip=0"], "got train.grad_clip=0, expected"),
         ("train_policy.py", ["evaluation.scenes=[clean,clean]"], "with clean twice"),
-        ("train_policy.py", ["policy.dim=7"], "got dim 7 and 4 heads, expected a dim"),
+        ("train_policy.py", ["policy.dim=7"], "got dim 7, expected a multiple of 4"),
         ("launch/evaluate.py", ["checkpoint=tabletop", "scene=[clean,clean]"], "with clean twice"),
         ("launch/evaluate.py", ["checkpoint=tabletop", "name=a/b"], "got name='a/b', expected"),
         ("launch/collect.py", ["seed=4294967296"], "expected at most 4294967295"),
@@ -179,7 +179,11 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
         ("launch/train_mask.py", ["env.robot=R2D2"], "got robot"),
         ("train_policy.py", ["workers=0"], "got workers=0, expected at least 1"),
         ("train_policy.py", ["policy=oracle"], "got policy=oracle, expected one of diffusion"),
-        ("train_policy.py", ["env=warehouse"], "got env=warehouse, expected one of robosuite"),
+        (
+            "train_policy.py",
+            ["env=warehouse"],
+            "got env=warehouse, expected one of mujoco, robosuite",
+        ),
         ("train_policy.py", ["stepz=1"], "got stepz, which the config does not have"),
         (
             "launch/ablate.py",
@@ -448,7 +452,7 @@ def test_a_checkpoint_of_another_control_period_is_refused(refusal, tmp_path):
 
 def test_a_mask_head_is_no_policy(refusal, tmp_path):
     save(tmp_path / "head", MaskHead(**HEAD), kind="mask_head", config=HEAD)
-    assert "got a checkpoint of kind 'mask_head'" in refusal(
+    assert "got a checkpoint of kind mask_head" in refusal(
         "launch/evaluate.py", f"checkpoint={tmp_path / 'head'}"
     )
 
@@ -566,7 +570,7 @@ def test_a_disk_that_fills_up_under_a_checkpoint_is_named(monkeypatch, tmp_path,
             "Error while serializing: I/O error: No space left on device (os error 28)"
         )
 
-    monkeypatch.setattr("robot.checkpoint.save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", full)
     with pytest.raises(SystemExit) as stopped:
         command.main_guard(policy_in)(tmp_path / "policy")
     assert stopped.value.code == 2

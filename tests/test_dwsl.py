@@ -18,6 +18,7 @@ from robot.dwsl import (
 )
 from robot.train.loop import weighted_mean
 from robot.types import InputError
+from robot.weightings import RULES, check_weighting
 
 LN3 = math.log(3)  # sigmoid(ln 3) = 3/4
 TERMS = {"eta": 0.5, "trusted_weight": 1.0, "machine_weight": 1.0}
@@ -45,7 +46,7 @@ def test_the_positive_unlabelled_loss_is_bounded_by_the_clipped_score():
     )
 
 
-@pytest.mark.parametrize("rule", dwsl.RULES)
+@pytest.mark.parametrize("rule", RULES)
 def test_the_weight_of_a_term_multiplies_the_loss_and_gradient_of_its_own_tier_only(rule):
     trusted = torch.tensor([1.0, 0.0])
 
@@ -125,7 +126,7 @@ def test_no_gradient_reaches_the_weights():
     assert not weighted(torch.ones(2), weights).requires_grad
 
 
-@pytest.mark.parametrize("rule", dwsl.RULES)
+@pytest.mark.parametrize("rule", RULES)
 def test_no_gradient_reaches_the_scores(rule):
     scores = torch.tensor([0.6, 0.7], requires_grad=True)
     assert not rule_weights(scores, torch.tensor([1, 0]), rule=rule, eta=0.5).requires_grad
@@ -170,7 +171,7 @@ def test_unknown_names_are_refused():
     with pytest.raises(InputError, match="got rule 'ternary', expected one of binary, unlabelled"):
         dwsl.check_rule("ternary")
     with pytest.raises(InputError, match="got weighting 'best', expected one of uniform"):
-        dwsl.check_weighting("best")
+        check_weighting("best")
     with pytest.raises(InputError, match="got eta 0"):
         unlabelled_loss(VECTOR, VECTOR, eta=0.0)
 

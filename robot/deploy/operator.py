@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, TextIO
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float32
@@ -105,7 +106,7 @@ class Lines:
         "anything else: a new goal"
     )
 
-    def __init__(self, stream: TextIO = sys.stdin) -> None:
+    def __init__(self, stream: Iterable[str] = sys.stdin) -> None:
         self._stream = stream
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._read, name="operator", daemon=True).start()

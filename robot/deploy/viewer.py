@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol
 
 from robot.deploy.loop import Loop, Status
 from robot.errors import InputError
@@ -52,10 +52,18 @@ class Viewer:
             self._loop.note("viewer", f"{type(error).__name__}: {error}")
 
 
+class Stream(Protocol):
+    """What a terminal or a file takes lines by."""
+
+    def write(self, text: str, /) -> int: ...
+    def flush(self) -> None: ...
+    def isatty(self) -> bool: ...
+
+
 class Terminal:
     """One status line that is written over, and a line per event; in a file a line now and then."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, stream: Stream = sys.stderr) -> None:
         self._stream, self._live = stream, stream.isatty()
         self.period_s = LINE_EVERY_S
         self._shown = 0.0  # time of the newest event that was printed

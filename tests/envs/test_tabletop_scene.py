@@ -86,7 +86,7 @@ def test_the_same_goal_is_said_in_every_condition_but_the_one_that_holds_words_o
 def test_a_further_placing_task_leaves_the_papers_tasks_unchanged(monkeypatch):
     before = [sample_scene(task="place", scene="clean", seed=0, index=k) for k in EPISODES]
     further = {"ball_in_bowl": (cat.Noun("ball", "red"), cat.Noun("bowl", "blue"))}
-    monkeypatch.setattr("robot.envs.tabletop.scene.PLACE_TASKS", further | PAPER_TASKS)
+    monkeypatch.setattr("robot.envs.tabletop.goals.PLACE_TASKS", further | PAPER_TASKS)
     after = [sample_scene(task="place", scene="clean", seed=0, index=k) for k in EPISODES]
     assert after == before
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from robot.envs.make import EnvOptions
-from robot.experiment.checks import check_policies
+from robot.experiment.checks import check_policies, check_scoring
 from robot.experiment.early import (
     check_control_period,
     check_head,
     check_measured_scenes,
     check_scenes,
-    check_scoring,
     check_seeds,
     check_weightings,
 )
@@ -152,10 +151,10 @@ def test_what_cannot_score_is_rejected_only_where_it_would_score(scoring, says):
 @pytest.mark.parametrize(
     ("policy", "says"),
     [
-        (Spec("lookup", POLICY), "got lookup for the kind of scoring.policy, expected one of"),
+        (Spec("lookup", POLICY), "got scoring.policy.kind=lookup, expected one of"),
         (
             Spec("transformer", POLICY | {"dim": -1}),
-            "options of scoring.policy that make no network",
+            "got dim -1, expected a multiple of 4",
         ),
         (Spec("transformer", POLICY | {"cameras": 3}), "got 3 cameras for scoring.policy"),
     ],

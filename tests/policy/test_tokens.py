@@ -20,7 +20,7 @@ OPTIONS = {
     "width": 8,
     "layers": 2,
     "keypoints": 3,
-    "dim": 5,
+    "dim": 8,
 }  # 4 x 4 patches
 
 
@@ -48,7 +48,7 @@ def block(patch: int) -> tuple[slice, slice]:
 
 
 def goals(count: int) -> torch.Tensor:
-    return torch.randn(count, 5, generator=torch.Generator().manual_seed(2))
+    return torch.randn(count, 8, generator=torch.Generator().manual_seed(2))
 
 
 def test_dropped_patches_do_not_influence_the_output(encoder):

@@ -183,7 +183,7 @@ def test_a_fault_that_never_shows_leaves_a_hole(monkeypatch):
 
 
 def test_the_wrong_object_is_taken_stored_and_known_for_it(env, tmp_path, monkeypatch):
-    monkeypatch.setattr(corrupt, "RobosuiteEnv", lambda **options: env)
+    monkeypatch.setattr(corrupt, "make_env", lambda task, options: env)
     options = {"root": tmp_path, "task": "pick", "scene": "clean", "seed": 5, "image_size": 32}
     steps = corrupt.make_machine(**options, mixture=only("wrong_object"))(0)
     summary = EpisodeStore(tmp_path).summary(0)

@@ -116,7 +116,7 @@ def test_a_burst_pushes_in_one_direction_for_some_steps():
 
 
 def test_the_work_of_a_worker_writes_into_the_store(env, tmp_path, monkeypatch):
-    monkeypatch.setattr(demonstrate, "RobosuiteEnv", lambda **options: env)
+    monkeypatch.setattr(demonstrate, "make_env", lambda task, options: env)
     work = demonstrate.make_demonstrator(
         root=tmp_path, task="pick", scene="clean", seed=1, image_size=32
     )

@@ -27,7 +27,7 @@ def shard(
 ):
     """Make one shard with the shared env and return it, read back."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mask_frames, "RobosuiteEnv", lambda **options: env)
+        patch.setattr(mask_frames, "make_env", lambda task, options: env)
         work = make_mask_frames(
             root=root,
             tasks=tasks,

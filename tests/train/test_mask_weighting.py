@@ -214,8 +214,7 @@ def job_of(kind: str) -> MaskJob:
     frames |= {"tasks": ["pick"], "scenes": {"clean": 1.0}}
     frames |= {"moments": "staged", "absent_share": 0.1, "hard_share": 0.5}
     section = {
-        "robot": "Panda",
-        "image_size": 32,
+        "env": {"image_size": 32},
         "seed": 0,
         "workers": 1,
         "wandb": "disabled",

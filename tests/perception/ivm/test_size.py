@@ -121,4 +121,4 @@ def test_llava_is_given_one_image_token_per_patch(full):
     from robot.batch import Sentences
 
     (prompt,) = full.condition.prompts(Sentences(texts=("take it",)))
-    assert prompt.count("<image>") == 576 and prompt.endswith("take it ASSISTANT:")
+    assert prompt.count("<image>") == 576 and prompt.endswith("take it \n ASSISTANT:")
