@@ -1,6 +1,7 @@
 """Does the head find what a sentence says, and nothing where it says nothing to do?
 
     python benchmarks/read_goals.py --scenes 30 --episodes 200
+    python benchmarks/read_goals.py --sentences benchmarks/sentences_independent.yaml
 
 Asks the shipped mask head about the first look of `--scenes` episodes, with the sentences of
 benchmarks/sentences.yaml. Nothing was trained on them but on some of `missing`, which name a known
@@ -35,6 +36,7 @@ from robot.system.command import run_directory, write_results
 from robot.types import Label, MaskStatus, Observation
 
 SENTENCES = Path(__file__).with_name("sentences.yaml")
+Groups = dict[str, dict[str, list[str]]]  # found, not_found -> kind -> sentences
 
 
 def misspelt(word: str, *, rng: np.random.Generator) -> str:
@@ -76,9 +78,10 @@ def looks(*, scene: str, scenes: int, seed: int) -> Iterator[tuple[RobosuiteEnv,
     env.close()
 
 
-def measure(*, head: str, scene: str, scenes: int, seed: int) -> dict[str, dict[str, float]]:
+def measure(
+    *, sentences: Groups, head: str, scene: str, scenes: int, seed: int
+) -> dict[str, dict[str, float]]:
     """Return the shares of `found`, and of found and right, of every kind of sentence."""
-    sentences = yaml.safe_load(SENTENCES.read_text())
     source = learned_masks(head, device=torch.device("cpu"))
     counts: dict[str, list[tuple[bool, bool, str]]] = defaultdict(list)
     for index, (env, look) in enumerate(looks(scene=scene, scenes=scenes, seed=seed)):
@@ -121,11 +124,12 @@ def _lone(episode: Scene) -> bool:
 failures: dict[str, list[str]] = defaultdict(list)
 
 
-def act(*, checkpoint: str, scene: str, episodes: int, seed: int) -> dict[str, dict[str, float]]:
+def act(
+    *, sentences: Groups, checkpoint: str, scene: str, episodes: int, seed: int
+) -> dict[str, dict[str, float]]:
     """Return, by kind of sentence, how often the agent succeeded and took another object than the
     one that the sentence names; kinds and sentences take turns.
     """
-    sentences = yaml.safe_load(SENTENCES.read_text())
     kinds = [
         (kind, of_kind)
         for group in ("found", "not_found")
@@ -183,9 +187,17 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=30)
     parser.add_argument("--seed", type=int, default=700)
     parser.add_argument("--episodes", type=int, default=0, help="act this many, too")
+    parser.add_argument("--sentences", type=Path, default=SENTENCES)
     asked = parser.parse_args()
+    sentences = yaml.safe_load(asked.sentences.read_text())
     warnings.filterwarnings("ignore", message="the goal .* is not acted on")
-    results = measure(head=asked.head, scene=asked.scene, scenes=asked.scenes, seed=asked.seed)
+    results = measure(
+        sentences=sentences,
+        head=asked.head,
+        scene=asked.scene,
+        scenes=asked.scenes,
+        seed=asked.seed,
+    )
     table = Table("kind", "sentences", "found", "found and right")
     for kind, row in results.items():
         shares = (f"{row[key]:.1%}" for key in ("found", "found_and_right"))
@@ -194,7 +206,11 @@ def main() -> None:
     acted = {}
     if asked.episodes:
         acted = act(
-            checkpoint="tabletop", scene=asked.scene, episodes=asked.episodes, seed=asked.seed
+            sentences=sentences,
+            checkpoint="tabletop",
+            scene=asked.scene,
+            episodes=asked.episodes,
+            seed=asked.seed,
         )
         of_acting = Table("kind", "episodes", "success", "took another object")
         for kind, row in acted.items():

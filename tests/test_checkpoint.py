@@ -116,7 +116,7 @@ def test_a_checkpoint_returns_the_spaces_that_it_was_saved_with(checkpoint):
 
 def test_a_checkpoint_without_spaces_is_no_policys(tmp_path, policy):
     save(tmp_path, policy, kind="transformer", config=policy.config())
-    with pytest.raises(InputError, match="does not say which state, actions and cameras"):
+    with pytest.raises(InputError, match="does not say for which state, actions and cameras"):
         spaces_of(tmp_path)
     assert cameras_of(tmp_path) == ()
 
