@@ -166,13 +166,17 @@ class Injector:
         self._first_s: float | None = None
         self.injected_s: float | None = None
 
-    def poll(self) -> Intent:
+    def poll(self, *, gripper: float) -> Intent:
         now = time.monotonic()
         self._first_s = self._first_s or now
         if self.injected_s is None and now - self._first_s >= self._after_s:
             self.injected_s = now
             self._begin()
         return NOTHING
+
+    def ask(self, question: str) -> str:
+        """Nobody is there to be asked."""
+        return "no"
 
     def begins(self, *, gripper: float) -> None:
         """Wait for the first step."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -54,6 +54,9 @@ class Acts(Plans, Protocol):
     """An agent, here or elsewhere."""
 
     def reset(self) -> None: ...
+
+
+Ask = Callable[[str], str]  # a question -> its answer
 
 
 @options
@@ -186,12 +189,13 @@ def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
                 arrange(loop, robot, agent, index=index, goal=asked.goal)
                 if index == 0:
                     planner.start(warm_up=rig.observe(loop.goal).observation)
+                    agent.reset()  # what was seen while warming up is no look of the episode
                     confirm(asked, loop, console)
                     loop.operator = make_operator(asked, robot, console)
                     stack.callback(loop.operator.close)
                     stack.enter_context(shown(loop, viewer=asked.viewer))
                 elif robot.arrange is None:
-                    confirm(asked, loop, console)
+                    confirm(asked, loop, console, ask=loop.operator.ask)
                 header = header_of(asked, loop, index=index)
                 with prompt():
                     outcome = loop.run_episode(limit_s=asked.episode_s, header=header)
@@ -199,11 +203,13 @@ def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
                 if outcome.ended in ("quit",) or outcome.ended.startswith("fault"):
                     break
         finally:
-            results = summary(asked, loop, outcomes)
-            if recorder is not None:
+            if recorder is not None:  # first: what fails at the end belongs into the results
                 recorder.close(timeout_s=CLOSE_S if sys.exc_info()[0] else 60.0)
+            results = summary(asked, loop, outcomes)
         console.print(table_of(outcomes))
         console.print(f"recording: {folder / RECORDING}" if recorder else "nothing was recorded")
+        if recorder is not None and recorder.failure:
+            console.print(recorder.failure, markup=False, highlight=False)
         write_results(folder, results)
 
 
@@ -262,14 +268,18 @@ def arrange(loop: Loop, robot: Robot, agent: Acts, *, index: int, goal: str | No
     loop.change_goal(goal or own)
 
 
-def confirm(asked: Asked, loop: Loop, console: Console) -> None:
+def confirm(asked: Asked, loop: Loop, console: Console, *, ask: Ask | None = None) -> None:
     """Ask whether the arm may move; nothing has moved before. InputError where it may not."""
     what = f"{loop.goal!r} with {asked.checkpoint or asked.server}"
-    ask_to_move(asked.robot, yes=asked.yes, what=what, console=console)
+    ask_to_move(asked.robot, yes=asked.yes, what=what, console=console, ask=ask)
 
 
-def ask_to_move(robot: RobotOptions, *, yes: bool, what: str, console: Console) -> None:
-    """Say what the arm will do within which limits, and ask. InputError where it may not."""
+def ask_to_move(
+    robot: RobotOptions, *, yes: bool, what: str, console: Console, ask: Ask | None = None
+) -> None:
+    """Say what the arm will do within which limits, and ask: through the operator (`ask`), where he
+    reads the terminal already. InputError where it may not.
+    """
     safety = robot.safety
     console.print(
         f"{robot.kind}: {what}; at most {safety.max_speed_m_s:g} m/s, in the box "
@@ -279,7 +289,7 @@ def ask_to_move(robot: RobotOptions, *, yes: bool, what: str, console: Console) 
     )
     if yes:
         return
-    answer = console.input("The arm will move. Is its workspace clear? Type yes: ")
+    answer = (ask or console.input)("The arm will move. Is its workspace clear? Type yes: ")
     if answer.strip().lower() not in ("yes", "y"):
         raise InputError(f"got {answer!r}, expected yes; nothing has moved")
 

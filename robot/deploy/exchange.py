@@ -87,6 +87,7 @@ def answer_of(plan: Plan, *, with_mask: bool) -> dict[str, Any]:
         ]
     return {
         ACTIONS: plan.chunk.actions,
+        "waits": plan.waits,  # for an object that is not found: the actions hold still
         MASK: mask,
         "policy_timing": {"mask_ms": plan.mask_ms, "policy_ms": plan.policy_ms},
     }

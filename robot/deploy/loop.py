@@ -29,7 +29,7 @@ from robot.deploy.rig import Look, Rig
 from robot.deploy.schedule import DelayEstimate, Due, Schedule, Seams
 from robot.hardware.arm import ArmError
 from robot.hardware.camera import CameraError
-from robot.hardware.safety import Kind, Seen
+from robot.hardware.safety import Seen
 from robot.hardware.teleop.blend import HandOver
 from robot.spaces import Vector
 from robot.system.parse import Count, NotNegative, NotNegativeNumber, Positive, options
@@ -38,10 +38,6 @@ from robot.types import MaskStatus
 STATUS_NUMBER = {MaskStatus.FOUND: 0, MaskStatus.ABSENT: 1, MaskStatus.UNCERTAIN: 2}
 FAILURES_IN_A_ROW = 5  # of planning, then the episode ends
 EVENTS_KEPT = 1000
-HOLDING = frozenset(
-    (Kind.NOT_FINITE, Kind.WRONG_SHAPE, Kind.NOT_A_ROTATION, Kind.STALE_FRAME, Kind.STALE_STATE)
-    + (Kind.STALE_MASK, Kind.STALE_COMMAND, Kind.BAD_STATE, Kind.NO_TARGET, Kind.ESTOP)
-)  # what SafeArm held the arm for, instead of changing a command
 HAND_OVER_SHARE = 0.2  # of an action's range
 REST_S = 3.0  # that a controlled stop may take
 
@@ -309,7 +305,7 @@ class _Episode:
 
     def _intent(self) -> Intent:
         loop = self.loop
-        intent = loop.operator.poll() or NOTHING
+        intent = loop.operator.poll(gripper=self._gripper()) or NOTHING
         loop.polls += 1
         if intent.estop:
             loop.rig.arm.estop("pressed by the operator")
@@ -326,6 +322,11 @@ class _Episode:
             self.schedule.clear()
             self.answer = self.labels = None
         return intent
+
+    def _gripper(self) -> float:
+        """Return the gripper's target that was sent last, or its opening before any was."""
+        target = self.loop.rig.arm.gripper_target
+        return self.loop.rig.opening if target is None else target
 
     def _look(self, tick: Tick) -> Look | None:
         try:
@@ -411,10 +412,10 @@ class _Episode:
             return self._held(self.why), None, self._mode("hold")
         if self.first is None and not self.answer.plan.waits:
             self.first = len(self.actions)
-        before = self._holds()
+        before = self.loop.rig.arm.holds
         action = self.hands.action(due.action, due.action, hand="agent", now_s=tick.time_s)
         sent = rig.act(action, seen=self._seen(look), now_s=tick.time_s)
-        if self._holds() > before:
+        if self.loop.rig.arm.holds > before:
             newest = rig.arm.recent[-1]
             self.why = f"{newest.kind.value}: {newest.detail}"
             loop.note(newest.kind.value, newest.detail)
@@ -437,15 +438,12 @@ class _Episode:
             self.why = ""
         return mode
 
-    def _holds(self) -> int:
-        counts = self.loop.rig.arm.interventions
-        return sum(counts.get(kind, 0) for kind in HOLDING)
-
     def _seen(self, look: Look) -> Seen:
         assert self.answer is not None
         plan = self.answer.plan
         return Seen(
             frame_s={frame.camera: frame.time_s for frame in look.observation.frames},
+            problems=look.problems,
             mask_s=self.answer.request.observation.time_s,
             # what was found once and is seen no longer is behind the hand: the agent goes on
             mask_status=plan.mask.status[0] if plan.waits else MaskStatus.FOUND,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -32,12 +33,19 @@ class Intent:
 
 
 NOTHING = Intent()
+ASK_S = 0.02  # between two looks at a device while a question is open
 
 
 class Operator(Protocol):
     """Asked in every control step; answers at once."""
 
-    def poll(self) -> Intent: ...
+    def poll(self, *, gripper: float) -> Intent:
+        """Return what the person wants; `gripper` is the target that was sent last, 0 to 1."""
+        ...
+
+    def ask(self, question: str) -> str:
+        """Wait for the answer to a question between episodes, "yes" where the arm may move."""
+        ...
 
     def begins(self, *, gripper: float) -> None:
         """Begin an episode with the gripper this far open, 0 to 1."""
@@ -54,12 +62,21 @@ class Person:
     def __init__(self, device: Device, *, control_dt_s: float, drives: bool = False) -> None:
         self._device, self._dt_s, self._drives = device, control_dt_s, drives
         self._has, self._gripper = drives, 1.0
+        self._latched: float | None = None  # what the device said of the gripper before he had it
+        self._begun = True
 
-    def poll(self) -> Intent:
+    def poll(self, *, gripper: float) -> Intent:
         found = self._device.poll()
         pressed = found.buttons
-        if Button.TAKE_OVER in pressed:
-            self._has = True
+        takes_over = Button.TAKE_OVER in pressed and not self._has
+        if takes_over:  # he gets what the policy holds, and opens it where he presses for it
+            self._has, self._gripper = True, gripper
+        if takes_over or self._begun:
+            self._latched, self._begun = found.gripper, False
+        if found.gripper == self._latched:
+            found = replace(found, gripper=None)
+        else:
+            self._latched = None
         if Button.HAND_BACK in pressed:
             self._has = self._drives
         ends = bool(pressed & {Button.SUCCESS, Button.FAILURE})
@@ -77,7 +94,15 @@ class Person:
 
     def begins(self, *, gripper: float) -> None:
         """Begin an episode: the gripper's target is where it is."""
-        self._has, self._gripper = self._drives, gripper
+        self._has, self._gripper, self._begun = self._drives, gripper, True
+
+    def ask(self, question: str) -> str:
+        """Wait for the button that confirms, or for another one that does not."""
+        print(f"{question}(or the button that confirms; any other: no)", flush=True)
+        self._device.poll()  # what was pressed before the question is no answer
+        while not (pressed := self._device.poll().buttons):
+            time.sleep(ASK_S)
+        return "yes" if pressed == {Button.CONFIRM} else "no"
 
     def close(self) -> None:
         self._device.close()
@@ -86,8 +111,12 @@ class Person:
 class Nobody:
     """No person: for scripts and tests."""
 
-    def poll(self) -> Intent:
+    def poll(self, *, gripper: float) -> Intent:
         return NOTHING
+
+    def ask(self, question: str) -> str:
+        """Ask whoever reads the terminal now."""
+        return input(question)
 
     def begins(self, *, gripper: float) -> None:
         """Do nothing."""
@@ -111,7 +140,7 @@ class Lines:
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._read, name="operator", daemon=True).start()
 
-    def poll(self) -> Intent:
+    def poll(self, *, gripper: float) -> Intent:
         try:
             line = self._lines.get_nowait()
         except queue.Empty:
@@ -133,9 +162,19 @@ class Lines:
     def begins(self, *, gripper: float) -> None:
         """Do nothing: what was typed before still counts."""
 
+    def ask(self, question: str) -> str:
+        """Take the next line that is typed as the answer, by the one thread that reads them."""
+        while not self._lines.empty():  # typed before the question: no answer to it
+            self._lines.get()
+        print(question, end="", flush=True)
+        return self._lines.get()
+
     def close(self) -> None:
         """Leave the thread behind: it waits for a line that may never come."""
 
     def _read(self) -> None:
-        for line in self._stream:
-            self._lines.put(line)
+        try:
+            for line in self._stream:
+                self._lines.put(line)
+        finally:  # nobody can be heard any more, at the end of the input or after a bad byte
+            self._lines.put("")

@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import queue
 import threading
+import warnings
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,7 +27,6 @@ import numpy as np
 from robot.data.corrections import corrections_of
 from robot.data.store import EpisodeStore
 from robot.deploy.journal import SUFFIX, Header, Journal, Step, is_being_written, read_journal
-from robot.errors import InputError
 from robot.report.pictures import drawn
 from robot.report.video import write_video
 from robot.system.interrupt import end_processes, starting_processes
@@ -128,7 +128,7 @@ def _serve(pipe: Connection, folder: Path, videos: bool) -> None:
                     journal.close()
                     finish(journal.path, folder, videos=videos)
                 return
-        except (OSError, InputError) as error:
+        except Exception as error:  # whatever it is, the arm goes on and the person is told
             failed = True
             if journal is not None:
                 journal.close()
@@ -158,7 +158,17 @@ def recover(folder: Path) -> list[int]:
     """Make episodes of journals that no living process writes; return their indices."""
     found = []
     for path in sorted((folder / JOURNALS).glob(f"*{SUFFIX}")):
-        if not is_being_written(path) and (episode := finish(path, folder)) is not None:
+        if is_being_written(path):
+            continue
+        try:
+            episode = finish(path, folder)
+        except Exception as error:  # one that cannot be read must not keep others from beginning
+            kept = path.rename(path.with_suffix(".bad"))
+            warnings.warn(
+                f"the journal {kept} makes no episode ({error}); it is kept", stacklevel=2
+            )
+            continue
+        if episode is not None:
             found.append(episode.index)
     return found
 

@@ -146,13 +146,11 @@ class RemoteAgent:
         keys = greeting["keys"]
         self.keys = Keys(images=keys["images"], state=keys["state"], prompt=keys["prompt"])
         self._episode = 0
-        self._patience = Patience()  # the server's own, repeated here: it does not say
 
     def reset(self, *, rng: np.random.Generator | None = None) -> None:
         """Begin a new episode."""
         del rng  # the server draws
         self._episode += 1
-        self._patience.reset()
 
     def plan(
         self,
@@ -182,7 +180,7 @@ class RemoteAgent:
                 composites=torch.zeros(len(observation.frames), 6, 0, 0),  # stay at the server
                 mask_ms=float(timing["mask_ms"]),
                 policy_ms=1e3 * (perf_counter() - began) - float(timing["mask_ms"]),
-                waits=self._patience.waits(mask, goal=observation.goal.text),
+                waits=bool(answer["waits"]),
             )
         except (WireError, KeyError, TypeError) as error:
             raise PolicyLost(f"the policy server answered wrongly: {_brief(error)}") from None

@@ -5,7 +5,7 @@ actions in the units of the policy, and what was really done with them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from robot.hardware.arm import ArmState, Command
-from robot.hardware.camera import CameraError, CameraStream, Shot
+from robot.hardware.camera import CameraError, CameraStream, Shot, problems_of
 from robot.hardware.kinematics import Pose, difference, move
 from robot.hardware.safety import SafeArm, Seen
 from robot.spaces import Spaces
@@ -32,6 +32,7 @@ class Look:
     observation: Observation
     state: ArmState
     shots: tuple[Shot, ...]
+    problems: Mapping[str, str]  # camera -> what it says is wrong with it
 
 
 class Rig:
@@ -79,7 +80,9 @@ class Rig:
             goal=Goal(goal),
             time_s=min(captured, state.time_s),
         )
-        return Look(observation=observation, state=state, shots=shots)
+        return Look(
+            observation=observation, state=state, shots=shots, problems=problems_of(self.cameras)
+        )
 
     def state_at(self, time_s: float) -> Float32[np.ndarray, " s"]:
         """Return the measured state at a time, between two measurements the mean that lies there;
@@ -98,6 +101,11 @@ class Rig:
         assert self._state is not None, "observe() comes first"
         command = command_of(action, self._state, time_s=now_s)
         return action_of(self.arm.send(command, seen=seen), self._state)
+
+    @property
+    def opening(self) -> float:
+        """Return how open the gripper was measured last, 1 before it was."""
+        return 1.0 if self._state is None else self._state.gripper_opening
 
     def hold(self, reason: str) -> Float32[np.ndarray, " a"]:
         """Brake, or stay; return what was really sent."""

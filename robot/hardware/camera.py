@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,3 +77,10 @@ class WatchedStream(CameraStream, Protocol):
     def health(self) -> CameraHealth:
         """Return at once how well it works now."""
         ...
+
+
+def problems_of(streams: Sequence[CameraStream]) -> dict[str, str]:
+    """Return what cameras that know how well they work say is wrong with them."""
+    asked = {s.camera.name: getattr(s, "health", None) for s in streams}
+    found = {name: health().problem for name, health in asked.items() if health is not None}
+    return {name: problem for name, problem in found.items() if problem}

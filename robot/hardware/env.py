@@ -33,7 +33,7 @@ from robot.envs.env import (
 from robot.errors import InputError
 from robot.hardware.arm import ArmError, ArmState, Command
 from robot.hardware.braking import norms, shortened
-from robot.hardware.camera import CameraStream, Shot
+from robot.hardware.camera import CameraStream, Shot, problems_of
 from robot.hardware.kinematics import Joints, Pose, difference, move, pose_at
 from robot.hardware.path import in_box
 from robot.hardware.safety import SafeArm, Seen
@@ -138,8 +138,9 @@ class HardwareEnv(RobotEnv):
         episode, look = self._begun()
         state = self.arm.read()
         command = self._commanded(np.asarray(action, np.float64), state)
+        holds = self.arm.holds
         sent = self.arm.send(command, seen=self._seen(look, episode))
-        self._follow(command, sent)
+        self._follow(command, sent, held=self.arm.holds > holds)
 
         episode.steps += 1
         observation = self.observe()
@@ -156,7 +157,7 @@ class HardwareEnv(RobotEnv):
         captured = min((shot.time_s for shot in shots), default=state.time_s)
         nearest = min(episode.states, key=lambda kept: abs(kept.time_s - captured))
         self._look = _Look(
-            state=state, shots=shots, at_frames=nearest, problems=_problems(self.streams)
+            state=state, shots=shots, at_frames=nearest, problems=problems_of(self.streams)
         )
         return self._observation(self._look, episode.goal)
 
@@ -244,12 +245,12 @@ class HardwareEnv(RobotEnv):
             time_s=self._clock(),
         )
 
-    def _follow(self, command: Command, sent: Command) -> None:
-        """Keep the commanded pose as long as it stays within reach of what was sent: what the
-        safety layer held back must not be made up for at once.
+    def _follow(self, command: Command, sent: Command, *, held: bool) -> None:
+        """Keep the commanded pose as long as it stays within reach of what was sent, and none while
+        the arm was held: what the safety layer held back must not be made up for.
         """
         at = Pose(position=sent.ee_position, rotation=sent.ee_rotation)
-        if not np.isfinite(command.ee_position).all():
+        if held or not np.isfinite(command.ee_position).all():
             self._target = at
             return
         asked = Pose(position=command.ee_position, rotation=command.ee_rotation)
@@ -354,13 +355,6 @@ def _ordered(
                 f"{camera.width}x{camera.height} px; raise its resolution"
             )
     return tuple(by_name[camera.name] for camera in wanted)
-
-
-def _problems(streams: Sequence[CameraStream]) -> dict[str, str]:
-    """Return what cameras that know how well they work say is wrong with them."""
-    asked = {s.camera.name: getattr(s, "health", None) for s in streams}
-    found = {name: health().problem for name, health in asked.items() if health is not None}
-    return {name: problem for name, problem in found.items() if problem}
 
 
 def _there(home: Pose, state: ArmState) -> bool:

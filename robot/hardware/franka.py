@@ -179,10 +179,12 @@ class FrankaArm:
         return pose[:3, 3], pose[:3, :3]
 
     def stop(self) -> None:
-        """Damp the arm to rest; the robot's own controller holds it then. The hand keeps what it
-        holds.
+        """Damp the arm to rest; the robot's own controller holds it then. The hand ends its motion
+        and keeps what it holds.
         """
         self._stopped_s = time.monotonic()
+        if self._hand is not None:
+            self._hand.stop()
         with self._stopping:
             with self._lock:
                 tracker, self._tracker = self._tracker, None

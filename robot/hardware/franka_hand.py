@@ -36,7 +36,10 @@ class FrankaHand:
         self.max_width = float(gripper.max_width)
         self._width, self._time_s = float(gripper.width), time.monotonic()
         self._aimed: bool | None = None  # True: open; None: nothing was asked for yet
+        self._moves: bool | None = None  # the motion that runs: True opens
+        self._reached: bool | None = None  # the last one that ended
         self._asked, self._closing = threading.Event(), threading.Event()
+        self._stopped = threading.Event()  # the running motion was ended on purpose
         self._threads = [
             threading.Thread(target=run, name=f"franka-hand-{name}", daemon=True)
             for name, run in (("width", self._watch), ("motion", self._work))
@@ -54,12 +57,27 @@ class FrankaHand:
         """
         if target > OPEN_ABOVE or target < CLOSE_BELOW:
             wanted = target > OPEN_ABOVE
+            first = self._aimed is None
+            if first and abs(target - self.opening()[0]) < OPEN_ABOVE - CLOSE_BELOW:
+                return self.opening()[0]  # a hold where it is asks for no motion
             if wanted is not self._aimed:
                 self._aimed = wanted
                 self._asked.set()
         if self._aimed is None:
             return self.opening()[0]
         return float(self._aimed)
+
+    def stop(self) -> None:
+        """Begin no motion that waits, and end one that runs; a finished grasp keeps holding."""
+        if self._asked.is_set():
+            self._asked.clear()
+            self._aimed = self._moves if self._moves is not None else self._reached
+        if self._moves is not None:
+            self._stopped.set()
+            try:
+                self._gripper.stop()
+            except Exception as error:
+                self._end(error)
 
     def close(self) -> None:
         """End the threads; the hand finishes its motion and keeps holding what it holds."""
@@ -81,10 +99,15 @@ class FrankaHand:
             self._asked.clear()
             if self._closing.is_set():
                 return
+            self._moves = bool(self._aimed)
             try:
-                self._move(opening=bool(self._aimed))
+                self._move(opening=self._moves)
             except Exception as error:
-                self._end(error)
+                if not self._stopped.is_set():
+                    self._end(error)
+            finally:
+                self._reached, self._moves = self._moves, None
+                self._stopped.clear()
 
     def _move(self, *, opening: bool) -> None:
         speed, force = self._motion.speed_m_s, self._motion.force_n

@@ -62,6 +62,13 @@ class Kind(str, Enum):
     ESTOP = "estop"
 
 
+HOLDING = frozenset(
+    (Kind.NOT_FINITE, Kind.WRONG_SHAPE, Kind.NOT_A_ROTATION, Kind.STALE_FRAME, Kind.STALE_STATE)
+    + (Kind.STALE_MASK, Kind.STALE_COMMAND, Kind.BAD_STATE, Kind.BAD_FRAME, Kind.NO_TARGET)
+    + (Kind.ESTOP,)
+)  # what SafeArm held the arm for, instead of changing a command
+
+
 @dataclass(frozen=True)
 class Seen:
     """What a command was decided on: `time.monotonic` of captures, and the mask's word.
@@ -109,6 +116,7 @@ class SafeArm:
         self._measured: ArmState | None = None
         self._begin_after_s = -math.inf  # a state measured before the arm stopped does not count
         self._sent: Command | None = None
+        self._gripper_target: float | None = None
         self._estop = ""
         self._counts: Counter[Kind] = Counter()
         self._recent: deque[Intervention] = deque(maxlen=KEPT)
@@ -123,9 +131,21 @@ class SafeArm:
         return dict(self._counts)
 
     @property
+    def holds(self) -> int:
+        """Return how often the arm was held, instead of a command being changed."""
+        return sum(self._counts[kind] for kind in HOLDING)
+
+    @property
     def recent(self) -> tuple[Intervention, ...]:
         """Return the newest interventions, oldest first."""
         return tuple(self._recent)
+
+    @property
+    def gripper_target(self) -> float | None:
+        """Return the gripper's target that was sent last, None where none was since the arm was
+        connected.
+        """
+        return self._gripper_target
 
     @property
     def estopped(self) -> str:
@@ -192,7 +212,7 @@ class SafeArm:
     def disconnect(self) -> None:
         """Stop, end the watchdog and let go of the arm; callable twice."""
         self._watchdog.end()
-        self._path = self._measured = None
+        self._path = self._measured = self._gripper_target = None
         self.arm.disconnect()
 
     # The e-stop.
@@ -212,6 +232,10 @@ class SafeArm:
 
     def _step(self, command: Command | None, held: _Hold | None, *, now_s: float) -> Command | None:
         with self._lock:
+            if (command is None or held) and self._is_away():
+                self._stop_arm()  # pushed away while held: it is not driven back, but begins anew
+                self._note(Kind.LEAD, command, None, now_s=now_s, detail="pushed away")
+                return self._where_it_is(now_s=now_s)
             if self._path is None and held is None:
                 held = self._why_not_begin(now_s=now_s)
             if self._estop:
@@ -234,6 +258,7 @@ class SafeArm:
             self._watchdog.feed(now_s)
             decided_s = now_s if command is None or held else command.time_s
             self._sent = self._sent_on(_command(after, time_s=decided_s))
+            self._gripper_target = after.gripper
         return self._sent, frozenset(kinds | {Kind(cause.value) for cause in causes})
 
     def _sent_on(self, command: Command) -> Command:
@@ -260,12 +285,34 @@ class SafeArm:
         joints = np.asarray(self._measured.joint_position, np.float64)
         return Asked(pose=pose, gripper=float(command.gripper_target), joints=joints), kinds
 
+    def _is_away(self) -> bool:
+        """Return whether the arm, at rest, is farther from what was sent than a command may lead
+        it.
+        """
+        path = self._path
+        if path is None or not path.at_rest or self._measured is None:
+            return False
+        if self._why_not_measured(now_s=self._clock()) is not None:
+            return False
+        away = difference(path.at.pose, _measured_pose(self._measured))
+        return bool((norms(away) > (self.limits.max_lead_m, self.limits.max_lead_rad)).any())
+
+    def _gripper(self) -> float:
+        """Return the gripper's target where a path begins: the last one that was sent, because a
+        hand on an object is not where it was told to go; its opening before any was.
+        """
+        assert self._measured is not None, "held: no state"
+        target = self._gripper_target
+        if target is None:
+            target = self._measured.gripper_opening
+        return min(max(float(target), 0.0), 1.0)
+
     def _begun(self, *, now_s: float) -> PathState:
         assert self._measured is not None, "held: no state"
         return begin(
             _measured_pose(self._measured),
             joints=np.asarray(self._measured.joint_position, np.float64),
-            gripper=min(max(float(self._measured.gripper_opening), 0.0), 1.0),
+            gripper=self._gripper(),
             now_s=now_s,
         )
 

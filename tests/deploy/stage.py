@@ -115,11 +115,14 @@ class Script:
         self.then: dict[int, object] = {}
         self.polls = 0
 
-    def poll(self) -> Intent:
+    def poll(self, *, gripper: float) -> Intent:
         step, self.polls = self.polls, self.polls + 1
         if step in self.then:
             self.then[step]()  # type: ignore[operator]
         return self.intents.get(step, NOTHING)
+
+    def ask(self, question: str) -> str:
+        return "no"
 
     def begins(self, *, gripper: float) -> None: ...
 

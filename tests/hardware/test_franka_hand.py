@@ -15,6 +15,7 @@ class Gripper:
 
     def __init__(self):
         self.width, self.motions = 0.04, []
+        self.stopped = False
         self.release = threading.Event()
         self.release.set()
 
@@ -27,7 +28,14 @@ class Gripper:
     def _do(self, motion):
         self.motions.append(motion)
         assert self.release.wait(5)
+        if self.stopped:
+            self.stopped = False
+            raise RuntimeError("the motion was stopped")
         self.width = motion[1]
+
+    def stop(self):
+        self.stopped = True
+        self.release.set()
 
 
 @pytest.fixture
@@ -104,3 +112,25 @@ def test_a_failed_motion_is_reported_once(gripper, failures):
     wait_for(lambda: failures)
     hand.close()
     assert [str(error) for error in failures] == ["no power"]
+
+
+def test_a_stop_ends_the_motion_and_begins_none_that_waits(hand, gripper, failures):
+    gripper.release.clear()
+    hand.aim(0.0)
+    wait_for(lambda: gripper.motions)
+    hand.aim(1.0)  # waits for the grasp to end
+    hand.stop()
+    time.sleep(0.05)
+    assert [motion[0] for motion in gripper.motions] == ["grasp"] and not failures
+    gripper.release.set()
+    hand.aim(1.0)
+    wait_for(lambda: len(gripper.motions) == 2)
+
+
+def test_a_hold_where_the_hand_is_begins_no_motion(gripper, failures):
+    gripper.width = 0.02  # closed enough to count as a wish to close
+    hand = FrankaHand(gripper, motion=HandMotion(), on_failure=failures.append)
+    assert hand.aim(0.25) == pytest.approx(0.25)
+    time.sleep(0.02)
+    assert gripper.motions == []
+    hand.close()

@@ -466,3 +466,34 @@ def test_limits_are_read_from_a_robots_file(tmp_path):
         read_limits(tmp_path / "arm.yaml")
     with pytest.raises(InputError, match="correct the path"):
         read_limits(tmp_path / "missing.yaml")
+
+
+def test_an_arm_that_is_pushed_away_while_it_is_held_stays_where_it_was_pushed(clock):
+    safe = connected(clock, max_lead_m=0.03)
+    one_period(safe, clock, move=(0.0, 0.0, 0.0))
+    safe.arm.blocked = True
+    safe.arm.joints = safe.arm.joints + np.array([0.3, 0, 0, 0, 0, 0, 0])
+    for _ in range(3):
+        clock.pass_()
+        pushed = safe.read().ee_position
+        sent = safe.hold("test")  # the first one stops the arm, the next one begins anew
+    assert sent is not None
+    np.testing.assert_allclose(sent.ee_position, pushed, atol=1e-9)
+
+
+def test_after_an_estop_the_hand_keeps_the_target_that_it_was_sent_last(clock):
+    safe = connected(clock)
+    for _ in range(10):
+        clock.pass_()
+        safe.read()
+        safe.send(command(safe, clock, gripper_target=0.0))
+    assert safe.gripper_target == 0.0
+    safe.arm.gripper = 0.75  # held open by what lies between the fingers
+    safe.estop("button")
+    clock.pass_()
+    safe.read()
+    safe.release()
+    clock.pass_()
+    safe.read()
+    sent = safe.hold("test")
+    assert sent is not None and sent.gripper_target == 0.0
