@@ -179,8 +179,8 @@ class FrankaArm:
         return pose[:3, 3], pose[:3, :3]
 
     def stop(self) -> None:
-        """Damp the arm to rest; the robot's own controller holds it then. The hand ends its motion
-        and keeps what it holds.
+        """Damp the arm to rest; the robot's own controller holds it then. The hand begins no
+        other motion and keeps what it holds.
         """
         self._stopped_s = time.monotonic()
         if self._hand is not None:

@@ -39,7 +39,6 @@ class FrankaHand:
         self._moves: bool | None = None  # the motion that runs: True opens
         self._reached: bool | None = None  # the last one that ended
         self._asked, self._closing = threading.Event(), threading.Event()
-        self._stopped = threading.Event()  # the running motion was ended on purpose
         self._threads = [
             threading.Thread(target=run, name=f"franka-hand-{name}", daemon=True)
             for name, run in (("width", self._watch), ("motion", self._work))
@@ -68,16 +67,10 @@ class FrankaHand:
         return float(self._aimed)
 
     def stop(self) -> None:
-        """Begin no motion that waits, and end one that runs; a finished grasp keeps holding."""
+        """Begin no motion that waits; one that runs ends by itself, and a grasp keeps holding."""
         if self._asked.is_set():
             self._asked.clear()
-            self._aimed = self._moves if self._moves is not None else self._reached
-        if self._moves is not None:
-            self._stopped.set()
-            try:
-                self._gripper.stop()
-            except Exception as error:
-                self._end(error)
+            self._aimed = self._reached if self._moves is None else self._moves
 
     def close(self) -> None:
         """End the threads; the hand finishes its motion and keeps holding what it holds."""
@@ -103,11 +96,9 @@ class FrankaHand:
             try:
                 self._move(opening=self._moves)
             except Exception as error:
-                if not self._stopped.is_set():
-                    self._end(error)
+                self._end(error)
             finally:
                 self._reached, self._moves = self._moves, None
-                self._stopped.clear()
 
     def _move(self, *, opening: bool) -> None:
         speed, force = self._motion.speed_m_s, self._motion.force_n
