@@ -195,7 +195,7 @@ def _franka_sim(robot: RobotOptions, world: World) -> Robot:
 def _so101(robot: RobotOptions, world: World) -> Robot:
     driver = parse(SO101Driver, robot.driver, at="robot.driver")
     arm = SO101(port=driver.port, calibration=driver.calibration.expanduser())
-    return Robot(arm=safe(arm, robot), cameras=())
+    return Robot(arm=safe(arm, robot), cameras=cameras(robot))
 
 
 ROBOTS: dict[str, Callable[[RobotOptions, World], Robot]] = {
