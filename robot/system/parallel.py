@@ -11,12 +11,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from robot.system.interrupt import end_processes, starting_processes
 
 Result = TypeVar("Result")
 Work = Callable[[int], Result]
+MANAGER_S = 1.0  # for the pool's own thread to see that its processes have ended
 
 _make_work: Callable[[], Work] | None = None  # of this process, told when it begins
 _work: Work | None = None  # made at its first item
@@ -68,11 +69,13 @@ def worker_pool(
         yield pool
     except BaseException:
         processes = list((pool._processes or {}).values())
+        manager = cast(threading.Thread | None, pool._executor_manager_thread)
         pool.shutdown(wait=False, cancel_futures=True)  # before they take what is queued
         end_processes(processes, grace_s=grace_s)
+        if manager is not None:  # or it closes a pipe that concurrent.futures writes to at exit
+            manager.join(MANAGER_S)
         raise
-    finally:
-        pool.shutdown(wait=True)
+    pool.shutdown(wait=True)
 
 
 def available_workers() -> int:

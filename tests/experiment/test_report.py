@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -194,9 +196,17 @@ def test_wandb_gets_config_rates_masks_and_a_video(written):
     folder = next(run.glob("wandb/offline-run-*"))
     media = {path.suffix for path in folder.rglob("media/**/*") if path.is_file()}
     assert {".png", ".mp4"} <= media
-    content = next(folder.glob("*.wandb")).read_bytes()
+    log = next(folder.glob("*.wandb"))
     for text in (b"success/masked/duck_in_pot/clean", b"mask_iou/clean", b'"data"'):
-        assert text in content
+        _wait_until(lambda text=text: text in log.read_bytes())
+
+
+def _wait_until(holds: Callable[[], bool], *, within_s: float = 30.0) -> None:
+    """Weights & Biases' own process writes after `finish` returns, too."""
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_goal_that_names_nothing_there_has_no_verdict(tmp_path):
