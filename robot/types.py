@@ -42,23 +42,98 @@ class MaskStatus(str, Enum):
     UNCERTAIN = "uncertain"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Region:
-    """A box in pixels (x0, y0, x1, y1), the maxima exclusive, and an optional mask, in one camera's
-    frame.
+    """Where one camera's frame shows a thing that a goal is about: a box, a mask or a click, or
+    several of them.
+
+    `box` is (x0, y0, x1, y1) in pixels, the maxima exclusive; `mask` has the frame's size and is
+    not empty; `click` is (x, y) in pixels. `index` counts from 1 and is the k of `<regionk>` in the
+    goal's text; regions of one index in different cameras show the same thing.
     """
 
     camera: str
-    box: tuple[float, float, float, float]
+    box: tuple[float, float, float, float] | None = None
     mask: Bool[np.ndarray, "h w"] | None = None
+    click: tuple[float, float] | None = None
+    index: int = 1
+
+    def __post_init__(self) -> None:
+        if problem := _problem_of(self):
+            raise InputError(problem)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Return the box, or else the smallest box around the mask, or else the clicked pixel."""
+        if self.box is not None:
+            return self.box
+        if self.mask is not None:
+            rows, columns = (np.flatnonzero(self.mask.any(axis=axis)) for axis in (1, 0))
+            ends = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+            x0, y0, x1, y1 = (float(end) for end in ends)
+            return x0, y0, x1, y1
+        assert self.click is not None
+        x, y = np.floor(self.click)
+        return float(x), float(y), float(x) + 1, float(y) + 1
+
+    def _key(self) -> tuple:
+        mask = None if self.mask is None else (self.mask.shape, self.mask.tobytes())
+        return self.camera, self.index, self.box, self.click, mask
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Region) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+
+def _problem_of(region: Region) -> str | None:
+    """Return what is wrong with a region whatever the frame, as a sentence."""
+    box, mask, click = region.box, region.mask, region.click
+    named = f"region {region.index} in {region.camera}"
+    if region.index < 1:
+        return f"got a region of index {region.index}, expected 1 or more: <region1> is the first"
+    if box is None and mask is None and click is None:
+        return f"got {named} without a place, expected a box, a mask or a click; pass one of them"
+    if box is not None and not (
+        len(box) == 4 and np.isfinite(box).all() and box[0] < box[2] and box[1] < box[3]
+    ):
+        return (
+            f"got box {box} of {named}, expected (x0, y0, x1, y1) in pixels with x0 < x1 and "
+            "y0 < y1; draw it from the upper left to the lower right"
+        )
+    if click is not None and not (len(click) == 2 and np.isfinite(click).all()):
+        return f"got click {click} of {named}, expected (x, y) in pixels; pass two numbers"
+    if mask is not None and not (mask.ndim == 2 and mask.dtype == bool and mask.any()):
+        return (
+            f"got a mask {mask.dtype} {mask.shape} of {named}, expected bool (H, W) with at least "
+            "one pixel; pass the pixels of the thing"
+        )
+    return None
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What the robot is asked for: a sentence, and optional regions that it refers to."""
+    """What the robot is asked for: a sentence, and optional regions that it refers to as
+    `<region1>` or "region 1". `robot.perception.regions.goals` reads the two together.
+    """
 
     text: str
     regions: tuple[Region, ...] = ()
+
+    def __post_init__(self) -> None:
+        places = [(region.index, region.camera) for region in self.regions]
+        if twice := sorted({place for place in places if places.count(place) > 1}):
+            index, camera = twice[0]
+            raise InputError(
+                f"got region {index} twice in {camera}, expected one of each index per camera; "
+                f"pass index={max(index for index, _ in places) + 1} where it is another thing"
+            )
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """Return the indices of the regions, each once, sorted."""
+        return tuple(sorted({region.index for region in self.regions}))
 
 
 @dataclass(frozen=True)
@@ -97,7 +172,7 @@ class Observation:
         return Observation(
             frames=frames,
             proprio=spaces.state.flatten(observation["proprio"]),
-            goal=Goal(observation["goal"]["text"]),
+            goal=Goal(observation["goal"]["text"], tuple(observation["goal"].get("regions", ()))),
             time_s=float(times["proprio"].item()),
         )
 

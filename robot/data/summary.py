@@ -124,13 +124,27 @@ def _encode_region(region: Region) -> dict:
         if region.mask is None
         else base64.b64encode(png.encode(region.mask.astype(np.uint8))).decode()
     )
-    return {"camera": region.camera, "box": list(region.box), "mask": mask}
+    return {
+        "camera": region.camera,
+        "box": None if region.box is None else list(region.box),
+        "mask": mask,
+        "click": None if region.click is None else list(region.click),
+        "index": region.index,
+    }
 
 
 def _decode_region(content: dict) -> Region:
+    """Invert `_encode_region`; files from before regions had an index lack the last two."""
     mask = (
         None
         if content["mask"] is None
         else png.decode(base64.b64decode(content["mask"])).astype(bool)
     )
-    return Region(camera=content["camera"], box=tuple(content["box"]), mask=mask)
+    box, click = content["box"], content.get("click")
+    return Region(
+        camera=content["camera"],
+        box=None if box is None else tuple(box),
+        mask=mask,
+        click=None if click is None else tuple(click),
+        index=content.get("index", 1),
+    )

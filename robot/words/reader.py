@@ -137,12 +137,12 @@ class GoalReader:
         """Return the sentences of the vocabulary that a request may mean."""
         assert self.vocabulary is not None and request.target is not None
         excluded = request.excluded
-        targets = _matching(self.vocabulary.targets, request.target, excluded=excluded)
+        targets = matching(self.vocabulary.targets, request.target, excluded=excluded)
         if not targets:
             return _unlearned(request.target, self.vocabulary.targets)
         places: Sequence[tuple[Named, str] | None] = (None,)
         if request.destination is not None:
-            places = _matching(self.vocabulary.destinations, request.destination, excluded=excluded)
+            places = matching(self.vocabulary.destinations, request.destination, excluded=excluded)
             if not places:
                 return _unlearned(request.destination, self.vocabulary.destinations)
         pairs = list(product(targets, places))
@@ -150,14 +150,15 @@ class GoalReader:
             reason = "too many objects that it may mean"
             return ReadGoal((), Understanding.NOT_UNDERSTOOD, reason)
         return ReadGoal(
-            tuple(self._sentence(target, place) for target, place in pairs),
+            tuple(self.sentence(target, place) for target, place in pairs),
             Understanding.UNDERSTOOD,
             "",
             tuple((target[0].noun, target[1]) for target, _ in pairs),
             tuple(None if place is None else (place[0].noun, place[1]) for _, place in pairs),
         )
 
-    def _sentence(self, target: tuple[Named, str], place: tuple[Named, str] | None) -> str:
+    def sentence(self, target: tuple[Named, str], place: tuple[Named, str] | None) -> str:
+        """Return the plain sentence about a target, and a destination if there is one."""
         assert self.vocabulary is not None
         if place is None:
             return self.vocabulary.pick.format(object=_phrase(target))
@@ -182,7 +183,7 @@ def _phrase(named: tuple[Named, str]) -> str:
     return f"{named[1]} {named[0].names[0]}"
 
 
-def _matching(
+def matching(
     named: Sequence[Named], thing: Thing, *, excluded: Sequence[Thing]
 ) -> list[tuple[Named, str]]:
     """Return the objects of the vocabulary that a phrase may mean."""
