@@ -62,7 +62,7 @@ class Journal:
 
     def __init__(self, path: Path, header: Header) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
+        self.path, self.header = path, header
         self._file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._written = 0

@@ -116,6 +116,8 @@ class Records(Protocol):
 
     def begin(self, header: Header) -> None: ...
 
+    def change_goal(self, goal: str) -> None: ...
+
     def step(self, step: Step) -> None: ...
 
     def end(self, *, success: bool, extra: Mapping[str, str] | None = None) -> None: ...
@@ -321,6 +323,8 @@ class _Episode:
             self.generation = loop._generation
             self.schedule.clear()
             self.answer = self.labels = None
+            if loop.recorder is not None:
+                loop.recorder.change_goal(loop.goal)
         return intent
 
     def _gripper(self) -> float:

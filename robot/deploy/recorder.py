@@ -18,6 +18,7 @@ import queue
 import threading
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,10 @@ class Recorder:
     def begin(self, header: Header) -> None:
         self.failure = None
         self._queue.put(("begin", header))
+
+    def change_goal(self, goal: str) -> None:
+        """Record what follows as an episode of its own: a demonstration has one goal."""
+        self._queue.put(("goal", goal))
 
     def step(self, step: Step) -> None:
         size = sum(image.nbytes for image in step.images.values())
@@ -116,7 +121,12 @@ def _serve(pipe: Connection, folder: Path, videos: bool) -> None:
         try:
             if kind == "begin":
                 failed = False
-                journal = Journal(_journal_path(folder, values[0].index), values[0])
+                journal = _begin(folder, values[0])
+            elif kind == "goal" and journal is not None and not failed:
+                before, journal = journal, None
+                before.end(success=False, extra={"ended": "the goal was changed"})
+                finish(before.path, folder, videos=videos)
+                journal = _begin(folder, replace(before.header, goal=values[0]))
             elif kind == "step" and journal is not None and not failed:
                 journal.append(values[0])
             elif kind == "end" and journal is not None:
@@ -136,6 +146,13 @@ def _serve(pipe: Connection, folder: Path, videos: bool) -> None:
                 pipe.send(f"the recording failed: {error}")
             if kind == "quit":
                 return
+
+
+def _begin(folder: Path, header: Header) -> Journal:
+    """Open a journal under the header's index, or the next one where a change of goal took it."""
+    free = next_index(folder)
+    header = replace(header, index=max(header.index, free))
+    return Journal(_journal_path(folder, header.index), header)
 
 
 def finish(path: Path, folder: Path, *, videos: bool = False) -> Episode | None:

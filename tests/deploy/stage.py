@@ -134,7 +134,11 @@ class FakeRecorder:
     steps: list = field(default_factory=list)
     begun: list = field(default_factory=list)
     ended: list = field(default_factory=list)
+    goals: list = field(default_factory=list)
     failure: str | None = None
+
+    def change_goal(self, goal: str) -> None:
+        self.goals.append(goal)
 
     def begin(self, header: Header) -> None:
         self.begun.append(header)

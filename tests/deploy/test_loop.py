@@ -83,7 +83,7 @@ def test_a_new_goal_drops_the_plans_for_the_old_one():
     stage.operator.intents[11] = Intent(goal="lift the other one")
     stage.run(40)
     assert stage.loop.goal == "lift the other one"
-    assert "goal" in kinds(stage)
+    assert "goal" in kinds(stage) and stage.recorder.goals == ["lift the other one"]
     goals = [r.observation.goal.text for r in stage.planner.requests]
     first = goals.index("lift the other one")
     assert set(goals[first:]) == {"lift the other one"}

@@ -173,6 +173,26 @@ def test_the_recorder_writes_episodes_and_videos(tmp_path):
     assert len(list((tmp_path / "videos").glob("*.mp4"))) == 2
 
 
+def test_another_goal_is_another_episode_and_takes_the_next_free_number(tmp_path):
+    recorder = Recorder(tmp_path, videos=False)
+    for index in (0, 1):
+        recorder.begin(header(index))
+        recorder.step(step(0))
+        if index == 0:
+            recorder.change_goal("lift the blue ball")
+            recorder.step(step(1))
+            recorder.step(step(2))
+        recorder.end(success=True)
+    recorder.close()
+    assert recorder.failure is None
+    found = [(e.index, e.goal.text, len(e), e.success) for e in EpisodeStore(tmp_path / EPISODES)]
+    assert found == [
+        (0, "lift the red cube", 1, False),
+        (1, "lift the blue ball", 2, True),
+        (2, "lift the red cube", 1, True),
+    ]
+
+
 def test_a_folder_that_cannot_be_written_is_a_failure_and_no_exception(tmp_path):
     (tmp_path / JOURNALS).write_text("in the way")
     recorder = Recorder(tmp_path, videos=False)
