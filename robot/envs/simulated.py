@@ -220,7 +220,7 @@ class SimulatedEnv(RobotEnv):
 
     def label_maps(self) -> dict[str, UInt8[np.ndarray, "h w"]]:
         """Return a robot.types.Label per pixel for every camera."""
-        return {name: self._labels_of_geoms[self._geom_ids(name)] for name in self.cameras}
+        return {name: self._labels_of_geoms[self.geom_ids(name)] for name in self.cameras}
 
     def label_maps_for(
         self, roles: Sequence[Mapping[str, Label]]
@@ -228,7 +228,7 @@ class SimulatedEnv(RobotEnv):
         """Return what `label_maps` would be for other goals, given as roles of bodies: one render
         for all of them.
         """
-        ids = {name: self._geom_ids(name) for name in self.cameras}
+        ids = {name: self.geom_ids(name) for name in self.cameras}
         tables = [geom_labels(self.model, r) for r in roles]
         return [{name: table[i] for name, i in ids.items()} for table in tables]
 
@@ -242,7 +242,7 @@ class SimulatedEnv(RobotEnv):
     def instance_maps(self) -> dict[str, np.ndarray]:
         """Return the root body id per pixel (int32, -1 where nothing is seen) for every camera."""
         roots = np.append(self.model.body_rootid[self.model.geom_bodyid], -1).astype(np.int32)
-        return {name: roots[self._geom_ids(name)] for name in self.cameras}
+        return {name: roots[self.geom_ids(name)] for name in self.cameras}
 
     def depth(self, camera: str) -> Float32[np.ndarray, "h w"]:
         """Return metric depth [m] along the optical axis."""
@@ -337,7 +337,8 @@ class SimulatedEnv(RobotEnv):
             info["segmentation"] = self.label_maps()
         return info
 
-    def _geom_ids(self, camera: str) -> np.ndarray:
+    def geom_ids(self, camera: str) -> np.ndarray:
+        """Return the id of the geom at every pixel (int32 (H, W)), -1 where nothing is seen."""
         ids = self._renderer.render(
             self.data, CAMERAS[camera], rgb=False, segmentation=True
         ).geom_ids

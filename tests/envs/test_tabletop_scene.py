@@ -22,7 +22,8 @@ from robot.types import InputError
 from robot.words.reader import GoalReader
 
 CONDITIONS = tuple(conditions())
-TRAINING_ONLY = ("randomised", "strangers")
+TRAINING_ONLY = ("randomised", "strangers", "randomised_duplicates")
+ALIKE = ("duplicates", "duplicates_clutter", "randomised_duplicates")
 EPISODES = range(40)
 
 
@@ -92,7 +93,7 @@ def test_a_further_placing_task_leaves_the_papers_tasks_unchanged(monkeypatch):
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("scene", [c for c in CONDITIONS if c != "absent"])
+@pytest.mark.parametrize("scene", [c for c in CONDITIONS if c not in ("absent", *ALIKE)])
 def test_every_object_of_the_goal_is_on_the_table_once(task, scene):
     for sampled in scenes(task=task, scene=scene):
         for body, noun in (
@@ -101,6 +102,25 @@ def test_every_object_of_the_goal_is_on_the_table_once(task, scene):
         ):
             if noun is not None:
                 assert [p.body for p in sampled.placements if p.noun == noun] == [body]
+
+
+@pytest.mark.parametrize("scene", ALIKE)
+def test_copies_are_alike_to_the_last_shade_and_stand_elsewhere(scene):
+    counts = []
+    for sampled in scenes(task="pick", scene=scene):
+        target = placed(sampled, sampled.target)
+        assert target is not None
+        copies = [p for p in sampled.placements if p.noun == target.noun and p != target]
+        assert all(p.colour == target.colour and shape_of(p) == shape_of(target) for p in copies)
+        assert len({(p.x, p.y) for p in (target, *copies)}) == 1 + len(copies)
+        counts.append(len(copies))
+    assert set(counts) <= {0, 1, 2} and np.mean(counts) > 1.2
+
+
+def test_a_destination_has_a_copy_too():
+    sampled = scenes(task="red_cup_on_red_plate", scene="duplicates")
+    plates = [sum(shape_of(p) == "plate" for p in s.placements) for s in sampled]
+    assert max(plates) == 2 and np.mean([count == 2 for count in plates]) > 0.5
 
 
 @pytest.mark.parametrize("scene", CONDITIONS)

@@ -17,6 +17,7 @@ class Condition:
     """One row of conditions.yaml; counts are inclusive ranges."""
 
     known: tuple[int, int] = (1, 2)
+    duplicates: tuple[int, int] = (0, 0)  # exact copies of the target; one of the destination
     lookalikes: tuple[int, int] = (0, 0)
     unseen_shapes: tuple[int, int] = (0, 0)
     unseen_colours: tuple[int, int] = (0, 0)
@@ -42,6 +43,7 @@ class Condition:
 # Fields of a condition that are ranges; a single number in conditions.yaml stands for both ends.
 RANGES = (
     "known",
+    "duplicates",
     "lookalikes",
     "unseen_shapes",
     "unseen_colours",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -149,6 +149,22 @@ class Composer:
             )
         )
         return body
+
+    def add_copies(
+        self, body: str | None, count: int, *, gap: float, rng: np.random.Generator
+    ) -> None:
+        """Place up to `count` exact copies of a body, as many as table and supply allow."""
+        original = next((p for p in self.placements if p.body == body), None)
+        if original is None:
+            return
+        shape = cat.body_names()[original.body]
+        for _ in range(count):
+            spot = self.table.place(shape, gap=gap, rng=rng, keep_sight=True)
+            copy = self.bodies.take(shape) if spot else None
+            if spot is None or copy is None:
+                return
+            yaw = float(rng.uniform(-YAW_RAD, YAW_RAD))
+            self.placements.append(replace(original, body=copy, x=spot[0], y=spot[1], yaw=yaw))
 
     def add_noun(
         self, noun: Noun, *, gap: float, rng: np.random.Generator, keep_sight: bool = False

@@ -95,6 +95,10 @@ def sample_scene(*, task: str, scene: str, seed: int, index: int) -> Scene:
 
     destination = add_named(destination_noun) if destination_noun else None
     target = None if spec.absent else add_named(target_noun)
+    if spec.duplicates[1]:
+        copies = _draw_count(spec.duplicates, rng=clutter_rng)
+        for body, count in ((destination, 1), (target, copies)):  # large things first
+            composer.add_copies(body, count, gap=FINGER_GAP_M, rng=clutter_rng)
     named = {target_noun, destination_noun} - {None}
     known = known_nouns(taken=named, receptacles=destination is not None)  # type: ignore[arg-type]
     alike = [n for noun in (target_noun, destination_noun) if noun for n in lookalikes(known, noun)]

@@ -38,9 +38,27 @@ IK_STEPS, IK_STEP_RAD, IK_DAMPING = 25, 0.3, 1e-3
 def stage(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator) -> None:
     """Show `scene` at a random moment of an episode."""
     world.apply(scene)
-    _topple_some(world, scene=scene, rng=rng)
-    focus = _focus(scene, rng=rng)
-    moment = "home" if focus is None else str(rng.choice(list(MOMENTS), p=list(MOMENTS.values())))
+    topple_some(world, scene=scene, rng=rng)
+    focus = draw_focus(scene, rng=rng)
+    pose(world, scene=scene, focus=focus, moment=draw_moment(focus, rng=rng), rng=rng)
+
+
+def draw_moment(focus: Placement | None, *, rng: np.random.Generator) -> str:
+    """Draw a moment about an object; without one the hand is at home."""
+    if focus is None:
+        return "home"
+    return str(rng.choice(list(MOMENTS), p=list(MOMENTS.values())))
+
+
+def pose(
+    world: TabletopWorld,
+    *,
+    scene: Scene,
+    focus: Placement | None,
+    moment: str,
+    rng: np.random.Generator,
+) -> None:
+    """Pose the hand, and what it holds, at a moment about an object of the scene that is shown."""
     gap = rng.uniform(0.5, 1.0)
     if focus is None or moment == "home":
         _set_arm(world, world.start_joints(scene))
@@ -59,7 +77,7 @@ def stage(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator) -> No
     _refresh(world)
 
 
-def _focus(scene: Scene, *, rng: np.random.Generator) -> Placement | None:
+def draw_focus(scene: Scene, *, rng: np.random.Generator) -> Placement | None:
     """Draw the object that the hand is about: the target, or any other thing it could grasp."""
     graspable = [
         p
@@ -190,7 +208,7 @@ def _carry(world: TabletopWorld, body: str, *, offset: np.ndarray) -> None:
     world.mj_data.qpos[address : address + 3] += offset
 
 
-def _topple_some(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator) -> None:
+def topple_some(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator) -> None:
     """Lay a few upright things on their side."""
     data = world.mj_data
     for placement in scene.placements:
