@@ -44,7 +44,8 @@ def main_guard(main: Callable[P, Any]) -> Callable[P, None]:
     its traceback.
 
     InputError, raised or behind another exception (`raise ... from`), and a full disk exit with 2,
-    Ctrl-C with 130 and SIGTERM with 143, both within robot.system.interrupt.END_S.
+    Ctrl-C with 130, SIGTERM with 143 and a closed terminal with 129, each within
+    robot.system.interrupt.END_S.
     """
 
     @functools.wraps(main)

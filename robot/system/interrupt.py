@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a command within seconds, whatever it is doing.
+"""Ctrl-C, SIGTERM and a terminal that closes end a command within seconds, whatever it is doing.
 
 Standard library only: a command listens before it imports what takes seconds.
 """
@@ -17,18 +17,18 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAVE_S = 2.5  # for a training, to end its step and to write its checkpoint
 END_S = 4.0  # for all the rest, too: then the process ends, whatever holds it up
 AGAIN_S = 0.5  # until an interruption that was swallowed is raised again, and again
 FAREWELL_S = 1.0  # for what libraries do at the end of a process that has said why it ends
 # where this process cannot unwind, the tracker frees its semaphores, and would say so
 QUIET_TRACKER = "ignore:resource_tracker:UserWarning"
+KEPT = "; what was collected and trained is kept, run the command again to go on"
 SENTENCES = {
-    signal.SIGINT: "interrupted; what was collected and trained is kept, run the command again to "
-    "go on",
-    signal.SIGTERM: "terminated; what was collected and trained is kept, run the command again to "
-    "go on",
+    signal.SIGINT: "interrupted" + KEPT,
+    signal.SIGTERM: "terminated" + KEPT,
+    signal.SIGHUP: "the terminal was closed" + KEPT,
 }
 
 _received: list[int] = []
@@ -39,8 +39,8 @@ _again = threading.Event()  # the next signal is ours: raise once more
 
 @contextmanager
 def listening() -> Iterator[Callable[[], int | None]]:
-    """Raise KeyboardInterrupt within at the first Ctrl-C or SIGTERM, and ignore later ones. Yields
-    what returns the signal that came, or None.
+    """Raise KeyboardInterrupt within at the first of SIGNALS, and ignore later ones. Yields what
+    returns the signal that came, or None. Under nohup a terminal that closes stays ignored.
 
     Libraries may swallow an exception (an import that tries another way, a callback whose
     exceptions are printed): it is raised again every AGAIN_S. They may hang as they unwind: END_S
@@ -56,7 +56,10 @@ def listening() -> Iterator[Callable[[], int | None]]:
     if QUIET_TRACKER not in sys.warnoptions:  # of multiprocessing's tracker, which inherits it
         sys.warnoptions.append(QUIET_TRACKER)
     _received.clear()
+    hung_up = signal.getsignal(signal.SIGHUP)
     previous = {number: signal.signal(number, _stop) for number in SIGNALS}
+    if hung_up is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, hung_up)
     try:
         yield _stopped_by
     finally:
@@ -83,10 +86,11 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def starting_processes() -> Iterator[None]:
-    """Start processes within. Ctrl-C, which a terminal sends to every process, never reaches them:
-    this one ends them. A SIGTERM waits until they have got what they begin with.
+    """Start processes within. What a terminal sends to every process (Ctrl-C, that it closes) never
+    reaches them: this one ends them. A SIGTERM waits until they have got what they begin with.
     """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit it
+    terminals = {signal.SIGINT, signal.SIGHUP}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, terminals)  # children inherit it
     _held.append(1)
     try:
         yield
@@ -132,7 +136,8 @@ def say_stopped(number: int) -> None:
         return
     _said.set()
     show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar may have hidden it
-    os.write(2, f"{show_cursor}error: {SENTENCES[signal.Signals(number)]}\n".encode())
+    with suppress(OSError):  # the terminal may be gone
+        os.write(2, f"{show_cursor}error: {SENTENCES[signal.Signals(number)]}\n".encode())
 
 
 def _was_swallowed() -> bool:

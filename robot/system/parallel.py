@@ -62,9 +62,10 @@ def worker_pool(
     where processes begin.
     """
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=initializer, initargs=initargs
-    )
+    with starting_processes():  # multiprocessing's tracker of semaphores
+        pool = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=initializer, initargs=initargs
+        )
     try:
         yield pool
     except BaseException:

@@ -76,6 +76,10 @@ CLEANS = """
         time.sleep(2)
         print("cleaned", flush=True)
 """
+SLEEPS = """
+    print("ready", flush=True)
+    time.sleep(0.3)
+"""
 TURNS = """
     try:
         print("ready", flush=True)
@@ -115,7 +119,11 @@ def ended(process: subprocess.Popen[str], *, within_s: float = 30.0) -> tuple[in
 
 @pytest.mark.parametrize(
     ("number", "code", "word"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 129, "the terminal was closed"),
+    ],
 )
 def test_one_sentence_and_the_exit_code_whatever_libraries_make_of_it(tmp_path, number, code, word):
     process = start(tmp_path, TURNS)
@@ -125,7 +133,18 @@ def test_one_sentence_and_the_exit_code_whatever_libraries_make_of_it(tmp_path, 
     assert returned == code and err.startswith(f"error: {word}; ") and err.count("\n") == 1, err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_closed_terminal_does_not_end_what_nohup_has_started(tmp_path):
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does; children inherit it
+    try:
+        process = start(tmp_path, SLEEPS)
+    finally:
+        signal.signal(signal.SIGHUP, ignored)
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGHUP)
+    assert ended(process) == (0, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_workers_end_with_it_in_silence_when_the_whole_group_is_told(tmp_path, number):
     process = start(tmp_path, WORKERS)
     deadline = time.monotonic() + 120
