@@ -37,7 +37,10 @@ def train(given: Given, *, config_yaml: str) -> None:
 
     with run_folder(given.name, config_yaml=config_yaml, resume=True) as run:
         trained = train_given(given, run=run)
-        Console().print(table(trained))
+        console = Console()
+        console.print(table(trained))
+        if trained.kinds:
+            console.print(tiers_table(trained))
         write_results(run, asdict(trained) | {"seed": given.seed})
 
 
@@ -52,4 +55,15 @@ def table(trained: Trained) -> Table:
     shown = Table("dimension", "unit", "policy", "holding still", title=title, title_justify="left")
     for error in trained.errors:
         shown.add_row(error.name, error.unit, f"{error.policy:.4f}", f"{error.hold_still:.4f}")
+    return shown
+
+
+def tiers_table(trained: Trained) -> Table:
+    """Return what the discriminator made of each kind of episode, for people."""
+    from rich.table import Table
+
+    shown = Table("kind", "episodes", "score", "weight", title="Tiers", title_justify="left")
+    for kind in trained.kinds:
+        numbers = (f"{kind.mean_score:.2f}", f"{kind.mean_weight:.2f}")
+        shown.add_row(kind.kind, str(kind.episodes), *numbers)
     return shown

@@ -19,12 +19,12 @@ from robot.checkpoint import save
 from robot.data.robomimic import export_robomimic
 from robot.data.store import EpisodeStore
 from robot.errors import InputError
-from robot.experiment.given import held_out_of
+from robot.experiment.given_data import held_out_of
 from robot.perception.head.mask_head import MaskHead
 from robot.spaces import Camera, cameras_to_json
 from robot.types import Frame, Goal, Observation
 from tests.data.foreign import JOINTS, write_foreign
-from tests.experiment.toy import HEAD, write_demonstrations
+from tests.experiment.toy import HEAD, write_demonstrations, write_tiers
 from tests.refusals import composed
 
 TOY = (
@@ -79,6 +79,31 @@ def test_a_policy_from_a_folder_of_lerobots_own_plans(tmp_path, monkeypatch):
     assert all(math.isfinite(error["policy"]) for error in results["errors"])
 
 
+SCORING = (
+    *("scoring.folds=2", "scoring.training.steps=3", "scoring.training.warmup_steps=1"),
+    *("scoring.horizon=4", "scoring.policy.image_size=16", "scoring.policy.width=8"),
+    *("scoring.policy.layers=2", "scoring.policy.keypoints=4", "scoring.policy.dim=16"),
+    *("scoring.policy.depth=1", "scoring.policy.heads=2", "scoring.discriminator.dim=8"),
+    "scoring.batch_size=4",
+)
+
+
+def test_corrections_are_a_trusted_tier_that_a_discriminator_weighs_by(tmp_path, monkeypatch):
+    trusted, machine = write_tiers(tmp_path / "tiers", trusted=2, machine=4)
+    how = (f"path={machine}", f"also=[{trusted}]", "weighting=dwsl", *SCORING)
+    results = run_of(tmp_path, monkeypatch, *how)
+    assert (results["episodes"], results["held_out"]) == (5, 1)
+    kinds = {kind["kind"]: kind for kind in results["kinds"]}
+    assert {name: kind["episodes"] for name, kind in kinds.items()} == {
+        "trusted": 2,
+        "clean": 2,
+        "stall": 1,
+    }
+    mean = sum(kind["mean_weight"] * kind["episodes"] for kind in kinds.values()) / 5
+    assert mean == pytest.approx(1.0, abs=1e-3)
+    assert Agent.load(results["agent"]).spaces.camera_names == ("agentview", "wrist")
+
+
 @pytest.mark.slow
 def test_masks_of_a_head_travel_with_the_policy(tmp_path, monkeypatch, one_camera_head):
     root = write_foreign(tmp_path / "so100", video=False)
@@ -106,15 +131,24 @@ def test_robomimic_files_of_ours_are_read_too(tmp_path, monkeypatch):
         (["path={root}", "masks=learned", "head=tabletop"], "got cameras that differ"),
         (["path={root}", "policy.dim=18"], "got dim 18"),
         (["path={root}", "held_out=1"], "held_out=1"),
+        (["path={root}", "also=[nowhere]"], "got path=nowhere, expected a folder"),
+        (["path={root}", "weighting=fixed"], "for 2 trusted and 0 machine episodes"),
+        (["path={root}", "weighting=oracle"], "got weighting=oracle"),
+        (["path={tiers}/machine", "also=[{root}]"], "expected the same robot"),
+        (
+            ["path={tiers}/machine", "also=[{tiers}/trusted]", "weighting=dwsl", "scoring.folds=5"],
+            "for 3 trusted and 3 machine episodes, expected at least 5 of each",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_one_sentence(tmp_path, monkeypatch, overrides, says):
     monkeypatch.chdir(tmp_path)
-    root = write_foreign(tmp_path / "so100", video=False)
-    config = composed("train_given", [*TOY, *(o.format(root=root) for o in overrides)])
+    root, tiers = write_foreign(tmp_path / "so100", video=False), tmp_path / "tiers"
+    write_tiers(tiers, trusted=3)
+    given = [option.format(root=root, tiers=tiers) for option in overrides]
     with pytest.raises(InputError, match=says):
-        given_training(config)
-    assert [path.name for path in tmp_path.iterdir()] == ["so100"]
+        given_training(composed("train_given", [*TOY, *given]))
+    assert {path.name for path in tmp_path.iterdir()} == {"so100", "tiers"}
 
 
 def test_at_least_one_episode_is_held_out_and_one_is_learned():

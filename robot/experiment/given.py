@@ -16,16 +16,21 @@ from robot.agent import Agent
 from robot.data.robomimic import import_robomimic
 from robot.data.store import EpisodeStore
 from robot.data.windows import Windows
-from robot.experiment.given_data import HDF5, Given
+from robot.experiment.demonstration_quality import KindQuality, measure, read_scored
+from robot.experiment.given_data import HDF5, Given, held_out_of
 from robot.experiment.jobs import Stage, StageId, run_stages
+from robot.experiment.stages import demonstration_scoring
 from robot.language import LanguageEncoder
+from robot.perception.head.base import Head
 from robot.policy import load_policy
 from robot.spaces import Spaces
+from robot.system.parse import parse
 from robot.system.progress import Bars
+from robot.train.demonstration_discriminator import DemonstrationScoring, Scoring
 from robot.train.demonstrations import Selection, load_all, make_look
 from robot.train.policy import PolicyTraining, train_policy
 
-POLICY = StageId("policy")
+POLICY, SCORES = StageId("policy"), StageId("demonstration discriminator")
 AT_ONCE = 64  # windows
 
 
@@ -57,24 +62,27 @@ class Trained:
     episodes: int
     held_out: int
     errors: tuple[ActionError, ...]
+    kinds: tuple[KindQuality, ...] = ()  # what a discriminator made of each, where one weighs
 
 
 def train_given(given: Given, *, run: Path) -> Trained:
-    """Train a policy on all episodes but the last ones, which it is measured on; resumes what a
-    kill cut off.
+    """Train a policy on all episodes but the last ones of `path`, which it is measured on; resumes
+    what a kill cut off.
     """
     root = store_of(given.path, run=run)
     total = len(EpisodeStore(root))
     held_out = held_out_of(total, share=given.held_out)
     learned = Selection(root, total - held_out)
+    demonstrations = (learned, *(Selection(f, len(EpisodeStore(f))) for f in given.also))
+    scored = _scoring(given, demonstrations, run=run) if given.weighting == "dwsl" else None
     options = PolicyTraining(
-        demonstrations=(learned,),
+        demonstrations=demonstrations,
         policy=given.policy,
         masks=given.masks,
         deployment=given.made_deployment(),
         augmentation=given.augment,
-        weighting="uniform",
-        scores=None,
+        weighting=given.weighting,
+        scores=scored and scored.directory.name,
         training=given.train,
         batch_size=given.batch_size,
         seed=given.seed,
@@ -86,17 +94,35 @@ def train_given(given: Given, *, run: Path) -> Trained:
         _Train(options, head),
         given.train.steps,
         agent,
+        waits_for=(scored.id,) if scored else (),
         wandb_mode=given.wandb,
     )
     with Bars() as progress:
-        run_stages([stage], workers=1, progress=progress)
+        run_stages([scored, stage] if scored else [stage], workers=1, progress=progress)
     if head is not None:
         for suffix in (".safetensors", ".json"):
             if (file := head.with_suffix(suffix)).is_file():
                 shutil.copy2(file, agent / f"mask_head{suffix}")
     Agent.load(agent)  # what was made can act
     windows = _windows(HeldOut(root, learned.episodes), options, head=head)
-    return Trained(agent, learned.episodes, held_out, action_errors(agent, windows))
+    return Trained(
+        agent,
+        sum(selection.episodes for selection in demonstrations),
+        held_out,
+        action_errors(agent, windows),
+        measure(read_scored(demonstrations, scores=scored.directory.name)).kinds if scored else (),
+    )
+
+
+def _scoring(given: Given, demonstrations: tuple[Selection, ...], *, run: Path) -> Stage:
+    """Return the stage that scores the demonstrations, by networks of their number of cameras."""
+    store = EpisodeStore(given.path)
+    cameras = {"cameras": len(store.summary(min(store.indices())).spaces.cameras)}
+    section = {name: value for name, value in given.scoring.items() if name != "horizon"}
+    section |= {name: section[name] | cameras for name in ("policy", "discriminator")}
+    scoring = parse(Scoring, section | {"head": Head.resolve(section["head"])})
+    options = DemonstrationScoring(demonstrations=demonstrations, scoring=scoring, seed=given.seed)
+    return demonstration_scoring(SCORES, options, root=run, wandb_mode=given.wandb)
 
 
 @dataclass(frozen=True)
@@ -128,11 +154,6 @@ def store_of(path: Path, *, run: Path) -> Path:
         shutil.rmtree(root, ignore_errors=True)
         partial.rename(root)
     return root
-
-
-def held_out_of(total: int, *, share: float) -> int:
-    """Return how many of `total` episodes are kept from training: at least one, and not all."""
-    return min(total - 1, max(1, round(share * total)))
 
 
 def _windows(selection: Selection, options: PolicyTraining, *, head: Path | None) -> Windows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,9 +29,14 @@ HDF5 = (".hdf5", ".h5")
 
 @options
 class Given:
-    """configs/train_given.yaml. The last `held_out` share of the episodes is not trained on."""
+    """configs/train_given.yaml. The last `held_out` share of the episodes of `path` is not trained
+    on.
+    """
 
     path: Path
+    also: tuple[Path, ...]
+    weighting: Literal["uniform", "trusted_only", "fixed", "dwsl"]
+    scoring: Any
     name: FolderName
     masks: Literal["learned", "none"]
     head: Path | None
@@ -64,13 +70,70 @@ def check_given(given: Given) -> None:
         )
     if given.path.suffix in HDF5:
         check_exported(given.path)
+        if given.also or given.weighting != "uniform":
+            raise InputError(
+                f"got an HDF5 file with weighting={given.weighting} and {len(given.also)} folders "
+                "beside it, expected uniform and none: its episodes have no tiers; convert it "
+                "first (robot.data.robomimic)"
+            )
         return
-    check_head(given, spaces_of_store(given.path))
+    spaces = spaces_of_store(given.path)
+    for folder in given.also:
+        if spaces_of_store(folder, fewest=1) != spaces:
+            raise InputError(
+                f"got {folder}, recorded with other state, action or cameras than {given.path}, "
+                "expected the same robot; train on it alone"
+            )
+    check_head(given, spaces)
+    check_tiers(given)
 
 
-def spaces_of_store(path: Path) -> Spaces:
-    """Return the spaces of given demonstrations; raise InputError unless there are two or more,
-    and the first can be read, frames and all.
+def check_tiers(given: Given) -> None:
+    """Raise InputError where a weighting has nothing to weigh."""
+    if given.weighting == "uniform":
+        return
+    total = len(EpisodeStore(given.path))
+    learned = total - held_out_of(total, share=given.held_out)
+    tiers = Counter(_tiers(given.path)[:learned] + [t for f in given.also for t in _tiers(f)])
+    fewest = given.scoring["folds"] if given.weighting == "dwsl" else 1
+    if any(tiers[tier] < fewest for tier in ("trusted", "machine")):
+        raise InputError(
+            f"got weighting={given.weighting} for {tiers['trusted']} trusted and "
+            f"{tiers['machine']} machine episodes, expected at least {fewest} of each; add folders "
+            "with also=[...], or pass weighting=uniform"
+        )
+    masks, head = given.scoring["masks"], given.scoring["head"]
+    unlabelled = [str(f) for f in (given.path, *given.also) if not _has_labels(f)]
+    if given.weighting == "dwsl" and masks == "oracle" and unlabelled:
+        raise InputError(
+            f"got weighting=dwsl for {', '.join(unlabelled)} without masks, expected some beside "
+            "the frames; pass scoring.masks=learned scoring.head=<checkpoint>"
+        )
+    if given.weighting == "dwsl" and masks == "learned" and head is None:
+        raise InputError(
+            "got scoring.masks=learned without a mask head, expected one; pass "
+            "scoring.head=<checkpoint>"
+        )
+
+
+def _tiers(path: Path) -> list[str]:
+    store = EpisodeStore(path)
+    return [store.summary(index).tier for index in sorted(store.indices())]
+
+
+def _has_labels(path: Path) -> bool:
+    store = EpisodeStore(path)
+    return bool(store.read(min(store.indices())).labels)
+
+
+def held_out_of(total: int, *, share: float) -> int:
+    """Return how many of `total` episodes are kept from training: at least one, and not all."""
+    return min(total - 1, max(1, round(share * total)))
+
+
+def spaces_of_store(path: Path, *, fewest: int = 2) -> Spaces:
+    """Return the spaces of given demonstrations; raise InputError unless there are enough, and the
+    first can be read, frames and all.
     """
     if not path.is_dir():
         raise InputError(
@@ -79,10 +142,10 @@ def spaces_of_store(path: Path) -> Spaces:
         )
     store = EpisodeStore(path)
     indices = sorted(store.indices())
-    if len(indices) < 2:
+    if len(indices) < fewest:
+        wanted = "1" if fewest == 1 else f"{fewest}: one to train on, one to measure on"
         raise InputError(
-            f"got {len(indices)} episodes in {path}, expected at least 2: one to train on, one to "
-            "measure on; record more"
+            f"got {len(indices)} episodes in {path}, expected at least {wanted}; record more"
         )
     store.read(indices[0])
     return store.summary(indices[0]).spaces

@@ -48,7 +48,7 @@ class DiffusionPolicy(Rebuildable):
         denoiser: str = "transformer",
         prediction: str = "sample",
         train_steps: int = 100,
-        sample_steps: int = 5,
+        sample_steps: int = 3,
         noise_samples: int = 1,
     ):
         super().__init__()

@@ -40,7 +40,7 @@ def check_policy(kind: str, options: Mapping[str, Any], *, at: str = "policy") -
     if kind == "diffusion":
         check_prediction(options.get("prediction", "sample"))
         check_sampling(
-            sample_steps=options.get("sample_steps", 5), train_steps=options.get("train_steps", 100)
+            sample_steps=options.get("sample_steps", 3), train_steps=options.get("train_steps", 100)
         )
     check_denoiser(
         options.get("denoiser", "transformer"),
