@@ -19,7 +19,7 @@ MAY_BE_NULL = frozenset(
     + ("checkpoint", "deployment", "device", "frozen_after", "goal", "server", "speed")
     + ("token", "viewer")
 )
-MAY_BE_EMPTY = frozenset({"faults", "mask_scenes", "sources"})
+MAY_BE_EMPTY = frozenset({"also", "faults", "mask_scenes", "sources"})
 MAY_BE_MIXED = frozenset({"sources"})  # numbers and text
 MAY_REPEAT = frozenset(
     ("blocks", "faults", "grip_position_m", "widths", "workspace_high_m", "workspace_low_m")

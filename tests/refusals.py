@@ -120,7 +120,8 @@ def wrong_values(path: tuple[str, ...], value: Any) -> list[Any]:
     """Return what an option cannot be, but for what `FREE` allows."""
     if isinstance(value, str) and INTERPOLATED in value:
         return []
-    wrong = [[value[0], value[0]] if w == "twice" else w for w in WRONG[type(value)]]
+    kinds = [w for w in WRONG[type(value)] if value or w != "twice"]
+    wrong = [[value[0], value[0]] if w == "twice" else w for w in kinds]
     free = FREE.get(".".join(path), [])
     if path[-1] in WIDTHS or path[-1] == "faults":
         free = [*free, [value[0], value[0]]]
