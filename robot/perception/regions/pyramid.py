@@ -1,0 +1,87 @@
+"""Frame -> features at strides 2, 4, 8 and 16, and the same fused from coarse to fine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from robot.types import InputError
+
+STRIDES = (2, 4, 8, 16)
+
+
+class Block(nn.Module):
+    """x + conv(relu(conv(relu(x)))), zero at first (Fixup, arXiv 1901.09321)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return x + self.second(F.relu(self.first(F.relu(x))))
+
+
+class Pyramid(nn.Module):
+    """A CNN of four levels. Frames are uint8 RGB, sides multiples of 16."""
+
+    def __init__(self, *, widths: Sequence[int], blocks: Sequence[int]) -> None:
+        super().__init__()
+        inputs = (3 * STRIDES[0] ** 2, *widths[:-1])
+        self.enter = nn.ModuleList(
+            nn.Conv2d(before, width, 3, stride=1 if level == 0 else 2, padding=1)
+            for level, (before, width) in enumerate(zip(inputs, widths, strict=True))
+        )
+        self.levels = nn.ModuleList(
+            nn.Sequential(*(Block(width) for _ in range(count)))
+            for width, count in zip(widths, blocks, strict=True)
+        )
+
+    def forward(self, frames: Shaped[Tensor, "b 3 h w"]) -> list[Tensor]:
+        """Return features (B, widths[i], H / STRIDES[i], W / STRIDES[i])."""
+        height, width = frames.shape[-2:]
+        if frames.dtype != torch.uint8 or height % STRIDES[-1] or width % STRIDES[-1]:
+            raise InputError(
+                f"got frames {tuple(frames.shape)} {frames.dtype}, expected uint8 (B, 3, H, W) "
+                f"with sides that are multiples of {STRIDES[-1]}; resize the frames first"
+            )
+        x = F.pixel_unshuffle(frames.float().div(64).sub(2), STRIDES[0])
+        pyramid = []
+        for enter, level in zip(self.enter, self.levels, strict=True):
+            x = level(enter(x))
+            pyramid.append(x)
+            x = F.relu(x)
+        return pyramid
+
+
+class Fusion(nn.Module):
+    """Add to each level what the coarser ones know (a feature pyramid, arXiv 1612.03144), with the
+    coordinates of every cell.
+    """
+
+    def __init__(self, *, widths: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(width + 2, channels, 1) for width in widths)
+
+    def forward(self, pyramid: Sequence[Float[Tensor, "b _ _ _"]]) -> list[Tensor]:
+        fused: list[Tensor] = []
+        for lateral, features in zip(self.lateral[::-1], pyramid[::-1], strict=True):
+            x = lateral(torch.cat([features, _coordinates(features)], dim=1))
+            if fused:
+                x = x + F.interpolate(fused[0], size=x.shape[-2:], mode="nearest")
+            fused.insert(0, x)
+        return fused
+
+
+def _coordinates(features: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b 2 h w"]:
+    batch, _, height, width = features.shape
+    rows = torch.linspace(-1, 1, height, device=features.device, dtype=features.dtype)
+    columns = torch.linspace(-1, 1, width, device=features.device, dtype=features.dtype)
+    grid = torch.stack([columns.expand(height, -1), rows[:, None].expand(-1, width)])
+    return grid.expand(batch, -1, -1, -1)
