@@ -1,0 +1,294 @@
+"""The mask source of goals with regions: what was pointed at stays the same thing until the goal
+changes.
+
+masks = RegionMasks(learned_masks("tabletop", device=...))
+mask = masks(frames, goal)  # as of any mask source; goals without regions pass through
+
+At the first look of a goal its regions are outlined in every camera and become identities: how they
+look, and where. Every later look finds them again from where they were a look ago. A region that no
+camera shows is `uncertain`, its mask empty and `age_s` the time since it was last seen: never
+another object. What words name ("put the red cup on <region1>") is found by the wrapped source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32
+from torch import Tensor
+
+from robot.perception.head.look import head_size, resize_frames, resize_masks
+from robot.perception.head.presence import FOUND_ABOVE
+from robot.perception.regions.goals import (
+    RegionGoal,
+    check_regions,
+    has_regions,
+    read_goal,
+    regions_of,
+)
+from robot.perception.regions.head import ROLES, Prompts, RegionHead, RegionOutput
+from robot.perception.regions.prompts import Prompt, plane_of
+from robot.perception.sources import MaskSource, RandomMasks, Unheeded, nothing_of, reader_of
+from robot.system.device import pick_dtype
+from robot.types import MASK_CHANNELS, Frame, Goal, InputError, Label, Mask, MaskStatus
+from robot.words.reader import GoalReader, ReadGoal
+from robot.words.request import Understanding
+
+SEEN_ABOVE = 0.5  # presence in one camera, calibrated: below it that camera's mask is empty
+SMALLEST_PX = 4  # of a mask that is remembered
+TARGET, DESTINATION, GRIPPER = (
+    MASK_CHANNELS.index(label) for label in (Label.TARGET, Label.DESTINATION, Label.GRIPPER)
+)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What is known of the regions of a goal: their identity (C, R, dim), their latest masks per
+    camera at the head's size, and which Prompt these are.
+    """
+
+    identity: Tensor
+    prompts: Prompts
+    time_s: float
+    found_s: float  # when the target was last found
+
+
+class RegionMasks:
+    """Follow the regions of goals; hand other goals on to `source`."""
+
+    def __init__(
+        self,
+        source: MaskSource,
+        head: RegionHead | str = "tabletop",
+        *,
+        reader: GoalReader | None = None,
+        found_above: float = FOUND_ABOVE,
+    ) -> None:
+        self.source, self.reader = source, reader or reader_of(source) or GoalReader()
+        self.found_above = found_above
+        self._make_head = partial(RegionHead.load, head) if isinstance(head, str) else (lambda: head)
+        self._head: RegionHead | None = None
+        self._goal: Goal | None = None
+        self._known: Followed | None = None
+        self._warned = Unheeded()
+
+    @property
+    def head(self) -> RegionHead:
+        """Return the region head, loaded at the first goal that has regions."""
+        if self._head is None:
+            self._head = self._make_head()
+        return self._head
+
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Forget the episode before; let the wrapped source draw from `rng`."""
+        self._goal = None
+        if isinstance(self.source, RandomMasks):
+            self.source.reseed(rng)
+
+    def __call__(self, frames: Sequence[Frame], goal: Goal) -> Mask:
+        if not has_regions(goal):
+            self._goal = None
+            return self.source(frames, goal)
+        read = read_goal(goal, self.reader)
+        if not read.sentences:
+            self._warned.of(goal.text, ReadGoal((), Understanding.NOT_UNDERSTOOD, read.reason))
+            return nothing_of(frames)
+        seen, known = self._look(frames, goal, roles_of(read))
+        self._goal, self._known = goal, known
+        mask = mask_of(seen, frames, read, known=known, found_above=self.found_above)
+        if not read.by_words:
+            return mask
+        return with_words(mask, self.source(frames, Goal(read.sentences[0])), read)
+
+    def _look(
+        self, frames: Sequence[Frame], goal: Goal, roles: Sequence[int | None]
+    ) -> tuple[Seen, Followed]:
+        """Return the masks of a look, and what is known after it."""
+        time_s = min(frame.time_s for frame in frames)
+        known = self._known
+        if goal != self._goal or known is None or time_s < known.time_s:
+            check_regions(goal, frames)
+            return point(self.head, frames, goal, roles, found_above=self.found_above)
+        return follow(self.head, frames, known, found_above=self.found_above)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Masks of the regions and the gripper, (C, 3, h, w) at the head's size, presence and predicted
+    IoU (C, R); masks that a camera does not see are empty.
+    """
+
+    masks: Float[Tensor, "c 3 h w"]
+    presence: Float[Tensor, "c r"]
+    predicted_iou: Float[Tensor, "c r"]
+
+
+def roles_of(read: RegionGoal) -> tuple[int | None, int | None]:
+    """Return the indices of the regions that the head looks for: target, destination."""
+    return read.target, read.destination
+
+
+@torch.inference_mode()
+def point(
+    head: RegionHead,
+    frames: Sequence[Frame],
+    goal: Goal,
+    roles: Sequence[int | None],
+    *,
+    found_above: float = FOUND_ABOVE,
+) -> tuple[Seen, Followed]:
+    """Outline the regions of a goal where they are given and find them in the other cameras; what
+    is then outlined is their identity.
+    """
+    planes, size = _frames_for(head, frames)
+    given = [{} if index is None else regions_of(goal, index) for index in roles]
+    drawn = [
+        [plane_of(of_role.get(f.camera), own=f.image.shape[:2], size=size) for of_role in given]
+        for f in frames
+    ]
+    prompts = _padded(
+        head,
+        Prompts(
+            planes=torch.from_numpy(np.array([[plane for plane, _ in row] for row in drawn])),
+            kinds=torch.tensor([[int(kind) for _, kind in row] for row in drawn]),
+        ),
+    )
+    with _fast(head):
+        pyramid = head.encode(planes)
+        first = head.look(pyramid, prompts, head.identify(pyramid, prompts.planes))
+        seen = _seen(head, first)
+        # what was outlined says more of the thing than a box around it
+        outlined = Prompts((seen.masks[:, :ROLES] > 0.5).float(), prompts.kinds)
+        shown = torch.where(_enough(outlined.planes), outlined.planes, prompts.planes)
+        identity = head.identify(pyramid, shown)
+    time_s = min(frame.time_s for frame in frames)
+    empty = Prompts(torch.zeros_like(prompts.planes), torch.zeros_like(prompts.kinds))
+    return seen, _remember(
+        seen, Followed(identity, empty, time_s, time_s), time_s, found_above=found_above
+    )
+
+
+@torch.inference_mode()
+def follow(
+    head: RegionHead, frames: Sequence[Frame], known: Followed, *, found_above: float = FOUND_ABOVE
+) -> tuple[Seen, Followed]:
+    """Find again what is known, where it is now."""
+    planes, _ = _frames_for(head, frames)
+    with _fast(head):
+        output = head.look(head.encode(planes), known.prompts, known.identity)
+    seen = _seen(head, output)
+    time_s = min(frame.time_s for frame in frames)
+    return seen, _remember(seen, known, time_s, found_above=found_above)
+
+
+def _remember(seen: Seen, known: Followed, time_s: float, *, found_above: float) -> Followed:
+    """Return what is known after a look: the masks of what was seen, the old ones of the rest."""
+    now = (seen.masks[:, :ROLES] > 0.5).float()
+    fresh = _enough(now)
+    old_kinds = torch.where(known.prompts.kinds > 0, int(Prompt.EARLIER), int(Prompt.NONE))
+    prompts = Prompts(
+        planes=torch.where(fresh, now, known.prompts.planes),
+        kinds=torch.where(fresh[..., 0, 0], int(Prompt.BEFORE), old_kinds),
+    )
+    found = bool(seen.presence[:, 0].max() >= found_above)
+    return replace(
+        known, prompts=prompts, time_s=time_s, found_s=time_s if found else known.found_s
+    )
+
+
+def mask_of(
+    seen: Seen, frames: Sequence[Frame], read: RegionGoal, *, known: Followed, found_above: float
+) -> Mask:
+    """Return what was seen as the mask of a goal's roles, at the frames' own sizes."""
+    presence = seen.presence[: len(frames)].numpy().astype(np.float32)
+    found = float(presence[:, 0].max()) >= found_above
+    return Mask(
+        probability=tuple(
+            resize_masks(seen.masks[k][None], frame.image.shape[:2])[0].numpy()
+            for k, frame in enumerate(frames)
+        ),
+        presence=presence,
+        predicted_iou=seen.predicted_iou[: len(frames), 0].numpy().astype(np.float32),
+        status=(MaskStatus.FOUND if found else MaskStatus.UNCERTAIN,) * len(frames),
+        age_s=known.time_s - known.found_s,
+        sentence=read.sentences[0],
+    )
+
+
+def with_words(mask: Mask, worded: Mask, read: RegionGoal) -> Mask:
+    """Return the mask with the roles that words name taken from another source's mask."""
+    by_words = [channel for channel, index in enumerate(roles_of(read)) if index is None]
+    probability, presence = [], mask.presence.copy()
+    for ours, theirs in zip(mask.probability, worded.probability, strict=True):
+        merged = ours.copy()
+        merged[by_words] = theirs[by_words]
+        probability.append(merged)
+    presence[:, by_words] = worded.presence[:, by_words]
+    if TARGET not in by_words:
+        return replace(mask, probability=tuple(probability), presence=presence)
+    return replace(
+        mask,
+        probability=tuple(probability),
+        presence=presence,
+        predicted_iou=worded.predicted_iou,
+        status=worded.status,
+        age_s=worded.age_s,
+        sentence=worded.sentence or mask.sentence,
+    )
+
+
+def _seen(head: RegionHead, output: RegionOutput) -> Seen:
+    """Return a head's output with what a camera does not see emptied."""
+    presence = head.presence_probability(output.presence_logits)
+    masks = output.logits.sigmoid()
+    masks[:, :ROLES] *= (presence >= SEEN_ABOVE)[..., None, None]
+    return Seen(masks=masks, presence=presence, predicted_iou=output.predicted_iou)
+
+
+def _enough(planes: Float[Tensor, "c r h w"]) -> Bool[Tensor, "c r 1 1"]:
+    return planes.sum(dim=(2, 3), keepdim=True) >= SMALLEST_PX
+
+
+def _frames_for(head: RegionHead, frames: Sequence[Frame]) -> tuple[Tensor, tuple[int, int]]:
+    """Return frames at the head's size, black where a camera is missing, and that size."""
+    if len(frames) > head.cameras:
+        raise InputError(
+            f"got {len(frames)} cameras, expected at most {head.cameras}, as many as the region "
+            "head looks through; leave some out"
+        )
+    sizes = {head_size(head, frame.image.shape[:2]) for frame in frames}
+    if len(sizes) > 1:
+        raise InputError(
+            f"got frames that a region head would see at sizes {sorted(sizes)}, expected one; "
+            "resize them to one aspect ratio"
+        )
+    size = sizes.pop()
+    planes = [
+        resize_frames(torch.from_numpy(frame.image).permute(2, 0, 1)[None], size)
+        for frame in frames
+    ]
+    missing = head.cameras - len(frames)
+    planes += [torch.zeros_like(planes[0])] * missing
+    return torch.cat(planes).contiguous(), size
+
+
+def _padded(head: RegionHead, prompts: Prompts) -> Prompts:
+    """Return prompts with nothing in the cameras that are missing."""
+    missing = head.cameras - len(prompts.kinds)
+    if not missing:
+        return prompts
+    return Prompts(
+        planes=torch.cat([prompts.planes, torch.zeros_like(prompts.planes[:1]).expand(missing, -1, -1, -1)]),
+        kinds=torch.cat([prompts.kinds, torch.zeros_like(prompts.kinds[:1]).expand(missing, -1)]),
+    )
+
+
+def _fast(head: RegionHead) -> torch.autocast:
+    """Return the precision that pays on the head's device."""
+    device = head.presence_bias.device
+    dtype = pick_dtype("auto", device)
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
