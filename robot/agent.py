@@ -26,6 +26,8 @@ from robot.batch import PolicyObservation
 from robot.checkpoint import policy_metadata, policy_vocabulary, resolve_checkpoint, spaces_of
 from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Deployment, compose_cameras
+from robot.perception.regions.follow import RegionMasks
+from robot.perception.regions.goals import has_regions
 from robot.perception.registry import learned_masks, make_deployment
 from robot.perception.sources import (
     MaskSource,
@@ -41,7 +43,7 @@ from robot.policy.normalize import SMALLEST_HALF_RANGE
 from robot.policy.registry import load_policy
 from robot.spaces import Camera, Spaces, check_cameras, hold_still, not_finite, outside
 from robot.system.device import pick_device
-from robot.types import ActionChunk, InputError, Mask, MaskStatus, Observation
+from robot.types import ActionChunk, Goal, InputError, Mask, MaskStatus, Observation
 from robot.words.reader import GoalReader
 
 # A robot off its path leaves the demonstrations by a few half-ranges, above all by turning where
@@ -105,9 +107,9 @@ class Patience:
 
     def reset(self) -> None:
         """Forget what was found."""
-        self._goal, self._found, self._unsure = "", False, 0
+        self._goal, self._found, self._unsure = Goal(""), False, 0
 
-    def waits(self, mask: Mask, *, goal: str) -> bool:
+    def waits(self, mask: Mask, *, goal: Goal) -> bool:
         """Take note of a look for a goal; tell whether it is one to wait at."""
         if goal != self._goal:
             self._goal, self._found, self._unsure = goal, False, 0
@@ -165,7 +167,7 @@ class Agent:
                 mask_head.safetensors; or the name of shipped weights, such as "tabletop".
             device: of policy and mask head; the best of this machine by default.
             masks: replaces the masks that it was trained with; needed where those were a
-                simulator's.
+                simulator's. Goals with regions never ask them about a region.
             head: another mask head, a checkpoint or the name of shipped weights.
             deployment: replaces how pixels that the mask rejects are shown.
 
@@ -182,6 +184,9 @@ class Agent:
             )
         if masks is None:
             masks = _trained_masks(folder, head=head, device=place, language=language)
+        reader = reader_of(masks) or GoalReader.of(policy_vocabulary(folder))
+        if not isinstance(masks, NoMask):  # a policy of whole frames would not see a region
+            masks = RegionMasks(masks, device=place, reader=reader)
         return cls(
             masks=masks,
             deployment=deployment or make_deployment(**about["deployment"]),
@@ -191,7 +196,7 @@ class Agent:
             spaces=spaces_of(folder),
             device=place,
             trained_range=StateRange.of(policy.config()["statistics"]),
-            reader=reader_of(masks) or GoalReader.of(policy_vocabulary(folder)),
+            reader=reader,
         )
 
     def fork(self) -> Agent:
@@ -241,7 +246,7 @@ class Agent:
         given = {"prefix": prefix} if prefix is not None and self.takes_prefix else {}
         sampled = sample(seen.to(self.device), generator, **given)
         actions = sampled[0].float().cpu().numpy()
-        if waits := self.patience.waits(mask, goal=observation.goal.text):
+        if waits := self.patience.waits(mask, goal=observation.goal):
             actions[:] = hold_still(self.spaces, observation.proprio)
         return Plan(
             chunk=ActionChunk(
@@ -264,6 +269,14 @@ class Agent:
         one meaning there.
         """
         text = observation.goal.text
+        if has_regions(observation.goal):
+            if isinstance(self.masks, NoMask):
+                raise InputError(
+                    f"got the goal {text!r} for a policy of whole frames, expected words alone: it "
+                    "would not see a region; use a policy with masks"
+                )
+            mask = self.masks(observation.frames, observation.goal)
+            return mask, mask.sentence or NOTHING
         read = self.reader.read(text)
         if not read.sentences:
             self._unheeded.of(text, read)

@@ -18,9 +18,10 @@ from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Overlay, Unmasked
 from robot.perception.faults import StaleMasks
 from robot.perception.head.mask_head import MaskHead
+from robot.perception.regions.follow import RegionMasks
 from robot.perception.sources import CachedMasks, LearnedMasks, NoMask, reader_of
 from robot.policy import make_policy
-from robot.types import Frame, Goal, InputError, Mask, MaskStatus, Observation
+from robot.types import Frame, Goal, InputError, Mask, MaskStatus, Observation, Region
 from robot.words.reader import GoalReader
 from tests.experiment.toy import HEAD, POLICY
 from tests.policy.toy import UNIT
@@ -276,13 +277,14 @@ def test_a_shipped_agent_loads_without_a_simulator_and_acts():
         "print(type(agent.masks).__name__, agent.image_size, 'mujoco' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout.split() == ["LearnedMasks", "64", "False"], done.stderr[-1000:]
+    assert done.stdout.split() == ["RegionMasks", "64", "False"], done.stderr[-1000:]
 
 
 def test_a_policy_without_the_head_that_it_sees_through_is_refused_until_one_is_given():
     with pytest.raises(InputError, match='without the mask head.*; pass head="tabletop"'):
         Agent.load("place", device="cpu")
-    assert isinstance(Agent.load("place", head="tabletop", device="cpu").masks, LearnedMasks)
+    masks = Agent.load("place", head="tabletop", device="cpu").masks
+    assert isinstance(masks, RegionMasks) and isinstance(masks.source, LearnedMasks)
 
 
 def test_a_policy_of_a_simulators_masks_needs_others(tmp_path):
@@ -297,7 +299,7 @@ def test_masks_for_a_policy_of_whole_frames_need_a_deployment(tmp_path):
     with pytest.raises(InputError, match="trained on whole frames, expected none"):
         Agent.load(folder, head="tabletop", device="cpu")
     agent = Agent.load(folder, head="tabletop", deployment=Overlay(), device="cpu")
-    assert isinstance(agent.masks, LearnedMasks)
+    assert isinstance(agent.masks, RegionMasks) and isinstance(agent.masks.source, LearnedMasks)
 
 
 def test_a_mask_head_is_no_policy(tmp_path):
@@ -322,3 +324,10 @@ def test_a_shipped_policy_holds_still_at_stop_whatever_its_masks(name):
 def test_a_policy_that_names_no_vocabulary_hears_any_words(tmp_path):
     agent = Agent.load(policy_in(tmp_path, masks="none"), device="cpu")
     assert agent.reader.read("stop").sentences == ("stop",)
+
+
+def test_a_policy_of_whole_frames_takes_no_regions(tmp_path):
+    agent = Agent.load(policy_in(tmp_path, masks="none"), device="cpu")
+    goal = Goal("pick up <region1>", (Region("agentview", box=(1.0, 1.0, 9.0, 9.0)),))
+    with pytest.raises(InputError, match="for a policy of whole frames, expected words alone"):
+        agent.plan(replace(observation(), goal=goal))

@@ -78,7 +78,7 @@ def encode(summary: EpisodeSummary) -> bytes:
         **vars(summary),
         "goal": {
             "text": summary.goal.text,
-            "regions": [_encode_region(region) for region in summary.goal.regions],
+            "regions": [encode_region(region) for region in summary.goal.regions],
         },
         "spaces": summary.spaces.to_json(),
         "statistics": {key: statistics.to_json(value) for key, value in summary.statistics.items()},
@@ -90,7 +90,7 @@ def encode(summary: EpisodeSummary) -> bytes:
 def decode(content: bytes) -> EpisodeSummary:
     """Invert `encode`. Raises KeyError, TypeError or ValueError on anything else."""
     fields = json.loads(content)
-    regions = tuple(_decode_region(region) for region in fields["goal"]["regions"])
+    regions = tuple(decode_region(region) for region in fields["goal"]["regions"])
     fields["goal"] = Goal(text=fields["goal"]["text"], regions=regions)
     fields["statistics"] = {
         key: statistics.from_json(value) for key, value in fields["statistics"].items()
@@ -118,7 +118,8 @@ def place(summary: EpisodeSummary, placement: Placement) -> EpisodeSummary:
     return replace(summary, placement=placement)
 
 
-def _encode_region(region: Region) -> dict:
+def encode_region(region: Region) -> dict:
+    """Return a region as JSON. Inverse: `decode_region`."""
     mask = (
         None
         if region.mask is None
@@ -133,8 +134,8 @@ def _encode_region(region: Region) -> dict:
     }
 
 
-def _decode_region(content: dict) -> Region:
-    """Invert `_encode_region`; files from before regions had an index lack the last two."""
+def decode_region(content: dict) -> Region:
+    """Invert `encode_region`; files from before regions had an index lack the last two."""
     mask = (
         None
         if content["mask"] is None

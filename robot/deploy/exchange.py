@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +11,22 @@ import numpy as np
 from robot.agent import Plan
 from robot.deploy.wire import WireError
 from robot.spaces import Spaces
-from robot.types import ActionChunk, Frame, Goal, Mask, MaskStatus, Observation
+from robot.types import (
+    ActionChunk,
+    Frame,
+    Goal,
+    InputError,
+    Mask,
+    MaskStatus,
+    Observation,
+    Region,
+)
 
 PROTOCOL = "openpi"
 VERSION = 1  # of what this project adds to openpi's exchange
 STATE, PROMPT = "observation/state", "prompt"
 TIME, WANT_MASK, EPISODE = "time_s", "want_mask", "episode"
+REGIONS = "regions"  # of the goal, where it has some
 ACTIONS, MASK, TIMING = "actions", "mask", "server_timing"
 
 
@@ -67,8 +77,53 @@ def observation_of(content: Any, *, spaces: Spaces, keys: Keys) -> Observation:
     return Observation(
         frames=frames,
         proprio=_state(content, spaces=spaces, key=keys.state),
-        goal=Goal(goal),
+        goal=_goal(goal, content.get(REGIONS, ())),
         time_s=float(time_s),
+    )
+
+
+def regions_message(regions: Sequence[Region]) -> dict[str, Any]:
+    """Return what a message says of a goal's regions: nothing where there are none."""
+    if not regions:
+        return {}
+    return {
+        REGIONS: [
+            {
+                "camera": region.camera,
+                "index": region.index,
+                **({} if region.box is None else {"box": [float(v) for v in region.box]}),
+                **({} if region.click is None else {"click": [float(v) for v in region.click]}),
+                **({} if region.mask is None else {"mask": region.mask.astype(np.uint8)}),
+            }
+            for region in regions
+        ]
+    }
+
+
+def _goal(text: str, regions: Any) -> Goal:
+    """Read a goal with its regions. Raises WireError that says what is wrong with one."""
+    try:
+        return Goal(text, tuple(_region(dict(region)) for region in regions))
+    except InputError as error:
+        raise WireError(str(error)) from None
+    except (TypeError, ValueError, KeyError, AttributeError):
+        raise WireError(
+            f"got {_kind(regions)} for {REGIONS}, expected a list of maps with camera, index and "
+            "one of box (4 numbers), click (2 numbers), mask (uint8 (H, W))"
+        ) from None
+
+
+def _region(content: dict[Any, Any]) -> Region:
+    def numbers(name: str) -> Any:
+        return tuple(float(v) for v in content[name]) if name in content else None
+
+    mask = content.get("mask")
+    return Region(
+        camera=str(content["camera"]),
+        index=int(content.get("index", 1)),
+        box=numbers("box"),
+        click=numbers("click"),
+        mask=None if mask is None else mask.astype(bool),
     )
 
 

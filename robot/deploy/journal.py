@@ -20,8 +20,9 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from robot.data import png
+from robot.data.summary import decode_region, encode_region
 from robot.spaces import Spaces
-from robot.types import Episode, Goal
+from robot.types import Episode, Goal, Region
 
 _RECORD = struct.Struct("<4sII")  # magic, length, CRC-32
 _MAGIC = b"step"
@@ -42,6 +43,7 @@ class Header:
     spaces: Spaces
     extra: Mapping[str, str] = field(default_factory=dict)
     tier: str = "machine"  # "trusted" where a person demonstrates
+    regions: tuple[Region, ...] = ()  # of the goal
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,12 @@ class Journal:
         self._file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._written = 0
-        content = {**vars(header), "spaces": header.spaces.to_json(), "extra": dict(header.extra)}
+        content = {
+            **vars(header),
+            "spaces": header.spaces.to_json(),
+            "extra": dict(header.extra),
+            "regions": [encode_region(region) for region in header.regions],
+        }
         self._append({"header": content}, [])
 
     def append(self, step: Step) -> None:
@@ -127,7 +134,7 @@ def read_journal(path: Path, *, extra: Mapping[str, str] | None = None) -> Episo
     images, labels = _pictures(steps)
     return Episode(
         task=header["task"],
-        goal=Goal(header["goal"]),
+        goal=Goal(header["goal"], tuple(map(decode_region, header.get("regions", ())))),
         images=images,
         labels=labels,
         proprio=np.array([content["proprio"] for content, _ in steps], np.float32),

@@ -33,7 +33,7 @@ from robot.hardware.safety import Seen
 from robot.hardware.teleop.blend import HandOver
 from robot.spaces import Vector
 from robot.system.parse import Count, NotNegative, NotNegativeNumber, Positive, options
-from robot.types import MaskStatus
+from robot.types import Goal, MaskStatus, Region
 
 STATUS_NUMBER = {MaskStatus.FOUND: 0, MaskStatus.ABSENT: 1, MaskStatus.UNCERTAIN: 2}
 FAILURES_IN_A_ROW = 5  # of planning, then the episode ends
@@ -116,7 +116,7 @@ class Records(Protocol):
 
     def begin(self, header: Header) -> None: ...
 
-    def change_goal(self, goal: str) -> None: ...
+    def change_goal(self, goal: str, *, regions: tuple[Region, ...] = ()) -> None: ...
 
     def step(self, step: Step) -> None: ...
 
@@ -133,6 +133,7 @@ class Loop:
         *,
         options: LoopOptions,
         goal: str,
+        regions: tuple[Region, ...] = (),
         operator: Operator | None = None,
         recorder: Records | None = None,
         succeeded: Callable[[], bool] | None = None,
@@ -140,7 +141,7 @@ class Loop:
         demonstrates: bool = False,
     ) -> None:
         """`demonstrates`: what a person does is the task itself, and corrects nobody."""
-        self.rig, self.options, self.goal = rig, options, goal
+        self.rig, self.options, self.goal, self.regions = rig, options, goal, regions
         self.demonstrates = demonstrates
         self.operator: Operator = operator or Nobody()
         self.recorder, self._succeeded = recorder, succeeded
@@ -185,9 +186,12 @@ class Loop:
         if not self.events or (self.events[-1].kind, self.events[-1].text) != (kind, text):
             self.events.append(Event(time_s=time.monotonic(), kind=kind, text=text))
 
-    def change_goal(self, goal: str) -> None:
-        """Follow another goal from now on: plans for the old one are dropped."""
-        self.goal, self._generation = goal, self._generation + 1
+    def change_goal(self, goal: str, *, regions: tuple[Region, ...] = ()) -> None:
+        """Follow another goal from now on: plans for the old one are dropped. Its regions are where
+        the next look shows them.
+        """
+        self.goal, self.regions = goal, regions
+        self._generation += 1
 
     def succeeded(self) -> bool:
         return self._succeeded is not None and self._succeeded()
@@ -316,15 +320,16 @@ class _Episode:
             loop.rig.arm.release()
             self.schedule.clear()
             loop.note("e-stop", "released")
-        if intent.goal is not None and intent.goal != loop.goal:
-            loop.change_goal(intent.goal)
+        asked = (intent.goal, intent.regions)
+        if intent.goal is not None and asked != (loop.goal, loop.regions):
+            loop.change_goal(intent.goal, regions=intent.regions)
             loop.note("goal", intent.goal)
         if loop._generation != self.generation:
             self.generation = loop._generation
             self.schedule.clear()
             self.answer = self.labels = None
             if loop.recorder is not None:
-                loop.recorder.change_goal(loop.goal)
+                loop.recorder.change_goal(loop.goal, regions=loop.regions)
         return intent
 
     def _gripper(self) -> float:
@@ -334,7 +339,7 @@ class _Episode:
 
     def _look(self, tick: Tick) -> Look | None:
         try:
-            look = self.loop.rig.observe(self.loop.goal)
+            look = self.loop.rig.observe(Goal(self.loop.goal, self.loop.regions))
         except (ArmError, CameraError) as error:
             self.why = str(error)
             self.fault_s = self.fault_s or tick.time_s

@@ -15,6 +15,7 @@ from jaxtyping import Float32
 
 from robot.hardware.teleop.operator import Button, action_of
 from robot.hardware.teleop.operator import Operator as Device
+from robot.types import Region
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Intent:
     release: bool = False  # of the e-stop
     jog: Float32[np.ndarray, " a"] | None = None
     goal: str | None = None  # a new one
+    regions: tuple[Region, ...] = ()  # of the new goal
     ends: bool = False  # this episode
     success: bool | None = None  # what he says of it, where he ends it
     quits: bool = False

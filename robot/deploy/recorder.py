@@ -31,7 +31,7 @@ from robot.deploy.journal import SUFFIX, Header, Journal, Step, is_being_written
 from robot.report.pictures import drawn
 from robot.report.video import write_video
 from robot.system.interrupt import end_processes, starting_processes
-from robot.types import Episode
+from robot.types import Episode, Region
 
 EPISODES, CORRECTIONS, JOURNALS, VIDEOS = "episodes", "corrections", "journal", "videos"
 NICE = 5
@@ -68,9 +68,9 @@ class Recorder:
         self.failure = None
         self._queue.put(("begin", header))
 
-    def change_goal(self, goal: str) -> None:
+    def change_goal(self, goal: str, *, regions: tuple[Region, ...] = ()) -> None:
         """Record what follows as an episode of its own: a demonstration has one goal."""
-        self._queue.put(("goal", goal))
+        self._queue.put(("goal", goal, regions))
 
     def step(self, step: Step) -> None:
         size = sum(image.nbytes for image in step.images.values())
@@ -126,7 +126,7 @@ def _serve(pipe: Connection, folder: Path, videos: bool) -> None:
                 before, journal = journal, None
                 before.end(success=False, extra={"ended": "the goal was changed"})
                 finish(before.path, folder, videos=videos)
-                journal = _begin(folder, replace(before.header, goal=values[0]))
+                journal = _begin(folder, replace(before.header, goal=values[0], regions=values[1]))
             elif kind == "step" and journal is not None and not failed:
                 journal.append(values[0])
             elif kind == "end" and journal is not None:

@@ -32,6 +32,7 @@ from robot.deploy.exchange import (
     Keys,
     chunk_of,
     mask_of,
+    regions_message,
 )
 from robot.deploy.wire import WireError, pack, unpack
 from robot.perception.compose.masking import Deployment, compose_cameras
@@ -166,6 +167,7 @@ class RemoteAgent:
         answer = self.connection.ask(
             {
                 **message_of(observation, keys=self.keys),
+                **regions_message(observation.goal.regions),
                 TIME: observation.time_s,
                 EPISODE: self._episode,
                 WANT_MASK: True,
@@ -237,7 +239,7 @@ class MaskedRemoteAgent:
             chunk = chunk_of(answer, spaces=self.spaces, time_s=observation.time_s)
         except WireError as error:
             raise PolicyLost(f"the policy server answered wrongly: {error}") from None
-        if waits := self.patience.waits(mask, goal=observation.goal.text):
+        if waits := self.patience.waits(mask, goal=observation.goal):
             chunk.actions[:] = hold_still(self.spaces, observation.proprio)
         return Plan(
             chunk=chunk,

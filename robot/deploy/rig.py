@@ -55,7 +55,7 @@ class Rig:
         )
         self._state: ArmState | None = None
 
-    def observe(self, goal: str) -> Look:
+    def observe(self, goal: str | Goal) -> Look:
         """Read everything that is newest. Raises ArmError and CameraError."""
         state = self.arm.read()
         self._state = state
@@ -77,7 +77,7 @@ class Rig:
         observation = Observation(
             frames=frames,
             proprio=self.state_at(captured),
-            goal=Goal(goal),
+            goal=goal if isinstance(goal, Goal) else Goal(goal),
             time_s=min(captured, state.time_s),
         )
         return Look(

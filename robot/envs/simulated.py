@@ -21,10 +21,11 @@ from robot.envs.cameras import camera_intrinsics, camera_pose
 from robot.envs.env import RobotEnv, action_space, check_reset_options, observation_space
 from robot.envs.gl import check_not_forked
 from robot.envs.labels import geom_labels
+from robot.envs.regions import overlaps
 from robot.envs.registry import HORIZONS, TABLETOP, make_task
 from robot.envs.render import SceneRenderer
 from robot.envs.task import Expert, FollowsGoals
-from robot.types import InputError, Label
+from robot.types import Goal, InputError, Label, Region
 
 SUCCESS_STEPS = 3  # success must hold this long, so that a bounce is none
 
@@ -37,7 +38,9 @@ class SimulatedEnv(RobotEnv):
     moves one episode on, `options={"episode": k, "scene": name}` says otherwise. `goal` (of the
     constructor, or of `options` for one episode) replaces the task's own sentences; on the tabletop
     success is then that of the objects that it names; `judged` is False where it names none that
-    are there, so that success says nothing.
+    are there, so that success says nothing. It may be a `Goal` with regions, or `regions` come with
+    it: success is then that of the objects that they lie on at the reset, and the observation's
+    goal has them, too (`goal["regions"]`, which Gymnasium's spaces do not know).
 
     No GL context is made before the first frame is needed, so that Gymnasium can look at an env's
     spaces and then fork.
@@ -83,6 +86,7 @@ class SimulatedEnv(RobotEnv):
         self._seed: int | None = None
         self._episode = -1
         self.judged = True
+        self.regions: tuple[Region, ...] = ()  # of the goal, where it has some
         self._steps: int | None = None  # None until an episode has begun
 
     # --- what a backend does
@@ -140,7 +144,7 @@ class SimulatedEnv(RobotEnv):
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         check_not_forked()
-        options = check_reset_options(options, known=("scene", "episode", "goal"))
+        options = check_reset_options(options, known=("scene", "episode", "goal", "regions"))
         gymnasium.Env.reset(self, seed=seed)  # RobotEnv's own is abstract and seeds nothing
         if seed is not None:
             self._seed, self._episode = seed, -1
@@ -152,10 +156,15 @@ class SimulatedEnv(RobotEnv):
         scene = str(options.get("scene", self.scene))
         words = self.task.begin(self.sim, scene=scene, seed=self._seed, index=self._episode)
         given = options.get("goal", self._words)
-        self.goal = words if given is None else str(given)
+        regions = given.regions if isinstance(given, Goal) else ()
+        self.regions = tuple(options.get("regions", regions))
+        self.goal = (
+            words if given is None else given.text if isinstance(given, Goal) else str(given)
+        )
         self.judged = True
         if given is not None and isinstance(self.task, FollowsGoals):
-            self.judged = self.task.follow(self.goal)
+            bodies = self.bodies_under(self.regions)
+            self.judged = self.task.follow(self.goal, regions=bodies)
         self._sensor_rng = np.random.default_rng([self._seed, self._episode, 1])
         self._labels_of_geoms = geom_labels(self.model, self.task.roles(self.sim))
         self._steps, self._held = 0, 0
@@ -244,6 +253,24 @@ class SimulatedEnv(RobotEnv):
         roots = np.append(self.model.body_rootid[self.model.geom_bodyid], -1).astype(np.int32)
         return {name: roots[self.geom_ids(name)] for name in self.cameras}
 
+    def bodies_under(self, regions: Sequence[Region]) -> dict[int, str]:
+        """Return the free body that each region lies on, by the region's index: in all its cameras
+        together, the one whose pixels it fits best. A region that lies on none is left out.
+        """
+        scores: dict[int, dict[int, float]] = {}
+        free = {self.model.body(name).id for name in self.object_states()} if regions else set()
+        maps = self.instance_maps() if regions else {}
+        for region in regions:
+            of_region = scores.setdefault(region.index, {})
+            for body, score in overlaps(region, maps[region.camera]).items():
+                if body in free:
+                    of_region[body] = of_region.get(body, 0.0) + score
+        return {
+            index: self.model.body(max(found, key=lambda body: found[body])).name
+            for index, found in scores.items()
+            if found
+        }
+
     def depth(self, camera: str) -> Float32[np.ndarray, "h w"]:
         """Return metric depth [m] along the optical axis."""
         depth = self._renderer.render(self.data, CAMERAS[camera], rgb=False, depth=True).depth
@@ -308,7 +335,7 @@ class SimulatedEnv(RobotEnv):
         return {
             "images": {name: self._frame(name) for name in self.cameras},
             "proprio": self._proprio(),
-            "goal": {"text": self.goal},
+            "goal": {"text": self.goal} | ({"regions": self.regions} if self.regions else {}),
             "time": {name: now.copy() for name in (*self.cameras, "proprio")},
         }
 

@@ -36,9 +36,10 @@ class Expert(Protocol):
 class FollowsGoals(Protocol):
     """A task whose success follows the objects that a sentence names."""
 
-    def follow(self, goal: str) -> bool:
+    def follow(self, goal: str, *, regions: Mapping[int, str] | None = None) -> bool:
         """Make `goal` what the current episode asks for; return whether it names one object that is
-        there. Where it does not, nothing succeeds, and that is no failure either.
+        there. Where it does not, nothing succeeds, and that is no failure either. `regions` are the
+        bodies that the goal's regions lie on, by index.
         """
         ...
 

@@ -162,9 +162,10 @@ def reader_of(masks: MaskSource) -> GoalReader | None:
 
 
 def networks_of(masks: MaskSource) -> tuple[object, ...]:
-    """Return what is large and never changes in a mask source: its head and word encoder."""
+    """Return what is large and never changes in a mask source: its heads and word encoder."""
     learned = _learned(masks)
-    return () if learned is None else (learned.head, learned.language, learned.reader)
+    words = () if learned is None else (learned.head, learned.language, learned.reader)
+    return (*words, *getattr(masks, "networks", ()))
 
 
 def _learned(masks: MaskSource) -> LearnedMasks | None:

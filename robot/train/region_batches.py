@@ -1,4 +1,4 @@
-"""Looks of scenes -> batches of the region head: who points at what, and what was seen of it before.
+"""Looks of scenes -> batches of the region head: what is pointed at, what was seen of it before.
 
 A region is any object; where the scene holds copies of it, most often one of these, and the other
 region is then often a copy as well.
@@ -40,7 +40,7 @@ NOISE = 0.03
 
 @dataclass(frozen=True)
 class Index:
-    """What is where: pixels (L, C, K) of every object in every look, and which objects are alike."""
+    """Pixels (L, C, K) of every object in every look, and which objects are alike."""
 
     looks: SceneLooks
     pixels: Int[np.ndarray, "l c k"]
@@ -268,8 +268,8 @@ def _blind(sample: _Sample, camera: int) -> None:
 def collate(
     index: Index, samples: list[_Sample], *, followed: int, rng: np.random.Generator | None
 ) -> RegionBatch:
-    """Return samples as a batch, the last `followed` of them with their earlier looks; `rng` changes
-    the light, of both looks alike.
+    """Return samples as a batch, the last `followed` of them with their earlier looks; `rng`
+    changes the light, of both looks alike.
     """
     images = index.looks.images
     now = np.stack([_frames(images[s.now], s.blind) for s in samples])

@@ -91,7 +91,7 @@ def train_region_head(
 
 
 def warm_up(module: RegionHead, start: str) -> None:
-    """Begin with the encoder and decoder of a mask head, its sentence held at none in particular."""
+    """Begin with the encoder and decoder of a mask head, without its sentence."""
     source = load(resolve_head(start), HEADS)
     assert isinstance(source, MaskHead)
     with torch.no_grad():

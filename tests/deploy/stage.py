@@ -137,7 +137,7 @@ class FakeRecorder:
     goals: list = field(default_factory=list)
     failure: str | None = None
 
-    def change_goal(self, goal: str) -> None:
+    def change_goal(self, goal: str, *, regions: tuple = ()) -> None:
         self.goals.append(goal)
 
     def begin(self, header: Header) -> None:

@@ -4,8 +4,8 @@ words from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, replace
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from robot.envs.tabletop.catalogue import Noun
 from robot.envs.tabletop.goals import known_nouns, wording
 from robot.envs.tabletop.placing import Placement
 from robot.envs.tabletop.scene import DISTINCT_COLOURS, Scene
+from robot.words.items import Thing
 from robot.words.reader import GoalReader
+from robot.words.regions import asked_of
 
 
 def named_in(scene: Scene, goal: str) -> Scene:
@@ -32,6 +34,35 @@ def named_in(scene: Scene, goal: str) -> Scene:
         destination=_only(places),
         target_noun=Noun(*read.targets[0]) if read.targets else scene.target_noun,
         destination_noun=Noun(*first) if first else None,
+    )
+
+
+def pointed_in(scene: Scene, goal: str, regions: Mapping[int, str]) -> Scene:
+    """Return the scene with a goal about regions, which lie on these bodies of the simulator's
+    model; a role that words name is the one object that fits them, None where that leaves it open.
+    """
+    asked = asked_of(goal)
+
+    def body_of(role: int | Thing | None) -> str | None:
+        if role is None:
+            return None
+        if isinstance(role, int):
+            return regions.get(role)
+        fits = [p.body for p in scene.placements if p.noun and role.fits(Thing(*astuple(p.noun)))]
+        return _only(fits)
+
+    def noun_of(body: str | None) -> Noun:
+        noun = next((p.noun for p in scene.placements if p.body == body), None)
+        return noun or Noun("thing", "")
+
+    target, destination = body_of(asked.target), body_of(asked.destination)
+    return replace(
+        scene,
+        goal=goal,
+        target=target,
+        destination=destination,
+        target_noun=noun_of(target),
+        destination_noun=None if asked.destination is None else noun_of(destination),
     )
 
 

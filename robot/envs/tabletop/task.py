@@ -11,7 +11,7 @@ from robot.envs.sensor import degrade
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.bodies import SHAPES
 from robot.envs.tabletop.expert import TabletopExpert
-from robot.envs.tabletop.other_goals import named_in
+from robot.envs.tabletop.other_goals import named_in, pointed_in
 from robot.envs.tabletop.scene import Scene, sample_scene
 from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
 from robot.envs.task import Expert
@@ -37,8 +37,10 @@ class TabletopTask:
         self._rest = {p.body: float(env.position(p.body)[2]) for p in self.scene.placements}
         return self.scene.goal
 
-    def follow(self, goal: str) -> bool:
-        self.scene = scene = named_in(self._scene, goal)
+    def follow(self, goal: str, *, regions: Mapping[int, str] | None = None) -> bool:
+        self.scene = scene = (
+            pointed_in(self._scene, goal, regions) if regions else named_in(self._scene, goal)
+        )
         placed = scene.destination_noun is None or scene.destination is not None
         return scene.target is not None and placed
 

@@ -77,9 +77,16 @@ def head_size(head: Head, size: tuple[int, int]) -> tuple[int, int]:
     """Return the (height, width) at which a head sees frames of `size`: that of its training, or
     as many pixels in the frame's own aspect ratio.
     """
-    if not head.trained_cameras:
+    return size_as_trained(head.trained_cameras, size)
+
+
+def size_as_trained(cameras: Sequence[Camera], size: tuple[int, int]) -> tuple[int, int]:
+    """Return `head_size` for a head that was trained on these cameras; without any, the frame's
+    own.
+    """
+    if not cameras:
         return size
-    trained = head.trained_cameras[0]
+    trained = cameras[0]
     (height, width), pixels = size, trained.height * trained.width
     if height * trained.width == width * trained.height:
         return trained.height, trained.width

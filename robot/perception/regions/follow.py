@@ -12,16 +12,15 @@ another object. What words name ("put the red cup on <region1>") is found by the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from robot.perception.head.look import head_size, resize_frames, resize_masks
+from robot.perception.head.look import resize_frames, resize_masks, size_as_trained
 from robot.perception.head.presence import FOUND_ABOVE
 from robot.perception.regions.goals import (
     RegionGoal,
@@ -65,13 +64,14 @@ class RegionMasks:
         source: MaskSource,
         head: RegionHead | str = "tabletop",
         *,
+        device: torch.device | str = "cpu",
         reader: GoalReader | None = None,
         found_above: float = FOUND_ABOVE,
     ) -> None:
         self.source, self.reader = source, reader or reader_of(source) or GoalReader()
         self.found_above = found_above
-        self._make_head = partial(RegionHead.load, head) if isinstance(head, str) else (lambda: head)
-        self._head: RegionHead | None = None
+        self._name, self._device = head if isinstance(head, str) else "", device
+        self._head = None if isinstance(head, str) else head
         self._goal: Goal | None = None
         self._known: Followed | None = None
         self._warned = Unheeded()
@@ -80,8 +80,13 @@ class RegionMasks:
     def head(self) -> RegionHead:
         """Return the region head, loaded at the first goal that has regions."""
         if self._head is None:
-            self._head = self._make_head()
+            self._head = RegionHead.load(self._name).to(self._device)
         return self._head
+
+    @property
+    def networks(self) -> tuple[RegionHead, ...]:
+        """Return what is large and never changes."""
+        return () if self._head is None else (self._head,)
 
     def reseed(self, rng: np.random.Generator) -> None:
         """Forget the episode before; let the wrapped source draw from `rng`."""
@@ -260,7 +265,7 @@ def _frames_for(head: RegionHead, frames: Sequence[Frame]) -> tuple[Tensor, tupl
             f"got {len(frames)} cameras, expected at most {head.cameras}, as many as the region "
             "head looks through; leave some out"
         )
-    sizes = {head_size(head, frame.image.shape[:2]) for frame in frames}
+    sizes = {size_as_trained(head.trained_cameras, frame.image.shape[:2]) for frame in frames}
     if len(sizes) > 1:
         raise InputError(
             f"got frames that a region head would see at sizes {sorted(sizes)}, expected one; "
@@ -282,7 +287,9 @@ def _padded(head: RegionHead, prompts: Prompts) -> Prompts:
     if not missing:
         return prompts
     return Prompts(
-        planes=torch.cat([prompts.planes, torch.zeros_like(prompts.planes[:1]).expand(missing, -1, -1, -1)]),
+        planes=torch.cat(
+            [prompts.planes, torch.zeros_like(prompts.planes[:1]).expand(missing, -1, -1, -1)]
+        ),
         kinds=torch.cat([prompts.kinds, torch.zeros_like(prompts.kinds[:1]).expand(missing, -1)]),
     )
 
