@@ -178,6 +178,10 @@ class SceneLookStore:
 
 def _objects(content: str) -> tuple[SeenObject, ...]:
     def of(fields: dict[str, Any]) -> SeenObject:
-        return SeenObject(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in fields.items()
+        }
+        return SeenObject(**values)
 
     return tuple(of(fields) for fields in json.loads(content))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Bool, Float32, Int, UInt8
 from torch import Tensor
 
 from robot.data.scene_looks import FIRST_OBJECT, GRIPPER, SceneLooks
@@ -196,10 +196,10 @@ def pointed(
             overlap(left + off[2] * wide, right + off[3] * wide, mask.shape[1]),
         )
     if kind is Prompt.CLICK:
-        inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0)
+        inner = _eroded(mask.astype(np.uint8))
         ys, xs = np.nonzero(inner if inner.any() else mask)
         k = rng.integers(len(ys))
-        return disc(xs[k] + rng.random(), ys[k] + rng.random(), mask.shape)
+        return disc(xs[k] + rng.random(), ys[k] + rng.random(), (len(mask), mask.shape[1]))
     return wobbled(mask, rng=rng)
 
 
@@ -209,16 +209,20 @@ def wobbled(
     """Return a mask as imperfect as a network's: a pixel wider or narrower, up to two aside."""
     plane = mask.astype(np.uint8)
     change = rng.random()
-    square = np.ones((3, 3), np.uint8)
     if change < 0.2:
-        plane = cv2.dilate(plane, square)
+        plane = cv2.dilate(plane, np.ones((3, 3), np.uint8))
     elif change < 0.4:
-        thinner = cv2.erode(plane, square, borderValue=0)
+        thinner = _eroded(plane)
         plane = thinner if thinner.any() else plane
     down, right = rng.integers(-2, 3, 2) if rng.random() < 0.4 else (0, 0)
     shift = np.array([[1.0, 0.0, right], [0.0, 1.0, down]])
     moved = cv2.warpAffine(plane, shift, plane.shape[::-1]) if down or right else plane
     return moved.astype(np.float32)
+
+
+def _eroded(mask: UInt8[np.ndarray, "h w"]) -> np.ndarray:
+    """Return a mask a pixel narrower, at the frame's border too."""
+    return cv2.erode(mask, np.ones((3, 3), np.uint8), borderValue=(0.0,))
 
 
 def _know(

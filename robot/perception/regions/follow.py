@@ -152,7 +152,7 @@ def point(
     planes, size = _frames_for(head, frames)
     given = [{} if index is None else regions_of(goal, index) for index in roles]
     drawn = [
-        [plane_of(of_role.get(f.camera), own=f.image.shape[:2], size=size) for of_role in given]
+        [plane_of(of_role.get(f.camera), own=_size_of(f), size=size) for of_role in given]
         for f in frames
     ]
     prompts = _padded(
@@ -213,7 +213,7 @@ def mask_of(
     found = float(presence[:, 0].max()) >= found_above
     return Mask(
         probability=tuple(
-            resize_masks(seen.masks[k][None], frame.image.shape[:2])[0].numpy()
+            resize_masks(seen.masks[k][None], _size_of(frame))[0].numpy()
             for k, frame in enumerate(frames)
         ),
         presence=presence,
@@ -265,7 +265,7 @@ def _frames_for(head: RegionHead, frames: Sequence[Frame]) -> tuple[Tensor, tupl
             f"got {len(frames)} cameras, expected at most {head.cameras}, as many as the region "
             "head looks through; leave some out"
         )
-    sizes = {size_as_trained(head.trained_cameras, frame.image.shape[:2]) for frame in frames}
+    sizes = {size_as_trained(head.trained_cameras, _size_of(frame)) for frame in frames}
     if len(sizes) > 1:
         raise InputError(
             f"got frames that a region head would see at sizes {sorted(sizes)}, expected one; "
@@ -279,6 +279,11 @@ def _frames_for(head: RegionHead, frames: Sequence[Frame]) -> tuple[Tensor, tupl
     missing = head.cameras - len(frames)
     planes += [torch.zeros_like(planes[0])] * missing
     return torch.cat(planes).contiguous(), size
+
+
+def _size_of(frame: Frame) -> tuple[int, int]:
+    height, width = frame.image.shape[:2]
+    return height, width
 
 
 def _padded(head: RegionHead, prompts: Prompts) -> Prompts:
