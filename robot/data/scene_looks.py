@@ -143,17 +143,15 @@ class SceneLookStore:
                 "robot.rollout.scene_looks"
             )
         parts = [self._read(index) for index in chosen]
-        return SceneLooks(
-            **{
-                name: np.concatenate([part[name] for part in parts])
-                for name in ("images", "instances", "parts", "sequences", "steps")
-            },
-            **{
-                name: tuple(value for part in parts for value in part[name])
-                for name in ("objects", "scenes", "moments")
-            },
-            cameras=parts[0]["cameras"],
-        )
+        arrays: dict[str, Any] = {
+            name: np.concatenate([part[name] for part in parts])
+            for name in ("images", "instances", "parts", "sequences", "steps")
+        }
+        lists: dict[str, Any] = {
+            name: tuple(value for part in parts for value in part[name])
+            for name in ("objects", "scenes", "moments")
+        }
+        return SceneLooks(**arrays, **lists, cameras=parts[0]["cameras"])
 
     def _read(self, index: int) -> dict:
         remedy = f"delete it and make shard {index} again"
