@@ -25,6 +25,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.typing_errors import with_typing_errors
 from robot.agent import Agent
 from robot.envs.robosuite import RobosuiteEnv
 from robot.envs.tabletop import catalogue as cat
@@ -36,6 +37,7 @@ from robot.system.command import run_directory, write_results
 from robot.types import Label, MaskStatus, Observation
 
 SENTENCES = Path(__file__).with_name("sentences.yaml")
+SLIP = "{slip}"  # one typing error, anywhere in the sentence
 Groups = dict[str, dict[str, list[str]]]  # found, not_found -> kind -> sentences
 
 
@@ -62,11 +64,13 @@ def filled(sentence: str, *, episode: Scene, rng: np.random.Generator) -> str:
     noun = str(rng.choice(words["nouns"][target.shape]))
     colour = str(rng.choice(words["colours"][target.colour]))
     plain = {"noun~": misspelt(target.shape, rng=rng), "colour~": misspelt(target.colour, rng=rng)}
-    if "~" in sentence:
+    if "~" in sentence or SLIP in sentence:
         noun, colour = target.shape, target.colour
-    beside = {"other": f"{other.colour} {other.shape}", "missing": gone}
+    beside = {"other": f"{other.colour} {other.shape}", "missing": gone, "other_noun": other.shape}
     values = {"noun": noun, "colour": colour, **beside, **plain}
-    return re.sub(r"\{([a-z~]+)\}", lambda found: values[found[1]], sentence)
+    said = re.sub(r"\{([a-z_~]+)\}", lambda found: values[found[1]], sentence.replace(SLIP, ""))
+    slips = sentence.count(SLIP)
+    return with_typing_errors(said, errors=slips, rng=rng) if slips else said
 
 
 def looks(*, scene: str, scenes: int, seed: int) -> Iterator[tuple[RobosuiteEnv, Observation]]:
