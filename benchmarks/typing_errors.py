@@ -1,7 +1,7 @@
 """Typing errors as fingers make them: a neighbouring key, a letter left out, doubled or swapped.
 
-A first letter is seldom wrong, longer words are wrong more often. The shares are assumed; their order
-(substitution before omission before insertion before transposition) is that of studies of typing.
+A first letter is seldom wrong, longer words are wrong more often. The shares are assumed; their
+order (substitution, omission, insertion, transposition) is that of studies of typing.
 """
 
 from __future__ import annotations
