@@ -94,6 +94,17 @@ class Cursor:
                 return None
         return None
 
+    def particles(self) -> None:
+        """Pass over particles, but for one that says where from: "off table"."""
+        while (k := self.k) < len(self.items) and self.take("particles"):
+            if (
+                self.here is not None
+                and self.here.is_a("places")
+                and self.items[self.k - 1].is_a("sources")
+            ):
+                self.k = k
+                return
+
     def done(self) -> bool:
         return all(item.is_a("fillers", "particles") for item in self.items[self.k :])
 

@@ -60,6 +60,8 @@ def event_of(clause: Clause) -> Event:
         elif not here.is_a("fillers", "instead"):
             break
         cursor.k += 1
+    if _reason(cursor.items[cursor.k :]):
+        return Event(Kind.LEAVE if negative else Kind.NOTHING)
     event = _core(cursor, asked=asked, wanted=wanted, negative=negative, question=clause.question)
     if negative and event.kind is Kind.UNREAD and things:
         event = Event(Kind.LEAVE, things[0])
@@ -73,6 +75,17 @@ def event_of(clause: Clause) -> Event:
 UNREAD = Event(Kind.UNREAD)
 
 
+def _reason(items: Sequence[Item]) -> bool:
+    """Return whether a clause gives a reason that names no object: "so that all can see"."""
+    return (
+        bool(items)
+        and items[0].text in ("so", "so that", "because", "since")
+        and not any(
+            i.thing and i.thing.noun or i.is_a("negations", "stays", "stops") for i in items
+        )
+    )
+
+
 def _core(cursor: Cursor, *, asked: bool, wanted: bool, negative: bool, question: bool) -> Event:
     """Read what follows the frame of a request."""
     if cursor.done():
@@ -83,8 +96,7 @@ def _core(cursor: Cursor, *, asked: bool, wanted: bool, negative: bool, question
         before = cursor.k
         if (verb := cursor.take(*forms)) is None:
             continue
-        while cursor.take("particles"):
-            pass
+        cursor.particles()
         negated = cursor.take("negations") is not None
         target = cursor.thing()
         if target is None and cursor.take("pronouns") is None:
@@ -114,7 +126,7 @@ def _after_thing(cursor: Cursor, named: Event, *, wanted: bool) -> Event:
     if (passive or wanted) and cursor.take("taken", "bringn"):
         return _ends(cursor, taken)
     if (passive or wanted) and cursor.take("placen"):
-        return _destination(cursor, taken)
+        return destination_of(cursor, taken)
     cursor.k = start
     if cursor.take("needs") and cursor.take("takeing"):
         return _ends(cursor, taken)
@@ -127,8 +139,8 @@ def _after_thing(cursor: Cursor, named: Event, *, wanted: bool) -> Event:
         return taken
     cursor.k = start
     if cursor.take("goes") is not None:
-        return _destination(cursor, taken)
-    placed = _destination(cursor, taken)
+        return destination_of(cursor, taken)
+    placed = destination_of(cursor, taken)
     if placed is not UNREAD:
         return placed
     cursor.k = start
@@ -137,18 +149,17 @@ def _after_thing(cursor: Cursor, named: Event, *, wanted: bool) -> Event:
 
 def _after_verb(cursor: Cursor, event: Event, *, kind: str, verb: Item, negative: bool) -> Event:
     """Read what follows a verb and its object."""
-    while cursor.take("particles"):
-        pass
+    cursor.particles()
     if verb.text.startswith("leav") or verb.text == "let":
         if cursor.done() or cursor.take("stays"):
             return replace(event, kind=Kind.LEAVE)
-        return _destination(cursor, event)
+        return destination_of(cursor, event)
     if cursor.take("stays"):
         return replace(event, kind=Kind.LEAVE)
     if kind == "reach":
         return Event(Kind.NOTHING, event.target) if cursor.done() else UNREAD
     start = cursor.k
-    placed = _destination(cursor, event)
+    placed = destination_of(cursor, event)
     if kind == "place":
         if placed is UNREAD and event.target is None and negative:
             return event
@@ -165,10 +176,9 @@ def _towards(items: Sequence[Item]) -> bool:
     return "to" in words.split() or words in ("onto", "into")
 
 
-def _destination(cursor: Cursor, event: Event) -> Event:
+def destination_of(cursor: Cursor, event: Event) -> Event:
     """Read where to; UNREAD where that is not said, or no object."""
-    while cursor.take("particles"):
-        pass
+    cursor.particles()
     _surroundings(cursor)
     if cursor.take("puts") is None:
         return UNREAD
@@ -200,16 +210,14 @@ def _surroundings(cursor: Cursor) -> bool:
 
 def _ends(cursor: Cursor, event: Event) -> Event:
     """Return the event if nothing follows that could change it, else UNREAD."""
-    while cursor.take("particles"):
-        pass
+    cursor.particles()
     if _surroundings(cursor) and event.target is not None and event.target.colour is None:
         event = replace(event, target=replace(event.target, vague=True))
-    while cursor.take("particles"):
-        pass
+    cursor.particles()
     if cursor.done():
         return event
     rest = cursor.items[cursor.k :]
-    opening = next((i for i in rest if not i.is_a("fillers")), rest[0])
+    opening = next((i for i in rest if i.is_a("tails") or not i.is_a("fillers")), rest[0])
     harmless = opening.is_a("tails") and not any(
         i.thing and (i.thing.noun or i.thing.colour) or i.is_a("negations", "stays") for i in rest
     )

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from robot.words.lexicon import LONGEST_PHRASE, Lexicon, Sense, lexicon
-from robot.words.spelling import candidates
+from robot.words.spelling import candidates, distance, same_letters, slip
 
 UNKNOWN = Sense("unknown")
+PLAIN_COLOURS = ("red", "green", "blue", "yellow")  # what a real word may be a slip of
+REFUSALS = ("dont", "not", "never", "stop", "leave", "avoid", "wont", "cant")  # before others
 PART = ("modifiers", "colour", "evaluations", "surroundings", "quantities")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[.!?;:,()\n\u2014\u2013\u3002\uff0c]|\s-\s|\S")
+_ADVERBS = "(?:only|just|really|simply|actually|rather|merely|kinda|still|certainly)"
 _HARD, _SOFT = {".", "!", "?", "\n", "\u3002"}, {",", ";", ":", "(", ")", "\u2014", "\u2013", "-"}
 
 
@@ -65,7 +68,8 @@ def words_of(sentence: str) -> list[str]:
     text = re.sub(r"\b(it|that|this|there|here|what|which|one|he|she)'s\b", r"\1 is", text)
     text = re.sub(r"'(s|ve)\b", "", text)
     text = re.sub(r"(\w)-(?=\w)", r"\1 ", text)
-    text = re.sub(r"['\"\u201c\u201d*_#]", " ", text)
+    text = re.sub(r"(?<![=!<>])=(?!=)|['\"\u201c\u201d*_#>{}\[\]]", " ", text)
+    text = re.sub(rf"\b(i|we|you|would|am|is)( {_ADVERBS})+ (?=\w)", r"\1 ", text)
     text = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
     rewrites = lexicon().rewrites
     found: list[str] = []
@@ -90,7 +94,12 @@ def _spelt(words: Sequence[str], lex: Lexicon) -> list[str]:
             found.append(joined)
             k += 2
             continue
-        found += [word] if _known(word, lex) else _corrected(word, found, words[k + 1 :], lex)
+        if word not in lex.words and (meant := in_context(word, found, after, lex)):
+            found.append(meant)
+        elif _known(word, lex):
+            found.append(word)
+        else:
+            found += _corrected(word, found, words[k + 1 :], lex)
         k += 1
     return found
 
@@ -100,6 +109,8 @@ def _known(word: str, lex: Lexicon) -> bool:
 
 
 def _corrected(word: str, before: Sequence[str], after: Sequence[str], lex: Lexicon) -> list[str]:
+    if refusals := [no for no in REFUSALS if slip(word, no)]:
+        return lex.rewrites.get(refusals[0], refusals[0]).split()  # better no action than a wrong
     for cut in range(2, len(word) - 1):
         parts = [word[:cut], word[cut:]]
         if all(part in lex.words for part in parts) and any(part in lex.names for part in parts):
@@ -115,6 +126,50 @@ def _corrected(word: str, before: Sequence[str], after: Sequence[str], lex: Lexi
     if len(options) > 1:
         options = _likelier(options, before, after, lex)
     return [options[0]] if options else [word]
+
+
+def in_context(word: str, before: Sequence[str], after: str, lex: Lexicon) -> str | None:
+    """Return what a word outside the lexicon, English or not, must have been: a colour before a
+    known noun, a noun whose letters are swapped after a colour, or what makes a phrase with its
+    neighbour ("bring em", "i ned"). None where nothing or several things fit.
+    """
+    if not word.isascii() or not word.isalpha() or len(word) < 2:
+        return None
+    last = before[-1] if before else ""
+
+    def is_a(other: str, kind: str) -> bool:
+        return any(sense.kind == kind for sense in lex.senses.get((other,), ()))
+
+    if is_a(after, "noun") or is_a(near_noun(after, lex), "noun"):
+        colours = [c for c in PLAIN_COLOURS if distance(word, c) == 1]
+        if colours:
+            return colours[0] if len(colours) == 1 else None
+    if is_a(last, "colour"):
+        return near_noun(word, lex) or None
+    if is_a(last, "determiners"):
+        return None
+    options = [
+        other
+        for other in lex.words
+        if abs(len(other) - len(word)) <= 1
+        and ((last, other) in lex.pairs or (other, after) in lex.pairs)
+        and slip(word, other)
+    ]
+    return options[0] if len(options) == 1 else None
+
+
+def near_noun(word: str, lex: Lexicon) -> str:
+    """Return the noun that two swapped letters, or one doubled, made a word of; "" for none."""
+    if word in lex.words or len(word) < 3:
+        return word if word in lex.words else ""
+    nouns = {
+        other
+        for other in lex.names
+        if abs(len(other) - len(word)) <= 1
+        and same_letters(word, other)
+        and distance(word, other) == 1
+    }
+    return nouns.pop() if len(nouns) == 1 else ""
 
 
 def _may_be(word: str, kinds: Sequence[str], lex: Lexicon) -> bool:

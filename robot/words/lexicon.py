@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 from typing import Any
 
 import yaml
 
 VOWELS = "aeiou"
 LONGEST_PHRASE = 10  # words
+_APART = ("verbs", "irregular", "rewrites", "conjunctions", "statements", "deeds")  # no phrases
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class Lexicon:
     names: frozenset[str]  # words of nouns and colours
     rewrites: Mapping[str, str]
     english: frozenset[str]  # words that look like ours and are not
+    statements: frozenset[str]  # words of clauses that tell or ask something
+    deeds: frozenset[str]  # verbs that are not a robot's taking
+    pairs: frozenset[tuple[str, str]]  # neighbours in a phrase
 
 
 def read_yaml(name: str) -> Any:
@@ -66,7 +71,7 @@ def lexicon() -> Lexicon:
             add(gerund(verb), f"{kind}ing", verb)
             add(participle(verb, irregular), f"{kind}n", verb)
     for kind, phrases in english.items():
-        if kind not in ("verbs", "irregular", "rewrites", "conjunctions"):
+        if kind not in _APART:
             for phrase in _flat(phrases):
                 add(phrase, kind)
     for kind, phrases in english["conjunctions"].items():
@@ -80,6 +85,9 @@ def lexicon() -> Lexicon:
         names=own_words,
         rewrites=english["rewrites"],
         english=frozenset(text.split()),
+        statements=frozenset(english["statements"]),
+        deeds=frozenset(english["deeds"]),
+        pairs=frozenset(pair for phrase in found for pair in pairwise(phrase)),
     )
 
 

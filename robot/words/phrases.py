@@ -68,7 +68,11 @@ def noun_phrase(items: Sequence[Item], start: int) -> tuple[Thing | None, int]:
         return None, start
     if k == first and not colours and not unknown and thing.noun is None:
         return None, start
+    if thing.noun is not None and k < len(items) and items[k].text in ("thing", "thingy", "object"):
+        k += 1  # "that cup thing"
     while k < len(items) and items[k].is_a("unknown") and thing.noun is not None:
+        if k + 1 < len(items) and items[k + 1].is_a("determiners"):
+            break  # "the cup form the table"
         unknown.append(items[k].text)  # "cup holder" is another thing than a cup
         k += 1
     if (
@@ -109,18 +113,22 @@ def _one_colour(colours: Sequence[str]) -> tuple[str | None, bool]:
 
 def _described(items: Sequence[Item], k: int, thing: Thing) -> tuple[Thing, int]:
     """Add what follows a noun: "that is blue", "of red colour", "which is not green"."""
-    end, negated = k, False
+    end, negated = _past_place(items, k), False
+    start = end
     while end < len(items) and (
         items[end].is_a("about", "modifiers", "generic")
-        or (items[end].is_a("determiners") and end > k)
-        or (end > k and items[end].is_a("negations"))
+        or (end == start and items[end].text == "of")
+        or (items[end].is_a("determiners") and end > start)
+        or (end > start and items[end].is_a("negations"))
     ):
         negated |= items[end].is_a("negations")
         end += 1
-    if end == k or end >= len(items) or not items[end].is_a("colour"):
+    if end == start or end >= len(items) or not items[end].is_a("colour"):
         return thing, k
     if items[end].is_a("noun") or _leads_to_noun(items, end + 1):
         return thing, k
+    if items[end - 1].text == "of" and not any("color" in i.text for i in items[end + 1 : end + 2]):
+        return thing, k  # "a cup of green tea"
     colour, end = items[end].value("colour"), end + 1
     while end < len(items) and items[end].is_a("modifiers", "about") and "color" in items[end].text:
         end += 1
@@ -129,3 +137,13 @@ def _described(items: Sequence[Item], k: int, thing: Thing) -> tuple[Thing, int]
     if thing.colour not in (None, colour):
         return replace(thing, unknown=(*thing.unknown, colour)), end
     return replace(thing, colour=colour), end
+
+
+def _past_place(items: Sequence[Item], k: int) -> int:
+    """Return where "on the table" ends, if it stands here."""
+    end = k + 1
+    while end < len(items) and items[end].is_a("determiners"):
+        end += 1
+    if k < len(items) and items[k].is_a("puts", "sources") and not items[k].is_a("about"):
+        return end + 1 if end < len(items) and items[end].is_a("places") else k
+    return k

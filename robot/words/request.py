@@ -14,6 +14,7 @@ from functools import lru_cache
 from robot.words.clauses import Clause, clauses_of
 from robot.words.events import UNREAD, Event, Kind, event_of
 from robot.words.items import Thing, items_of, words_of
+from robot.words.loose import loosely
 from robot.words.phrases import noun_phrases
 
 
@@ -53,7 +54,14 @@ class _Sum:
 
 def _combine(clauses: Sequence[Clause]) -> Request:
     """Add up what the clauses ask for, in order."""
-    events = [event_of(clause) for clause in clauses]
+    events = _without_statements(clauses, [event_of(clause) for clause in clauses])
+    if not any(event.kind in (Kind.TAKE, Kind.NAMED) for event in events):
+        events = [
+            replace(loosely(clause), all_things=event.all_things)
+            if event.kind is Kind.UNREAD
+            else event
+            for clause, event in zip(clauses, events, strict=True)
+        ]
     everything = [thing for event in events for thing in event.all_things]
     conditional = {
         clause.sentence
@@ -74,6 +82,28 @@ def _combine(clauses: Sequence[Clause]) -> Request:
         if event.kind is not Kind.NOTHING or event.target is not None:
             before = event
     return _result(total)
+
+
+def _without_statements(clauses: Sequence[Clause], events: Sequence[Event]) -> list[Event]:
+    """Return the events, UNREAD where a clause begins with a thing that nobody knows ("my knees are
+    not ...") and another sentence has a verb of taking.
+    """
+    asking = {
+        clause.sentence
+        for clause, event in zip(clauses, events, strict=True)
+        if event.kind is Kind.TAKE and event.verb
+    }
+
+    def tells(clause: Clause, event: Event) -> bool:
+        thing = event.target
+        bare = event.kind is Kind.NAMED and not event.verb
+        strange = thing is not None and thing.unknown and not (thing.noun or thing.colour)
+        return bool(bare and strange and asking - {clause.sentence})
+
+    return [
+        UNREAD if tells(clause, event) else event
+        for clause, event in zip(clauses, events, strict=True)
+    ]
 
 
 def _joined_to_request(clause: Clause, before: Event | None) -> bool:

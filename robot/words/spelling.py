@@ -5,6 +5,7 @@ word to another.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 
 def distance(one: str, other: str) -> int:
@@ -46,3 +47,33 @@ def candidates(word: str, known: Iterable[str]) -> tuple[str, ...]:
             best, found = slips, []
         found.append(other)
     return tuple(found)
+
+
+def same_letters(one: str, other: str) -> bool:
+    """Return whether a word has the other's letters, in another order or one of them twice."""
+    return sorted(one) == sorted(other) or (set(one) == set(other) and len(one) == len(other) + 1)
+
+
+def slip(typed: str, meant: str) -> bool:
+    """Return whether fingers slip from one word into another: a swap, a letter doubled or left out,
+    or a neighbouring key (QWERTY).
+    """
+    if distance(typed, meant) != 1:
+        return False
+    if len(typed) != len(meant):
+        return len(typed) > len(meant) or len(meant) > 3
+    wrong = [(a, b) for a, b in zip(typed, meant, strict=True) if a != b]
+    return len(wrong) == 2 or (len(typed) > 2 and wrong[0][1] in _beside(wrong[0][0]))
+
+
+_ROWS = (("qwertyuiop", 0.0), ("asdfghjkl", 0.25), ("zxcvbnm", 0.75))
+
+
+@cache
+def _beside(key: str) -> frozenset[str]:
+    """Return the keys that touch a letter's."""
+    at = {k: (x + shift, y) for y, (row, shift) in enumerate(_ROWS) for x, k in enumerate(row)}
+    if key not in at:
+        return frozenset()
+    x, y = at[key]
+    return frozenset(k for k, (u, v) in at.items() if abs(u - x) <= 1 and abs(v - y) <= 1)
