@@ -68,6 +68,8 @@ def words_of(sentence: str) -> list[str]:
     text = re.sub(r"\b(it|that|this|there|here|what|which|one|he|she)'s\b", r"\1 is", text)
     text = re.sub(r"'(s|ve)\b", "", text)
     text = re.sub(r"(\w)-(?=\w)", r"\1 ", text)
+    text = re.sub(r"(^|\s)!(?=\w)", r"\1not ", text)  # of a program
+    text = re.sub(r"(\w)\((?=\w)", r"\1 ", text)  # pick(cup)
     text = re.sub(r"(?<![=!<>])=(?!=)|['\"\u201c\u201d*_#>{}\[\]]", " ", text)
     text = re.sub(rf"\b(i|we|you|would|am|is)( {_ADVERBS})+ (?=\w)", r"\1 ", text)
     text = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
@@ -135,6 +137,8 @@ def in_context(word: str, before: Sequence[str], after: str, lex: Lexicon) -> st
     """
     if not word.isascii() or not word.isalpha() or len(word) < 2:
         return None
+    if word not in lex.english and slip(word, "the"):
+        return "the"
     last = before[-1] if before else ""
 
     def is_a(other: str, kind: str) -> bool:

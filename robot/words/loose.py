@@ -31,7 +31,7 @@ def loosely(clause: Clause) -> Event:
     if target is None or not _asks(before, question=clause.question):
         return UNREAD
     bare = target.colour is None and len(items[at[0]].text.split()) == 1
-    if bare and any(item.is_a("unknown") for item in before):
+    if bare and not any(item.is_a(*_VERBS, *_GERUNDS, "want") for item in before):
         return UNREAD  # "nimm die rote Tasse" names no die
     event = Event(Kind.TAKE, target, verb=True)
     if len(at) == 2:
@@ -93,13 +93,13 @@ def _all_unknown(words: Sequence[Item]) -> bool:
         and item.text.isascii()
         and item.text.isalpha()
         and item.text not in other
-        and not any(distance(item.text, no) <= _slips(item.text) for no in NOES)
+        and not any(_slip_of(item.text, no) for no in NOES)
         for item in words
     )
 
 
-def _slips(word: str) -> int:
-    return 2 if len(word) > 3 else 1
+def _slip_of(word: str, no: str) -> bool:
+    return distance(word, no) <= 1 + (word[0] == no[0])
 
 
 def _harmless(after: Sequence[Item]) -> bool:

@@ -54,14 +54,15 @@ class _Sum:
 
 def _combine(clauses: Sequence[Clause]) -> Request:
     """Add up what the clauses ask for, in order."""
-    events = _without_statements(clauses, [event_of(clause) for clause in clauses])
-    if not any(event.kind in (Kind.TAKE, Kind.NAMED) for event in events):
+    events = [event_of(clause) for clause in clauses]
+    if not any(event.kind in (Kind.TAKE, Kind.NAMED) and _names(event) for event in events):
         events = [
             replace(loosely(clause), all_things=event.all_things)
             if event.kind is Kind.UNREAD
             else event
             for clause, event in zip(clauses, events, strict=True)
         ]
+    events = _without_statements(clauses, events)
     everything = [thing for event in events for thing in event.all_things]
     conditional = {
         clause.sentence
@@ -70,45 +71,56 @@ def _combine(clauses: Sequence[Clause]) -> Request:
     }
     total = _Sum(wanted=[], excluded=[])
     before: Event | None = None
+    at = 0  # the sentence of `before`
     for clause, event in zip(clauses, events, strict=True):
         event = _with_nouns(event, everything)
         event = _continued(clause, event, before)
         asks = event.kind in (Kind.TAKE, Kind.NAMED)
         if asks and clause.sentence in conditional:
             total.trouble = "a condition that cannot be checked"
-        elif event.kind is Kind.UNREAD and event.all_things and _joined_to_request(clause, before):
+        elif (
+            event.kind is Kind.UNREAD
+            and event.all_things
+            and _joined_to_request(clause, before, at)
+        ):
             total.trouble = "a part that is not understood"
         _add(total, event)
         if event.kind is not Kind.NOTHING or event.target is not None:
-            before = event
+            before, at = event, clause.sentence
     return _result(total)
+
+
+def _names(event: Event) -> bool:
+    return event.target is not None and bool(event.target.noun or event.target.colour)
 
 
 def _without_statements(clauses: Sequence[Clause], events: Sequence[Event]) -> list[Event]:
     """Return the events, UNREAD where a clause begins with a thing that nobody knows ("my knees are
-    not ...") and another sentence has a verb of taking.
+    not ...", "next on the sheet: ...") and another sentence, or what follows, has a verb of taking.
     """
-    asking = {
-        clause.sentence
-        for clause, event in zip(clauses, events, strict=True)
-        if event.kind is Kind.TAKE and event.verb
-    }
+    asking = [
+        (clause.sentence, k)
+        for k, (clause, event) in enumerate(zip(clauses, events, strict=True))
+        if event.kind is Kind.TAKE and event.verb and _names(event)
+    ]
 
-    def tells(clause: Clause, event: Event) -> bool:
+    def tells(k: int, clause: Clause, event: Event) -> bool:
         thing = event.target
-        bare = event.kind is Kind.NAMED and not event.verb
-        strange = thing is not None and thing.unknown and not (thing.noun or thing.colour)
-        return bool(bare and strange and asking - {clause.sentence})
+        bare = event.kind is Kind.NAMED and not event.verb and not _names(event)
+        strange = bare and thing is not None and bool(thing.unknown)
+        strange = strange and clause.join not in ("and", "or")
+        return strange and any(s != clause.sentence or k < at for s, at in asking)
 
     return [
-        UNREAD if tells(clause, event) else event
-        for clause, event in zip(clauses, events, strict=True)
+        UNREAD if tells(k, clause, event) else event
+        for k, (clause, event) in enumerate(zip(clauses, events, strict=True))
     ]
 
 
-def _joined_to_request(clause: Clause, before: Event | None) -> bool:
+def _joined_to_request(clause: Clause, before: Event | None, sentence: int) -> bool:
     return (
         clause.join in ("and", "or")
+        and clause.sentence == sentence
         and before is not None
         and before.kind in (Kind.TAKE, Kind.NAMED)
     )

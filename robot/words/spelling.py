@@ -61,7 +61,7 @@ def slip(typed: str, meant: str) -> bool:
     if distance(typed, meant) != 1:
         return False
     if len(typed) != len(meant):
-        return len(typed) > len(meant) or len(meant) > 3
+        return len(typed) > len(meant) or len(meant) > 2
     wrong = [(a, b) for a, b in zip(typed, meant, strict=True) if a != b]
     return len(wrong) == 2 or (len(typed) > 2 and wrong[0][1] in _beside(wrong[0][0]))
 

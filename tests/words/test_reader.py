@@ -8,7 +8,7 @@ from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.catalogue import Noun
 from robot.words.reader import GoalReader, vocabulary_named_by
 from robot.words.request import Understanding
-from robot.words.spelling import candidates, distance
+from robot.words.spelling import candidates, distance, slip
 
 READER = GoalReader.of("tabletop")
 
@@ -37,6 +37,17 @@ def sentences(text: str) -> tuple[str, ...]:
         ("There is a blue ball. Could you help me get it?", "pick up the blue ball"),
         ("wait, take the blue ball", "pick up the blue ball"),
         ("if you can, pick up the navy cup", "pick up the blue cup"),
+        ("grap the reed cpu form the table", "pick up the red cup"),
+        ("i ned the bule cpu rihgt now", "pick up the blue cup"),
+        ("bring em te yelow ball", "pick up the yellow ball"),
+        ("I would like that you take the navy cylinder", "pick up the blue cylinder"),
+        ("ensconce the red cup on the green plate", "put the red cup on the green plate"),
+        ("It's the red cup I'm after, never mind the blue ball", "pick up the red cup"),
+        ("The red cup stays on the table. The blue ball comes to me.", "pick up the blue ball"),
+        ("Execute pick: target = red cup", "pick up the red cup"),
+        ("lift the mug off table that is blue", "pick up the blue cup"),
+        ("My knees are not what they used to be. Take the red cup.", "pick up the red cup"),
+        ("Next on the sheet: get the blue die", "pick up the blue cube"),
     ],
 )
 def test_a_sentence_becomes_the_one_that_training_knew(text, meant):
@@ -68,6 +79,19 @@ def test_a_sentence_becomes_the_one_that_training_knew(text, meant):
         ("take the yellow bell", Understanding.NOT_UNDERSTOOD),
         ("pick up the purple cup", Understanding.NOT_UNDERSTOOD),
         ("put the red cup on the shelf", Understanding.NOT_UNDERSTOOD),
+        ("grap the red cup and the blue ball", Understanding.NOT_UNDERSTOOD),
+        ("wash the red cup", Understanding.NOT_UNDERSTOOD),
+        ("refuse the red cup", Understanding.NOT_UNDERSTOOD),
+        ("tell him to take the red cup", Understanding.NOT_UNDERSTOOD),
+        ("you failed to take the red cup", Understanding.NOT_UNDERSTOOD),
+        ("please tell me how to take the red cup", Understanding.NOT_UNDERSTOOD),
+        ("dotn take the red cup", Understanding.NOTHING_TO_DO),
+        ("nevr take the red cup", Understanding.NOTHING_TO_DO),
+        ("frgt the red cup", Understanding.NOT_UNDERSTOOD),
+        ("!pick(red cup)", Understanding.NOTHING_TO_DO),
+        ("Nobody asked you to fetch the red cup", Understanding.NOTHING_TO_DO),
+        ("pick up the red cup. And the newspaper", Understanding.NOT_UNDERSTOOD),
+        ("gib mir die blaue Tasse", Understanding.NOT_UNDERSTOOD),
     ],
 )
 def test_a_sentence_that_asks_for_nothing_it_can_do_asks_the_head_nothing(text, status):
@@ -149,3 +173,8 @@ def test_slips_are_counted_as_swaps_and_single_letters(one, other, slips):
 def test_a_short_word_may_have_one_slip_and_a_long_one_two():
     assert candidates("cilindr", ["cylinder"]) == ("cylinder",)
     assert candidates("bxxl", ["ball"]) == ()
+
+
+def test_a_slip_is_a_swap_a_letter_doubled_or_left_out_or_a_neighbouring_key():
+    assert all(slip(typed, "blue") for typed in ("bule", "bluue", "blu", "bluw"))
+    assert not any(slip(typed, "blue") for typed in ("blue", "blup", "buel", "b"))
