@@ -17,6 +17,7 @@ from robot.words.spelling import distance
 _VERBS = ("take", "bring", "place")
 _GERUNDS = ("takeing", "bringing", "placeing")
 _AGAINST = ("negations", "stays", "stops", "corrects", "conditions", "instead")
+_SURROUNDINGS = ("fillers", "particles", "sources", "places", "determiners", "pronouns", "unknown")
 NOES = ("not", "dont", "never", "stop", "leave", "avoid", "ignore", "forget", "without", "refuse")
 MOST_UNKNOWN = 2  # words of an unknown verb: "grap", "pleas grap"
 
@@ -37,7 +38,8 @@ def loosely(clause: Clause) -> Event:
     if len(at) == 2:
         cursor = Cursor(after)
         return destination_of(cursor, event)
-    return event if len(at) == 1 and _harmless(after) else UNREAD
+    placed = any(item.is_a("place") and not item.is_a("take", "want") for item in before)
+    return event if len(at) == 1 and not placed and _harmless(after) else UNREAD
 
 
 def _could_be(thing: Thing | None) -> bool:
@@ -64,7 +66,7 @@ def _asks(before: Sequence[Item], *, question: bool) -> bool:
         return False
     last = words[-1]
     if last.is_a("want") and not question:
-        return True
+        return not any(_tells(item) for item in words[:-1])
     if last.is_a(*_VERBS):
         return _polite(words[:-1], question=question)
     if last.is_a(*_GERUNDS):
@@ -105,10 +107,5 @@ def _slip_of(word: str, no: str) -> bool:
 def _harmless(after: Sequence[Item]) -> bool:
     """Return whether nothing after a thing makes a statement of the clause."""
     return not any(_tells(item) for item in after) and all(
-        item.thing is not None
-        or item.is_a(
-            "fillers", "particles", "sources", "places", "determiners", "pronouns", "surroundings"
-        )
-        or item.is_a("unknown", "tails")
-        for item in after
+        item.thing is None and item.is_a(*_SURROUNDINGS) for item in after
     )

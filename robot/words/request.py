@@ -1,7 +1,8 @@
 """What a sentence asks for: `understand("not the red one, the blue cup, please")`.
 
 Words -> items (phrases and what they can be) -> noun phrases -> clauses -> one request, or none.
-A clause that is not wholly understood asks for nothing: better no action than a guess.
+A clause that is not wholly understood is read loosely where that leaves no doubt (`loose.py`), else
+it asks for nothing: better no action than a guess.
 """
 
 from __future__ import annotations
