@@ -16,8 +16,9 @@ import re
 import string
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,11 +55,19 @@ def misspelt(word: str, *, rng: np.random.Generator) -> str:
     return word[:k] + word[k + 1] + word[k] + word[k + 2 :]
 
 
-def filled(sentence: str, *, episode: Scene, rng: np.random.Generator) -> str:
-    """Return a sentence about an episode, in words drawn from those that people use."""
+def filled(
+    sentence: str,
+    *,
+    episode: Any,
+    rng: np.random.Generator,
+    missing: Sequence[Any] | None = None,
+) -> str:
+    """Return a sentence about an episode (its nouns: a scene, or what has the same), in words drawn
+    from those that people use.
+    """
     target = episode.target_noun
     other = next(p.noun for p in episode.placements if p.noun not in (None, target))
-    missing = absent_nouns(episode)
+    missing = absent_nouns(episode) if missing is None else missing
     gone = missing[rng.integers(len(missing))].phrase(rng=rng) if "{missing}" in sentence else ""
     words = yaml.safe_load(SENTENCES.read_text())["words"]
     noun = str(rng.choice(words["nouns"][target.shape]))
