@@ -32,7 +32,7 @@ def test_an_agent_drives_and_is_recorded(tmp_path):
         options=LoopOptions(fault_timeout_s=60.0),  # a busy computer is no fault here
         goal="sweep",
         recorder=recorder,
-        succeeded=lambda: abs(safe.read().ee_position[1] - began_y) > MOVED_M,
+        succeeded=lambda: bool(abs(safe.read().ee_position[1] - began_y) > MOVED_M),
     )
     outcome = loop.run_episode(
         limit_s=60.0, header=Header(0, "sweep", "sweep", "clean", 0, rig.spaces)
