@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class Sweep:
         self.spaces = spaces
         self.fault: Callable[[np.ndarray], np.ndarray] | None = None
         self.last_s = 0.0  # time of the newest observation that was answered
+        self.broke_s: float | None = None  # when it first answered with the fault
 
     def plan(
         self,
@@ -68,6 +70,7 @@ class Sweep:
         actions[:, 1] = SWEEP_M * np.sin(2 * math.pi * times / SWEEP_S)
         actions[:, 6] = 1.0
         if self.fault is not None:
+            self.broke_s = self.broke_s or time.monotonic()
             actions = self.fault(actions)
         self.last_s = observation.time_s
         count = len(observation.frames)
@@ -136,6 +139,7 @@ class Proxy:
 
     def __init__(self, port: int) -> None:
         self._upstream, self.kind = port, ""
+        self.broke_s: float | None = None  # when it first cut an answer
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -161,12 +165,15 @@ class Proxy:
                 while self.kind == "half_open":
                     time.sleep(0.01)
                 if self.kind == "truncated" and answers:
+                    self.broke_s = self.broke_s or time.monotonic()
                     sink.sendall(data[: len(data) // 2])
                     break
                 sink.sendall(data)
         except OSError:
             pass
         for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)  # close alone waits for who reads from it
             end.close()
 
 

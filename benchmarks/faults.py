@@ -5,7 +5,8 @@
 A policy sweeps a simulated arm (env=mujoco, real time) to and fro at 0.2 m/s. Each fault comes at a
 random moment, at the boundary where it would come in reality: in the camera's frames, in the link
 to the driver, on the wire between client and server, in the policy's answer, in the recorder's
-file. `detectable` is when it could first be known: at once where something raises or is malformed;
+file. `detectable` is when it could first be known: at once where something raises or is malformed
+(a policy when it is next asked, a wire at its next answer, a disk at the next write);
 for what merely stops coming, when its age passes the limit of configs/robot/simulated.yaml, or when
 the actions that were planned before run out. `hold` is from there to the first command that no
 longer follows the policy, `rest` until all joints are slower than 0.05 rad/s. Faults that have to
@@ -115,7 +116,7 @@ class Stage:
         """Take all faults back."""
         while self.undo:
             self.undo.pop()()
-        self.sweep.fault = None
+        self.sweep.fault = self.sweep.broke_s = None
         for camera in self.cameras:
             camera.kind = ""
         link = self.monitor.link
@@ -275,8 +276,6 @@ FAULTS: dict[str, Fault] = {
     "disk_full": Fault(lambda stage: None, at_once, records=True),
     "kill_9": Fault(lambda stage: None, at_once),
 }
-# what the planner notices only when it is next asked and has answered
-PLANNED = ("nan_action", "policy_crash", "truncated_message", "server_killed")
 
 
 @main_guard
@@ -334,11 +333,20 @@ def run_trial(stage: Stage, kind: str) -> Trial:
     after_s = stage.rng.uniform(*MOVING_S)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        agent, break_wire = policy_of(stage, fault, stack)
+        agent, break_wire, proxy = policy_of(stage, fault, stack)
         planner = AsyncPlanner(agent)
         stack.callback(planner.stop, timeout_s=AFTER_S + 2.0)
         planner.start()
         recorder, fill = recorder_of(fault, folder, stack)
+
+        def broke_s() -> float | None:
+            """Return when what was broken first did wrong, where that is later."""
+            return (
+                stage.sweep.broke_s
+                or (proxy.broke_s if proxy else None)
+                or (recorder.failed_s if recorder else None)
+            )
+
         known = {"s": 0.0}
 
         def begin() -> None:
@@ -347,8 +355,6 @@ def run_trial(stage: Stage, kind: str) -> Trial:
             break_wire()
             fill()
             known["s"] = fault.detectable(stage, now) if fault.detectable else now
-            if kind in PLANNED:  # the next plan brings it
-                known["s"] = max(known["s"], now + stage.rig.spaces.control_dt_s)
 
         injector = Injector(begin, after_s=after_s)
         loop = Loop(
@@ -362,16 +368,19 @@ def run_trial(stage: Stage, kind: str) -> Trial:
         stage.monitor.forget()
         header = Header(1, "sweep", "sweep", "clean", 0, stage.rig.spaces)
         outcome = loop.run_episode(limit_s=after_s + AFTER_S, header=header)
+        known_s = broke_s() or known["s"]
         watchdogs = [i.time_s for i in stage.safe.recent if i.kind.value == "watchdog"]
         stage.restore()
         lost = lost_episodes(recorder, folder)
-    return judged(stage, fault, outcome, known["s"], watchdogs, lost=lost)
+    return judged(stage, fault, outcome, known_s, watchdogs, lost=lost)
 
 
-def policy_of(stage: Stage, fault: Fault, stack: ExitStack) -> tuple[Any, Callable[[], None]]:
-    """Return what plans, and what breaks the wire to it."""
+def policy_of(
+    stage: Stage, fault: Fault, stack: ExitStack
+) -> tuple[Any, Callable[[], None], Proxy | None]:
+    """Return what plans, what breaks the wire to it, and the wire."""
     if not fault.remote:
-        return stage.sweep, lambda: None
+        return stage.sweep, lambda: None, None
     server, port = stage.servers.take(stage.rig.spaces)
     proxy = Proxy(port)
     stack.callback(proxy.close)
@@ -385,7 +394,7 @@ def policy_of(stage: Stage, fault: Fault, stack: ExitStack) -> tuple[Any, Callab
         else:
             proxy.kind = fault.remote
 
-    return Noting(remote, stage.sweep), break_wire
+    return Noting(remote, stage.sweep), break_wire, proxy
 
 
 class Noting:
@@ -393,6 +402,7 @@ class Noting:
 
     def __init__(self, agent: RemoteAgent, sweep: Sweep) -> None:
         self._agent, self._sweep = agent, sweep
+        self.check = agent.check
 
     def plan(self, observation, *, generator=None, prefix=None):  # type: ignore[no-untyped-def]
         plan = self._agent.plan(observation, generator=generator, prefix=prefix)

@@ -111,7 +111,9 @@ class MonitoredArm:
         joints = self.features.joints
         beyond = np.maximum(joints.low - state.joint_position, state.joint_position - joints.high)
         if beyond.max() > ROUNDING:
-            self.violations.append(f"a joint {beyond.max():.3f} rad beyond its range")
+            self.violations.append(
+                f"joint {beyond.argmax() + 1} {beyond.max():.3f} rad beyond its range"
+            )
         fast = (np.abs(state.joint_velocity) / joints.velocity).max()
         if fast > 1:
             self.violations.append(f"a joint at {100 * fast:.0f} % of its speed")

@@ -28,7 +28,9 @@ NICE = 5  # of the planning thread: the loop's goes first
 
 
 class Plans(Protocol):
-    """What plans: an Agent, or the client of a server."""
+    """What plans: an Agent, or the client of a server. One that has `check()` raises there what is
+    known to be wrong before it is asked again.
+    """
 
     def plan(
         self,
@@ -105,6 +107,7 @@ class AsyncPlanner:
     ) -> None:
         """`delay_s` is added to every plan: the latency of a slower computer or network."""
         self.agent, self._now, self._delay_s = agent, now, delay_s
+        self._check: Callable[[], None] = getattr(agent, "check", lambda: None)
         self._generator = torch.Generator().manual_seed(seed)
         self._wake = threading.Condition()
         self._request: Request | None = None
@@ -138,6 +141,8 @@ class AsyncPlanner:
         with self._wake:
             failure, self._failure = self._failure, None
             answer, self._answer = self._answer, None
+            if self._began_s is None and failure is None:
+                self._check()
         if failure is not None:
             raise failure
         return answer

@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import queue
 import threading
+import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -36,6 +37,8 @@ from robot.types import Episode, Region
 EPISODES, CORRECTIONS, JOURNALS, VIDEOS = "episodes", "corrections", "journal", "videos"
 NICE = 5
 WAITING_BYTES = 256e6  # of frames that may wait for the process; then steps are dropped
+START_S = 60.0  # for the process to start on a busy computer
+LISTENS = "listens"
 END_S = 30.0  # for the last episode to be written
 KILLED = {"ended": "the process was killed"}
 
@@ -46,7 +49,9 @@ class Recorder:
     def __init__(self, folder: Path, *, videos: bool = True) -> None:
         self.folder, self._videos = folder, videos
         self.failure: str | None = None
+        self.failed_s: float | None = None  # time.monotonic() of the failure
         self.dropped = 0
+        self._listens = threading.Event()
         self._queue: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
@@ -65,7 +70,11 @@ class Recorder:
         return self._process.pid
 
     def begin(self, header: Header) -> None:
-        self.failure = None
+        """Begin an episode; the first time once the process is there: what a kill would find only
+        in this process's memory is lost.
+        """
+        self._listens.wait(START_S)
+        self.failure = self.failed_s = None
         self._queue.put(("begin", header))
 
     def change_goal(self, goal: str, *, regions: tuple[Region, ...] = ()) -> None:
@@ -93,24 +102,37 @@ class Recorder:
             end_processes([self._process], grace_s=1.0)
 
     def _hand_over(self) -> None:
+        listener = threading.Thread(target=self._listen, name="recorder's answers", daemon=True)
+        listener.start()
         try:
             while (message := self._queue.get()) is not None:
                 self._pipe.send(message)
-                while self._pipe.poll():
-                    self.failure = self._pipe.recv()
             self._pipe.send(("quit",))
-            while True:  # what went wrong at the end
-                self.failure = self._pipe.recv()
-        except EOFError:
-            pass
         except OSError as error:
-            self.failure = self.failure or f"the process that records has ended ({error.strerror})"
+            self._fail(f"the process that records has ended ({error.strerror})")
+        listener.join()  # what went wrong at the end is told, too
+
+    def _listen(self) -> None:
+        """Take what the process says, until it ends."""
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                if (said := self._pipe.recv()) == LISTENS:
+                    self._listens.set()
+                else:
+                    self._fail(*said)
+        self._listens.set()
+
+    def _fail(self, why: str, time_s: float | None = None) -> None:
+        self.failure = self.failure or why
+        self.failed_s = self.failed_s or time_s or time.monotonic()
 
 
 def _serve(pipe: Connection, folder: Path, videos: bool) -> None:
     """Record until the loop says quit, or is gone."""
     with contextlib.suppress(OSError):
         os.nice(NICE)
+    with contextlib.suppress(OSError):
+        pipe.send(LISTENS)
     journal: Journal | None = None
     failed = False  # until the next episode begins
     while True:
@@ -143,7 +165,7 @@ def _serve(pipe: Connection, folder: Path, videos: bool) -> None:
             if journal is not None:
                 journal.close()
             with contextlib.suppress(OSError):
-                pipe.send(f"the recording failed: {error}")
+                pipe.send((f"the recording failed: {error}", time.monotonic()))
             if kind == "quit":
                 return
 

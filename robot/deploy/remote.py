@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
+from websockets.protocol import State
 from websockets.sync.client import ClientConnection, connect
 
 from robot.agent import Patience, Plan
@@ -62,6 +63,7 @@ class Connection:
         self._headers = {"Authorization": f"Api-Key {token}"} if token else None
         self._largest = int(largest_mb * 2**20)
         self._socket: ClientConnection | None = None
+        self._mourned: ClientConnection | None = None
         self._open_socket = ExitStack()
         self._greeting: Mapping[str, Any] = {}
 
@@ -86,7 +88,8 @@ class Connection:
         allowed = self.deadline_s if deadline_s is None else deadline_s
         until = perf_counter() + allowed
         try:
-            if self._socket is None:
+            if self._socket is None or self._socket.state is not State.OPEN:
+                self.close()
                 self._open(timeout_s=min(self.open_s, allowed))
             assert self._socket is not None
             self._socket.send(pack(content))
@@ -103,6 +106,14 @@ class Connection:
                 f"the policy server at {self.url} gave no sound answer within {allowed:g} s "
                 f"({_brief(error)})"
             ) from None
+
+    def check(self) -> None:
+        """Raise PolicyLost, once, when the other side has closed the connection; never wait."""
+        socket = self._socket
+        if socket is None or socket.state is State.OPEN or socket is self._mourned:
+            return
+        self._mourned = socket
+        raise PolicyLost(f"the policy server at {self.url} closed the connection")
 
     def close(self) -> None:
         """Close; callable twice, and never waits long for a peer that is gone."""
@@ -152,6 +163,10 @@ class RemoteAgent:
         """Begin a new episode."""
         del rng  # the server draws
         self._episode += 1
+
+    def check(self) -> None:
+        """Raise PolicyLost where the server is known to be gone, without asking it."""
+        self.connection.check()
 
     def plan(
         self,
@@ -215,6 +230,10 @@ class MaskedRemoteAgent:
         """Begin a new episode: openpi's servers remember none."""
         del rng
         self.patience.reset()
+
+    def check(self) -> None:
+        """Raise PolicyLost where the server is known to be gone, without asking it."""
+        self.connection.check()
 
     def plan(
         self,
