@@ -29,6 +29,7 @@ class OperationalSpaceControl:
         self._low, self._high = model.actuator_ctrlrange[:size].T
         self._rest = np.array(arm.rest_rad)
         self._position, self._rotation = np.zeros(3), np.eye(3)
+        self._held: np.ndarray | None = None  # joints, while they are held
 
     def begin(self, joints_rad: Float[np.ndarray, " j"]) -> None:
         """Start an episode: these joints [rad] are what the arm returns to where it is free to."""
@@ -38,16 +39,26 @@ class OperationalSpaceControl:
         """Take as goal where the site is now, moved by a shift and a rotation vector in the frame
         of the base.
         """
+        self._held = None
         data, arm = self._data, self._arm
         base = data.xmat[arm.base].reshape(3, 3)
         self._position = data.site_xpos[arm.site] + base @ shift_m
         turn = base @ _rotation(turn_rad) @ base.T
         self._rotation = turn @ data.site_xmat[arm.site].reshape(3, 3)
 
+    def hold(self) -> None:
+        """Brake all joints and keep them where they are now, until the next `aim`: a site that
+        stands still says nothing of an elbow that swings.
+        """
+        if self._held is None:
+            self._held = self._data.qpos[: self._size].copy()
+
     def torques(self) -> Float[np.ndarray, " j"]:
         """Return the joints' torques [N m] towards the goal, within the motors' limits. Positions
         and velocities must be up to date (mj_step1).
         """
+        if self._held is not None:
+            return self._holding(self._held)
         data, arm, size = self._data, self._arm, self._size
         mujoco.mj_jacSite(self._model, data, self._jacobian[:3], self._jacobian[3:], arm.site)
         J, M = self._jacobian[:, :size], self._inertia(data)
@@ -77,6 +88,15 @@ class OperationalSpaceControl:
             :, 0
         ]  # takes out of `rest` what moves the site
         torques = J.T @ (wrench - unseen) + M @ rest + data.qfrc_bias[:size]
+        return np.clip(torques, self._low, self._high)
+
+    def _holding(self, held: Float[np.ndarray, " j"]) -> Float[np.ndarray, " j"]:
+        """Return the torques of a spring and a damper in every joint, critical as those of the
+        site.
+        """
+        data, size = self._data, self._size
+        pull = STIFFNESS * (held - data.qpos[:size]) - DAMPING * data.qvel[:size]
+        torques = self._inertia(data) @ pull + data.qfrc_bias[:size]
         return np.clip(torques, self._low, self._high)
 
 

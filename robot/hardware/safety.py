@@ -29,6 +29,8 @@ _Hold = tuple["Kind", str]  # what holds the arm, and a word more
 
 KEPT = 1000  # interventions that are kept in full; all are counted
 FAR_M = 1e3  # beyond the reach of any arm: squares of larger numbers overflow
+END_AHEAD_S = 0.12  # a joint that would be at the end of its range by then has to be stopped now
+END_SPEED = 0.2  # rad/s (m/s of a slide), below which a joint may be close to its end
 FUTURE_S = 0.01  # how far a time may lie ahead of the clock: rounding, not another clock
 
 
@@ -236,6 +238,10 @@ class SafeArm:
                 self._stop_arm()  # pushed away while held: it is not driven back, but begins anew
                 self._note(Kind.LEAD, command, None, now_s=now_s, detail="pushed away")
                 return self._where_it_is(now_s=now_s)
+            if self._path is not None and (ends := self._runs_into_an_end(now_s=now_s)):
+                self._stop_arm()  # whatever was sent: the joints are not where it says
+                self._note(Kind.JOINT_POSITION, command, None, now_s=now_s, detail=ends)
+                return self._where_it_is(now_s=now_s)
             if self._path is None and held is None:
                 held = self._why_not_begin(now_s=now_s)
             if self._estop:
@@ -297,6 +303,21 @@ class SafeArm:
         away = difference(path.at.pose, _measured_pose(self._measured))
         return bool((norms(away) > (self.limits.max_lead_m, self.limits.max_lead_rad)).any())
 
+    def _runs_into_an_end(self, *, now_s: float) -> str:
+        """Return which measured joint is about to hit the end of its range, "" where none is. The
+        path keeps the joints that it predicts; a redundant arm may have got into others.
+        """
+        if self._measured is None or self._why_not_measured(now_s=now_s) is not None:
+            return ""
+        joints, speed = self.features.joints, np.asarray(self._measured.joint_velocity, np.float64)
+        at = np.asarray(self._measured.joint_position, np.float64)
+        room = np.where(speed > 0, joints.high - at, at - joints.low)
+        found = np.flatnonzero((np.abs(speed) > END_SPEED) & (room < np.abs(speed) * END_AHEAD_S))
+        if not len(found):
+            return ""
+        name, k = self.features.joint_names[found[0]], found[0]
+        return f"{name} moves at {abs(speed[k]):.1f} rad/s, {room[k]:.2f} rad before its end"
+
     def _gripper(self) -> float:
         """Return the gripper's target where a path begins: the last one that was sent, because a
         hand on an object is not where it was told to go; its opening before any was.
@@ -340,6 +361,8 @@ class SafeArm:
         assert state is not None, "measured"
         if state.time_s < self._begin_after_s:
             return Kind.STALE_STATE, "measured before the arm was stopped"
+        if ends := self._runs_into_an_end(now_s=now_s):
+            return Kind.JOINT_POSITION, ends
         at = pose_at(self.arm.forward, np.asarray(state.joint_position, np.float64))
         apart_m = float(np.linalg.norm(at.position - state.ee_position))
         if apart_m > self.limits.max_reach_error_m:

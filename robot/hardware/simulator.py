@@ -60,6 +60,10 @@ class World(Protocol):
         """Track a pose in the base frame from the next physics step on."""
         ...
 
+    def rest(self, *, position: np.ndarray, rotation: np.ndarray, gripper: float) -> None:
+        """Come to rest at a pose where the arm has just been, and stay."""
+        ...
+
     def advance(self, steps: int) -> None:
         """Run physics steps without a new target."""
         ...
@@ -179,6 +183,9 @@ class _SimulatedWorld:
         turn = Rotation.from_matrix(rotation @ now.ee_rotation.T).as_rotvec()
         self._aim(self._env.clipped(np.concatenate([position - now.ee_position, turn, [gripper]])))
 
+    def rest(self, *, position: np.ndarray, rotation: np.ndarray, gripper: float) -> None:
+        self.drive(position=position, rotation=rotation, gripper=gripper)
+
     def frame(self, camera: str) -> np.ndarray:
         return self._env._frame(camera)
 
@@ -251,6 +258,10 @@ class MujocoWorld(_SimulatedWorld):
             if count > 1:
                 mujoco.mj_step(model, data, count - 1)
 
+    def rest(self, *, position: np.ndarray, rotation: np.ndarray, gripper: float) -> None:
+        self._gripper = gripper
+        self._sim._control.hold()
+
     def _aim(self, action: np.ndarray) -> None:
         self._gripper = float(action[6])
         self._sim._control.aim(action[:3], action[3:6])
@@ -300,6 +311,7 @@ class _Process:
         self.behind_s = 0.0
         self.target: tuple[np.ndarray, np.ndarray, float] | None = None
         self.commanded_s = self.driven_s = float("-inf")
+        self.rests = False
         self.success, self.succeeded_since = False, None
         self.gripper = 1.0
         self.pending.clear()
@@ -351,6 +363,7 @@ class _Process:
             position, rotation, gripper = values
             self.commands.append((now, *position.tolist(), float(gripper)))
             self.target, self.commanded_s = (position, rotation, gripper), now
+            self.rests = False
             self._drive(now)
         elif kind == "stop":
             self._rest(now)
@@ -361,16 +374,18 @@ class _Process:
             self.pipe.send(("reset", self.world.goal))
 
     def _rest(self, now: float) -> None:
-        """Track the pose where the arm is."""
+        """Come to rest where the arm is."""
         pose = self.world.measure()
         self.target = (pose.ee_position, pose.ee_rotation, self.gripper)
         self.commanded_s = float("inf")  # nothing more is expected
+        self.rests = True
         self._drive(now)
 
     def _drive(self, now: float) -> None:
         assert self.target is not None
         position, rotation, self.gripper = self.target
-        self.world.drive(position=position, rotation=rotation, gripper=self.gripper)
+        follow = self.world.rest if self.rests else self.world.drive
+        follow(position=position, rotation=rotation, gripper=self.gripper)
         self.driven_s = now
 
     def _physics(self) -> None:

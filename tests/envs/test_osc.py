@@ -56,3 +56,20 @@ def test_torques_stay_within_the_motors_limits(world):
     torques = control.torques()
     assert (torques >= low).all() and (torques <= high).all()
     assert (torques == high).any() or (torques == low).any()
+
+
+def test_an_arm_that_is_held_brakes_every_joint(world):
+    model, data = world.mj_model, world.mj_data
+    data.qvel[:7] = [0.0, 0.0, 0.0, 1.5, 0.0, 0.0, 0.0]
+    began = data.qpos[:7].copy()
+    control = OperationalSpaceControl(model, data, world.arm)
+    control.hold()
+    for _ in range(250):  # half a second
+        mujoco.mj_step1(model, data)
+        data.ctrl[:7] = control.torques()
+        mujoco.mj_step2(model, data)
+    ended, speed = data.qpos[:7].copy(), data.qvel[:7].copy()
+    world.begin(world.arm.rest_rad)  # as the other tests find it
+    mujoco.mj_forward(model, data)
+    np.testing.assert_allclose(speed, 0.0, atol=0.05)
+    np.testing.assert_allclose(ended, began, atol=0.02)

@@ -497,3 +497,58 @@ def test_after_an_estop_the_hand_keeps_the_target_that_it_was_sent_last(clock):
     safe.read()
     sent = safe.hold("test")
     assert sent is not None and sent.gripper_target == 0.0
+
+
+class SwingingElbow(PerfectArm):
+    """Measures a speed of its fourth joint, whatever was sent."""
+
+    speed = 0.0
+
+    def read(self):
+        state = super().read()
+        velocity = state.joint_velocity.copy()
+        velocity[3] = self.speed
+        return replace(state, joint_velocity=velocity)
+
+
+def swinging(clock: Clock, *, before_end_rad: float) -> tuple[SafeArm, SwingingElbow]:
+    arm = SwingingElbow(clock)
+    high = arm.features.joints.high.copy()
+    high[3] = arm.joints[3] + before_end_rad
+    arm.features = replace(arm.features, joints=replace(arm.features.joints, high=high))
+    safe = SafeArm(arm, limits(soft_start_s=0.01), clock=clock)
+    safe.connect()
+    for _ in range(3):
+        one_period(safe, clock, move=(0.0, 0.001, 0.0))
+    return safe, arm
+
+
+def test_an_arm_whose_joint_swings_to_its_end_is_stopped_whatever_was_sent(clock):
+    safe, arm = swinging(clock, before_end_rad=0.2)
+    stops, arm.speed = arm.stops, 2.0  # at the end in 0.1 s
+    sent = len(arm.sent)
+
+    one_period(safe, clock, move=(0.0, 0.001, 0.0))
+
+    assert arm.stops == stops + 1 and len(arm.sent) == sent
+    newest = safe.recent[-1]
+    assert newest.kind is Kind.JOINT_POSITION and "2.0 rad/s, 0.20 rad before" in newest.detail
+
+    one_period(safe, clock, move=(0.0, 0.001, 0.0))
+    assert len(arm.sent) == sent  # nothing begins while it swings
+
+    arm.speed = 0.0
+    one_period(safe, clock, move=(0.0, 0.001, 0.0))
+    assert len(arm.sent) == sent + 1
+
+
+@pytest.mark.parametrize(("before_end_rad", "speed"), [(0.2, -2.0), (0.3, 2.0), (0.02, 0.1)])
+def test_an_arm_is_not_stopped_for_a_joint_that_moves_away_is_far_or_slow(
+    clock, before_end_rad, speed
+):
+    safe, arm = swinging(clock, before_end_rad=before_end_rad)
+    stops, arm.speed = arm.stops, speed
+
+    one_period(safe, clock, move=(0.0, 0.001, 0.0))
+
+    assert arm.stops == stops
