@@ -89,14 +89,12 @@ class Sam:
     def _prompted(self, frame: Frame, **prompts: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return mask logits (prompts, 3, H, W) and predicted IoU (prompts, 3)."""
         inputs = self.processor(images=frame.image, return_tensors="pt", **prompts)
-        output = self.model(
-            **{
-                k: v
-                for k, v in inputs.items()
-                if k not in ("original_sizes", "reshaped_input_sizes")
-            },
-            multimask_output=True,
-        )
+        prompted = {
+            name: value.float()  # points and boxes come in double precision
+            for name, value in inputs.items()
+            if name in ("pixel_values", "input_points", "input_boxes")
+        }
+        output = self.model(**prompted, multimask_output=True)
         logits = self.processor.image_processor.post_process_masks(
             output.pred_masks,
             inputs["original_sizes"],
