@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from robot.batch import LanguageTokens
 from robot.checkpoint import save
@@ -49,7 +50,12 @@ class ReaderTraining:
 
 
 def train_region_reader(
-    options: ReaderTraining, looks: SceneLooks, *, directory: Path, log: Log | None = None
+    options: ReaderTraining,
+    looks: SceneLooks,
+    *,
+    directory: Path,
+    log: Log | None = None,
+    language: LanguageEncoder | None = None,
 ) -> Path:
     """Train a reader; return its checkpoint in `directory`. Resumes; done is done."""
     file = directory / "model.safetensors"
@@ -59,7 +65,7 @@ def train_region_reader(
     network = RegionNetwork(**options.network)
     batches = region_batches(
         looks,
-        encode_phrases(LanguageEncoder()),
+        encode_phrases(language or LanguageEncoder()),
         batch_size=options.batch_size,
         seed=options.seed,
         crop=options.crop,
@@ -200,9 +206,10 @@ def _edges(masks: Tensor, *, rng: np.random.Generator) -> Tensor:
     changed = masks.clone()
     for row, k in np.argwhere(rng.random(masks.shape[:2]) < EDGE_SHARE):
         mask = masks[row, k][None, None]
-        wider = torch.nn.functional.max_pool2d(mask, 3, stride=1, padding=1)
-        narrower = 1 - torch.nn.functional.max_pool2d(1 - mask, 3, stride=1, padding=1)
-        new = wider if rng.random() < 0.5 else narrower
+        if rng.random() < 0.5:
+            new = F.max_pool2d(mask, 3, stride=1, padding=1)
+        else:
+            new = 1 - F.max_pool2d(1 - mask, 3, stride=1, padding=1)
         if new.any():
             changed[row, k] = new[0, 0]
     return changed

@@ -11,8 +11,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from robot.perception.regions.questions import answer, read_question
-from robot.perception.regions.reader import Answer, Look, RegionReader, RegionReading
+from robot.perception.regions.answers import answer
+from robot.perception.regions.questions import read_question
+from robot.perception.regions.reader import RegionReader
+from robot.perception.regions.readings import Answer, Look, RegionReading
 from robot.types import Frame, InputError, Region
 
 

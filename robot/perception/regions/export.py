@@ -9,7 +9,7 @@ from robot.data import rle
 from robot.types import InputError, Region
 
 if TYPE_CHECKING:
-    from robot.perception.regions.reader import RegionReading
+    from robot.perception.regions.readings import RegionReading
 
 FIELDS = (
     "region_id",

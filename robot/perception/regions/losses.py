@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from robot.perception.regions.network import RegionNetwork
 
 OFFSET_SCALE_M = 0.1
+DRAWN_REGIONS = 6  # of a frame, that masks are learned from
 WEIGHTS = {
     "attributes": 1.0,
     "relations": 1.0,
@@ -80,7 +81,7 @@ def region_loss(network: RegionNetwork, batch: RegionBatch) -> Float[Tensor, " b
         "relations": _relations(reading.relations, batch.relations, valid),
         "offsets": _offsets(reading.offsets, batch.offsets, valid),
         "phrases": _phrases(network, reading.tokens, batch),
-        "masks": _masks(network.draw(seen, batch.regions.boxes), batch),
+        "masks": _masks(network.draw(seen, batch.regions.boxes[:, :DRAWN_REGIONS]), batch),
         "proposals": _proposals(network.propose(seen), batch.dense),
     }
     total = sum(WEIGHTS[name] * loss for name, loss in losses.items())
@@ -142,8 +143,8 @@ def _masks(logits: Tensor, batch: RegionBatch) -> Float[Tensor, " b"]:
     """Cross-entropy and Dice of the masks in the boxes."""
     batch_size, count = logits.shape[:2]
     truth = roi_align(
-        batch.true_masks.flatten(0, 1)[:, None],
-        batch.regions.boxes.flatten(0, 1)[:, None],
+        batch.true_masks[:, :count].flatten(0, 1)[:, None],
+        batch.regions.boxes[:, :count].flatten(0, 1)[:, None],
         stride=1,
         size=DRAWN,
         samples=1,
@@ -153,7 +154,7 @@ def _masks(logits: Tensor, batch: RegionBatch) -> Float[Tensor, " b"]:
     drawn = logits.sigmoid()
     shared = (drawn * truth).sum(dim=(2, 3))
     dice = 1 - (2 * shared + 1) / (drawn.sum(dim=(2, 3)) + truth.sum(dim=(2, 3)) + 1)
-    return _mean(crossed + dice, batch.regions.valid)
+    return _mean(crossed + dice, batch.regions.valid[:, :count])
 
 
 def _proposals(proposals: Proposals, truth: DenseTargets) -> Float[Tensor, " b"]:

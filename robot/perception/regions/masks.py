@@ -26,7 +26,7 @@ class BoxMask(nn.Module):
         self.first = nn.Conv2d(channels, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.third = nn.Conv2d(width, width, 3, padding=1)
-        self.draw = nn.Conv2d(width, 1, 1)
+        self.draw = nn.Conv2d(width, 4, 1)  # the four quarters of each cell
 
     def forward(
         self, fine: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b r 4"]
@@ -35,8 +35,9 @@ class BoxMask(nn.Module):
         cells = roi_align(fine, boxes, stride=STRIDES[FINE], size=CELLS, samples=1)
         x = F.relu(self.first(cells.flatten(0, 1)))
         x = F.relu(self.second(x)) + x
-        x = F.relu(self.third(F.interpolate(x, scale_factor=2.0, mode="nearest")))
-        return self.draw(x).squeeze(1).unflatten(0, boxes.shape[:2])
+        x = F.relu(self.third(x)) + x
+        drawn = F.pixel_shuffle(self.draw(x), 2)
+        return drawn.squeeze(1).unflatten(0, boxes.shape[:2])
 
 
 def paste(
@@ -75,7 +76,7 @@ class Proposals:
 class Propose(nn.Module):
     """Find centres and sides of things and parts (CenterNet, arXiv 1904.07850), and surfaces."""
 
-    def __init__(self, *, channels: int, surfaces: int, width: int = 64) -> None:
+    def __init__(self, *, channels: int, surfaces: int, width: int = 48) -> None:
         super().__init__()
         self.surfaces = surfaces
         self.first = nn.Conv2d(channels, width, 3, padding=1)

@@ -93,6 +93,7 @@ class RegionNetwork(nn.Module):
         self.phrases = PhraseHead(dim=dim, word_dim=word_dim, queries=queries)
         self.box_mask = BoxMask(channels=channels)
         self.proposing = Propose(channels=channels, surfaces=1 + len(known.scene_names))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def look(self, frames: Shaped[Tensor, "b 3 h w"]) -> Seen:
         """Encode frames (uint8, sides multiples of 16)."""

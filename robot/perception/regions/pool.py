@@ -112,7 +112,7 @@ class BoxToken(nn.Module):
         width: int,
     ) -> Float[Tensor, "b r dim"]:
         bins = sum(
-            roi_align(level, boxes, stride=stride, size=BINS)
+            roi_align(level, boxes, stride=stride, size=BINS, samples=1)
             for level, stride in zip(levels, self.strides, strict=True)
         )
         assert isinstance(bins, Tensor)
@@ -143,8 +143,10 @@ class MaskToken(nn.Module):
         boxes: Float[Tensor, "b r 4"],
     ) -> Float[Tensor, "b r dim"]:
         token = self.spatial(_shape_and_place(masks, boxes))
+        cover, at = masks, 1
         for project, features, stride in zip(self.levels, pyramid, self.strides, strict=True):
-            token = token + project(mask_pool(features, masks, stride=stride))
+            cover, at = F.avg_pool2d(cover, stride // at), stride  # the mean of means: same areas
+            token = token + project(mask_pool(features, cover, stride=1))
         return token
 
 
