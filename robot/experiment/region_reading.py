@@ -223,6 +223,7 @@ def sentence_scores(
             )
         }
         for split, of in said.items()
+        if of["label"]
     }
 
 
@@ -265,8 +266,10 @@ def yes_no(
         both = np.array(answers["seen"] + answers["held_out"])
         results[kind] = {"accuracy": float((both[:, 0] == both[:, 1]).mean())}
         results[kind]["yes_rate"] = float(both[:, 0].mean())
-        for split, of in answers.items():
-            of = np.array(of)
+        for split, given in answers.items():
+            if not given:
+                continue
+            of = np.array(given)
             results[kind][f"accuracy_{split}"] = float((of[:, 0] == of[:, 1]).mean())
     return results
 
@@ -348,12 +351,14 @@ def everything_recall(reader: RegionReader, scenes: Sequence[Scene]) -> dict[str
             best[region.granularity].append(_best_iou(segments[:AT], region.mask))
         clicks += list(_clicks(scene, segments))
     every = np.concatenate([np.array(values) for values in best.values()])
-    recalls = {f"recall_{kind}": float(np.mean(np.array(v) >= 0.5)) for kind, v in best.items()}
+    recalls = {
+        f"recall_{kind}": float(np.mean(np.array(v) >= 0.5)) for kind, v in best.items() if v
+    }
     ar = float(np.mean([(every >= iou).mean() for iou in IOUS]))
     return recalls | {
         f"ar_{AT}": ar,
         "segments": float(np.mean(counts)),
-        "click_miou": float(np.mean(clicks)),
+        "click_miou": float(np.mean(clicks)) if clicks else 0.0,
     }
 
 

@@ -48,7 +48,7 @@ def box_on(
     return box[0] * x, box[1] * y, box[2] * x, box[3] * y
 
 
-def mask_on(mask: Bool[np.ndarray, "h w"] | None, small: Scaled) -> Float32[np.ndarray, "h w"]:
+def mask_on(mask: Bool[np.ndarray, "h w"] | None, small: Scaled) -> Float32[np.ndarray, "_ _"]:
     """Return a mask as coverage of the scaled frame's pixels: no pixel of it is lost."""
     height, width = small.image.shape[:2]
     if mask is None:
