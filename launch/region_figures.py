@@ -85,10 +85,10 @@ def measure_regions(asked: Measuring, *, config_yaml: str) -> None:
                 ]
 
             readers = measured(asked.readers, "measure")
-            single = measured(asked.single_level, "measure single level")
+            single = measured(asked.single_level or (), "measure single level")
             crops = [
                 {"attributes": crop_accuracy(RegionReader.load(name), scenes)}
-                for name in asked.crop
+                for name in asked.crop or ()
                 for scenes in [read_scenes(RegionReader.load(asked.readers[0]), looks)]
             ]
         speed = measure_speed(RegionReader.load(asked.readers[0]))
@@ -106,8 +106,8 @@ def measure_regions(asked: Measuring, *, config_yaml: str) -> None:
         )
         results = {
             "readers": dict(zip(asked.readers, readers, strict=True)),
-            "single_level": dict(zip(asked.single_level, single, strict=True)),
-            "crop": dict(zip(asked.crop, crops, strict=True)),
+            "single_level": dict(zip(asked.single_level or (), single, strict=True)),
+            "crop": dict(zip(asked.crop or (), crops, strict=True)),
             "speed": speed,
             "looks": len(looks),
         }

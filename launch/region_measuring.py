@@ -22,8 +22,8 @@ class Measuring:
 
     region_looks: LookOptions
     readers: tuple[str, ...]
-    single_level: tuple[str, ...]
-    crop: tuple[str, ...]
+    single_level: tuple[str, ...] | None
+    crop: tuple[str, ...] | None
     looks: Count | None
     seed: Seed
     workers: Count
@@ -36,7 +36,7 @@ def region_measuring(config: DictConfig) -> Work:
     asked = parse(Measuring, values)
     if not asked.readers:
         raise InputError("got readers=[], expected at least one; pass readers=[tabletop]")
-    for name in (*asked.readers, *asked.single_level, *asked.crop):
+    for name in (*asked.readers, *(asked.single_level or ()), *(asked.crop or ())):
         resolve_checkpoint(name)
     require_gl()
     from launch.region_figures import measure_regions  # torch: seconds

@@ -14,6 +14,7 @@ from robot.envs.gl import require_gl
 from robot.experiment.region_looks import LookOptions
 from robot.system.parse import Count, Seed, options, parse
 from robot.train.options import Training
+from robot.types import InputError
 
 
 @options
@@ -33,6 +34,12 @@ class RegionJob:
 def region_training(config: DictConfig) -> Work:
     """Return the training that a config describes, checked."""
     values: Any = OmegaConf.to_container(config, resolve=True)
+    if "llm" in values["region_reader"]:
+        raise InputError(
+            "got a region_reader with a language model, expected region_reader=tiny or "
+            "single_level here: load the large ones with robot.perception.regions.large, weights "
+            "and a GPU at hand"
+        )
     job = parse(RegionJob, values)
     require_gl()
     from launch.region_learning import train_regions  # torch: seconds

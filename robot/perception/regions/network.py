@@ -21,6 +21,7 @@ from robot.perception.regions.masks import DENSE, FINE, BoxMask, Proposals, Prop
 from robot.perception.regions.pool import BoxToken, MaskToken, box_numbers, is_visible
 from robot.perception.regions.pyramid import STRIDES, Fusion, Pyramid
 from robot.perception.regions.vocabulary import ATTRIBUTES, vocabulary
+from robot.types import InputError
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,16 @@ class Reading:
 class RegionNetwork(nn.Module):
     """1.1 million parameters; a few ms a frame on a CPU core, whatever the number of regions.
 
-    `levels` are those that tokens are pooled from: all, or fewer to see what several are worth.
+    Tokens are pooled from the levels of these `strides`: all, or fewer to see what several are
+    worth.
     """
 
     def __init__(
         self,
         *,
         widths: Sequence[int] = (24, 48, 96, 128),
-        blocks: Sequence[int] = (0, 1, 1, 1),
-        levels: Sequence[int] = (0, 1, 2, 3),
+        blocks: Sequence[int] = (1, 1, 1),
+        strides: Sequence[int] = STRIDES,
         channels: int = 48,
         dim: int = 128,
         heads: int = 4,
@@ -79,8 +81,12 @@ class RegionNetwork(nn.Module):
     ) -> None:
         super().__init__()
         known = vocabulary()
-        self.levels = tuple(levels)
-        strides = [STRIDES[k] for k in levels]
+        if unknown := set(strides) - set(STRIDES):
+            raise InputError(
+                f"got region_reader.strides with {min(unknown)}, expected some of "
+                f"{', '.join(map(str, STRIDES))}; correct them"
+            )
+        self.levels = levels = tuple(STRIDES.index(stride) for stride in strides)
         self.pyramid = Pyramid(widths=widths, blocks=blocks)
         self.fusion = Fusion(widths=widths, channels=channels)
         self.box_token = BoxToken(channels=channels, strides=strides, dim=dim)

@@ -29,7 +29,9 @@ class Block(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """A CNN of four levels. Frames are uint8 RGB, sides multiples of 16."""
+    """A CNN of four levels, `blocks` are those of all but the finest. Frames are uint8 RGB, sides
+    multiples of 16.
+    """
 
     def __init__(self, *, widths: Sequence[int], blocks: Sequence[int]) -> None:
         super().__init__()
@@ -40,7 +42,7 @@ class Pyramid(nn.Module):
         )
         self.levels = nn.ModuleList(
             nn.Sequential(*(Block(width) for _ in range(count)))
-            for width, count in zip(widths, blocks, strict=True)
+            for width, count in zip(widths, (0, *blocks), strict=True)
         )
 
     def forward(self, frames: Shaped[Tensor, "b 3 h w"]) -> list[Tensor]:
