@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from robot.perception.regions.network import RegionNetwork
 
 OFFSET_SCALE_M = 0.1
-DRAWN_REGIONS = 6  # of a frame, that masks are learned from
+DRAWN_REGIONS = 4  # of a frame, that masks are learned from
 WEIGHTS = {
     "attributes": 1.0,
     "relations": 1.0,
