@@ -61,9 +61,8 @@ def train_region_head(
     if file.is_file():
         return file
     store = SceneLookStore(looks)
-    shards = store.shards()
-    held_out = shards[len(shards) - max(1, round(HELD_OUT_SHARE * len(shards))) :]
-    seen = store.load(shards=[k for k in shards if k not in held_out])
+    learned, held_out = split_looks(store.shards())
+    seen = store.load(shards=learned)
     torch.manual_seed(options.seed)
     module = RegionHead(cameras=len(seen.cameras), **options.head)
     if start is not None:
@@ -88,6 +87,12 @@ def train_region_head(
             "cameras": cameras_to_json(cameras),
         },
     )
+
+
+def split_looks(shards: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Return the shards to learn from, and the last ones, which are held out."""
+    first = len(shards) - max(1, round(HELD_OUT_SHARE * len(shards)))
+    return list(shards[:first]), list(shards[first:])
 
 
 def warm_up(module: RegionHead, start: str) -> None:
@@ -116,7 +121,7 @@ def calibrate_region_head(head: RegionHead, index: Index, *, seed: int = 0) -> d
         batch = batch_of(index, size=MEASURED_SIZE, rng=rng, augment=False)
         batches.append(batch)
         outputs.append(head(batch))
-    used = torch.cat([_used(batch) for batch in batches])
+    used = torch.cat([_used(batch, cameras=head.cameras) for batch in batches])
     logits = torch.cat([output.presence_logits for output in outputs])
     visible = torch.cat([batch.visible for batch in batches])
     with torch.inference_mode(False):
@@ -132,12 +137,13 @@ def measure(outputs: Sequence[RegionOutput], batches: Sequence[RegionBatch]) -> 
     """Return the mean IoU of the masks of things that are visible, by what was known of them in
     their camera, and the share of these masks that lie on something else.
     """
-    ious, kinds, pointed, areas, missed = [], [], [], [], []
+    ious, filled, kinds, pointed, areas, missed = [], [], [], [], [], []
     for output, batch in zip(outputs, batches, strict=True):
         masks, truth = output.logits[:, :ROLES].sigmoid(), batch.truth[:, :ROLES].float()
         visible = batch.visible > 0.5
         value = iou(masks, truth)
         ious.append(value[visible])
+        filled.append(iou(batch.planes, truth)[visible])
         kinds.append(batch.kinds[visible])
         areas.append(truth.sum(dim=(2, 3))[visible])
         points = torch.arange(len(batch.frames)) < len(batch.frames) - len(batch.then)
@@ -154,15 +160,16 @@ def measure(outputs: Sequence[RegionOutput], batches: Sequence[RegionBatch]) -> 
         "found_again": large & ~is_pointed & (kind != Prompt.BEFORE),
     }
     return {
+        "iou_filled_box": _mean(torch.cat(filled)[rows["box"]]),
         **{f"iou_{name}": _mean(iou_all[rows_of]) for name, rows_of in rows.items()},
         **{f"missed_{name}": _mean(miss[rows_of]) for name, rows_of in rows.items()},
     }
 
 
-def _used(batch: RegionBatch) -> Tensor:
+def _used(batch: RegionBatch, *, cameras: int) -> Tensor:
     """Return which roles of which frames are about something."""
-    looks = batch.shown.flatten(2).any(dim=2).unflatten(0, (-1, 2)).any(dim=1)
-    return looks.repeat_interleave(2, dim=0)
+    looks = batch.shown.flatten(2).any(dim=2).unflatten(0, (-1, cameras)).any(dim=1)
+    return looks.repeat_interleave(cameras, dim=0)
 
 
 def _mean(values: Tensor) -> float:
