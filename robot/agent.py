@@ -98,8 +98,7 @@ class Patience:
     An `absent` object is waited for (`hold_when_absent`); at an `uncertain` one the agent looks
     again, `looks_again` times, then acts on what it has. What was found once and is seen no longer
     is behind the hand, not gone: `reset` forgets it for the next episode, a new goal does too. A
-    goal that asks for nothing is waited at for ever, and so is a mask of something else than the
-    goal names (`Mask.verified`).
+    goal that asks for nothing is waited at for ever.
     """
 
     def __init__(self, *, hold_when_absent: bool = True, looks_again: int = 2) -> None:
@@ -114,7 +113,7 @@ class Patience:
         """Take note of a look for a goal; tell whether it is one to wait at."""
         if goal != self._goal:
             self._goal, self._found, self._unsure = goal, False, 0
-        if mask.sentence == "" or mask.verified is False:
+        if mask.sentence == "":
             return True
         status = mask.status[0]
         self._unsure += status is MaskStatus.UNCERTAIN

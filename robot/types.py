@@ -186,8 +186,6 @@ class Mask:
     `predicted_iou` is the head's own estimate of the IoU of its target mask; `age_s` is the time
     since the frame that the mask was computed on. `sentence` is what the head was asked in place of
     the goal's own words; "" where they ask for nothing that it can do, None where they stand.
-    `verified` says whether the target was found to be what the goal names, None where nobody asked
-    (robot.perception.regions.verify): an agent does not move by a mask that is not.
     """
 
     probability: tuple[Float32[np.ndarray, "3 _ _"], ...]
@@ -196,7 +194,6 @@ class Mask:
     status: tuple[MaskStatus, ...]
     age_s: float = 0.0
     sentence: str | None = None
-    verified: bool | None = None
 
 
 @dataclass(frozen=True)

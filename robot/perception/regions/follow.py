@@ -30,7 +30,7 @@ from robot.perception.regions.goals import (
     regions_of,
 )
 from robot.perception.regions.head import ROLES, Prompts, RegionHead, RegionOutput
-from robot.perception.regions.prompts import Prompt, area_shrunk, plane_of
+from robot.perception.regions.prompts import Prompt, plane_of
 from robot.perception.sources import MaskSource, RandomMasks, Unheeded, nothing_of, reader_of
 from robot.system.device import pick_dtype
 from robot.types import MASK_CHANNELS, Frame, Goal, InputError, Label, Mask, MaskStatus
@@ -188,33 +188,6 @@ def follow(
     seen = _seen(head, output)
     time_s = min(frame.time_s for frame in frames)
     return seen, _remember(seen, known, time_s, found_above=found_above)
-
-
-@torch.inference_mode()
-def known_from(
-    head: RegionHead,
-    frames: Sequence[Frame],
-    targets: Sequence[Bool[np.ndarray, "h w"]],
-    *,
-    known: Followed | None = None,
-) -> Followed:
-    """Return what is known of a target after a look that outlined it; its identity is that of the
-    first look, `known`.
-    """
-    planes, size = _frames_for(head, frames)
-    drawn = np.zeros((len(planes), ROLES, *size), np.float32)
-    for k, target in enumerate(targets):
-        drawn[k, 0] = area_shrunk(target.astype(np.float32), size)
-    shown = torch.from_numpy(drawn)
-    time_s = min(frame.time_s for frame in frames)
-    if known is None:
-        with _fast(head):
-            identity = head.identify(head.encode(planes), shown)
-        empty = Prompts(torch.zeros_like(shown), torch.zeros(shown.shape[:2], dtype=torch.long))
-        known = Followed(identity, empty, time_s, time_s)
-    presence = _enough(shown)[..., 0, 0].float()
-    masks = torch.cat([shown, torch.zeros_like(shown[:, :1])], dim=1)
-    return _remember(Seen(masks, presence, presence), known, time_s, found_above=FOUND_ABOVE)
 
 
 def _remember(seen: Seen, known: Followed, time_s: float, *, found_above: float) -> Followed:
