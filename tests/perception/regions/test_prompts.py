@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from robot.perception.regions.follow import RegionMasks
 from robot.perception.regions.head import ROLES, Prompts, RegionHead, _place
 from robot.perception.regions.prompts import Prompt, area_shrunk, overlap, plane_of
-from robot.types import Region
+from robot.perception.sources import NoMask
+from robot.types import Frame, Goal, Region
+from robot.words.reader import GoalReader
 
 
 def test_a_box_covers_pixels_by_their_share():
@@ -100,3 +103,17 @@ def test_looks_of_a_batch_do_not_know_each_other():
     alone = ask(frames[2:4], Prompts(planes[2:4], prompts.kinds[2:4]))
     torch.testing.assert_close(together.logits[2:4], alone.logits, atol=1e-5, rtol=1e-5)
     assert together.logits.shape == (6, 3, 32, 32) and alone.presence_logits.shape == (2, 2)
+
+
+@torch.inference_mode()
+def test_the_shipped_head_outlines_what_a_box_holds():
+    image = np.full((128, 128, 3), 190, np.uint8)
+    image[60:80, 50:70] = (200, 20, 20)  # a red square on a pale table, its twin beside it
+    image[60:80, 90:110] = (200, 20, 20)
+    frames = [Frame("agentview", image), Frame("wrist", np.full((128, 128, 3), 190, np.uint8))]
+    masks = RegionMasks(NoMask(), "tabletop", reader=GoalReader.of("tabletop"))
+    goal = Goal("pick up <region1>", (Region("agentview", box=(48, 58, 72, 82)),))
+    seen = masks(frames, goal)
+    outlined = seen.probability[0][0] > 0.5
+    assert outlined[62:78, 52:68].mean() > 0.9
+    assert not outlined[:, 86:].any()  # nor its twin
