@@ -45,7 +45,7 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
     + ("presence_weight", "ring", "samples", "saturation", "seed", "share", "shift", "threshold")
     + ("tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels", "port")
     + ("blend_steps", "frame_delay_s", "hand_over_s", "plan_delay_s", "state_delay_s")
-    + ("black_level", "left", "rotate", "source", "sources", "top")
+    + ("black_level", "episode", "left", "rotate", "source", "sources", "top")
 )
 # in units of a driver, or coordinates: they may be negative
 ANY_NUMBER = frozenset(

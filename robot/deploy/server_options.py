@@ -22,13 +22,18 @@ class ServerOptions:
     seed: int = 0  # of every connection's random numbers
 
     def __post_init__(self) -> None:
-        if not is_loopback(self.host) and not self.token:
-            raise InputError(
-                f"got host {self.host} and no token, expected a token wherever others can reach "
-                "the server: set token=..., or host=127.0.0.1"
-            )
-        if not 0 <= self.port <= 65535:
-            raise InputError(f"got port {self.port}, expected 0 to 65535")
+        check_address(self.host, self.port, token=self.token)
+
+
+def check_address(host: str, port: int, *, token: str | None) -> None:
+    """Raise InputError unless a server may listen there: with a token where others reach it."""
+    if not is_loopback(host) and not token:
+        raise InputError(
+            f"got host {host} and no token, expected a token wherever others can reach the "
+            "server: set token=..., or host=127.0.0.1"
+        )
+    if not 0 <= port <= 65535:
+        raise InputError(f"got port {port}, expected 0 to 65535")
 
 
 def is_loopback(host: str) -> bool:

@@ -41,7 +41,9 @@ class TabletopTask:
         self.scene = scene = (
             pointed_in(self._scene, goal, regions) if regions else named_in(self._scene, goal)
         )
-        placed = scene.destination_noun is None or scene.destination is not None
+        placed = scene.destination_noun is None or (
+            scene.destination is not None and _holds(scene.destination)
+        )
         return scene.target is not None and placed
 
     def degrade(self, image: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
@@ -122,3 +124,9 @@ class TabletopTask:
             and env.speed(body) < RESTING_SPEED_M_S
             and env.position(destination)[2] < TABLE_TOP_M + 0.03
         )
+
+
+def _holds(body: str) -> bool:
+    """Return whether things can be put into a body, or onto it."""
+    shape = SHAPES.get(cat.body_names()[body])
+    return shape is not None and shape.inner_radius > 0

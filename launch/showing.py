@@ -1,0 +1,159 @@
+"""What launch/demo.py does: set up a table, or a robot, and serve the page in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from launch.command_line import Work
+from robot.checkpoint import check_robot, resolve_checkpoint
+from robot.demo.page_options import PageOptions
+from robot.envs.gl import require_gl
+from robot.envs.make import EnvOptions, check_backend, make_env
+from robot.envs.registry import check_scene
+from robot.errors import InputError
+from robot.perception.names import resolve_head
+from robot.system.device_name import check_device
+from robot.system.parse import Count, NotNegative, Positive, Seed, options, parse
+
+if TYPE_CHECKING:
+    from robot.demo.session import Session
+    from robot.demo.station import Agents, Station
+
+TOKEN = "ROBOT_TOKEN"  # of the environment: a command line is seen by everyone on a machine
+LOOK_S = 0.2  # between two looks whether the session goes on
+
+
+@options
+class Policies:
+    """The `policies` of configs/demo.yaml, names resolved."""
+
+    pick: Path
+    place: Path
+
+
+@options
+class Showing:
+    """configs/demo.yaml, names resolved."""
+
+    env: EnvOptions
+    policies: Policies
+    head: Path
+    task: str
+    scene: str
+    seed: Seed
+    episode: NotNegative
+    execute: Count
+    episode_s: Positive
+    view_size: Count
+    samples: NotNegative
+    device: str | None
+    host: str
+    port: int
+    token: str | None
+    largest_mb: Positive
+
+
+def showing(config: DictConfig) -> Work:
+    """Return the work that a config describes, checked."""
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    asked = parse_asked(values)
+    page = PageOptions(
+        host=asked.host,
+        port=asked.port,
+        token=asked.token or os.environ.get(TOKEN) or None,
+        largest_mb=asked.largest_mb,
+    )
+    return partial(show, asked, page)
+
+
+def parse_asked(values: Any) -> Showing:
+    """Parse the config; raise InputError for what cannot be shown."""
+    if importlib.util.find_spec("websockets") is None:
+        raise InputError(
+            "got no websockets, expected the package of the page's server; install it: pip "
+            'install -e ".[server]"'
+        )
+    require_gl()
+    policies = {kind: resolve_checkpoint(name) for kind, name in values["policies"].items()}
+    asked = parse(Showing, values | {"policies": policies, "head": resolve_head(values["head"])})
+    check_scene(asked.task, asked.scene)
+    check_backend(asked.env.backend, robot=asked.env.robot, task=asked.task)
+    check_device(asked.device)
+    for checkpoint in (asked.policies.pick, asked.policies.place):
+        check_robot(checkpoint, asked.env.spaces())
+    return asked
+
+
+def show(asked: Showing, page: PageOptions) -> None:
+    """Serve the page until Ctrl-C or SIGTERM."""
+    from robot.demo.picture import PictureStation, picture_of
+    from robot.demo.server import Newest, PageServer
+    from robot.demo.session import Session
+    from robot.perception.head.base import Head
+
+    head = cache(lambda: Head.load(asked.head))
+    newest = Newest()
+    session = Session(
+        lambda: station_of(asked),
+        pictures=lambda data: PictureStation(picture_of(data), head=head),
+        screen=newest,
+    )
+    server = PageServer(session, newest, options=page)
+    session.start()
+    try:
+        asyncio.run(serve_while(session, server.run(partial(say_where, page))))
+    finally:
+        session.close()
+    if session.failure is not None:
+        raise session.failure
+
+
+async def serve_while(session: Session, serving: Any) -> None:
+    """Serve as long as the session goes on."""
+    task = asyncio.create_task(serving)
+    while session.alive and not task.done():
+        await asyncio.wait([task], timeout=LOOK_S)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=session.failure is not None)
+
+
+def say_where(page: PageOptions, port: int) -> None:
+    host = f"[{page.host}]" if ":" in page.host else page.host
+    print(
+        f"open http://{host}:{port}/ in a browser"
+        f"{' as /?token=<the token>' if page.token else ' (this machine only)'}; Ctrl-C ends it",
+        flush=True,
+    )
+
+
+def station_of(asked: Showing) -> Station:
+    """Return the simulated table; its agents are loaded when it is prepared."""
+    from robot.demo.simulated import Pace, SimulatedStation
+    from robot.demo.state import Choice
+
+    return SimulatedStation(
+        make_env(asked.task, asked.env),
+        partial(load_agents, asked),
+        choice=Choice(task=asked.task, scene=asked.scene, seed=asked.seed, episode=asked.episode),
+        view_size=asked.view_size,
+        samples=asked.samples,
+        execute=asked.execute,
+        pace=Pace(),
+    )
+
+
+def load_agents(asked: Showing) -> Agents:
+    """Return both agents, which see through one mask head."""
+    from robot.agent import Agent
+    from robot.demo.station import Agents
+
+    load: Callable[[Path], Agent] = partial(Agent.load, device=asked.device, head=asked.head)
+    return Agents(pick=load(asked.policies.pick), place=load(asked.policies.place))

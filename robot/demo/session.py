@@ -1,0 +1,264 @@
+"""The conversation between a page and a station: commands in, states and pictures out.
+
+One thread owns the station (a simulator's GL context, a camera, an arm) and does one thing at a
+time; `stop` and the emergency stop reach it from any other at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from robot.demo import commands as c
+from robot.demo.picture import PictureStation
+from robot.demo.state import (
+    Choice,
+    Phase,
+    State,
+    Turn,
+    box_in,
+    free_index,
+    with_region,
+    with_turn,
+    without_region,
+)
+from robot.demo.station import Moment, Station, Views
+from robot.perception.regions.goals import has_regions
+from robot.types import Goal, InputError, Region
+from robot.words.reader import shortened
+from robot.words.regions import indices_in
+
+WAITING = 64  # commands; more are refused
+AT_REST_S = 0.5  # without a command, until the thread looks whether it has to end
+MOVING = "the robot is moving; press Stop first"
+log = logging.getLogger(__name__)
+
+
+class Screen(Protocol):
+    """Where states and pictures go. Calls come from the session's thread and return at once."""
+
+    def show(self, state: State) -> None: ...
+
+    def show_views(self, views: Views) -> None: ...
+
+
+class Session:
+    """What happens on a page. `submit` takes commands from any thread."""
+
+    def __init__(
+        self,
+        make: Callable[[], Station],
+        *,
+        pictures: Callable[[bytes], PictureStation],
+        screen: Screen,
+    ) -> None:
+        self._make, self._pictures, self._screen = make, pictures, screen
+        self._commands: queue.Queue[tuple[c.Command, int]] = queue.Queue(WAITING)
+        self._ends = threading.Event()
+        self._stops = 0  # so far: one that came after a goal ends it, even before it has begun
+        self._station: Station | None = None  # the scene or the robot
+        self._picture: PictureStation | None = None  # in front of it
+        self.state = State(status="Setting up the scene")
+        self._thread = threading.Thread(target=self._run, name="session", daemon=True)
+        self.failure: BaseException | None = None  # of the station: the command ends with it
+
+    # --- from any thread
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, command: c.Command) -> None:
+        """Do a command: stops at once, all else in order. InputError while it cannot be done."""
+        match command:
+            case c.Stop():
+                self._stops += 1
+            case c.EmergencyStop():
+                self._stops += 1
+                if self._station is not None:
+                    self._station.estop()
+            case _ if self.state.phase == "acting" and not isinstance(command, c.Release):
+                raise InputError(MOVING)
+            case _:
+                try:
+                    self._commands.put_nowait((command, self._stops))
+                except queue.Full:
+                    raise InputError("got more than I can follow; wait a moment") from None
+
+    def close(self, *, timeout_s: float = 4.0) -> None:
+        """Stop, and end the thread and the station."""
+        self._ends.set()
+        self._stops += 1
+        self._thread.join(timeout_s)
+
+    # --- the session's thread
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def station(self) -> Station:
+        station = self._picture or self._station
+        assert station is not None
+        return station
+
+    def _run(self) -> None:
+        try:
+            self._station = self._make()
+            self._show_station(phase="loading", status="Loading the policy")
+            self._station.prepare()
+            self._update(phase="ready", status="Ready")
+            while not self._ends.is_set():
+                self._serve_one()
+        except BaseException as error:
+            self.failure = error
+            log.exception("the station failed")
+            self._update(phase="loading", problem=f"the station failed: {error}")
+        finally:
+            if self._station is not None:
+                self._station.close()
+
+    def _serve_one(self) -> None:
+        live_s = self.station.live_s
+        try:
+            command, stops = self._commands.get(timeout=AT_REST_S if live_s is None else live_s)
+        except queue.Empty:
+            if live_s is not None:
+                self._screen.show_views(self.station.look())
+            return
+        try:
+            if self.state.problem and not isinstance(command, c.Preview):
+                self._update(problem="")
+            self._do(command, stops=stops)
+        except InputError as error:
+            self._update(phase="ready", problem=str(error))
+        except Exception:  # ours: its traceback is for the log
+            number = secrets.token_hex(4)
+            log.exception("error %s", number)
+            self._update(
+                phase="ready",
+                problem=f"that failed; its traceback is in the command's log, error {number}",
+            )
+
+    def _do(self, command: c.Command, *, stops: int) -> None:
+        match command:
+            case c.Preview(text=text):
+                if self._commands.empty():  # else something newer waits
+                    self._preview(text)
+            case c.Go(text=text, confirmed=confirmed):
+                self._go(text, confirmed=confirmed, stops=stops)
+            case c.Release():
+                self.station.release()
+                self._update(estopped="")
+            case c.Arrange():
+                self._arrange(command)
+            case c.AddBox(camera=camera, box=box, index=index):
+                self._add(camera, index, box=box)
+            case c.AddClick(camera=camera, x=x, y=y, index=index):
+                self._add(camera, index, click=(x, y))
+            case c.Remove(index=index):
+                self._set(without_region(self.state, index))
+            case c.Picture(data=data):
+                self._picture = self._pictures(data)
+                self._show_station()
+            case c.Leave():
+                self._picture = None
+                self._show_station()
+
+    def _preview(self, text: str) -> None:
+        """Show what a goal means, as it is typed: half a sentence is no mistake."""
+        try:
+            goal = self._goal_of(text)
+            found, _ = self.station.find(goal) if text.strip() else (None, "")
+        except InputError:
+            found = None
+        self._update(found=found)
+
+    def _go(self, text: str, *, confirmed: bool, stops: int) -> None:
+        station = self.station
+        if not station.abilities.acts:
+            raise InputError("a picture has no arm; go back to the scene to move")
+        goal = self._goal_of(text)
+        if station.abilities.confirms and not confirmed:
+            raise InputError("the arm moves only after you said that its workspace is clear")
+        self._set(with_turn(self.state, Turn("you", goal.text, "goal")))
+        self._update(phase="acting", status="Reading the goal", success=None, step=0)
+        began = time.monotonic()
+        ending = station.act(goal, show=self._show_moment, stopped=lambda: self._stops != stops)
+        log.info("%s: %s (%.1f s)", goal.text, ending.text, time.monotonic() - began)
+        self._set(with_turn(self.state, Turn("robot", ending.text, "outcome")))
+        self._update(phase="ready", status=ending.text, success=ending.success)
+        self._screen.show_views(station.look())
+
+    def _goal_of(self, text: str) -> Goal:
+        """Return the goal that a text makes of the regions that it refers to."""
+        text = " ".join(text.split())
+        if not text:
+            raise InputError('got no goal, expected words, such as "pick up the red cup"')
+        named = indices_in(text)
+        regions = tuple(region for region in self.state.regions if region.index in named)
+        missing = sorted(set(named) - {region.index for region in regions})
+        if missing:
+            raise InputError(
+                f"got region {missing[0]} in {shortened(text)!r}, which is not drawn; draw it, or "
+                "leave it out"
+            )
+        goal = Goal(text, regions)
+        if has_regions(goal) and not self.station.abilities.takes_regions:
+            raise InputError("got a region, and this robot takes words only; say it in words")
+        return goal
+
+    def _arrange(self, asked: c.Arrange) -> None:
+        now = self.station.choice
+        if not self.station.abilities.arranges or now is None:
+            raise InputError("there is no other scene here; arrange the table by hand")
+        changed = {key: value for key, value in vars(asked).items() if value is not None}
+        self._update(phase="loading", status="Setting up the scene")
+        self.station.arrange(Choice(**{**vars(now), **changed}))
+        self._show_station()
+
+    def _add(self, camera: str, index: int | None, **place: tuple[float, ...]) -> None:
+        number = index or free_index(self.state.regions)
+        if "box" in place:
+            shown = next((one for one in self.state.cameras if one.name == camera), None)
+            if shown is not None:
+                place["box"] = box_in(shown, place["box"])
+        self._set(with_region(self.state, Region(camera, index=number, **place)))  # type: ignore[arg-type]
+
+    def _show_station(self, *, phase: Phase = "ready", status: str = "Ready") -> None:
+        """Show what is new in front of the page: regions and masks of before mean nothing there."""
+        station = self.station
+        self._update(
+            phase=phase,
+            status=status,
+            source=station.source,
+            abilities=station.abilities,
+            cameras=station.cameras,
+            choice=station.choice,
+            goal=station.goal,
+            regions=(),
+            found=None,
+            success=None,
+            problem="",
+        )
+        self._screen.show_views(station.look())
+
+    def _show_moment(self, moment: Moment) -> None:
+        self._screen.show_views(moment.views)
+        changed = {"step": moment.step, "status": moment.status, "estopped": moment.estopped}
+        if moment.found is not None:
+            changed["found"] = moment.found
+        self._update(**changed)
+
+    def _update(self, **changed: object) -> None:
+        self._set(replace(self.state, **changed))  # type: ignore[arg-type]
+
+    def _set(self, state: State) -> None:
+        self.state = state
+        self._screen.show(state)

@@ -1,0 +1,214 @@
+"""What the page shows, as one frozen value, and the pure functions that change it.
+
+The page draws this and keeps nothing of its own: reload it, or open a second one, and it shows the
+same. Pictures travel beside it (robot.demo.server).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from jaxtyping import Float32
+
+from robot.spaces import Camera
+from robot.types import MASK_CHANNELS, InputError, Mask, Region
+from robot.words.regions import MOST_REGIONS
+
+Phase = Literal["loading", "ready", "acting"]
+Source = Literal["simulated", "robot", "picture"]
+Who = Literal["you", "robot"]
+MOST_TURNS = 200  # of a conversation that are kept
+FINER = 4  # outlines are found on masks this many times larger, so that they are no stairs
+SMALLEST_SIDE = 2.0  # of a drawn box [px]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One line of the conversation."""
+
+    who: Who
+    text: str
+    kind: Literal["goal", "outcome"]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Where a camera shows a role of the goal: rings of (x, y) in pixels of the frame."""
+
+    camera: str
+    role: str
+    rings: tuple[tuple[tuple[float, float], ...], ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the masks of a goal show. `presence` is that of the target in the camera that shows it
+    best.
+    """
+
+    status: str
+    presence: float
+    outlines: tuple[Outline, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The scene that is shown: initial states are a function of it."""
+
+    task: str
+    scene: str
+    seed: int
+    episode: int
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What the station at hand can do: the page shows no button for anything else."""
+
+    acts: bool = True
+    confirms: bool = False  # asks before it moves, and has an emergency stop
+    arranges: bool = True  # begins another scene
+    tasks: tuple[str, ...] = ()  # to choose from for another scene, and their conditions
+    scenes: tuple[str, ...] = ()
+    takes_regions: bool = True
+    limits: str = ""  # of a real arm's motion, for who is asked
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the page shows but for pictures."""
+
+    phase: Phase = "loading"
+    status: str = ""
+    problem: str = ""  # what was wrong with what was asked for last, in one sentence
+    source: Source = "simulated"
+    abilities: Abilities = Abilities()
+    cameras: tuple[Camera, ...] = ()
+    choice: Choice | None = None
+    goal: str = ""  # the scene's own, as a suggestion
+    regions: tuple[Region, ...] = ()
+    found: Found | None = None
+    turns: tuple[Turn, ...] = ()
+    success: bool | None = None  # of the goal acted on last
+    estopped: str = ""
+    step: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the page gets."""
+        return {
+            **{k: v for k, v in vars(self).items() if k not in ("regions", "cameras")},
+            "abilities": vars(self.abilities),
+            "cameras": [vars(camera) for camera in self.cameras],
+            "choice": None if self.choice is None else vars(self.choice),
+            "regions": [drawn_of(region) for region in self.regions],
+            "found": None if self.found is None else _found_json(self.found),
+            "turns": [vars(turn) for turn in self.turns],
+        }
+
+
+def _found_json(found: Found) -> dict[str, Any]:
+    return {**vars(found), "outlines": [vars(outline) for outline in found.outlines]}
+
+
+def drawn_of(region: Region) -> dict[str, Any]:
+    """Return what the page draws of a region: its box or point, and the outline of its mask."""
+    return {
+        "index": region.index,
+        "camera": region.camera,
+        "box": region.box,
+        "click": region.click,
+        "bounds": region.bounds,
+        "rings": () if region.mask is None else rings_of(region.mask.astype(np.float32)),
+    }
+
+
+def with_turn(state: State, turn: Turn) -> State:
+    """Return the state with one more line of conversation, the oldest left out where too many."""
+    return replace(state, turns=(*state.turns, turn)[-MOST_TURNS:])
+
+
+def with_region(state: State, region: Region) -> State:
+    """Return the state with one more region; InputError where its camera has that index already, or
+    it lies outside.
+    """
+    camera = next((c for c in state.cameras if c.name == region.camera), None)
+    if camera is None:
+        names = ", ".join(camera.name for camera in state.cameras)
+        raise InputError(f"got camera {region.camera!r}, expected one of {names}; draw in one")
+    if any((r.index, r.camera) == (region.index, region.camera) for r in state.regions):
+        raise InputError(
+            f"got region {region.index} twice in {region.camera}, expected it once in each "
+            "camera; remove the first one"
+        )
+    return replace(state, regions=(*state.regions, region), problem="")
+
+
+def free_index(regions: Sequence[Region]) -> int:
+    """Return the lowest number that no region has; InputError where there are too many."""
+    taken = {region.index for region in regions}
+    index = next(k for k in range(1, len(taken) + 2) if k not in taken)
+    if index > MOST_REGIONS:
+        raise InputError(
+            f"got one region more than {MOST_REGIONS}, expected at most as many; remove some"
+        )
+    return index
+
+
+def without_region(state: State, index: int | None) -> State:
+    """Return the state without region `index`, or without any; the others keep their numbers."""
+    kept = () if index is None else tuple(r for r in state.regions if r.index != index)
+    return replace(state, regions=kept, problem="")
+
+
+def box_in(
+    camera: Camera, box: tuple[float, float, float, float]
+) -> tuple[float, float, float, float]:
+    """Return a box drawn in any direction as (x0, y0, x1, y1) within the camera's frame.
+
+    Raises InputError where it is too small to be meant.
+    """
+    (x0, x1), (y0, y1) = sorted((box[0], box[2])), sorted((box[1], box[3]))
+    x0, x1 = (float(np.clip(x, 0, camera.width)) for x in (x0, x1))
+    y0, y1 = (float(np.clip(y, 0, camera.height)) for y in (y0, y1))
+    if min(x1 - x0, y1 - y0) < SMALLEST_SIDE:
+        raise InputError(
+            f"got a box of {x1 - x0:.0f} x {y1 - y0:.0f} px, expected at least "
+            f"{SMALLEST_SIDE:.0f} px a side; draw it around the object"
+        )
+    return x0, y0, x1, y1
+
+
+def found_of(mask: Mask, cameras: Sequence[Camera]) -> Found:
+    """Return what the page shows of a goal's masks."""
+    return Found(
+        status=mask.status[0].value,
+        presence=float(mask.presence[:, 0].max()),
+        outlines=tuple(
+            Outline(camera=camera.name, role=role.name.lower(), rings=rings)
+            for camera, roles in zip(cameras, mask.probability, strict=True)
+            for role, probability in zip(MASK_CHANNELS, roles, strict=True)
+            if (rings := rings_of(probability))
+        ),
+    )
+
+
+def rings_of(
+    probability: Float32[np.ndarray, "h w"], *, above: float = 0.5
+) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """Return the outlines of where a mask is above a threshold, in pixels of its frame."""
+    height, width = probability.shape
+    if not (probability > above).any():
+        return ()
+    large = cv2.resize(probability, (width * FINER, height * FINER), interpolation=cv2.INTER_LINEAR)
+    contours, _ = cv2.findContours(
+        (large > above).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_TC89_L1
+    )
+    return tuple(
+        tuple((round(float(x), 2), round(float(y), 2)) for x, y in (ring[:, 0] + 0.5) / FINER)
+        for ring in contours
+        if len(ring) > 2
+    )

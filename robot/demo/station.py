@@ -1,0 +1,114 @@
+"""What a page is in front of: a simulated table, a picture, a robot. One call acts, and shows.
+
+A station is used from one thread, but for `estop` and `release`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import UInt8
+
+from robot.agent import Agent
+from robot.demo.state import Abilities, Choice, Found, Source
+from robot.spaces import Camera
+from robot.types import Goal
+from robot.words.regions import asked_of
+
+Views = Mapping[str, UInt8[np.ndarray, "_ _ 3"]]  # camera -> what a person sees of it, any size
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What is new while a station acts; None where nothing is."""
+
+    views: Views
+    step: int
+    status: str
+    found: Found | None = None
+    estopped: str = ""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How acting ended: a sentence, and success where somebody can tell."""
+
+    text: str
+    success: bool | None
+
+
+Show = Callable[[Moment], None]
+Stopped = Callable[[], bool]
+
+
+class Station(Protocol):
+    """What the page is in front of."""
+
+    source: Source
+    abilities: Abilities
+    live_s: float | None  # between two looks at rest; None where nothing changes by itself
+
+    @property
+    def cameras(self) -> tuple[Camera, ...]:
+        """Return the cameras, in whose pixels regions lie."""
+        ...
+
+    @property
+    def choice(self) -> Choice | None:
+        """Return the scene that is shown."""
+        ...
+
+    @property
+    def goal(self) -> str:
+        """Return the scene's own goal, "" where it has none."""
+        ...
+
+    def prepare(self) -> None:
+        """Load what acting needs, which takes seconds; the scene is shown before."""
+        ...
+
+    def look(self) -> Views:
+        """Return what the cameras show now."""
+        ...
+
+    def arrange(self, choice: Choice) -> None:
+        """Begin another scene. InputError where there is no such."""
+        ...
+
+    def find(self, goal: Goal) -> tuple[Found | None, str]:
+        """Return where the masks of a goal are, without moving, or why there are none."""
+        ...
+
+    def act(self, goal: Goal, *, show: Show, stopped: Stopped) -> Ending:
+        """Act on a goal until it succeeds, is given up or `stopped()`; `show` every step."""
+        ...
+
+    def estop(self) -> None:
+        """Hold the arm at once, from any thread."""
+        ...
+
+    def release(self) -> None:
+        """Release the emergency stop."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Agents:
+    """The agents for goals without and with a destination: policies are trained on one kind."""
+
+    pick: Agent
+    place: Agent
+
+    def for_goal(self, goal: Goal) -> Agent:
+        return self.pick if asked_of(goal.text).destination is None else self.place
+
+
+def why_not_acted_on(goal: Goal, agent: Agent) -> str:
+    """Return why a goal is not acted on, "" where it is."""
+    read = agent.reader.read(goal.text)
+    return "" if read.sentences else f"I do not act on that: {read.reason or read.status.value}."
