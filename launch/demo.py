@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 # the packages of this checkout, whether or not, and wherever, they are installed
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+# Before numpy is imported: as in launch/deploy.py, whose loop robot= runs.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from launch.command_line import Work, hydra_command
 

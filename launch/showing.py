@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import sys
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -15,19 +16,25 @@ from omegaconf import DictConfig, OmegaConf
 from launch.command_line import Work
 from robot.checkpoint import check_robot, resolve_checkpoint
 from robot.demo.page_options import PageOptions
+from robot.deploy.robots import SIMULATED, RobotOptions, World, make_robot
 from robot.envs.gl import require_gl
 from robot.envs.make import EnvOptions, check_backend, make_env
 from robot.envs.registry import check_scene
 from robot.errors import InputError
+from robot.hardware.arm import ArmError
+from robot.hardware.camera import CameraError
 from robot.perception.names import resolve_head
+from robot.spaces import Spaces
 from robot.system.device_name import check_device
 from robot.system.parse import Count, NotNegative, Positive, Seed, options, parse
 
 if TYPE_CHECKING:
     from robot.demo.session import Session
+    from robot.demo.state import Choice
     from robot.demo.station import Agents, Station
 
 TOKEN = "ROBOT_TOKEN"  # of the environment: a command line is seen by everyone on a machine
+SWITCH_S = 0.0005  # from one thread to another: the loop's must not wait 5 ms for the page's
 LOOK_S = 0.2  # between two looks whether the session goes on
 
 
@@ -44,6 +51,7 @@ class Showing:
     """configs/demo.yaml, names resolved."""
 
     env: EnvOptions
+    robot: RobotOptions | None
     policies: Policies
     head: Path
     task: str
@@ -84,12 +92,19 @@ def parse_asked(values: Any) -> Showing:
     require_gl()
     policies = {kind: resolve_checkpoint(name) for kind, name in values["policies"].items()}
     asked = parse(Showing, values | {"policies": policies, "head": resolve_head(values["head"])})
-    check_scene(asked.task, asked.scene)
-    check_backend(asked.env.backend, robot=asked.env.robot, task=asked.task)
     check_device(asked.device)
-    for checkpoint in (asked.policies.pick, asked.policies.place):
-        check_robot(checkpoint, asked.env.spaces())
+    if asked.robot is None or asked.robot.kind in SIMULATED:
+        check_scene(asked.task, asked.scene)
+        check_backend(asked.env.backend, robot=asked.env.robot, task=asked.task)
+    if asked.robot is None:
+        check_policies(asked, asked.env.spaces())
     return asked
+
+
+def check_policies(asked: Showing, spaces: Spaces) -> None:
+    """Raise InputError unless the policies were made for this robot and its cameras."""
+    for checkpoint in (asked.policies.pick, asked.policies.place):
+        check_robot(checkpoint, spaces)
 
 
 def show(asked: Showing, page: PageOptions) -> None:
@@ -135,19 +150,46 @@ def say_where(page: PageOptions, port: int) -> None:
 
 
 def station_of(asked: Showing) -> Station:
-    """Return the simulated table; its agents are loaded when it is prepared."""
+    """Return the simulated table, or the robot; agents are loaded when it is prepared."""
     from robot.demo.simulated import Pace, SimulatedStation
     from robot.demo.state import Choice
 
+    choice = Choice(task=asked.task, scene=asked.scene, seed=asked.seed, episode=asked.episode)
+    agents = partial(load_agents, asked)
+    if asked.robot is not None:
+        return robot_of(asked, asked.robot, choice=choice, agents=agents)
     return SimulatedStation(
         make_env(asked.task, asked.env),
-        partial(load_agents, asked),
-        choice=Choice(task=asked.task, scene=asked.scene, seed=asked.seed, episode=asked.episode),
+        agents,
+        choice=choice,
         view_size=asked.view_size,
         samples=asked.samples,
         execute=asked.execute,
         pace=Pace(),
     )
+
+
+def robot_of(
+    asked: Showing, options: RobotOptions, *, choice: Choice, agents: Callable[[], Agents]
+) -> Station:
+    """Return the robot, connected. InputError says what its driver says."""
+    import torch
+
+    from robot.demo.deployed import RobotStation
+    from robot.deploy.rig import Rig
+
+    torch.set_num_threads(1)  # the loop and the drivers need the other cores
+    sys.setswitchinterval(SWITCH_S)
+    world = World(task=asked.task, scene=asked.scene, seed=asked.seed, env=asked.env)
+    robot = make_robot(options, world=world)
+    check_policies(asked, Rig(robot.arm, robot.cameras).spaces)
+    try:
+        return RobotStation(
+            robot, agents, options=options, choice=choice, episode_s=asked.episode_s
+        )
+    except (ArmError, CameraError) as error:
+        robot.disconnect()
+        raise InputError(str(error)) from error
 
 
 def load_agents(asked: Showing) -> Agents:

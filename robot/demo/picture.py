@@ -28,7 +28,7 @@ class PictureStation:
     abilities = Abilities(acts=False, arranges=False)
     live_s = None
     choice: Choice | None = None
-    goal = ""
+    goal = estopped = ""
 
     def __init__(self, image: UInt8[np.ndarray, "h w 3"], *, head: Callable[[], Head]) -> None:
         """`head` is the mask head that words are looked for with."""

@@ -130,7 +130,7 @@ class Session:
             command, stops = self._commands.get(timeout=AT_REST_S if live_s is None else live_s)
         except queue.Empty:
             if live_s is not None:
-                self._screen.show_views(self.station.look())
+                self._show_live()
             return
         try:
             if self.state.problem and not isinstance(command, c.Preview):
@@ -146,6 +146,16 @@ class Session:
                 problem=f"that failed; its traceback is in the command's log, error {number}",
             )
 
+    def _show_live(self) -> None:
+        """Show what the cameras see now, or once why they do not."""
+        if self.station.estopped != self.state.estopped:
+            self._update(estopped=self.station.estopped)
+        try:
+            self._screen.show_views(self.station.look())
+        except InputError as error:
+            if self.state.problem != str(error):
+                self._update(problem=str(error))
+
     def _do(self, command: c.Command, *, stops: int) -> None:
         match command:
             case c.Preview(text=text):
@@ -155,7 +165,7 @@ class Session:
                 self._go(text, confirmed=confirmed, stops=stops)
             case c.Release():
                 self.station.release()
-                self._update(estopped="")
+                self._update(estopped=self.station.estopped)
             case c.Arrange():
                 self._arrange(command)
             case c.AddBox(camera=camera, box=box, index=index):
@@ -194,6 +204,7 @@ class Session:
         log.info("%s: %s (%.1f s)", goal.text, ending.text, time.monotonic() - began)
         self._set(with_turn(self.state, Turn("robot", ending.text, "outcome")))
         self._update(phase="ready", status=ending.text, success=ending.success)
+        self._update(estopped=station.estopped)
         self._screen.show_views(station.look())
 
     def _goal_of(self, text: str) -> Goal:
@@ -251,7 +262,11 @@ class Session:
 
     def _show_moment(self, moment: Moment) -> None:
         self._screen.show_views(moment.views)
-        changed = {"step": moment.step, "status": moment.status, "estopped": moment.estopped}
+        changed = {
+            "step": moment.step,
+            "status": moment.status,
+            "estopped": self.station.estopped,
+        }
         if moment.found is not None:
             changed["found"] = moment.found
         self._update(**changed)

@@ -45,6 +45,7 @@ class SimulatedStation:
 
     source: Source = "simulated"
     live_s = None
+    estopped = ""
 
     def __init__(
         self,

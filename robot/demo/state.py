@@ -6,13 +6,13 @@ same. Pictures travel beside it (robot.demo.server).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 from robot.spaces import Camera
 from robot.types import MASK_CHANNELS, InputError, Mask, Region
@@ -47,12 +47,12 @@ class Outline:
 @dataclass(frozen=True)
 class Found:
     """What the masks of a goal show. `presence` is that of the target in the camera that shows it
-    best.
+    best, where it is known.
     """
 
     status: str
-    presence: float
     outlines: tuple[Outline, ...]
+    presence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,19 @@ def found_of(mask: Mask, cameras: Sequence[Camera]) -> Found:
             for camera, roles in zip(cameras, mask.probability, strict=True)
             for role, probability in zip(MASK_CHANNELS, roles, strict=True)
             if (rings := rings_of(probability))
+        ),
+    )
+
+
+def found_in(labels: Mapping[str, UInt8[np.ndarray, "h w"]], *, status: str) -> Found:
+    """Return what the page shows of label maps: a robot.types.Label per pixel."""
+    return Found(
+        status=status,
+        outlines=tuple(
+            Outline(camera=camera, role=role.name.lower(), rings=rings)
+            for camera, roles in labels.items()
+            for role in MASK_CHANNELS
+            if (rings := rings_of((roles == role.value).astype(np.float32)))
         ),
     )
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
-from robot.agent import Agent
+from robot.agent import Agent, Plan
 from robot.demo.state import Abilities, Choice, Found, Source
+from robot.policy.inpainting import Prefix
 from robot.spaces import Camera
-from robot.types import Goal
+from robot.types import Goal, Observation
 from robot.words.regions import asked_of
 
 Views = Mapping[str, UInt8[np.ndarray, "_ _ 3"]]  # camera -> what a person sees of it, any size
@@ -29,7 +31,6 @@ class Moment:
     step: int
     status: str
     found: Found | None = None
-    estopped: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class Station(Protocol):
         """Load what acting needs, which takes seconds; the scene is shown before."""
         ...
 
+    @property
+    def estopped(self) -> str:
+        """Return who pressed the emergency stop, "" while it is not."""
+        ...
+
     def look(self) -> Views:
         """Return what the cameras show now."""
         ...
@@ -83,7 +89,9 @@ class Station(Protocol):
         ...
 
     def act(self, goal: Goal, *, show: Show, stopped: Stopped) -> Ending:
-        """Act on a goal until it succeeds, is given up or `stopped()`; `show` every step."""
+        """Act on a goal until it succeeds, is given up or `stopped()`; `show` every step, perhaps
+        from another thread, until this returns.
+        """
         ...
 
     def estop(self) -> None:
@@ -99,13 +107,30 @@ class Station(Protocol):
 
 @dataclass(frozen=True)
 class Agents:
-    """The agents for goals without and with a destination: policies are trained on one kind."""
+    """The agents for goals without and with a destination, as policies are trained on one kind;
+    together they plan as one.
+    """
 
     pick: Agent
     place: Agent
 
     def for_goal(self, goal: Goal) -> Agent:
         return self.pick if asked_of(goal.text).destination is None else self.place
+
+    def plan(
+        self,
+        observation: Observation,
+        *,
+        generator: torch.Generator | None = None,
+        prefix: Prefix | None = None,
+    ) -> Plan:
+        agent = self.for_goal(observation.goal)
+        return agent.plan(observation, generator=generator, prefix=prefix)
+
+    def reset(self) -> None:
+        """Begin a new episode, or a new goal."""
+        self.pick.reset()
+        self.place.reset()
 
 
 def why_not_acted_on(goal: Goal, agent: Agent) -> str:

@@ -127,14 +127,18 @@ function showStatus() {
   line.dataset.success = phase === "ready" ? String(success) : "";
   line.toggleAttribute("data-stopped", Boolean(estopped));
   line.children[1].textContent = estopped ? `Emergency stop: ${estopped}` : status;
-  line.children[2].textContent = found ? `${found.status} ${Math.round(100 * found.presence)} %` : "";
+  line.children[2].textContent = found ? foundText(found) : "";
   onProblem(problem);
   const idle = ready();
-  $("go").disabled = !(idle && state.abilities.acts);
+  $("go").disabled = !(idle && state.abilities.acts && !estopped);
   $("stop").disabled = phase !== "acting";
   $("release").hidden = !estopped;
   for (const control of $("scene").elements) control.disabled = !idle;
   $("suggestion").hidden = !(idle && state.goal && !$("goal").value);
+}
+
+function foundText({ status, presence }) {
+  return presence === null ? status : `${status} ${Math.round(100 * presence)} %`;
 }
 
 function showRegions() {
