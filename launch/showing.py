@@ -29,6 +29,7 @@ from robot.system.device_name import check_device
 from robot.system.parse import Count, NotNegative, Positive, Seed, options, parse
 
 if TYPE_CHECKING:
+    from robot.demo.reading import Reading
     from robot.demo.session import Session
     from robot.demo.state import Choice
     from robot.demo.station import Agents, Station
@@ -54,6 +55,7 @@ class Showing:
     robot: RobotOptions | None
     policies: Policies
     head: Path
+    reader: Path
     task: str
     scene: str
     seed: Seed
@@ -91,7 +93,12 @@ def parse_asked(values: Any) -> Showing:
         )
     require_gl()
     policies = {kind: resolve_checkpoint(name) for kind, name in values["policies"].items()}
-    asked = parse(Showing, values | {"policies": policies, "head": resolve_head(values["head"])})
+    found = {
+        "policies": policies,
+        "head": resolve_head(values["head"]),
+        "reader": resolve_checkpoint(values["reader"]),
+    }
+    asked = parse(Showing, values | found)
     check_device(asked.device)
     if asked.robot is None or asked.robot.kind in SIMULATED:
         check_scene(asked.task, asked.scene)
@@ -119,6 +126,7 @@ def show(asked: Showing, page: PageOptions) -> None:
     session = Session(
         lambda: station_of(asked),
         pictures=lambda data: PictureStation(picture_of(data), head=head),
+        reading=lambda: reading_of(asked),
         screen=newest,
     )
     server = PageServer(session, newest, options=page)
@@ -190,6 +198,16 @@ def robot_of(
     except (ArmError, CameraError) as error:
         robot.disconnect()
         raise InputError(str(error)) from error
+
+
+def reading_of(asked: Showing) -> Reading | None:
+    """Return what reads regions; None where its weights are not there."""
+    from robot.demo.reading import Reading
+    from robot.perception.regions.reader import FILE, RegionReader
+
+    if not (asked.reader / FILE).is_file():
+        return None
+    return Reading(RegionReader.load(asked.reader, device=asked.device))
 
 
 def load_agents(asked: Showing) -> Agents:

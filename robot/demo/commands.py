@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -86,6 +86,24 @@ class Remove:
 
 
 @options
+class Ask:
+    """Answer a question about the regions."""
+
+    text: Text
+
+
+@options
+class Segment:
+    """Show the masks of everything in a camera's picture, of one granularity or of all; with
+    `hides` show none.
+    """
+
+    camera: str
+    granularity: Literal["part", "object", "scene"] | None = None
+    hides: bool = False
+
+
+@options
 class Leave:
     """Leave the picture that was shown, for the scene."""
 
@@ -107,6 +125,8 @@ Command = (
     | AddBox
     | AddClick
     | Remove
+    | Ask
+    | Segment
     | Leave
     | Picture
 )
@@ -120,6 +140,8 @@ COMMANDS: dict[str, type] = {
     "box": AddBox,
     "click": AddClick,
     "remove": Remove,
+    "ask": Ask,
+    "segment": Segment,
     "leave": Leave,
 }
 

@@ -18,7 +18,7 @@ from robot.hardware.arm import ArmError
 from robot.hardware.camera import CameraError
 from robot.spaces import Camera
 from robot.system.priority import prompt
-from robot.types import Goal, InputError
+from robot.types import Frame, Goal, InputError
 
 LIVE_S = 0.1  # between two looks at rest
 STARTING = "pick up the red cup"  # what is planned for once before anything moves, and not done
@@ -82,6 +82,9 @@ class RobotStation:
 
     def look(self) -> Views:
         return views_of(self._observe())
+
+    def frames(self) -> tuple[Frame, ...]:
+        return self._observe().observation.frames
 
     def arrange(self, choice: Choice) -> None:
         """Arrange the simulated world of another episode; task, scene and seed stay."""

@@ -14,7 +14,7 @@ from robot.demo.station import Ending, Show, Stopped, Views
 from robot.perception.head.base import Head
 from robot.perception.pictures import look_at
 from robot.spaces import Camera
-from robot.types import Goal, InputError, Mask
+from robot.types import Frame, Goal, InputError, Mask
 
 CAMERA = "picture"
 LONGEST_SIDE = 1024  # px, larger ones are shrunk
@@ -26,7 +26,7 @@ class PictureStation:
 
     source: Source = "picture"
     abilities = Abilities(acts=False, arranges=False)
-    live_s = None
+    live_s: float | None = None
     choice: Choice | None = None
     goal = estopped = ""
 
@@ -41,6 +41,9 @@ class PictureStation:
 
     def look(self) -> Views:
         return {CAMERA: self.image}
+
+    def frames(self) -> tuple[Frame, ...]:
+        return (Frame(CAMERA, self.image),)
 
     def arrange(self, choice: Choice) -> None:
         raise InputError("a picture is what it is; go back to the scene for another one")

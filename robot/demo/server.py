@@ -31,7 +31,6 @@ from robot.demo.session import Session
 from robot.demo.state import State
 from robot.demo.station import Views
 from robot.deploy.server_options import is_loopback
-from robot.system.command import plain
 from robot.types import InputError
 
 TYPES = {
@@ -44,6 +43,7 @@ POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; connect-src 'self'; frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'none'"
 )
+RECORDS = "/regions.json"  # what is said of the regions drawn
 COOKIE = "robot_token"
 QUALITY = 88  # of JPEG
 log = logging.getLogger(__name__)
@@ -57,7 +57,6 @@ class Newest:
     def __init__(self) -> None:
         self.state = State()
         self.pictures: dict[str, tuple[int, bytes]] = {}  # camera -> version, JPEG
-        self.version = 0  # of the state
         self._wake: Callable[[], None] = lambda: None
 
     def wakes(self, wake: Callable[[], None]) -> None:
@@ -65,7 +64,7 @@ class Newest:
         self._wake = wake
 
     def show(self, state: State) -> None:
-        self.state, self.version = state, self.version + 1
+        self.state = state
         self._wake()
 
     def show_views(self, views: Views) -> None:
@@ -148,6 +147,9 @@ class PageServer:
                 )
         if url.path == "/live":
             return None
+        if url.path == RECORDS:
+            body = json.dumps(self.newest.state.records, indent=2).encode()
+            return _response(HTTPStatus.OK, body, {"Content-Type": "application/json"})
         if url.path not in self._files:
             return connection.respond(HTTPStatus.NOT_FOUND, f"there is no {url.path}\n")
         kind, body = self._files[url.path]
@@ -173,7 +175,7 @@ class PageServer:
     def _with_cookie(self) -> Response:
         """Put the token into a cookie, which no script reads, and out of the address."""
         cookie = SimpleCookie({COOKIE: self.options.token or ""})
-        cookie[COOKIE].update({"httponly": True, "samesite": "Strict", "path": "/"})
+        cookie[COOKIE].update({"httponly": "true", "samesite": "Strict", "path": "/"})
         headers = {"Location": "/", "Set-Cookie": cookie[COOKIE].OutputString()}
         return _response(HTTPStatus.SEE_OTHER, b"", headers)
 
@@ -198,14 +200,16 @@ class PageServer:
 
     async def _send(self, connection: ServerConnection, changed: asyncio.Event) -> None:
         """Send what is newest whenever something is new."""
-        version, shown = -1, dict.fromkeys(self.newest.pictures, -1)
+        sent: State | None = None
+        shown = dict.fromkeys(self.newest.pictures, -1)
         try:
             while True:
                 await changed.wait()
                 changed.clear()
-                if self.newest.version != version:
-                    version = self.newest.version
-                    await connection.send(json.dumps({"state": plain(self.newest.state.to_json())}))
+                state = self.newest.state
+                if news := state.changed(sent):
+                    sent = state
+                    await connection.send(json.dumps({"state": news}))
                 for camera, (number, data) in self.newest.pictures.items():
                     if number != shown.get(camera):
                         shown[camera] = number

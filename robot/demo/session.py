@@ -13,10 +13,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from robot.demo import commands as c
 from robot.demo.picture import PictureStation
+from robot.demo.reading import Reading
 from robot.demo.state import (
     Choice,
     Phase,
@@ -24,13 +25,15 @@ from robot.demo.state import (
     Turn,
     box_in,
     free_index,
+    point_in,
     with_region,
     with_turn,
     without_region,
 )
 from robot.demo.station import Moment, Station, Views
+from robot.perception.regions.everything import Segment
 from robot.perception.regions.goals import has_regions
-from robot.types import Goal, InputError, Region
+from robot.types import Frame, Goal, InputError, Region
 from robot.words.reader import shortened
 from robot.words.regions import indices_in
 
@@ -56,9 +59,13 @@ class Session:
         make: Callable[[], Station],
         *,
         pictures: Callable[[bytes], PictureStation],
+        reading: Callable[[], Reading | None],
         screen: Screen,
     ) -> None:
+        """All three are called in the session's thread; without a reader, nothing is read."""
         self._make, self._pictures, self._screen = make, pictures, screen
+        self._load_reading = reading
+        self._reading: Reading | None = None
         self._commands: queue.Queue[tuple[c.Command, int]] = queue.Queue(WAITING)
         self._ends = threading.Event()
         self._stops = 0  # so far: one that came after a goal ends it, even before it has begun
@@ -113,7 +120,8 @@ class Session:
             self._station = self._make()
             self._show_station(phase="loading", status="Loading the policy")
             self._station.prepare()
-            self._update(phase="ready", status="Ready")
+            self._reading = self._load_reading()
+            self._show_station()
             while not self._ends.is_set():
                 self._serve_one()
         except BaseException as error:
@@ -173,7 +181,12 @@ class Session:
             case c.AddClick(camera=camera, x=x, y=y, index=index):
                 self._add(camera, index, click=(x, y))
             case c.Remove(index=index):
-                self._set(without_region(self.state, index))
+                self._change_regions(without_region(self.state, index))
+            case c.Ask(text=text):
+                self._ask(text)
+            case c.Segment(camera=camera, granularity=granularity, hides=hides):
+                segments = () if hides else self._segments(camera, granularity)
+                self._update(segments=segments)
             case c.Picture(data=data):
                 self._picture = self._pictures(data)
                 self._show_station()
@@ -234,26 +247,65 @@ class Session:
         self.station.arrange(Choice(**{**vars(now), **changed}))
         self._show_station()
 
-    def _add(self, camera: str, index: int | None, **place: tuple[float, ...]) -> None:
-        number = index or free_index(self.state.regions)
+    def _add(self, camera: str, index: int | None, **place: Any) -> None:
+        shown = next((one for one in self.state.cameras if one.name == camera), None)
+        if shown is None:
+            names = ", ".join(one.name for one in self.state.cameras)
+            raise InputError(f"got camera {camera!r}, expected one of {names}; draw in one")
         if "box" in place:
-            shown = next((one for one in self.state.cameras if one.name == camera), None)
-            if shown is not None:
-                place["box"] = box_in(shown, place["box"])
-        self._set(with_region(self.state, Region(camera, index=number, **place)))  # type: ignore[arg-type]
+            place["box"] = box_in(shown, place["box"])
+        number = index or free_index(self.state.regions)
+        region = point_in(shown, Region(camera, index=number, **place))
+        if self._reading is not None:
+            frame = self._frame(camera)
+            region = self._reading.with_mask(frame, region, self.state.segments)
+        self._change_regions(with_region(self.state, region))
+
+    def _change_regions(self, state: State) -> None:
+        """Show other regions, and what is said of them."""
+        records: list[dict[str, Any]] = []
+        if self._reading is not None and state.regions:
+            records = self._reading.records(self.station.frames(), state.regions)
+        self._set(replace(state, records=tuple(records)))
+
+    def _segments(self, camera: str, granularity: str | None) -> tuple[Segment, ...]:
+        return self._reader().segments(self._frame(camera), granularity)
+
+    def _ask(self, text: str) -> None:
+        reading, question = self._reader(), " ".join(text.split())
+        if not question:
+            raise InputError('got no question, expected words, such as "what is region 1?"')
+        answer = reading.ask(self.station.frames(), self.state.regions, question)
+        asked = with_turn(self.state, Turn("you", question, "question"))
+        self._set(with_turn(asked, Turn("robot", answer, "answer")))
+
+    def _reader(self) -> Reading:
+        if self._reading is None:
+            raise InputError("there are no weights here that read regions; say a goal instead")
+        return self._reading
+
+    def _frame(self, camera: str) -> Frame:
+        frame = next((one for one in self.station.frames() if one.camera == camera), None)
+        if frame is None:
+            raise InputError(f"got camera {camera!r}, which shows nothing now; choose another one")
+        return frame
 
     def _show_station(self, *, phase: Phase = "ready", status: str = "Ready") -> None:
         """Show what is new in front of the page: regions and masks of before mean nothing there."""
         station = self.station
+        if self._reading is not None:
+            self._reading.begin()
         self._update(
             phase=phase,
             status=status,
             source=station.source,
-            abilities=station.abilities,
+            abilities=replace(station.abilities, reads=self._reading is not None),
             cameras=station.cameras,
             choice=station.choice,
             goal=station.goal,
             regions=(),
+            records=(),
+            segments=(),
             found=None,
             success=None,
             problem="",

@@ -21,7 +21,7 @@ from robot.envs.simulated import SimulatedEnv
 from robot.envs.tabletop.conditions import conditions
 from robot.policy.chunking import ChunkExecutor
 from robot.spaces import Camera
-from robot.types import Goal, InputError, Observation
+from robot.types import Frame, Goal, InputError, Observation
 
 LOOKS_IN_VAIN = 10  # decisions without the goal's object, then it is given up
 
@@ -44,7 +44,7 @@ class SimulatedStation:
     """An env, agents, and a larger picture of the same scene for people."""
 
     source: Source = "simulated"
-    live_s = None
+    live_s: float | None = None
     estopped = ""
 
     def __init__(
@@ -93,6 +93,9 @@ class SimulatedStation:
 
     def look(self) -> Views:
         return {camera.name: self._view(camera.name) for camera in self.cameras}
+
+    def frames(self) -> tuple[Frame, ...]:
+        return self._observation(Goal(self.goal)).frames
 
     def find(self, goal: Goal) -> tuple[Found | None, str]:
         agent = self.agents.for_goal(goal)

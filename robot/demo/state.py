@@ -6,7 +6,7 @@ same. Pictures travel beside it (robot.demo.server).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from robot.perception.regions.everything import Segment
 from robot.spaces import Camera
+from robot.system.command import plain
 from robot.types import MASK_CHANNELS, InputError, Mask, Region
 from robot.words.regions import MOST_REGIONS
 
@@ -32,7 +34,7 @@ class Turn:
 
     who: Who
     text: str
-    kind: Literal["goal", "outcome"]
+    kind: Literal["goal", "outcome", "question", "answer"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class Abilities:
     arranges: bool = True  # begins another scene
     tasks: tuple[str, ...] = ()  # to choose from for another scene, and their conditions
     scenes: tuple[str, ...] = ()
-    takes_regions: bool = True
+    takes_regions: bool = True  # in goals
+    reads: bool = False  # regions: names, answers, masks of everything
     limits: str = ""  # of a real arm's motion, for who is asked
 
 
@@ -91,27 +94,26 @@ class State:
     choice: Choice | None = None
     goal: str = ""  # the scene's own, as a suggestion
     regions: tuple[Region, ...] = ()
+    records: tuple[Mapping[str, Any], ...] = ()  # what is said of the regions
+    segments: tuple[Segment, ...] = ()  # of everything, to click on
     found: Found | None = None
     turns: tuple[Turn, ...] = ()
     success: bool | None = None  # of the goal acted on last
     estopped: str = ""
     step: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """Return what the page gets."""
+    def changed(self, since: State | None) -> dict[str, Any]:
+        """Return, as JSON, what differs from a state that the page has; all where it has none."""
         return {
-            **{k: v for k, v in vars(self).items() if k not in ("regions", "cameras")},
-            "abilities": vars(self.abilities),
-            "cameras": [vars(camera) for camera in self.cameras],
-            "choice": None if self.choice is None else vars(self.choice),
-            "regions": [drawn_of(region) for region in self.regions],
-            "found": None if self.found is None else _found_json(self.found),
-            "turns": [vars(turn) for turn in self.turns],
+            name: plain(DRAWN[name](value) if name in DRAWN else value)
+            for name, value in vars(self).items()
+            if since is None or value is not getattr(since, name)
         }
 
 
-def _found_json(found: Found) -> dict[str, Any]:
-    return {**vars(found), "outlines": [vars(outline) for outline in found.outlines]}
+def drawn_segment(segment: Segment) -> dict[str, Any]:
+    """Return what the page draws of a segment."""
+    return {**drawn_of(segment.region), "granularity": segment.granularity, "box": None}
 
 
 def drawn_of(region: Region) -> dict[str, Any]:
@@ -126,25 +128,34 @@ def drawn_of(region: Region) -> dict[str, Any]:
     }
 
 
+DRAWN: dict[str, Callable[[Any], Any]] = {  # by field of State; all others are JSON as they are
+    "regions": lambda regions: [drawn_of(region) for region in regions],
+    "segments": lambda segments: [drawn_segment(segment) for segment in segments],
+}
+
+
 def with_turn(state: State, turn: Turn) -> State:
     """Return the state with one more line of conversation, the oldest left out where too many."""
     return replace(state, turns=(*state.turns, turn)[-MOST_TURNS:])
 
 
 def with_region(state: State, region: Region) -> State:
-    """Return the state with one more region; InputError where its camera has that index already, or
-    it lies outside.
-    """
-    camera = next((c for c in state.cameras if c.name == region.camera), None)
-    if camera is None:
-        names = ", ".join(camera.name for camera in state.cameras)
-        raise InputError(f"got camera {region.camera!r}, expected one of {names}; draw in one")
+    """Return the state with one more region; InputError where its camera has that index already."""
     if any((r.index, r.camera) == (region.index, region.camera) for r in state.regions):
         raise InputError(
             f"got region {region.index} twice in {region.camera}, expected it once in each "
             "camera; remove the first one"
         )
     return replace(state, regions=(*state.regions, region), problem="")
+
+
+def point_in(camera: Camera, region: Region) -> Region:
+    """Return a region whose click lies within the camera's frame."""
+    if region.click is None:
+        return region
+    x, y = region.click
+    within = float(np.clip(x, 0, camera.width - 1)), float(np.clip(y, 0, camera.height - 1))
+    return replace(region, click=within)
 
 
 def free_index(regions: Sequence[Region]) -> int:

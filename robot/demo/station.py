@@ -17,7 +17,7 @@ from robot.agent import Agent, Plan
 from robot.demo.state import Abilities, Choice, Found, Source
 from robot.policy.inpainting import Prefix
 from robot.spaces import Camera
-from robot.types import Goal, Observation
+from robot.types import Frame, Goal, Observation
 from robot.words.regions import asked_of
 
 Views = Mapping[str, UInt8[np.ndarray, "_ _ 3"]]  # camera -> what a person sees of it, any size
@@ -78,6 +78,10 @@ class Station(Protocol):
 
     def look(self) -> Views:
         """Return what the cameras show now."""
+        ...
+
+    def frames(self) -> tuple[Frame, ...]:
+        """Return what the agent sees now."""
         ...
 
     def arrange(self, choice: Choice) -> None:

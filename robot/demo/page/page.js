@@ -22,14 +22,15 @@ const view = new View($("view"), {
 
 // --- what comes
 
-function onState(now) {
+function onState(news) {
   const before = state;
-  state = now;
+  state = { ...state, ...news }; // only what is new comes
   if (!state.cameras.some((camera) => camera.name === large)) large = state.cameras[0]?.name ?? null;
   const changed = (key) => JSON.stringify(before?.[key]) !== JSON.stringify(state[key]);
   if (changed("cameras")) showCameras();
   if (changed("choice") || changed("abilities")) showScene();
-  if (changed("regions")) showRegions();
+  if (changed("regions") || changed("records")) showRegions();
+  if (!state.segments.length) $("granularity").value = "";
   if (changed("turns")) showTurns();
   if (changed("choice") || changed("source")) startOver();
   showStatus();
@@ -56,6 +57,7 @@ function onLink(connected) {
 
 // --- what is shown
 
+const draws = () => ready() && (state.abilities.takes_regions || state.abilities.reads);
 const ready = () => link.connected && state?.phase === "ready";
 
 function showView() {
@@ -64,11 +66,13 @@ function showView() {
     bitmap: bitmaps.get(large) ?? null,
     outlines: state?.found?.outlines ?? [],
     regions: state?.regions ?? [],
-    enabled: ready() && state.abilities.takes_regions,
+    segments: state?.segments ?? [],
+    enabled: draws(),
   });
   const seen = state?.found?.outlines.some((outline) => outline.camera === large);
   $("legend").hidden = !seen;
-  $("hint").hidden = !(ready() && state.abilities.takes_regions && !state.regions.length && !seen);
+  $("hint").hidden = !(draws() && !state.regions.length && !seen);
+  $("masks").hidden = !(draws() && state.abilities.reads);
 }
 
 function showCameras() {
@@ -131,6 +135,8 @@ function showStatus() {
   onProblem(problem);
   const idle = ready();
   $("go").disabled = !(idle && state.abilities.acts && !estopped);
+  $("ask").hidden = !state.abilities.reads;
+  $("ask").disabled = !idle;
   $("stop").disabled = phase !== "acting";
   $("release").hidden = !estopped;
   for (const control of $("scene").elements) control.disabled = !idle;
@@ -146,7 +152,7 @@ function showRegions() {
   $("regions").replaceChildren(...numbers.map((number) => {
     const item = document.createElement("li");
     const insert = Object.assign(document.createElement("button"), {
-      type: "button", title: "Put it into the text", textContent: `region ${number}`,
+      type: "button", title: "Put it into the text", textContent: nameOf(number),
       onclick: () => insertTag(number),
     });
     const remove = Object.assign(document.createElement("button"), {
@@ -157,7 +163,14 @@ function showRegions() {
     item.append(insert, remove);
     return item;
   }));
+  $("json").hidden = !state.records.length;
   suggestFor(numbers);
+}
+
+/** Return a region's number, and what it is said to be. */
+function nameOf(number) {
+  const record = state.records.find(({ region_id }) => region_id === number);
+  return record?.label ? `${number} · ${record.label}` : `region ${number}`;
 }
 
 /** Write the goal that regions stand for, where the text is empty or was written here. */
@@ -219,6 +232,13 @@ async function go() {
   link.send("go", { text, confirmed });
 }
 
+function ask() {
+  const text = $("goal").value.trim();
+  if (!ready() || !state.abilities.reads || !text) return;
+  link.send("ask", { text });
+  writeGoal("");
+}
+
 function confirms(text) {
   const dialog = $("confirm");
   $("asked").textContent = `“${text}”. ${state.abilities.limits}`;
@@ -238,9 +258,17 @@ function arrange(episode) {
 }
 
 $("composer").onsubmit = (event) => { event.preventDefault(); go(); };
+$("ask").onclick = ask;
+$("granularity").onchange = ({ target }) => {
+  const granularity = target.value === "all" ? null : target.value;
+  link.send("segment", granularity === "" ? { camera: large, hides: true } : { camera: large, granularity });
+};
 $("scene").onsubmit = (event) => { event.preventDefault(); arrange(0); };
 $("goal").onkeydown = (event) => {
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); go(); }
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  if (state?.abilities.reads && $("goal").value.trim().endsWith("?")) ask();
+  else go();
 };
 $("goal").oninput = () => { writeGoal($("goal").value); preview(); };
 $("suggestion").onclick = () => { writeGoal(state.goal); preview(); $("goal").focus(); };

@@ -5,6 +5,15 @@ const ROLES = ["destination", "target", "gripper"]; // in the order in which the
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+function pathOf(rings) {
+  const path = new Path2D();
+  for (const ring of rings) {
+    ring.forEach(([x, y], k) => (k ? path.lineTo(x, y) : path.moveTo(x, y)));
+    path.closePath();
+  }
+  return path;
+}
+
 export class View {
   /** `onBox([x0, y0, x1, y1])` and `onClick([x, y])` get pixels of the camera's frame. */
   constructor(canvas, { onBox, onClick }) {
@@ -14,13 +23,17 @@ export class View {
     this.camera = null;
     this.outlines = [];
     this.regions = [];
+    this.segments = [];
+    this.under = null; // where the pointer is, while nothing is drawn
     this.enabled = false;
     this.start = null;
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
     canvas.addEventListener("pointerup", (event) => this.end(event, onBox, onClick));
+    canvas.addEventListener("pointerleave", () => { this.under = null; this.draw(); });
     canvas.addEventListener("pointercancel", () => { this.start = null; this.draw(); });
-    new ResizeObserver(() => this.fit()).observe(canvas.parentElement);
+    this.stage = canvas.closest(".stage");
+    new ResizeObserver(() => this.fit()).observe(this.stage);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
@@ -35,7 +48,7 @@ export class View {
   /** Make the canvas as large as its place allows, at the camera's own aspect. */
   fit() {
     if (!this.camera) return;
-    const { clientWidth, clientHeight } = this.canvas.parentElement;
+    const { clientWidth, clientHeight } = this.stage;
     const aspect = this.camera.width / this.camera.height;
     const narrow = matchMedia("(max-width: 60rem)").matches;
     const height = narrow ? clientWidth / aspect : Math.min(clientHeight, clientWidth / aspect);
@@ -64,8 +77,9 @@ export class View {
   }
 
   move(event) {
-    if (!this.start) return;
-    this.now = this.place(event);
+    if (this.start) this.now = this.place(event);
+    else if (this.segments.length) this.under = this.place(event);
+    else return;
     this.draw();
   }
 
@@ -95,18 +109,33 @@ export class View {
         }
       }
     }
+    this.drawSegments(this.segments.filter((segment) => segment.camera === camera.name));
     for (const region of this.regions) {
       if (region.camera === camera.name) this.region(region);
     }
     if (this.start) this.box([...this.start.at, ...this.now], { dashed: true });
   }
 
-  rings(rings, colour, opacity) {
-    const path = new Path2D();
-    for (const ring of rings) {
-      ring.forEach(([x, y], k) => (k ? path.lineTo(x, y) : path.moveTo(x, y)));
-      path.closePath();
+  /** Outline all segments, and fill the smallest one under the pointer: what a click would take. */
+  drawSegments(segments) {
+    const { context, unit, under } = this;
+    const paths = segments.map(({ rings }) => pathOf(rings));
+    for (const [colour, width] of [["rgb(255 255 255 / .8)", 3], [css("--accent"), 1.2]]) {
+      context.strokeStyle = colour;
+      context.lineWidth = width * unit;
+      for (const path of paths) context.stroke(path);
     }
+    if (!under) return;
+    const size = ([x0, y0, x1, y1]) => (x1 - x0) * (y1 - y0);
+    const scale = this.canvas.width / this.camera.width;
+    const [best] = segments
+      .filter((_, k) => context.isPointInPath(paths[k], under[0] * scale, under[1] * scale, "evenodd"))
+      .sort((one, other) => size(one.bounds) - size(other.bounds));
+    if (best) this.rings(best.rings, css("--accent"), 0.35);
+  }
+
+  rings(rings, colour, opacity) {
+    const path = pathOf(rings);
     const { context } = this;
     context.fillStyle = context.strokeStyle = colour;
     context.globalAlpha = opacity;
