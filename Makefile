@@ -13,7 +13,7 @@ ENV ?= robosuite
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
 
-.PHONY: help setup train test test-slow test-franka format check clean
+.PHONY: help setup train test test-slow test-franka test-browser format check clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -38,6 +38,10 @@ test-franka: setup  ## Set up franky-sim, then run the tests of the Franka drive
 	prompt="$$(chrt -r 1 true 2>/dev/null && echo chrt -r 1 || true)"; \
 	PYTHONPATH=.venv-franka/driver $$prompt $(BIN)/python -m pytest -q -m franka tests/hardware $(ARGS)
 
+test-browser: setup  ## Set up, then run the tests of the page in Chromium (about 2 minutes)
+	$(BIN)/python tools/setup_browser.py
+	PYTHONPATH=.venv-browser $(BIN)/python -m pytest -q -m browser tests/demo $(ARGS)
+
 format: setup  ## Format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -49,6 +53,6 @@ check: setup  ## All that CI checks: format, lint, types, layers, tests
 	$(BIN)/lint-imports
 	$(MAKE) test
 
-clean:  ## Remove .venv, .venv-franka and caches; keeps runs/ and data/
-	rm -rf .venv .venv-franka .pytest_cache .ruff_cache *.egg-info
+clean:  ## Remove .venv, .venv-franka, .venv-browser and caches; keeps runs/ and data/
+	rm -rf .venv .venv-franka .venv-browser .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -not -path './data/*' -not -path './runs/*' -prune -exec rm -rf {} +

@@ -45,7 +45,6 @@ class RobotStation:
         self.abilities = Abilities(
             confirms=True,
             arranges=robot.arrange is not None,
-            takes_regions=False,
             limits=f"{options.kind}: at most {safety.max_speed_m_s:g} m/s, in the box "
             f"{safety.workspace_low_m} to {safety.workspace_high_m} m.",
         )
@@ -110,7 +109,7 @@ class RobotStation:
         self.agents.reset()
         loop = self._loop
         loop.status, loop.operator = None, PageOperator(stopped)
-        loop.change_goal(goal.text)
+        loop.change_goal(goal.text, regions=goal.regions)
         viewer = Viewer(loop, PageSink(show))
         try:
             with prompt():

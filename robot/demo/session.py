@@ -216,8 +216,15 @@ class Session:
         ending = station.act(goal, show=self._show_moment, stopped=lambda: self._stops != stops)
         log.info("%s: %s (%.1f s)", goal.text, ending.text, time.monotonic() - began)
         self._set(with_turn(self.state, Turn("robot", ending.text, "outcome")))
-        self._update(phase="ready", status=ending.text, success=ending.success)
-        self._update(estopped=station.estopped)
+        self._update(
+            phase="ready",
+            status=ending.text,
+            success=ending.success,
+            estopped=station.estopped,
+            regions=(),  # where things were
+            records=(),
+            segments=(),
+        )
         self._screen.show_views(station.look())
 
     def _goal_of(self, text: str) -> Goal:

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import UInt8
 
 from robot.agent import Plan
-from robot.demo.judge import judge
 from robot.demo.state import Abilities, Choice, Found, Source, found_of
 from robot.demo.station import Agents, Ending, Moment, Show, Stopped, Views, why_not_acted_on
 from robot.envs.arm_spaces import CAMERAS
@@ -19,6 +18,7 @@ from robot.envs.registry import TABLETOP, check_scene
 from robot.envs.render import SceneRenderer
 from robot.envs.simulated import SimulatedEnv
 from robot.envs.tabletop.conditions import conditions
+from robot.envs.task import FollowsGoals
 from robot.policy.chunking import ChunkExecutor
 from robot.spaces import Camera
 from robot.types import Frame, Goal, InputError, Observation
@@ -109,7 +109,7 @@ class SimulatedStation:
         agent = self.agents.for_goal(goal)
         if why := why_not_acted_on(goal, agent):
             return Ending(why, success=None)
-        judged = judge(self.env, goal)
+        judged = self._judge(goal)
         if judged and self.env.task.success(self.env.sim):
             return Ending("That is done already.", success=True)
         agent.reset(rng=np.random.default_rng(self._choice.seed))
@@ -133,6 +133,15 @@ class SimulatedStation:
                 return Ending(f"Done in {self._time(executor.step)}.", success=True)
             self._pace.wait_until(executor.step, began_s=began_s, dt_s=self.env.control_dt_s)
         return self._out_of_time(executor.step, judged=judged, held_other=held_other)
+
+    def _judge(self, goal: Goal) -> bool:
+        """Make success that of the objects which a goal names or points at, in the world as it is;
+        return whether it can be told.
+        """
+        task = self.env.task
+        if not isinstance(task, FollowsGoals):
+            return goal.text == self.goal
+        return task.follow(goal.text, regions=self.env.bodies_under(goal.regions))
 
     def _moment(self, step: int, plan: Plan | None, *, waits: bool) -> Moment:
         return Moment(

@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 
 from robot.agent import Agent, Plan
 from robot.demo.state import Abilities, Choice, Found, Source
+from robot.perception.regions.goals import has_regions, read_goal
 from robot.policy.inpainting import Prefix
 from robot.spaces import Camera
 from robot.types import Frame, Goal, Observation
@@ -138,6 +139,8 @@ class Agents:
 
 
 def why_not_acted_on(goal: Goal, agent: Agent) -> str:
-    """Return why a goal is not acted on, "" where it is."""
-    read = agent.reader.read(goal.text)
-    return "" if read.sentences else f"I do not act on that: {read.reason or read.status.value}."
+    """Return why a goal is not acted on, "" where it is. InputError where its regions do not belong
+    to its text.
+    """
+    read = read_goal(goal, agent.reader) if has_regions(goal) else agent.reader.read(goal.text)
+    return "" if read.sentences else f"I do not act on that: {read.reason}."

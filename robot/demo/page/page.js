@@ -65,7 +65,7 @@ function showView() {
     camera: state?.cameras.find((camera) => camera.name === large) ?? null,
     bitmap: bitmaps.get(large) ?? null,
     outlines: state?.found?.outlines ?? [],
-    regions: state?.regions ?? [],
+    regions: draws() ? state.regions : [], // where things were, before it moved
     segments: state?.segments ?? [],
     enabled: draws(),
   });
