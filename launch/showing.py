@@ -97,6 +97,7 @@ def parse_asked(values: Any) -> Showing:
         "policies": policies,
         "head": resolve_head(values["head"]),
         "reader": resolve_checkpoint(values["reader"]),
+        "robot": values.get("robot"),
     }
     asked = parse(Showing, values | found)
     check_device(asked.device)

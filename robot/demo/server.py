@@ -45,6 +45,7 @@ POLICY = (
 )
 RECORDS = "/regions.json"  # what is said of the regions drawn
 COOKIE = "robot_token"
+PING_S = 3.0  # a page that does not answer a ping for as long is gone
 QUALITY = 88  # of JPEG
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,8 @@ class Newest:
 
     def __init__(self) -> None:
         self.state = State()
-        self.pictures: dict[str, tuple[int, bytes]] = {}  # camera -> version, JPEG
+        self.pictures: dict[str, tuple[int, bytes]] = {}  # camera -> number, JPEG
+        self._number = 0  # of pictures so far
         self._wake: Callable[[], None] = lambda: None
 
     def wakes(self, wake: Callable[[], None]) -> None:
@@ -68,8 +70,8 @@ class Newest:
         self._wake()
 
     def show_views(self, views: Views) -> None:
-        versions = {camera: self.pictures.get(camera, (0, b""))[0] + 1 for camera in views}
-        self.pictures = {camera: (versions[camera], jpeg(views[camera])) for camera in views}
+        self._number += 1
+        self.pictures = {camera: (self._number, jpeg(view)) for camera, view in views.items()}
         self._wake()
 
 
@@ -110,6 +112,8 @@ class PageServer:
                 max_size=int(options.largest_mb * 2**20),
                 max_queue=8,
                 write_limit=2**18,
+                ping_interval=PING_S,
+                ping_timeout=PING_S,
                 close_timeout=0.5,
                 server_header=None,
                 process_request=self._answer,
@@ -197,11 +201,13 @@ class PageServer:
         finally:
             self._pages.discard(changed)
             sending.cancel()
+            if not self._pages:
+                self.session.leave()
 
     async def _send(self, connection: ServerConnection, changed: asyncio.Event) -> None:
         """Send what is newest whenever something is new."""
         sent: State | None = None
-        shown = dict.fromkeys(self.newest.pictures, -1)
+        shown: dict[str, int] = {}
         try:
             while True:
                 await changed.wait()

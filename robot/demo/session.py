@@ -97,6 +97,11 @@ class Session:
                 except queue.Full:
                     raise InputError("got more than I can follow; wait a moment") from None
 
+    def leave(self) -> None:
+        """Stop a robot that nobody watches: the last page is gone."""
+        if self.state.abilities.confirms:
+            self._stops += 1
+
     def close(self, *, timeout_s: float = 4.0) -> None:
         """Stop, and end the thread and the station."""
         self._ends.set()
@@ -145,12 +150,13 @@ class Session:
                 self._update(problem="")
             self._do(command, stops=stops)
         except InputError as error:
-            self._update(phase="ready", problem=str(error))
+            self._update(phase="ready", status="Ready", problem=str(error))
         except Exception:  # ours: its traceback is for the log
             number = secrets.token_hex(4)
             log.exception("error %s", number)
             self._update(
                 phase="ready",
+                status="Ready",
                 problem=f"that failed; its traceback is in the command's log, error {number}",
             )
 

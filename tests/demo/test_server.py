@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import io
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
+from PIL import Image
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from robot.demo.page_options import PageOptions
 from robot.demo.server import Newest, PageServer
+from robot.demo.state import Abilities
 from robot.types import InputError
 from tests.demo.stations import SIDE, FakeStation, session_of
 
@@ -102,6 +105,30 @@ def test_states_pictures_and_commands_go_over_the_websocket():
         assert state["regions"][0]["box"] == [1.0, 1.0, float(SIDE), 9.0]
         socket.send(json.dumps({"do": "go", "text": "put the cup on <region1>"}))
         assert states(socket, lambda state: state.get("success"))["turns"][-1]["text"] == "Done."
+
+
+def test_every_picture_that_is_uploaded_is_shown():
+    file = io.BytesIO()
+    Image.new("RGB", (48, 24)).save(file, "PNG")
+    with served() as port, talk(port) as socket:
+        for _ in range(2):
+            socket.send(file.getvalue())
+            while (picture := socket.recv(timeout=5))[:8] != b"\x07picture":
+                pass
+            socket.send(json.dumps({"do": "leave"}))
+            states(socket, lambda state: state.get("source") == "simulated")
+
+
+def test_an_arm_that_nobody_watches_stops():
+    station = FakeStation(steps=None, abilities=Abilities(confirms=True))
+    with served(station) as port:
+        with talk(port) as one, talk(port):
+            states(one, lambda state: state["phase"] == "ready")
+            one.send(json.dumps({"do": "go", "text": "lift it", "confirmed": True}))
+            assert station.acting.wait(5)
+        with talk(port) as socket:
+            state = states(socket, lambda state: state["phase"] == "ready")
+            assert state["turns"][-1]["text"] == "Stopped."
 
 
 def test_two_pages_show_the_same():

@@ -29,10 +29,10 @@ function onState(news) {
   const changed = (key) => JSON.stringify(before?.[key]) !== JSON.stringify(state[key]);
   if (changed("cameras")) showCameras();
   if (changed("choice") || changed("abilities")) showScene();
+  if (changed("choice") || changed("source")) startOver();
   if (changed("regions") || changed("records")) showRegions();
   if (!state.segments.length) $("granularity").value = "";
   if (changed("turns")) showTurns();
-  if (changed("choice") || changed("source")) startOver();
   showStatus();
   showView();
   if (changed("regions") || changed("choice") || (changed("phase") && before)) preview();
