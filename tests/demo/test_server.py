@@ -113,7 +113,7 @@ def test_every_picture_that_is_uploaded_is_shown():
     with served() as port, talk(port) as socket:
         for _ in range(2):
             socket.send(file.getvalue())
-            while (picture := socket.recv(timeout=5))[:8] != b"\x07picture":
+            while socket.recv(timeout=5)[:8] != b"\x07picture":
                 pass
             socket.send(json.dumps({"do": "leave"}))
             states(socket, lambda state: state.get("source") == "simulated")
