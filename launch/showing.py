@@ -194,7 +194,12 @@ def robot_of(
     check_policies(asked, Rig(robot.arm, robot.cameras).spaces)
     try:
         return RobotStation(
-            robot, agents, options=options, choice=choice, episode_s=asked.episode_s
+            robot,
+            agents,
+            kind=options.kind,
+            safety=options.safety,
+            choice=choice,
+            episode_s=asked.episode_s,
         )
     except (ArmError, CameraError) as error:
         robot.disconnect()

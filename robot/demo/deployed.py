@@ -12,10 +12,11 @@ from robot.deploy.loop import Loop, LoopOptions, Outcome, Status
 from robot.deploy.operator import NOTHING, Intent
 from robot.deploy.planner import AsyncPlanner
 from robot.deploy.rig import Look, Rig
-from robot.deploy.robots import Robot, RobotOptions
+from robot.deploy.robots import Robot
 from robot.deploy.viewer import Viewer
 from robot.hardware.arm import ArmError
 from robot.hardware.camera import CameraError
+from robot.hardware.limits import SafetyLimits
 from robot.spaces import Camera
 from robot.system.priority import prompt
 from robot.types import Frame, Goal, InputError
@@ -35,17 +36,17 @@ class RobotStation:
         robot: Robot,
         agents: Callable[[], Agents],
         *,
-        options: RobotOptions,
+        kind: str,
+        safety: SafetyLimits,
         choice: Choice,
         episode_s: float,
     ) -> None:
         """Connect to the arm and its cameras; nothing moves."""
         self._robot, self._load, self._episode_s = robot, agents, episode_s
-        safety = options.safety
         self.abilities = Abilities(
             confirms=True,
             arranges=robot.arrange is not None,
-            limits=f"{options.kind}: at most {safety.max_speed_m_s:g} m/s, in the box "
+            limits=f"{kind}: at most {safety.max_speed_m_s:g} m/s, in the box "
             f"{safety.workspace_low_m} to {safety.workspace_high_m} m.",
         )
         self._choice, self.goal = choice, ""

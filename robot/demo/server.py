@@ -123,7 +123,11 @@ class PageServer:
                 f"got {options.host}:{options.port}, where nothing can listen ({error.strerror}), "
                 "expected a free port: pass port=8081, or stop what listens there"
             ) from None
-        self.newest.wakes(lambda: loop.call_soon_threadsafe(self._wake))
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(self._wake)
+
+        self.newest.wakes(wake)
         async with server:
             started(server.sockets[0].getsockname()[1])
             try:

@@ -221,8 +221,8 @@ class Session:
         began = time.monotonic()
         ending = station.act(goal, show=self._show_moment, stopped=lambda: self._stops != stops)
         log.info("%s: %s (%.1f s)", goal.text, ending.text, time.monotonic() - began)
-        self._set(with_turn(self.state, Turn("robot", ending.text, "outcome")))
         self._update(
+            turns=with_turn(self.state, Turn("robot", ending.text, "outcome")).turns,
             phase="ready",
             status=ending.text,
             success=ending.success,

@@ -36,7 +36,7 @@ def test_every_robot_can_be_shown(robot):
     [
         (("scene=foggy",), "got scene 'foggy'"),
         (("task=fold",), "got task 'fold'"),
-        (("env=mujoco", "task=lift"), "got task 'lift' with env=mujoco"),
+        (("task=lift", "scene=clean"), "got task 'lift' with env=mujoco"),
         (("policies.pick=nothing",), "got checkpoint 'nothing'"),
         (("head=nothing",), "nothing"),
         (("execute=0",), "got execute=0"),

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from robot.agent import Agent
 from robot.demo import commands as c
 from robot.demo.deployed import RobotStation, ending_of
 from robot.demo.state import Choice
@@ -28,7 +29,7 @@ CHOICE = Choice(task="pick", scene="clean", seed=0, episode=0)
 GOAL = "pick up the red cup"
 
 
-class Moving:
+class Moving(Agent):
     """Moves slowly along y, and sees the target in the upper left quarter."""
 
     reader = GoalReader.of("tabletop")
@@ -69,8 +70,9 @@ def station(arm, reached):
     agent = Moving()
     return RobotStation(
         robot,
-        lambda: Agents(pick=agent, place=agent),  # type: ignore[arg-type]
-        options=SimpleNamespace(kind="gantry", safety=wide),  # type: ignore[arg-type]
+        lambda: Agents(pick=agent, place=agent),
+        kind="gantry",
+        safety=wide,
         choice=CHOICE,
         episode_s=20.0,
     )
@@ -84,7 +86,7 @@ def test_nothing_moves_before_it_is_confirmed_then_it_does_until_success(station
     with session_of(station) as (session, screen):
         state = session.state
         assert state.source == "robot" and state.abilities.confirms and state.choice is None
-        assert "at most 0.3 m/s" in state.abilities.limits or "m/s" in state.abilities.limits
+        assert state.abilities.limits.startswith("gantry: at most 0.5 m/s, in the box (0.25, ")
         session.submit(c.Go(text=GOAL))
         eventually(lambda: "workspace is clear" in session.state.problem)
         assert sent(arm) == 0

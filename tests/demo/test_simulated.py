@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from robot.agent import Plan
+from robot.agent import Agent, Plan
 from robot.demo.simulated import Pace, SimulatedStation
 from robot.demo.state import Choice
 from robot.demo.station import Agents
@@ -22,7 +22,7 @@ WORDS = "put <region1> on <region2>"
 FOREVER = Pace(speed=None)
 
 
-class Knowing:
+class Knowing(Agent):
     """An agent of the scripted expert, one control step at a time."""
 
     reader = GoalReader.of("tabletop")
@@ -64,7 +64,7 @@ def station(env):
     agent = Knowing(env)
     made = SimulatedStation(
         env,
-        lambda: Agents(pick=agent, place=agent),  # type: ignore[arg-type]
+        lambda: Agents(pick=agent, place=agent),
         choice=SCENE,
         view_size=64,
         samples=0,
@@ -121,7 +121,7 @@ def test_what_is_not_found_is_given_up(env):
     agent = Knowing(env, waits=True)
     station = SimulatedStation(
         env,
-        lambda: Agents(pick=agent, place=agent),  # type: ignore[arg-type]
+        lambda: Agents(pick=agent, place=agent),
         choice=SCENE,
         view_size=64,
         samples=0,
