@@ -66,6 +66,7 @@ class Session:
         self._make, self._pictures, self._screen = make, pictures, screen
         self._load_reading = reading
         self._reading: Reading | None = None
+        self._blind = ""  # why the cameras show nothing
         self._commands: queue.Queue[tuple[c.Command, int]] = queue.Queue(WAITING)
         self._ends = threading.Event()
         self._stops = 0  # so far: one that came after a goal ends it, even before it has begun
@@ -161,14 +162,17 @@ class Session:
             )
 
     def _show_live(self) -> None:
-        """Show what the cameras see now, or once why they do not."""
+        """Show what the cameras see now, or why they do not, for as long as they do not."""
         if self.station.estopped != self.state.estopped:
             self._update(estopped=self.station.estopped)
         try:
             self._screen.show_views(self.station.look())
+            blind = ""
         except InputError as error:
-            if self.state.problem != str(error):
-                self._update(problem=str(error))
+            blind = str(error)
+        if blind != self._blind and self.state.problem in ("", self._blind):
+            self._update(problem=blind)
+        self._blind = blind
 
     def _do(self, command: c.Command, *, stops: int) -> None:
         match command:
@@ -231,7 +235,7 @@ class Session:
             records=(),
             segments=(),
         )
-        self._screen.show_views(station.look())
+        self._show_live()
 
     def _goal_of(self, text: str) -> Goal:
         """Return the goal that a text makes of the regions that it refers to."""
@@ -323,7 +327,7 @@ class Session:
             success=None,
             problem="",
         )
-        self._screen.show_views(station.look())
+        self._show_live()
 
     def _show_moment(self, moment: Moment) -> None:
         self._screen.show_views(moment.views)

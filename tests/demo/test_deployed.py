@@ -123,7 +123,7 @@ def test_a_camera_that_goes_is_one_sentence_on_the_page(station):
         eventually(lambda: "the camera front is gone" in session.state.problem)
         seen = len(screen.views)
         station._rig.cameras[0].unplugged = False
-        eventually(lambda: len(screen.views) > seen)
+        eventually(lambda: len(screen.views) > seen and not session.state.problem)
 
 
 @pytest.mark.parametrize(

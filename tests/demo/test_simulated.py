@@ -28,8 +28,8 @@ class Knowing(Agent):
     reader = GoalReader.of("tabletop")
     device = "cpu"
 
-    def __init__(self, env: MujocoEnv, *, waits: bool = False) -> None:
-        self.env, self.waits, self.expert = env, waits, None
+    def __init__(self, env: MujocoEnv) -> None:
+        self.env, self.waits, self.expert = env, False, None
         self.masks = OracleMasks(env.label_maps)
 
     def fork(self):
@@ -59,19 +59,30 @@ def env():
     env.close()
 
 
-@pytest.fixture
-def station(env):
-    agent = Knowing(env)
+@pytest.fixture(scope="module")
+def agent(env):
+    return Knowing(env)
+
+
+@pytest.fixture(scope="module")
+def made(env, agent):
     made = SimulatedStation(
         env,
         lambda: Agents(pick=agent, place=agent),
         choice=SCENE,
-        view_size=64,
+        view_size=96,
         samples=0,
         execute=1,
         pace=FOREVER,
     )
     made.prepare()
+    return made
+
+
+@pytest.fixture
+def station(made, agent):
+    agent.waits = False
+    made.arrange(SCENE)
     return made
 
 
@@ -117,18 +128,8 @@ def test_stop_ends_it_at_the_next_step(station):
     assert (ending.text, ending.success, len(moments)) == ("Stopped.", None, 3)
 
 
-def test_what_is_not_found_is_given_up(env):
-    agent = Knowing(env, waits=True)
-    station = SimulatedStation(
-        env,
-        lambda: Agents(pick=agent, place=agent),
-        choice=SCENE,
-        view_size=64,
-        samples=0,
-        execute=1,
-        pace=FOREVER,
-    )
-    station.prepare()
+def test_what_is_not_found_is_given_up(station, agent):
+    agent.waits = True
     moments: list = []
     ending = station.act(Goal("pick up the red cup"), show=moments.append, stopped=never)
     assert ending.text == "I looked for it and cannot find it." and ending.success is None
@@ -150,8 +151,7 @@ def test_masks_are_shown_without_moving(env, station):
     np.testing.assert_array_equal(env.data.qpos, before)
 
 
-def test_people_see_more_than_the_agent(env, station):
-    station._view_size, station._renderer = 96, None
+def test_people_see_more_than_the_agent(station):
     assert {image.shape for image in station.look().values()} == {(96, 96, 3)}
     assert {frame.image.shape for frame in station.frames()} == {(64, 64, 3)}
 
