@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from robot.envs.mujoco import MujocoEnv
+from robot.perception.regions.head import FILE_NAME, SHIPPED
 from tools.setup_browser import browser
 
 pytestmark = pytest.mark.browser
@@ -23,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOADS_MS, ACTS_MS = 120_000, 120_000  # on a busy machine
 FIRST_PAINT_MS = 2000
 SEED, SCENE = 1000, "duplicates"
+REGION_HEAD = SHIPPED / "tabletop" / FILE_NAME
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def address(tmp_path_factory) -> Iterator[str]:
             yield re.search(r"http://[\d.:]+/", line)[0]  # type: ignore[index]
         finally:
             served.terminate()
-            served.wait(10)
+            served.wait(60)  # on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +63,9 @@ def page(chromium, address):
     opened.on("pageerror", lambda error: failed.append(str(error)))
     opened.goto(address)
     opened.wait_for_selector("#status[data-phase=ready]", timeout=LOADS_MS)
+    opened.evaluate("document.getElementById('status').dataset.phase = 'asked'")
     opened.click("#again")
-    opened.wait_for_selector("#status[data-success=null]", timeout=LOADS_MS)
+    opened.wait_for_selector("#status[data-phase=ready]", timeout=LOADS_MS)
     yield opened
     opened.close()
     assert failed == []
@@ -109,6 +112,15 @@ def draw(page, box) -> None:
     page.locator("#regions li").nth(before).wait_for()
 
 
+def acts(page) -> None:
+    """Press Go, and see it done."""
+    page.click("#go")
+    page.wait_for_selector("#status[data-phase=acting]", timeout=LOADS_MS)
+    page.wait_for_selector("#status[data-phase=ready]", timeout=ACTS_MS)
+    assert page.get_attribute("#status", "data-success") == "true", page.inner_text("#turns")
+    assert "Done in" in page.inner_text("#turns li:last-child")
+
+
 def test_it_is_painted_at_once(chromium, address):
     page = chromium.new_page()
     page.goto(address)
@@ -121,16 +133,22 @@ def test_it_is_painted_at_once(chromium, address):
     assert painted[0] <= FIRST_PAINT_MS
 
 
+def test_words_and_go_put_the_cup_on_the_plate(page):
+    page.evaluate("document.getElementById('status').dataset.phase = 'asked'")
+    page.select_option("#condition", "distract")
+    page.wait_for_selector("#status[data-phase=ready]", timeout=LOADS_MS)
+    page.fill("#goal", "put the red cup on the red plate")
+    page.locator("#legend:visible").wait_for()  # the masks of what was typed
+    acts(page)
+
+
+@pytest.mark.skipif(not REGION_HEAD.is_file(), reason="no shipped weights follow regions yet")
 @pytest.mark.parametrize("cup", ["target", "copy"])
 def test_two_boxes_and_go_put_that_cup_on_the_plate(page, boxes, cup):
     draw(page, boxes[cup])
     draw(page, boxes["destination"])
     assert page.input_value("#goal") == "put <region1> on <region2>"
-    page.click("#go")
-    page.wait_for_selector("#status[data-phase=acting]", timeout=LOADS_MS)
-    page.wait_for_selector("#status[data-phase=ready]", timeout=ACTS_MS)
-    assert page.get_attribute("#status", "data-success") == "true", page.inner_text("#turns")
-    assert "Done in" in page.inner_text("#turns li:last-child")
+    acts(page)
 
 
 def test_a_click_on_the_picture_is_a_region(page, boxes):
