@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from robot.envs.mujoco import MujocoEnv
-from robot.perception.regions.head import FILE_NAME, SHIPPED
 from tools.setup_browser import browser
 
 pytestmark = pytest.mark.browser
@@ -24,7 +23,6 @@ ROOT = Path(__file__).resolve().parents[2]
 LOADS_MS, ACTS_MS = 120_000, 120_000  # on a busy machine
 FIRST_PAINT_MS = 2000
 SEED, SCENE = 1000, "duplicates"
-REGION_HEAD = SHIPPED / "tabletop" / FILE_NAME
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +140,6 @@ def test_words_and_go_put_the_cup_on_the_plate(page):
     acts(page)
 
 
-@pytest.mark.skipif(not REGION_HEAD.is_file(), reason="no shipped weights follow regions yet")
 @pytest.mark.parametrize("cup", ["target", "copy"])
 def test_two_boxes_and_go_put_that_cup_on_the_plate(page, boxes, cup):
     draw(page, boxes[cup])
