@@ -368,7 +368,8 @@ def run_trial(stage: Stage, kind: str) -> Trial:
         stage.monitor.forget()
         header = Header(1, "sweep", "sweep", "clean", 0, stage.rig.spaces)
         outcome = loop.run_episode(limit_s=after_s + AFTER_S, header=header)
-        known_s = broke_s() or known["s"]
+        # a policy that hangs says nothing: that is known when its actions run out
+        known_s = (broke_s() if fault.detectable is at_once else None) or known["s"]
         watchdogs = [i.time_s for i in stage.safe.recent if i.kind.value == "watchdog"]
         stage.restore()
         lost = lost_episodes(recorder, folder)
