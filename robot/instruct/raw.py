@@ -8,13 +8,13 @@ have OpenCV axes (x right, y down, z forward); pixel (row, column) covers u in [
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32
+from jaxtyping import Bool, Float, Float32, Int32, UInt8
 
-Kind = Literal["object", "receptacle", "surface", "part", "gripper", "robot"]
+Kind = Literal["object", "receptacle", "surface", "part", "gripper", "robot", "marker"]
 GoalKind = Literal["pick", "place", "open"]
 NOTHING = -1  # in a segmentation: a pixel that shows no thing (wall, floor, sky)
 
@@ -99,4 +99,4 @@ class RawFrame:
     contacts: frozenset[tuple[int, int]]
     robot: RawRobot
     goal: RawGoal | None = None
-    extra: dict[str, str] = field(default_factory=dict)
+    image: UInt8[np.ndarray, "h w 3"] | None = None  # as the camera's sensor shows it

@@ -52,7 +52,12 @@ KINDS = {
 def is_clear(o: Object) -> bool:
     """Return whether a thing is seen well enough to talk about."""
     fraction = 1.0 if o.visible_fraction is None else o.visible_fraction
-    return o.box is not None and fraction >= MIN_VISIBLE and o.pixels >= MIN_PIXELS
+    return (
+        o.kind != "marker"
+        and o.box is not None
+        and fraction >= MIN_VISIBLE
+        and o.pixels >= MIN_PIXELS
+    )
 
 
 def relations_of(raw: RawFrame, objects: Sequence[Object]) -> tuple[tuple[Relation, ...], Denied]:

@@ -75,6 +75,7 @@ def raw_frames(
     touching = _geoms_in_contact(env)
     robot, contacts = _robot(env, owner, touching), _contacts(owner, touching)
     goal = _goal(env, owner)
+    images = env.observe()["images"]
     for camera in cameras or env.cameras:
         ids = env.geom_ids(camera)
         K, T_world_camera = env.camera_matrices(camera)
@@ -93,6 +94,7 @@ def raw_frames(
             contacts=contacts,
             robot=robot,
             goal=goal,
+            image=images[camera],
         )
 
 
@@ -293,7 +295,8 @@ def _goal(env: SimulatedEnv, owner: np.ndarray) -> RawGoal | None:
     known = set(owner.tolist())
     for name, label in roles.items():
         number = env.model.body(name).id
-        if number in known:
+        named = builtin_names().get(name)
+        if number in known and (named is None or named.kind != "marker"):
             of[label].append(int(number))
     if not of[Label.TARGET]:
         return None
