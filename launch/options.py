@@ -17,9 +17,9 @@ from robot.errors import InputError
 MAY_BE_NULL = frozenset(
     ("compare", "head", "head_start", "headline_scene", "jitter", "quality", "witness_steps")
     + ("checkpoint", "deployment", "device", "frozen_after", "goal", "server", "speed")
-    + ("token", "viewer")
+    + ("token", "viewer", "annotations", "benchmark", "recording", "view")
 )
-MAY_BE_EMPTY = frozenset({"also", "faults", "mask_scenes", "sources"})
+MAY_BE_EMPTY = frozenset({"also", "faults", "formats", "mask_scenes", "sources"})
 MAY_BE_MIXED = frozenset({"sources"})  # numbers and text
 MAY_REPEAT = frozenset(
     ("blocks", "faults", "grip_position_m", "widths", "workspace_high_m", "workspace_low_m")
@@ -45,7 +45,7 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
     + ("presence_weight", "ring", "samples", "saturation", "seed", "share", "shift", "threshold")
     + ("tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels", "port")
     + ("blend_steps", "frame_delay_s", "hand_over_s", "plan_delay_s", "state_delay_s")
-    + ("black_level", "episode", "left", "rotate", "source", "sources", "top")
+    + ("black_level", "episode", "left", "rotate", "source", "sources", "top", "view")
 )
 # in units of a driver, or coordinates: they may be negative
 ANY_NUMBER = frozenset(

@@ -65,7 +65,7 @@ def _object(raw: RawFrame, thing: Thing, alone: np.ndarray) -> Object:
         id=thing.id,
         cls=thing.cls,
         kind=thing.kind,
-        attributes={k: (w,) for k, w in _attributes(thing).items() if w is not None},
+        attributes={k: (w,) for k, w in _attributes(raw, thing).items() if w is not None},
         mask=mask,
         box=box,
         pixels=pixels,
@@ -79,12 +79,12 @@ def _object(raw: RawFrame, thing: Thing, alone: np.ndarray) -> Object:
     )
 
 
-def _attributes(thing: Thing) -> dict[str, str | None]:
+def _attributes(raw: RawFrame, thing: Thing) -> dict[str, str | None]:
     return {
         "colour": thing.colour,
         "material": thing.material,
         "size": _size(thing) if thing.kind in ("object", "receptacle") else None,
-        "state": _state(thing),
+        "state": _state(raw, thing),
     }
 
 
@@ -95,9 +95,12 @@ def _size(thing: Thing) -> str | None:
     return "small" if longest < SMALL_M else "large" if longest > LARGE_M else "medium-sized"
 
 
-def _state(thing: Thing) -> str | None:
+def _state(raw: RawFrame, thing: Thing) -> str | None:
+    """Return "open" or "closed"; a gripper is closed where it has closed on something."""
     if thing.joint is None:
         return None
+    if thing.kind == "gripper" and held_by(raw.robot, raw.things) is not None:
+        return "closed"
     opening = thing.joint.opening
     return "open" if opening > OPEN_SHARE else "closed" if opening < CLOSED_SHARE else None
 

@@ -46,8 +46,10 @@ def drawn(
     """Return one mask per image: the instances, and a disc around every point."""
     masks = []
     for image, ids in enumerate(id_maps):
-        wanted = [number for k, number in shown if k == image]
-        mask = np.isin(ids, wanted) if wanted else np.zeros(ids.shape, bool)
+        mask = np.zeros(ids.shape, bool)
+        for k, number in shown:
+            if k == image:
+                mask |= ids == number
         for k, x, y in dots:
             if k == image:
                 rows, columns = np.ogrid[: ids.shape[0], : ids.shape[1]]

@@ -17,6 +17,7 @@ import mujoco
 import numpy as np
 import yaml
 
+from robot.envs.registry import TABLETOP
 from robot.envs.render import COLLISION_GROUP
 from robot.envs.simulated import SimulatedEnv
 from robot.envs.tabletop import catalogue as cat
@@ -55,6 +56,20 @@ def builtin_names() -> dict[str, Named]:
         body: Named(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
         for body, entry in entries.items()
     }
+
+
+NAMED_TASKS = ("lift", "stack", "can", "door", "Lift", "Stack", "Door", "PickPlace", "NutAssembly")
+VARIANTS = ("PickPlace", "NutAssembly")  # and what their names begin
+
+
+def check_named(task: str) -> None:
+    """Raise InputError for a task whose bodies have no names in scene_names.yaml."""
+    if task in TABLETOP or task in NAMED_TASKS or task.startswith(VARIANTS):
+        return
+    raise InputError(
+        f"got task {task!r}, whose bodies have no names in scene_names.yaml, expected a tabletop "
+        f"task or one of {', '.join(NAMED_TASKS)}; add its bodies there"
+    )
 
 
 def family_of(env: SimulatedEnv) -> str:
@@ -105,18 +120,13 @@ def _names(env: SimulatedEnv) -> Mapping[str, Named]:
     """Return what the bodies of the current scene are called, the robot's included."""
     robot = {GRIPPER: Named("gripper", "gripper"), ROBOT: Named("robot arm", "robot")}
     task, world = env.task, env.sim
+    check_named(task.name)
     if isinstance(task, TabletopTask) and isinstance(world, TabletopWorld):
         assert task.scene is not None
         placed = {world.root_body(p.body): _placed(p) for p in task.scene.placements}
         return {**placed, "table": Named("table", "surface"), **robot}
     bodies = {env.model.body(b).name for b in range(env.model.nbody)}
     known = {body: named for body, named in builtin_names().items() if body in bodies}
-    if not any(named.kind != "surface" for named in known.values()):
-        raise InputError(
-            f"got task {env.task.name!r}, whose bodies have no names in scene_names.yaml, "
-            "expected a tabletop task, lift, stack, can, door, PickPlace or NutAssembly; add its "
-            "bodies there"
-        )
     return {**known, **robot}
 
 

@@ -51,7 +51,9 @@ def grasp_frame(graphs: Graphs, rng: Rng) -> Iterator[Draft]:
         return
     hand = tuple((k, i) for _, i in hand_of(graphs[k]))
     scenes = [scene_of(g) for g in graphs]
-    yield choice(scenes, k, slots={"object": name}, answer_mask=((k, held),), also=hand, rng=rng)
+    yield choice(
+        scenes, k, slots={"object": name}, answer_mask=((k, held),), also=hand, earliest=1, rng=rng
+    )
 
 
 def _touches(graph: SceneGraph, a: int, b: int) -> bool | None:
@@ -80,6 +82,7 @@ def contact_onset(graphs: Graphs, rng: Rng) -> Iterator[Draft]:
             k,
             slots={"a": names[0], "b": names[1]},
             answer_mask=((k, a.id), (k, b.id)),
+            earliest=1,
             rng=rng,
         )
         taken += 1
@@ -126,6 +129,7 @@ def occlusion_event(graphs: Graphs, rng: Rng) -> Iterator[Draft]:
             slots={"object": scenes[0].phrase(o, rng)},
             answer_mask=((k - 1, o.id),),  # where it was seen last
             also=((k, o.id),) if graphs[k].by_id[o.id].pixels else (),
+            earliest=1,
             rng=rng,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from robot.instruct.generators.grasping import hand_of, is_empty
 from robot.instruct.generators.objects import shown
-from robot.instruct.generators.phrases import nouns, scene_of, shuffled
+from robot.instruct.generators.phrases import absent_classes, nouns, scene_of, shuffled
 from robot.instruct.graph import GraphGoal, SceneGraph
 from robot.instruct.registry import Draft, Rng, single_frame
 
@@ -35,11 +35,9 @@ def _named_part(graph: SceneGraph, rng: Rng, numbers: tuple[int, ...]) -> Iterat
     goal, scene = single_goal(graph), scene_of(graph)
     if goal is None or len(numbers) != 1 or numbers[0] not in scene.phrases:
         return
-    others = [o for o in scene.named if o.id != numbers[0]]
-    yield Draft(
+    yield Draft(  # no options: the goal's own words would tell which one is right
         slots={"goal": goal.text},
         answer=scene.phrase(graph.by_id[numbers[0]], rng),
-        wrong=[scene.phrase(o, rng) for o in shuffled(others, rng)[:3]],
         answer_mask=((0, numbers[0]),),
         also=needed(graph, goal),
     )
@@ -124,16 +122,16 @@ def distractor_regions(graph: SceneGraph, rng: Rng) -> Iterator[Draft]:
     if goal.kind == "open" or not 0 < len(others) <= LISTED or not kept:
         return
     others.sort(key=lambda o: o.centre_px)
-    names = {o.id: scene.phrase(o, rng) for o in (*others, *kept)}
-    wrong = [
-        ", ".join(names[k.id] if j == skip else names[o.id] for j, o in enumerate(others))
-        for k in kept
-        for skip in range(len(others))
-    ]
+    names = [scene.phrase(o, rng) for o in others]
+    missing = [nouns(cls)[0][0] for cls in shuffled(absent_classes(scene), rng)[:3]]
+    wrong = []
+    for other in missing:  # the target instead would be known from the goal's words
+        swapped = int(rng.random() * len(names))
+        wrong.append(", ".join(other if k == swapped else n for k, n in enumerate(names)))
     yield Draft(
         slots={"goal": goal.text},
-        answer=", ".join(names[o.id] for o in others),
-        wrong=shuffled(wrong, rng)[:3],
+        answer=", ".join(names),
+        wrong=wrong,
         answer_mask=shown(others),
         also=needed(graph, goal),
     )

@@ -34,19 +34,16 @@ def _name(o: Object, rng: Rng) -> str:
 def region_naming(graph: SceneGraph, rng: Rng) -> Iterator[Draft]:
     """Ask what is in a box; wrong answers are other things, or the same in another colour."""
     scene = scene_of(graph)
-    colours = vocabulary()["attributes"]["colour"]
     for o in scene.clear:
-        others = [cls for cls in (*scene.counts, *absent_classes(scene)) if cls != o.cls]
-        wrong = [
-            f"{pick(colours, rng)} {pick(nouns(cls), rng)[0]}" for cls in shuffled(others, rng)[:2]
-        ]
-        if o.colour is not None:
-            other = pick([c for c in colours if c != o.colour], rng)
-            wrong.append(f"{other} {pick(nouns(o.cls), rng)[0]}")
+        others = [x for x in scene.clear if x.cls != o.cls]
+        wrong = [_name(x, rng) for x in shuffled(others, rng)[:2]]
+        colours = sorted({x.colour for x in scene.clear if x.colour not in (None, o.colour)})
+        if o.colour is not None and colours:
+            wrong.append(f"{pick(colours, rng)} {pick(nouns(o.cls), rng)[0]}")
         yield Draft(
             slots={"box": box_text(o.box or (0, 0, 0, 0))},
             answer=_name(o, rng),
-            wrong=shuffled(wrong, rng),
+            wrong=list(dict.fromkeys(shuffled(wrong, rng))),
             answer_mask=((0, o.id),),
         )
 

@@ -43,10 +43,11 @@ def choice(
     slots: dict[str, str],
     answer_mask: tuple[tuple[int, int], ...] = (),
     also: tuple[tuple[int, int], ...] = (),
+    earliest: int = 0,
     rng: Rng,
 ) -> Draft:
-    """Return a question whose answer is the image at index k."""
-    others = [image(j) for j in range(len(scenes)) if j != k]
+    """Return a question whose answer is the image at index k, one from `earliest` on."""
+    others = [image(j) for j in range(earliest, len(scenes)) if j != k]
     return Draft(
         slots=slots,
         answer=image(k),

@@ -50,7 +50,7 @@ def disagreement(
         truth = truth_of(record, raws)
         if not truth.right(record.answer):
             return "the answer is wrong"
-        if record.options and sum(map(truth.right, record.options)) != 1:
+        if record.options and sum(_is_right(truth, option) for option in record.options) != 1:
             return "not one option is right"
     except (ValueError, AssertionError, LookupError) as error:
         return f"the question has no single meaning ({error})"
@@ -67,6 +67,14 @@ def disagreement(
     return AGREES
 
 
+def _is_right(truth: Truth, option: str) -> bool:
+    """Return whether an option is right; one that refers to nothing is wrong."""
+    try:
+        return bool(truth.right(option))
+    except (ValueError, LookupError):
+        return False
+
+
 def _mask(
     raw: RawFrame, image: int, shown: frozenset[tuple[int, int]], dots: Sequence[tuple[int, int]]
 ) -> np.ndarray:
@@ -74,7 +82,7 @@ def _mask(
     for k, number in shown:
         if k == image:
             mask |= raw.segmentation == number
-    ys, xs = np.indices(mask.shape, sparse=True)
     for x, y in dots:
+        ys, xs = np.ogrid[: mask.shape[0], : mask.shape[1]]
         mask |= np.hypot(xs - x, ys - y) <= POINT_RADIUS_PX
     return mask

@@ -10,7 +10,6 @@ from robot.instruct.verify.reading import (
     numbers,
     parsed,
     relation_names,
-    state_word,
 )
 from robot.instruct.verify.single import asked, measured, needs, reached
 from robot.instruct.verify.truth import Truth, checks, exactly, parts
@@ -179,7 +178,7 @@ def _contact(pictures, slots, record) -> Truth:
 def _opened(pictures, slots, record) -> Truth:
     cls, k = parsed(slots["object"])[0], _index(record.answer)
     (i,) = [i for i, t in pictures[0].things.items() if t.cls == cls]
-    states = [state_word(p.things[i]) == slots["state"] for p in pictures]
+    states = [p.state(i) == slots["state"] for p in pictures]
     return Truth(_first(states), parts(k, [i]))
 
 

@@ -133,7 +133,7 @@ class Picture:
         """Return the attribute words of a thing by type, from its facts."""
         t = self.things[i]
         facts = {"colour": t.colour, "material": t.material, "size": size_word(t)}
-        facts["state"] = state_word(t)
+        facts["state"] = self.state(i)
         said = vocabulary()["attribute_words"]
         return {k: said.get(word, word) for k, word in facts.items() if word is not None}
 
@@ -183,6 +183,11 @@ class Picture:
 
     def touch(self, a: int, b: int) -> bool:
         return (min(a, b), max(a, b)) in self.raw.contacts
+
+    def state(self, i: int) -> str | None:
+        """Return "open" or "closed"; a hand that holds something is closed."""
+        t = self.things[i]
+        return "closed" if t.kind == "gripper" and self.held() is not None else state_word(t)
 
     def held(self) -> int | None:
         """Return what both sides of the hand touch."""

@@ -10,7 +10,6 @@ from robot.instruct.verify.reading import (
     points,
     relation_names,
     split_list,
-    state_word,
     type_of_word,
 )
 from robot.instruct.verify.truth import Truth, checks, exactly, parts
@@ -224,7 +223,7 @@ def _state(pictures, slots, record) -> Truth:
     p = pictures[0]
     cls, _ = parsed(slots["object"])
     (i,) = [i for i, t in p.things.items() if t.cls == cls]
-    return Truth(exactly(state_word(p.things[i])), parts(0, [i]))
+    return Truth(exactly(p.state(i)), parts(0, [i]))
 
 
 @checks("held_object")
@@ -303,7 +302,7 @@ def reached(p: Picture) -> bool:
     target = goal.targets[0]
     touched = any(i == target for i, _ in p.raw.robot.finger_contacts)
     if goal.kind == "open":
-        return state_word(p.things[target]) == "open"
+        return p.state(target) == "open"
     if goal.kind == "pick":
         tables = [p.corners[i][:, 2].max() for i, t in p.things.items() if t.kind == "surface"]
         return touched and float(p.corners[target][:, 2].min()) > tables[0] + 0.045
