@@ -20,11 +20,20 @@ from robot.data.atomic import write_bytes
 from robot.data.parquet import read_table
 from robot.envs.make import Backend, ImageSize, check_backend
 from robot.envs.registry import check_scene
+from robot.instruct.annotations import load_annotations
 from robot.instruct.build import build_graph
 from robot.instruct.registry import MULTI_FRAME, SINGLE_FRAME
 from robot.rollout.draw_records import draw_graph, draw_record, page_of
 from robot.rollout.export_records import EXPORTERS
-from robot.rollout.generate import Engine, Shard, Staged, make_shards, missing_shards, shard_path
+from robot.rollout.generate import (
+    Engine,
+    Shard,
+    Staged,
+    make_annotated,
+    make_shards,
+    missing_shards,
+    shard_path,
+)
 from robot.rollout.raw_frames import check_named
 from robot.rollout.ray_map import check_ray, ray_map
 from robot.rollout.record_summary import DataSetSummary, record_paths, summarise
@@ -45,7 +54,6 @@ class Generating:
 
     simulated: list[str]
     annotations: Path | None
-    recording: Path | None
     root: Path
     shards: Count
     episodes: Count
@@ -75,8 +83,10 @@ def generating(config: DictConfig) -> Work:
     )
     if asked.ray:
         check_ray()
+    if asked.annotations is not None:
+        load_annotations(asked.annotations)
     require_writable(asked.root)
-    check_same(asked.root, engine)
+    check_same(asked.root, made_of(asked, engine))
     yaml = OmegaConf.to_yaml(config, resolve=True)
     if asked.view is not None:
         return partial(view, engine, asked.view, config_yaml=yaml)
@@ -98,10 +108,15 @@ def staged(text: str) -> Staged:
     return Staged(backend, task, scene)  # type: ignore[arg-type]
 
 
-def check_same(root: Path, engine: Engine) -> None:
+def made_of(asked: Generating, engine: Engine) -> dict[str, Any]:
+    """Return all that a data set depends on."""
+    return {**plain(asdict(engine)), "annotations": plain(asked.annotations)}
+
+
+def check_same(root: Path, made: dict[str, Any]) -> None:
     """Raise InputError where the folder holds a data set that is made of something else."""
     path = root / ENGINE
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != plain(asdict(engine)):
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != made:
         raise InputError(
             f"got root={root}, which holds a data set of other options ({path}), expected a new "
             "folder or the same options; pass root=<another one>"
@@ -112,9 +127,9 @@ def generate(asked: Generating, engine: Engine, *, config_yaml: str) -> None:
     """Make what is missing; results.json is the last line on stdout."""
     with run_folder("generate", config_yaml=config_yaml) as run:
         asked.root.mkdir(parents=True, exist_ok=True)
-        write_bytes(asked.root / ENGINE, json.dumps(plain(asdict(engine))).encode())
-        todo = missing_shards(asked.root, asked.shards)
-        made = 0
+        write_bytes(asked.root / ENGINE, json.dumps(made_of(asked, engine)).encode())
+        shards = 1 if asked.annotations else asked.shards
+        todo, made = missing_shards(asked.root, shards), 0
         with bar("shards") as moved:
             for _, shard in _shards(asked, engine, todo):
                 made += 1
@@ -135,6 +150,9 @@ def generate(asked: Generating, engine: Engine, *, config_yaml: str) -> None:
 
 def _shards(asked: Generating, engine: Engine, todo: Sequence[int]) -> Iterator[tuple[int, Shard]]:
     make = partial(make_shards, engine, root=asked.root.resolve())
+    if asked.annotations is not None:
+        options = {"seed": asked.seed, "per_call": asked.per_call}
+        return ((k, make_annotated(asked.annotations, root=asked.root, **options)) for k in todo)
     if asked.ray:
         return ray_map(make, todo, workers=asked.workers)
     return parallel_map(make, todo, workers=asked.workers)
@@ -148,7 +166,7 @@ def _complain(shard: Shard) -> None:
 def _results(summary: DataSetSummary, asked: Generating) -> dict[str, Any]:
     """Return the summary for results.json."""
     seconds: Counter[str] = Counter()
-    for number in range(asked.shards):
+    for number in range(1 if asked.annotations else asked.shards):
         seconds.update(json.loads(shard_path(asked.root, number).read_text())["seconds"])
     of = {
         name: {

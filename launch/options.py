@@ -17,7 +17,7 @@ from robot.errors import InputError
 MAY_BE_NULL = frozenset(
     ("compare", "head", "head_start", "headline_scene", "jitter", "quality", "witness_steps")
     + ("checkpoint", "deployment", "device", "frozen_after", "goal", "server", "speed")
-    + ("token", "viewer", "annotations", "benchmark", "recording", "view")
+    + ("token", "viewer", "annotations", "benchmark", "view")
 )
 MAY_BE_EMPTY = frozenset({"also", "faults", "formats", "mask_scenes", "sources"})
 MAY_BE_MIXED = frozenset({"sources"})  # numbers and text

@@ -78,7 +78,7 @@ def relations_of(raw: RawFrame, objects: Sequence[Object]) -> tuple[tuple[Relati
 
 def _margins(raw: RawFrame, objects: Sequence[Object]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield a matrix (head, tail) per relation: positive where it holds."""
-    yield from _in_picture(objects)
+    yield from in_picture(objects)
     box = _Boxes(objects)
     base = raw.robot.T_world_base
     across = (box.centre - base[:3, 3]) @ base[:3, 1]  # the robot's left
@@ -97,7 +97,8 @@ def _margins(raw: RawFrame, objects: Sequence[Object]) -> Iterator[tuple[str, np
     yield "blocks", _blocking(box, pairs)
 
 
-def _in_picture(objects: Sequence[Object]) -> Iterator[tuple[str, np.ndarray]]:
+def in_picture(objects: Sequence[Object]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield what boxes and depths say: left, right, front and behind."""
     clear = np.array([is_clear(o) and o.kind != "surface" for o in objects])
     edges = np.array([o.box or (0, 0, 0, 0) for o in objects], float)
     low, high = edges[:, 0], edges[:, 2]

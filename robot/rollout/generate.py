@@ -16,19 +16,21 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from robot.data import png
 from robot.data.atomic import write_bytes
 from robot.data.parquet import write_table
 from robot.envs.make import Backend, EnvOptions, make_env
 from robot.envs.simulated import SimulatedEnv
+from robot.instruct.annotations import load_annotations
 from robot.instruct.build import build_graph
 from robot.instruct.engine import Made, records_of
 from robot.instruct.raw import RawFrame
 from robot.instruct.records import drawn
 from robot.instruct.verify import disagreement
 from robot.rollout.episode_looks import episode_looks
-from robot.rollout.record_tables import Masks, row_of, table_of
+from robot.rollout.record_tables import Masks, image_path, row_of, table_of
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,31 @@ def _shard(number: int, *, engine: Engine, root: Path, envs: dict[tuple, Simulat
         ),
     )
     write_bytes(shard_path(root, number), json.dumps(asdict(shard)).encode())
+    return shard
+
+
+def make_annotated(folder: Path, *, root: Path, seed: int, per_call: int) -> Shard:
+    """Make the data set at `root`, one shard, from annotated pictures: nothing can verify what
+    people or models wrote about them, so its records are of the machine tier.
+    """
+    started = time.perf_counter()
+    pictures, abstained = load_annotations(folder), Counter()
+    episodes = [[[picture.graph]] for picture in pictures]
+    made = records_of(episodes, seed=seed, per_call=per_call, abstained=abstained)
+    for picture in pictures:
+        if picture.picture is not None:
+            image = np.asarray(Image.open(picture.picture).convert("RGB"))
+            path = root / image_path(picture.graph)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, png.encode(image))
+    write_records(root, 0, made, seed=seed, verified=[False] * len(made))
+    shard = Shard(
+        records=len(made),
+        seconds={"generating": time.perf_counter() - started},
+        abstained=dict(abstained),
+        disagreements={},
+    )
+    write_bytes(shard_path(root, 0), json.dumps(asdict(shard)).encode())
     return shard
 
 

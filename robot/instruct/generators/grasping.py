@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from robot.instruct.generators.objects import shown
-from robot.instruct.generators.phrases import Scene, pick, point_text, scene_of, shuffled
+from robot.instruct.generators.phrases import Scene, point_text, scene_of, shuffled
 from robot.instruct.generators.points import points_elsewhere
 from robot.instruct.generators.relations import heads
 from robot.instruct.graph import Object, SceneGraph
@@ -101,12 +101,12 @@ def affordance_point(graph: SceneGraph, rng: Rng) -> Iterator[Draft]:
     """Ask for a pixel where a thing can be grasped."""
     scene = scene_of(graph)
     for o in scene.named:
-        if o.kind != "object" and o.cls != "door handle":
+        if o.mask is None or (o.kind != "object" and o.cls != "door handle"):
             continue
         places = _inside(scene, o)
         if len(places) == 0:
             continue
-        y, x = divmod(int(pick(places, rng)), graph.camera.width)  # type: ignore[arg-type]
+        y, x = divmod(int(places[int(rng.random() * len(places))]), graph.camera.width)
         wrong = [point_text(*p) for p in points_elsewhere(scene, o.id, 3, rng)]
         yield Draft(
             slots={"object": scene.phrase(o, rng)},

@@ -56,7 +56,9 @@ def _ranked(graph: SceneGraph, rng: Rng, *, most: bool) -> Iterator[Draft]:
     known = [cls for cls in scene.counts if cls not in scene.doubtful]
     absent = absent_classes(scene)
     for _ in range(TRIES):
-        chosen = shuffled([*shuffled(known, rng)[:3], *shuffled(absent, rng)[:1]], rng)
+        there = shuffled(known, rng)[: 2 + int(rng.random() * 2)]
+        missing = shuffled(absent, rng)[: int(rng.random() * 2)]  # every other time one that is not
+        chosen = shuffled([*there, *missing], rng)
         number = {cls: scene.counts[cls] for cls in chosen}
         best = (max if most else min)(number.values())
         winners = [cls for cls in chosen if number[cls] == best]

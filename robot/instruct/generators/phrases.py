@@ -134,8 +134,9 @@ class Scene:
 
     def point_on(self, number: int, rng: np.random.Generator) -> tuple[int, int]:
         """Return a random pixel (x, y) of a thing."""
-        place = pick(self.places[number], rng)  # type: ignore[arg-type]
-        return int(place % self.graph.camera.width), int(place // self.graph.camera.width)
+        places = self.places[number]
+        y, x = divmod(int(places[int(rng.random() * len(places))]), self.graph.camera.width)
+        return x, y
 
 
 @lru_cache(maxsize=64)

@@ -19,7 +19,7 @@ def points_elsewhere(scene: Scene, number: int, count: int, rng: Rng) -> list[tu
 def same_object_point(graph: SceneGraph, rng: Rng) -> Iterator[Draft]:
     """Ask which of several points is on the thing at a point."""
     scene = scene_of(graph)
-    for o in scene.clear:
+    for o in (o for o in scene.clear if o.id in scene.places):
         point, answer = scene.point_on(o.id, rng), scene.point_on(o.id, rng)
         others = points_elsewhere(scene, o.id, 1 + int(rng.random() * 3), rng)
         if point == answer or not others:
@@ -38,7 +38,7 @@ def same_object_point(graph: SceneGraph, rng: Rng) -> Iterator[Draft]:
 def different_object_point(graph: SceneGraph, rng: Rng) -> Iterator[Draft]:
     """Ask which of several points is not on the thing at a point."""
     scene = scene_of(graph)
-    for o in scene.clear:
+    for o in (o for o in scene.clear if o.id in scene.places):
         point, *same = [scene.point_on(o.id, rng) for _ in range(2 + int(rng.random() * 3))]
         others = points_elsewhere(scene, o.id, 1, rng)
         if len({point, *same}) < 1 + len(same) or not others:

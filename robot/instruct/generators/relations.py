@@ -17,7 +17,6 @@ from robot.instruct.registry import Draft, Rng, single_frame
 from robot.instruct.wording import vocabulary
 
 PAIRS = 6  # per frame
-STATED = ("annotation",)  # a frame of reference: what people wrote about a picture
 
 
 def known_axes(scene: Scene, a: Object, b: Object) -> Iterator[tuple[str, str]]:
@@ -27,11 +26,22 @@ def known_axes(scene: Scene, a: Object, b: Object) -> Iterator[tuple[str, str]]:
         for name in names:
             if scene.holds(a, name, b):
                 yield asked[names[0]], name
+    for r in scene.graph.relations_of.get((a.id, b.id), ()):
+        if r.frame == "annotation":
+            others = [n for n in stated_names(scene) if scene.holds(a, n, b) is False]
+            if others:
+                yield f"{r.name} or {others[0]}", r.name
+
+
+def stated_names(scene: Scene) -> list[str]:
+    """Return the names of relations that an annotation of the picture uses."""
+    return sorted({r.name for r in scene.graph.relations if r.frame == "annotation"})
 
 
 def false_relations(scene: Scene, a: Object, b: Object, rng: Rng) -> list[str]:
     """Return relations known not to hold from a to b."""
-    denied = [n for n in vocabulary()["relations"] if scene.holds(a, n, b) is False]
+    names = [*vocabulary()["relations"], *stated_names(scene)]
+    denied = [n for n in names if scene.holds(a, n, b) is False]
     return [relation_text(name) for name in shuffled(denied, rng)]
 
 
@@ -106,7 +116,7 @@ def head_of_relation(graph: SceneGraph, rng: Rng) -> Iterator[Draft]:
     """Ask what the one thing with a relation to b is."""
     scene = scene_of(graph)
     for b in shuffled(scene.named, rng):
-        for name in vocabulary()["relations"]:
+        for name in (*vocabulary()["relations"], *stated_names(scene)):
             found = heads(scene, name, b)
             if found is None or len(found) != 1 or found[0].id not in scene.phrases:
                 continue
