@@ -94,7 +94,7 @@ def _margins(raw: RawFrame, objects: Sequence[Object]) -> Iterator[tuple[str, np
     yield "touching", np.where(touching, 1.0, -1.0)
     yield "grasped", _grasped(raw, objects)
     yield "occludes", _hiding(raw, objects)
-    yield "blocks", _blocking(box, pairs)
+    yield "blocks", _blocking(box, pairs, objects)
 
 
 def in_picture(objects: Sequence[Object]) -> Iterator[tuple[str, np.ndarray]]:
@@ -200,11 +200,16 @@ def _hiding(raw: RawFrame, objects: Sequence[Object]) -> np.ndarray:
     return matrix
 
 
-def _blocking(box: _Boxes, pairs: np.ndarray) -> np.ndarray:
+def _blocking(box: _Boxes, pairs: np.ndarray, objects: Sequence[Object]) -> np.ndarray:
     """Return the margin by which the head leaves a finger no room beside the tail, or stands on it;
     only heads that rise above the tail's middle can.
+
+    A box says little about a pan with its handle: of what is no plain object it is known only that
+    it is out of the way.
     """
     gap = np.abs(box.centre[:, None, :2] - box.centre[None, :, :2])
     gap = (gap - box.half[:, None, :2] - box.half[None, :, :2]).max(axis=2)
     high = box.top[:, None] > box.centre[None, :, 2]
-    return np.where(pairs, np.where(high, FINGER_M - gap, -1.0), 0.0)
+    margin = np.where(pairs, np.where(high, FINGER_M - gap, -1.0), 0.0)
+    plain = np.array([o.kind == "object" for o in objects])[:, None]
+    return np.where(plain, margin, np.minimum(margin, 0.0))

@@ -261,7 +261,7 @@ def test_points_change_sides_with_the_things_below_them(name):
     answers: list[dict] = [{}, {}]
     for world, found in zip(worlds, answers, strict=True):
         raw, graph = raw_and_graph(world)
-        for seed in range(500):
+        for seed in range(1000):
             for record in SINGLE_FRAME[name](graph, np.random.default_rng(seed)):
                 if len(record.slots["candidates"].split("(")) == 3:
                     found[record.slots["point"], record.slots["candidates"]] = record.answer

@@ -231,6 +231,8 @@ class Picture:
         return "on" if over and close and low >= high - SUNK_M else None
 
     def _is_in_the_way(self, a: int, b: int) -> bool:
+        if self.things[a].kind != "object":
+            return False
         mine, its = self.corners[a], self.corners[b]
         gaps = [
             max(its[:, k].min() - mine[:, k].max(), mine[:, k].min() - its[:, k].max())
