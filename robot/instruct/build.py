@@ -161,16 +161,16 @@ def _predicates(raw: RawFrame, relations: tuple[Relation, ...]):
 
 def _lowest(thing: Thing) -> float:
     """Return the height of the lowest corner of a thing's box."""
-    return float(_centre_z(thing) - _reach_z(thing))
+    return _centre_z(thing) - _reach_z(thing)
 
 
 def _highest(thing: Thing) -> float:
-    return float(_centre_z(thing) + _reach_z(thing))
+    return _centre_z(thing) + _reach_z(thing)
 
 
 def _centre_z(thing: Thing) -> float:
-    return thing.T_world_thing[2, :3] @ thing.centre_m + thing.T_world_thing[2, 3]
+    return float(thing.T_world_thing[2, :3] @ thing.centre_m + thing.T_world_thing[2, 3])
 
 
 def _reach_z(thing: Thing) -> float:
-    return np.abs(thing.T_world_thing[2, :3]) @ thing.half_m
+    return float(np.abs(thing.T_world_thing[2, :3]) @ thing.half_m)

@@ -10,7 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from robot.instruct.records import Record
 from robot.instruct.registry import MULTI_FRAME, OVER, SINGLE_FRAME, MultiFrame, Over, SingleFrame
 
 LONGEST = 4  # images of a question
+TURNS = 3  # sequences of episodes, per episode
 SEQUENCES = 12  # of times, per episode and camera
 
 Episode = Sequence[Sequence[SceneGraph]]  # looks of all cameras, in the order of time
@@ -99,7 +100,8 @@ def _sequences(
                 yield "views", list(look)
     for episode in episodes:
         for camera in zip(*episode, strict=True):
-            yield from (("times", graphs) for graphs in _times(camera, seed=seed))
+            for graphs in _times(camera, seed=seed):
+                yield "times", graphs
     yield from _episodes(episodes, seed=seed)
 
 
@@ -122,8 +124,8 @@ def _episodes(episodes: Sequence[Episode], *, seed: int) -> Iterator[tuple[Over,
     for episode in episodes:
         families.setdefault(episode[0][0].family, []).append(episode)
     for family in families.values():
-        for start in range(len(family)):
-            rng = _stream(seed, f"episodes/{_key(family[start][0][0])}")
+        for start, turn in product(range(len(family)), range(TURNS)):
+            rng = _stream(seed, f"episodes/{_key(family[start][0][0])}/{turn}")
             size = min(len(family), 2 + int(rng.integers(LONGEST - 1)))
             chosen = [family[(start + k) % len(family)] for k in range(size)]
             for camera in range(min(len(e[0]) for e in chosen)):

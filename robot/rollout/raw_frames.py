@@ -52,10 +52,11 @@ def builtin_names() -> dict[str, Named]:
     """Return scene_names.yaml."""
     text = Path(__file__).with_name("scene_names.yaml").read_text(encoding="utf-8")
     entries: dict[str, dict[str, Any]] = yaml.safe_load(text)
-    return {
-        body: Named(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
-        for body, entry in entries.items()
-    }
+    return {body: Named(**_frozen(entry)) for body, entry in entries.items()}
+
+
+def _frozen(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
 
 
 NAMED_TASKS = ("lift", "stack", "can", "door", "Lift", "Stack", "Door", "PickPlace", "NutAssembly")
@@ -137,7 +138,7 @@ def _placed(placement: Placement) -> Named:
     cavity = own.inner_radius * CAVITY_SHARE if own is not None and own.inner_radius else None
     receptacle = shape in cat.catalogue()["receptacles"]
     return Named(
-        cls=MESH_NAMES.get(shape, cat.catalogue()["nouns"].get(shape, [shape])[0]),
+        cls=str(MESH_NAMES.get(shape) or cat.catalogue()["nouns"].get(shape, [shape])[0]),
         kind="receptacle" if receptacle else "object",
         colour=_colour(placement),
         material="metal" if shape == "pan" else None,

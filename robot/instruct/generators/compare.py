@@ -37,24 +37,29 @@ def compare_relation(graphs: Graphs, rng: Rng) -> Iterator[Draft]:
     one, two = (scene_of(graphs[k]) for k in chosen)
     things = shared(one, two)
     pairs = [(a, b) for a in things for b in things if a[1] is not b[1] and a[2] is not b[2]]
-    wanted, taken = rng.random() < 0.5, 0
+    found: dict[bool, list[Draft]] = {True: [], False: []}
     for a, b in shuffled(pairs, rng):
         now, then = dict(known_axes(one, a[1], b[1])), dict(known_axes(two, a[2], b[2]))
         for alternatives in sorted(now.keys() & then.keys()):
             same = now[alternatives] == then[alternatives]
-            if same != wanted:
-                continue
-            yield Draft(
-                slots={"a": a[0].text, "b": b[0].text, "alternatives": alternatives},
-                answer="yes" if same else "no",
-                answer_mask=((0, a[1].id), (1, a[2].id)),
-                also=((0, b[1].id), (1, b[2].id)),
-                frames=chosen,
+            found[same].append(
+                Draft(
+                    slots={"a": a[0].text, "b": b[0].text, "alternatives": alternatives},
+                    answer="yes" if same else "no",
+                    answer_mask=((0, a[1].id), (1, a[2].id)),
+                    also=((0, b[1].id), (1, b[2].id)),
+                    frames=chosen,
+                )
             )
-            taken, wanted = taken + 1, not wanted
-            break
-        if taken == ASKED:
-            return
+    yield from _as_often(found, rng)
+
+
+def _as_often(found: dict[bool, list[Draft]], rng: Rng) -> list[Draft]:
+    """Return as many questions with a yes as with a no, in random order."""
+    count = min(ASKED // 2, len(found[True]), len(found[False]))
+    return shuffled(
+        [d for answer in (True, False) for d in shuffled(found[answer], rng)[:count]], rng
+    )
 
 
 @multi_frame("episodes", "views", "times")
@@ -77,11 +82,7 @@ def compare_attribute(graphs: Graphs, rng: Rng) -> Iterator[Draft]:
                 frames=chosen,
             )
             found[same].append(draft)
-    if rng.random() < 0.5:
-        drafts = shuffled(found[False], rng)[:2]
-        yield from drafts
-    else:
-        yield from shuffled(found[True], rng)[:1]
+    yield from _as_often(found, rng)
 
 
 def _one_of_a_kind(one: Scene, two: Scene) -> Iterator[tuple[str, Object, Object]]:

@@ -33,7 +33,7 @@ def _points(graph: SceneGraph, rng: Rng, *, sign: int) -> Iterator[Draft]:
         # with ties, or less than epsilon apart, no point is the answer
         if not np.isfinite(depths).all() or not second - first >= epsilon:
             continue
-        points = [divmod(int(place), depth.shape[1])[::-1] for place in places]
+        points = [(int(p) % depth.shape[1], int(p) // depth.shape[1]) for p in places]
         answer = points[int(depths.argmin())]
         texts = [point_text(*p) for p in points]
         yield Draft(

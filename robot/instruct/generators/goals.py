@@ -99,7 +99,7 @@ def goal_satisfied(graph: SceneGraph, rng: Rng) -> Iterator[Draft]:
     goal = single_goal(graph)
     if goal is None or goal.satisfied is None or min(p.margin for p in goal.predicates) < 1.0:
         return
-    if not goal.satisfied and rng.random() < 0.7:  # most frames of an episode are not its end
+    if not goal.satisfied and rng.random() < 0.85:  # most frames of an episode are not its end
         return
     mask = tuple(part for part in needed(graph, goal) if part not in hand_of(graph))
     yield Draft(

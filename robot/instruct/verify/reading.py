@@ -238,7 +238,7 @@ class Picture:
             max(its[:, k].min() - mine[:, k].max(), mine[:, k].min() - its[:, k].max())
             for k in (0, 1)
         ]
-        return mine[:, 2].max() > self.centre(b)[2] and max(gaps) < FINGER_M
+        return bool(mine[:, 2].max() > self.centre(b)[2] and max(gaps) < FINGER_M)
 
     def others(self, *excluded: int) -> Iterator[int]:
         return (i for i in self.shown if i not in excluded)
