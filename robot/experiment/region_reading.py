@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -244,7 +245,7 @@ def yes_no(
     arXiv 2305.10355).
     """
     rng = np.random.default_rng(seed)
-    frequent = Counter(
+    frequent: Counter[Any] = Counter(
         (r.words["names"], r.words["colours"])
         for _, _, r in things(scenes)
         if r.words.get("colours") is not None
@@ -275,7 +276,7 @@ def yes_no(
 
 
 def _questions(
-    scene: Scene, kind: str, popular: Sequence[tuple], *, rng: np.random.Generator
+    scene: Scene, kind: str, popular: Sequence[tuple[str, str]], *, rng: np.random.Generator
 ) -> Iterator[tuple[int, int, bool]]:
     """Yield (region, phrase, truth), a true and a false one per object."""
     for _, k, region in things([scene]):
@@ -289,10 +290,11 @@ def _questions(
 
 
 def _false_description(
-    scene: Scene, k: int, kind: str, popular: Sequence[tuple], *, rng: np.random.Generator
+    scene: Scene, k: int, kind: str, popular: Sequence[tuple[str, str]], *, rng: np.random.Generator
 ) -> tuple[str, str] | None:
     known, region = vocabulary(), scene.regions[k]
     name, colour = region.words["names"], region.words["colours"]
+    assert name is not None and colour is not None  # of those that are asked about
     if kind == "adversarial":
         choices = [(name, c) for c in known.colours] + [(n, colour) for n in known.held_out]
         nearest = _nearest(scene, k)

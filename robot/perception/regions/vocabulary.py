@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import yaml
 
@@ -39,7 +40,14 @@ class Vocabulary:
         return colour in self.held_out.get(name, ())
 
 
-ATTRIBUTES = ("names", "colours", "materials", "sizes", "states", "parts")  # of one region
+ATTRIBUTES: tuple[str, ...] = (
+    "names",
+    "colours",
+    "materials",
+    "sizes",
+    "states",
+    "parts",
+)  # of one region
 
 
 @cache
@@ -49,7 +57,7 @@ def vocabulary() -> Vocabulary:
     return Vocabulary(**{key: _frozen(value) for key, value in yaml.safe_load(text).items()})
 
 
-def _frozen(value):
+def _frozen(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
     return tuple(value)
