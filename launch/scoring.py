@@ -20,7 +20,7 @@ from robot.envs.registry import check_scene
 from robot.experiment.checks import check_scoring, check_weightings
 from robot.experiment.collect import check_recorded
 from robot.experiment.config import Data, Wandb
-from robot.experiment.datasets import Datasets, collect_scenes, shares_of
+from robot.experiment.datasets import Datasets, Lot, collect_scenes, shares_of
 from robot.experiment.demonstration_quality import (
     DemonstrationQuality,
     measure,
@@ -60,7 +60,7 @@ def scoring(config: DictConfig) -> Work:
 
 def score(job: ScoringJob, *, config_yaml: str) -> None:
     """Collect, train and score; results.json is the last line on stdout."""
-    shares = shares_of(job.data, [[job.scene]])
+    shares = shares_of(job.data, [Lot([job.scene])])
     identity = StageId("demonstration discriminator")
     with run_folder("score-demonstrations", config_yaml=config_yaml) as run:
         with Bars() as progress:

@@ -11,12 +11,15 @@ from robot.errors import InputError
 from robot.perception.names import check_deployment_section, check_fault
 from robot.policy.sizes import check_kind
 from robot.system.parse import Count, FlatSpec, FolderName, Positive, Spec, options, parse
-from robot.train.options import Augmentation
+from robot.train.options import Augmentation, Grounding
 from robot.weightings import check_weighting
 
 Section = Mapping[str, Any]  # of a command's resolved config, not parsed yet
 
-TRAINED = ("perception", "scenes", "steps", "augment", "deployment", "weighting", "policy")
+TRAINED = (
+    *("perception", "scenes", "steps", "augment", "deployment", "weighting", "policy"),
+    *("episodes", "grounding"),
+)
 ACTING = ("policy_of", "faults", "mask_period")
 OPTIONS = (*TRAINED, *ACTING, "only_masked")
 
@@ -24,8 +27,9 @@ OPTIONS = (*TRAINED, *ACTING, "only_masked")
 @options
 class ArmOptions:
     """One arm: `perception` is what it sees through, its demonstrations are shared evenly by
-    `scenes`, `steps` multiplies the common number of training steps, `weighting` weighs its
-    demonstrations (robot.weightings.WEIGHTING_NAMES).
+    `scenes`, `episodes` and `steps` multiply the common numbers of demonstrations and of training
+    steps, `weighting` weighs its demonstrations (robot.weightings.WEIGHTING_NAMES), `grounding`
+    tells a policy without masks where the goal's objects are while it is trained.
 
     It acts with the policy of the arm `policy_of`, itself as a rule; `faults` break its masks when
     it acts, `mask_period` asks for fresh ones every so many decisions.
@@ -40,6 +44,8 @@ class ArmOptions:
     weighting: str
     policy: FlatSpec
     policy_of: str
+    episodes: Positive = 1.0
+    grounding: Grounding | None = None
     faults: tuple[Spec, ...] = ()
     mask_period: Count = 1
 
@@ -52,6 +58,11 @@ class ArmOptions:
             raise InputError(
                 f"got augment.backgrounds={self.augment.backgrounds} for arm {self.name}, which "
                 "masks its frames: expected perception none; set augment.backgrounds=0"
+            )
+        if self.grounding and (self.perception != "none" or self.augment.backgrounds):
+            raise InputError(
+                f"got grounding for arm {self.name}, which masks its frames or pastes backgrounds "
+                "into them: expected perception none and augment.backgrounds=0; leave out one"
             )
         if self.faults and self.perception == "none":
             raise InputError(
@@ -139,6 +150,8 @@ def arm_section(name: str, sections: Mapping[str, Section], config: Section) -> 
         "perception": trained["perception"],
         "scenes": trained["scenes"],
         "steps": trained["steps"],
+        "episodes": trained.get("episodes", 1.0),
+        "grounding": trained.get("grounding"),
         "deployment": _deployment(trained, config),
         "augment": trained.get("augment") or config["augment"],
         "weighting": trained.get("weighting") or config["weighting"],

@@ -13,7 +13,7 @@ from robot.experiment.config import Common
 from robot.experiment.early import check_comparison, check_head_options, check_sizes
 from robot.experiment.early import check_once as check_once
 from robot.experiment.early import check_weightings as check_weightings
-from robot.experiment.options import needs_frames
+from robot.experiment.options import needs_head
 from robot.perception.head.base import HEADS
 from robot.perception.registry import check_spec
 from robot.policy import make_policy
@@ -35,7 +35,7 @@ def check(arms: Sequence[Arm], common: Common) -> None:
     check_policies(arms, common)
     check_scoring(common.scoring)
     check_weightings([arm.weighting for arm in arms], common.data, common.scoring, task=common.task)
-    if needs_frames(arms, common):
+    if needs_head(arms, common):
         check_mask_head(common.mask_head)
 
 

@@ -24,6 +24,22 @@ Shares = Mapping[str, Sequence[int]]  # scene -> episodes of each tier
 
 
 @dataclass(frozen=True)
+class Lot:
+    """What an arm learns from: `episodes` times the common number, evenly from every scene."""
+
+    scenes: Sequence[str]
+    episodes: float = 1.0
+
+    def each(self, count: int) -> int:
+        """Return how many episodes of every scene, where `count` is the common number."""
+        return int(count * self.episodes) // len(self.scenes)
+
+
+def lots_of(arms: Sequence[Arm]) -> list[Lot]:
+    return [Lot(arm.scenes, arm.episodes) for arm in arms]
+
+
+@dataclass(frozen=True)
 class Datasets:
     """`stores` are those of a scene by tier, trusted first; `frames` are mask frames."""
 
@@ -40,16 +56,13 @@ class Datasets:
         )
 
 
-def shares_of(data: Data, scenes_of_arms: Sequence[Sequence[str]]) -> dict[str, list[int]]:
+def shares_of(data: Data, lots: Sequence[Lot]) -> dict[str, list[int]]:
     """Return how many episodes of each tier every scene must have for arms that learn from these
-    scenes, each evenly from its own.
+    lots.
     """
-    scenes = dict.fromkeys(scene for scenes in scenes_of_arms for scene in scenes)
+    scenes = dict.fromkeys(scene for lot in lots for scene in lot.scenes)
     return {
-        scene: [
-            max(count // len(of_arm) for of_arm in scenes_of_arms if scene in of_arm)
-            for count in data.tiers
-        ]
+        scene: [max(lot.each(count) for lot in lots if scene in lot.scenes) for count in data.tiers]
         for scene in scenes
     }
 
@@ -62,7 +75,7 @@ def collect(arms: Sequence[Arm], common: Common) -> Datasets:
             robot=common.env.robot,
             backend=common.env.backend,
             task=common.task,
-            shares=shares_of(common.data, [arm.scenes for arm in arms]),
+            shares=shares_of(common.data, lots_of(arms)),
             image_size=common.env.image_size,
             workers=common.workers,
             progress=progress,

@@ -20,6 +20,7 @@ from robot.experiment.options import (
     common_options,
     measures_masks,
     needs_frames,
+    needs_head,
 )
 from robot.perception.names import (
     DISCRIMINATOR_KINDS,
@@ -62,8 +63,10 @@ def check_comparison(arms: Sequence[ArmOptions], common: CommonOptions) -> None:
         check_sizes(arm.policy, at=f"the policy of arm {arm.name}")
         check_execute(arm.policy, execute=common.evaluation.execute)
     check_seeds(common)
-    if needs_frames(arms, common):
+    if needs_head(arms, common):
         check_head(common)
+    if needs_frames(arms, common):
+        check_mask_scenes(common.data.mask_frames.tasks, common.data.mask_frames.scenes)
     check_measured_scenes(arms, common)
 
 
@@ -77,11 +80,10 @@ def check_control_period(common: CommonOptions) -> None:
 
 
 def check_head(common: CommonOptions) -> None:
-    """Check that the mask head fits the env and what it starts with, and has something to learn."""
+    """Check that the mask head fits the env and what it starts with."""
     check_head_options(common.mask_head)
     if common.head_start is not None:
         check_start(common.head_start, common.mask_head)
-    check_mask_scenes(common.data.mask_frames.tasks, common.data.mask_frames.scenes)
 
 
 def check_sizes(policy: Spec, *, at: str) -> None:

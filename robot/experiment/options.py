@@ -138,9 +138,15 @@ def common_options(config: Mapping[str, Any]) -> CommonOptions:
     return parse(CommonOptions, common_section(config))
 
 
-def needs_frames(arms: Sequence[ArmOptions], common: CommonOptions) -> bool:
+def needs_head(arms: Sequence[ArmOptions], common: CommonOptions) -> bool:
     """Whether a mask head has to be trained."""
     return common.head is None and any(arm.perception == "learned" for arm in arms)
+
+
+def needs_frames(arms: Sequence[ArmOptions], common: CommonOptions) -> bool:
+    """Whether a mask head or the encoder of a policy learns from mask frames."""
+    encoders = any(arm.grounding and arm.grounding.frame_steps for arm in arms)
+    return encoders or needs_head(arms, common)
 
 
 def measures_masks(arms: Sequence[ArmOptions], common: CommonOptions) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from robot.experiment.arms import Arm
 from robot.experiment.config import Common
-from robot.experiment.datasets import measures_masks, needs_frames, shares_of
+from robot.experiment.datasets import lots_of, measures_masks, shares_of
+from robot.experiment.options import needs_frames, needs_head
 from robot.system.estimate import Work, estimate, read_times, sentence, this_machine
 
 
@@ -24,16 +25,15 @@ def expected_time(arms: Sequence[Arm], trained: Sequence[Arm], common: Common) -
 
 def work_of(arms: Sequence[Arm], trained: Sequence[Arm], common: Common) -> list[Work]:
     """Return the work of a comparison of `arms` whose policies are trained for `trained`."""
-    shares = shares_of(common.data, [arm.scenes for arm in trained])
+    shares = shares_of(common.data, lots_of(trained))
     demonstrations = sum(sum(counts) for counts in shares.values())
     work = [Work("collection", "demonstration", demonstrations, parallel=True)]
-    head = needs_frames(trained, common)
-    if head:
+    if needs_frames(trained, common):
         frames = common.data.mask_frames
         scenes = frames.shards * frames.scenes_per_shard
         work.append(Work("collection", "mask_scene", scenes, parallel=True))
     for seed in common.seeds:
-        work += _trainings(trained, common, seed=seed, head=head)
+        work += _trainings(trained, common, seed=seed, head=needs_head(trained, common))
     evaluation = common.evaluation
     cells = len(arms) * len(common.seeds) * len(evaluation.tasks) * len(evaluation.scenes)
     work.append(Work("evaluation", "episode", cells * evaluation.episodes, parallel=True))
@@ -52,5 +52,6 @@ def _trainings(arms: Sequence[Arm], common: Common, *, seed: int, head: bool) ->
             work.append(Work("training", "mask_head_step", common.mask_training.steps, chain=chain))
             head = False
         unit = f"policy_step_{arm.policy.options.get('vision', 'cnn')}"
-        work.append(Work("training", unit, common.train.steps * arm.steps, chain=chain))
+        before = arm.grounding.frame_steps if arm.grounding else 0
+        work.append(Work("training", unit, before + common.train.steps * arm.steps, chain=chain))
     return work

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from robot.envs.arm_spaces import CAMERAS
 from robot.envs.textures import training_textures
 from robot.experiment.arms import Arm
 from robot.experiment.config import Common
-from robot.experiment.datasets import Datasets, shares_of
+from robot.experiment.datasets import Datasets, lots_of, shares_of
 from robot.experiment.jobs import Stage, StageId, make_stage
+from robot.policy.registry import encoder_of
 from robot.train.demonstration_discriminator import DemonstrationScoring, score_demonstrations
+from robot.train.grounding import EncoderTraining, train_encoder
 from robot.train.label_discriminator import LabelDiscriminatorTraining, train_label_discriminator
 from robot.train.mask_head import HeadTraining, train_mask_head
 from robot.train.policy import PolicyTraining, train_policy
@@ -27,9 +30,12 @@ def stages_of(arms: Sequence[Arm], common: Common, datasets: Datasets) -> list[S
         head = head_stage(common, datasets, seed=seed)
         scoring = scoring_stage(arms, common, datasets, seed=seed)
         for arm in arms:
-            policy = policy_stage(arm, common, datasets, seed=seed, head=head, scoring=scoring)
+            encoder = encoder_stage(arm, common, datasets, seed=seed)
+            policy = policy_stage(
+                arm, common, datasets, seed=seed, head=head, encoder=encoder, scoring=scoring
+            )
             needed = {*policy.needs.values(), *policy.waits_for}
-            found |= {s.id: s for s in (head, scoring) if s is not None and s.id in needed}
+            found |= {s.id: s for s in (head, encoder, scoring) if s is not None and s.id in needed}
             found[policy.id] = policy
     return sorted(found.values(), key=lambda stage: (stage.id.kind == "policy", -stage.steps))
 
@@ -106,17 +112,44 @@ def label_discriminator_training(
     )
 
 
+def encoder_stage(arm: Arm, common: Common, datasets: Datasets, *, seed: int) -> Stage | None:
+    """Return the training that tells the encoder of an arm's policy where a goal's objects are, on
+    the mask frames that a mask head learns from; None where its grounding has none.
+    """
+    if arm.grounding is None or not arm.grounding.frame_steps:
+        return None
+    assert datasets.frames is not None
+    steps = arm.grounding.frame_steps
+    options = EncoderTraining(
+        shards=common.data.mask_frames.shards,
+        encoder=encoder_of(arm.policy.options, cameras=len(CAMERAS)),
+        training=replace(common.train, steps=steps),
+        batch_size=common.batch_size,
+        seed=seed,
+    )
+    return make_stage(
+        StageId("encoder", arm=arm.policy_of, seed=_seed(common, seed)),
+        train_encoder,
+        options,
+        frames=datasets.frames,
+        name="grounded-encoder",
+        steps=steps,
+        root=common.data.root,
+        wandb_mode=common.wandb,
+    )
+
+
 def scoring_stage(
     arms: Sequence[Arm], common: Common, datasets: Datasets, *, seed: int
 ) -> Stage | None:
     """Return the training of the discriminators of demonstrations, which all arms that weight by
     scores share; None where no arm does.
     """
-    scenes = [arm.scenes for arm in arms if arm.weighting in NEED_SCORES]
-    if not scenes:
+    scored = [arm for arm in arms if arm.weighting in NEED_SCORES]
+    if not scored:
         return None
     options = DemonstrationScoring(
-        demonstrations=datasets.selections(shares_of(common.data, scenes)),
+        demonstrations=datasets.selections(shares_of(common.data, lots_of(scored))),
         scoring=common.scoring,
         seed=seed,
     )
@@ -153,14 +186,15 @@ def policy_stage(
     *,
     seed: int,
     head: Stage | None,
+    encoder: Stage | None,
     scoring: Stage | None,
 ) -> Stage:
     """Return the training of one arm's policy; a learned head is `common.head` or that of the
-    stage `head`.
+    stage `head`, its cameras may start with those of the stage `encoder`.
     """
     asked = scoring if arm.weighting in NEED_SCORES else None
     options = PolicyTraining(
-        demonstrations=datasets.selections(shares_of(common.data, [arm.scenes])),
+        demonstrations=datasets.selections(shares_of(common.data, lots_of([arm]))),
         policy=arm.policy,
         masks=arm.perception,
         deployment=arm.deployment,
@@ -171,12 +205,14 @@ def policy_stage(
         batch_size=common.batch_size,
         look_every=common.look_every,
         seed=seed,
+        grounding=arm.grounding.weight if arm.grounding else 0.0,
     )
     return make_stage(
         policy_id(arm, common, seed=seed),
         train_policy,
         options,
         head=(common.head or head) if arm.perception == "learned" else None,
+        encoder=encoder,
         textures=training_textures() if arm.augment.backgrounds else (),
         name=f"{common.task}-{arm.policy.kind}-{arm.name}",
         steps=options.training.steps,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from robot.checkpoint import load
+from robot.policy.config import EncoderConfig
 from robot.policy.diffusion import DiffusionPolicy
 from robot.policy.flow import FlowPolicy
 from robot.policy.normalize import Statistics
@@ -34,6 +35,11 @@ def nest_encoder(options: Mapping[str, Any]) -> dict[str, Any]:
     return own | {
         "encoder": {name: value for name, value in options.items() if name in ENCODER_OPTIONS}
     }
+
+
+def encoder_of(options: Mapping[str, Any], *, cameras: int) -> EncoderConfig:
+    """Return the encoder of a policy with these options, for as many cameras."""
+    return EncoderConfig.of(nest_encoder({**options, "cameras": cameras})["encoder"])
 
 
 def upgrade_config(config: Mapping[str, Any]) -> dict[str, Any]:

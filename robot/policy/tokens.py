@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robot.policy.attention import KeypointAttention
 from robot.policy.config import HEADS, PATCH, EncoderConfig
 from robot.types import InputError
 
@@ -89,6 +90,7 @@ class TokenEncoder(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.score = nn.Linear(width, config.keypoints)
+        self.attention = KeypointAttention()
         axis = torch.linspace(-1.0, 1.0, side)
         y, x = torch.meshgrid(axis, axis, indexing="ij")
         self.register_buffer(
@@ -127,9 +129,8 @@ class TokenEncoder(nn.Module):
             .float()
             .masked_fill(~valid[..., None], torch.finfo(torch.float32).min)
         )  # (b, t, k)
-        points = torch.einsum(
-            "btk,btc->bkc", score.softmax(1), self.grid[places] * valid[..., None]
-        )
+        attention = self.attention(score.transpose(1, 2))  # (b, k, t)
+        points = attention @ (self.grid[places] * valid[..., None])
         return torch.cat([points.flatten(1), x[:, 0].float()], dim=-1)
 
 

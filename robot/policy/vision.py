@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robot.policy.attention import KeypointAttention
 from robot.policy.config import PATCH, EncoderConfig
 from robot.policy.tokens import TokenEncoder, fold_patches
 from robot.types import InputError
@@ -26,6 +27,7 @@ class SpatialSoftmax(nn.Module):
     def __init__(self, *, channels: int, keypoints: int, size: int):
         super().__init__()
         self.project = nn.Conv2d(channels, keypoints, 1)
+        self.attention = KeypointAttention()
         axis = torch.linspace(-1.0, 1.0, size)
         y, x = torch.meshgrid(axis, axis, indexing="ij")
         self.register_buffer(
@@ -33,9 +35,7 @@ class SpatialSoftmax(nn.Module):
         )
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k2"]:
-        attention = (
-            self.project(features).flatten(2).float().softmax(-1)
-        )  # (b, k, h*w), in float32: positions need the digits
+        attention = self.attention(self.project(features).flatten(2))  # (b, k, h*w)
         return (attention @ self.grid).flatten(1)
 
 

@@ -37,3 +37,14 @@ class Augmentation:
     drop: Share
     noise: NotNegativeNumber
     backgrounds: Share = 0.0
+
+
+@options
+class Grounding:
+    """How a policy on whole frames is told where the goal's objects are: by a loss of `weight`
+    beside its own (robot.policy.grounding). Before that its encoder learns it on mask frames, for
+    `frame_steps` steps.
+    """
+
+    weight: Positive
+    frame_steps: NotNegative = 0

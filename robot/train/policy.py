@@ -20,10 +20,19 @@ from robot.perception.compose.backgrounds import OnBackgrounds, PasteBackgrounds
 from robot.perception.compose.masking import Channel, Deployment
 from robot.perception.registry import describe_deployment
 from robot.policy import make_policy
+from robot.policy.grounding import Grounded
 from robot.system.parse import Spec
 from robot.system.progress import Announce, silent
 from robot.train.backgrounds import ForegroundLook, empty_rooms, texture_pictures
-from robot.train.demonstrations import Selection, load_all, make_look, with_weights
+from robot.train.demonstrations import (
+    Look,
+    Selection,
+    labels_look,
+    load_all,
+    make_look,
+    with_weights,
+)
+from robot.train.grounding import start_with
 from robot.train.loop import Log, train_seeded
 from robot.train.options import Augmentation, Training
 from robot.words.reader import vocabulary_named_by
@@ -38,7 +47,8 @@ class PolicyTraining:
     `augmentation.backgrounds` a policy without masks sees pictures behind the objects, which the
     demonstrations' labels tell from the room. `weighting` is one of robot.dwsl.WEIGHTINGS; `scores`
     names the scores of the discriminator that it weighs by. Every `look_every`-th frame of a
-    demonstration starts a window.
+    demonstration starts a window. With `grounding` a policy without masks is told, by a loss of
+    that weight, where its demonstrations' labels have the goal's objects.
     """
 
     demonstrations: tuple[Selection, ...]
@@ -52,6 +62,7 @@ class PolicyTraining:
     batch_size: int
     seed: int
     look_every: int = 1
+    grounding: float = 0.0
 
 
 def train_policy(
@@ -59,13 +70,14 @@ def train_policy(
     *,
     directory: Path,
     head: Path | None = None,
+    encoder: Path | None = None,
     textures: Sequence[Path] = (),
     log: Log | None = None,
     announce: Announce = silent,
 ) -> Path:
     """Train a policy and return its checkpoint in `directory`. Resumes; done is done. `head` is the
-    mask head's for masks "learned"; `textures` are the pictures that `augmentation.backgrounds`
-    pastes.
+    mask head's for masks "learned", `encoder` what its cameras and words start with, if not at
+    random; `textures` are the pictures that `augmentation.backgrounds` pastes.
     """
     file = directory / "model.safetensors"
     if file.is_file():
@@ -77,6 +89,8 @@ def train_policy(
         statistics=windows.statistics(),
         options={**options.policy.options, "cameras": len(windows.spaces.cameras)},
     )
+    if encoder is not None:
+        start_with(module, encoder)
     batches = policy_batches(
         windows,
         batch_size=options.batch_size,
@@ -84,12 +98,13 @@ def train_policy(
         augment=make_change(options, textures=textures),
         seed=options.seed,
     )
+    learner = Grounded(module, weight=options.grounding) if options.grounding else module
     average = train_seeded(
-        module, batches, options.training, directory=directory, seed=options.seed, log=log
+        learner, batches, options.training, directory=directory, seed=options.seed, log=log
     )
     return save(
         directory,
-        average.cpu(),
+        (average.policy if isinstance(average, Grounded) else average).cpu(),
         kind=options.policy.kind,
         config=module.config(),
         metadata=metadata_of(options, windows),
@@ -98,14 +113,12 @@ def train_policy(
 
 def training_windows(options: PolicyTraining, *, head: Path | None, announce: Announce) -> Windows:
     """Load the demonstrations as the policy will see them, each window with its weight."""
-    language, pasted = LanguageEncoder(), options.augmentation.backgrounds > 0
-    roots = [selection.root for selection in options.demonstrations]
+    language = LanguageEncoder()
+    look, deployment = what_is_seen(options, head=head, language=language)
     windows = load_all(
         options.demonstrations,
-        look=ForegroundLook(empty_rooms(roots))
-        if pasted
-        else make_look(options.masks, head=head, language=language),
-        deployment=Channel() if pasted else options.deployment,
+        look=look,
+        deployment=deployment,
         size=image_size_of(options),
         language=language,
         look_every=options.look_every,
@@ -116,6 +129,21 @@ def training_windows(options: PolicyTraining, *, head: Path | None, announce: An
     return with_weights(
         windows, options.demonstrations, weighting=options.weighting, scores=options.scores
     )
+
+
+def what_is_seen(
+    options: PolicyTraining, *, head: Path | None, language: LanguageEncoder
+) -> tuple[Look, Deployment]:
+    """Return what of the recorded frames training sees, and how: what the agent will see, or whole
+    frames with what only training knows as their coverage (robot and objects to paste behind, or
+    what to look at).
+    """
+    if options.augmentation.backgrounds:
+        rooms = empty_rooms([selection.root for selection in options.demonstrations])
+        return ForegroundLook(rooms), Channel()
+    if options.grounding:
+        return labels_look, Channel()
+    return make_look(options.masks, head=head, language=language), options.deployment
 
 
 def image_size_of(options: PolicyTraining) -> int:
@@ -138,6 +166,7 @@ def metadata_of(options: PolicyTraining, windows: Windows) -> dict[str, Any]:
         "seed": options.seed,
         "weighting": options.weighting,
         "scores": options.scores,
+        "grounding": options.grounding,
     }
 
 
