@@ -38,7 +38,11 @@ def run_comparison(comparison: Comparison, *, config_yaml: str) -> None:
     with run_folder(comparison.common.name, config_yaml=config_yaml) as run:
         compared = compare(comparison, run=run, config_yaml=config_yaml)
         findings = compared.findings
+        if findings.unequal:
+            console.print(findings.unequal)
         console.print(success_table(findings.shown))
+        if findings.chance:
+            console.print(findings.chance)
         if findings.beside:
             console.print(paper_table(findings.beside))
         console.print(f"report: {findings.page}")

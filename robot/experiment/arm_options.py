@@ -11,14 +11,14 @@ from robot.errors import InputError
 from robot.perception.names import check_deployment_section, check_fault
 from robot.policy.sizes import check_kind
 from robot.system.parse import Count, FlatSpec, FolderName, Positive, Spec, options, parse
-from robot.train.options import Augmentation, Grounding
+from robot.train.options import Augmentation, Grounding, Training
 from robot.weightings import check_weighting
 
 Section = Mapping[str, Any]  # of a command's resolved config, not parsed yet
 
 TRAINED = (
     *("perception", "scenes", "steps", "augment", "deployment", "weighting", "policy"),
-    *("episodes", "grounding"),
+    *("episodes", "grounding", "own_head"),
 )
 ACTING = ("policy_of", "faults", "mask_period")
 OPTIONS = (*TRAINED, *ACTING, "only_masked")
@@ -29,7 +29,8 @@ class ArmOptions:
     """One arm: `perception` is what it sees through, its demonstrations are shared evenly by
     `scenes`, `episodes` and `steps` multiply the common numbers of demonstrations and of training
     steps, `weighting` weighs its demonstrations (robot.weightings.WEIGHTING_NAMES), `grounding`
-    tells a policy without masks where the goal's objects are while it is trained.
+    tells a policy without masks where the goal's objects are while it is trained. `own_head` trains
+    it a mask head on nothing but the labels beside its demonstrations.
 
     It acts with the policy of the arm `policy_of`, itself as a rule; `faults` break its masks when
     it acts, `mask_period` asks for fresh ones every so many decisions.
@@ -46,6 +47,7 @@ class ArmOptions:
     policy_of: str
     episodes: Positive = 1.0
     grounding: Grounding | None = None
+    own_head: Training | None = None
     faults: tuple[Spec, ...] = ()
     mask_period: Count = 1
 
@@ -64,6 +66,11 @@ class ArmOptions:
                 f"got grounding for arm {self.name}, which masks its frames or pastes backgrounds "
                 "into them: expected perception none and augment.backgrounds=0; leave out one"
             )
+        if self.own_head and self.perception != "learned":
+            raise InputError(
+                f"got own_head for arm {self.name}, expected perception learned: nothing would see "
+                "its masks; leave it out"
+            )
         if self.faults and self.perception == "none":
             raise InputError(
                 f"got faults for arm {self.name}, which has no masks; expected perception learned "
@@ -71,6 +78,11 @@ class ArmOptions:
             )
         for fault in self.faults:
             check_fault(fault.kind, fault.options)
+
+    @property
+    def shares_head(self) -> bool:
+        """Whether it sees through the mask head that is given, or that such arms share."""
+        return self.perception == "learned" and self.own_head is None
 
     @property
     def trains(self) -> bool:
@@ -152,6 +164,7 @@ def arm_section(name: str, sections: Mapping[str, Section], config: Section) -> 
         "steps": trained["steps"],
         "episodes": trained.get("episodes", 1.0),
         "grounding": trained.get("grounding"),
+        "own_head": trained.get("own_head"),
         "deployment": _deployment(trained, config),
         "augment": trained.get("augment") or config["augment"],
         "weighting": trained.get("weighting") or config["weighting"],

@@ -35,7 +35,7 @@ def check(arms: Sequence[Arm], common: Common) -> None:
     check_policies(arms, common)
     check_scoring(common.scoring)
     check_weightings([arm.weighting for arm in arms], common.data, common.scoring, task=common.task)
-    if needs_head(arms, common):
+    if needs_head(arms, common) or any(arm.own_head for arm in arms):
         check_mask_head(common.mask_head)
 
 

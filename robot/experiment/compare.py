@@ -19,6 +19,7 @@ from robot.experiment.checks import check
 from robot.experiment.config import Common, common_of
 from robot.experiment.datasets import collect, measures_masks
 from robot.experiment.jobs import Stage, Trained, Watch, run_stages
+from robot.experiment.levelling import chance_line, unequal
 from robot.experiment.mask_quality import measure_masks
 from robot.experiment.report import Findings, Story, report_to_wandb, write
 from robot.experiment.stages import head_id, policy_id, stages_of
@@ -117,15 +118,17 @@ def agent_of(arm: Arm, common: Common, trained: Trained, *, seed: int) -> AgentS
     return AgentSpec(
         policy=trained.checkpoints[policy_id(arm, common, seed=seed)],
         perception=arm.perception,
-        head=_head(common, trained, seed=seed) if learned else None,
+        head=_head(common, trained, seed=seed, arm=arm) if learned else None,
         deployment=arm.deployment,
         mask_period=arm.mask_period,
         faults=arm.faults,
     )
 
 
-def _head(common: Common, trained: Trained, *, seed: int) -> Path:
-    return common.head or trained.checkpoints[head_id(common, seed=seed)]
+def _head(common: Common, trained: Trained, *, seed: int, arm: Arm | None = None) -> Path:
+    """Return the mask head of an arm, or that which arms share."""
+    given = None if arm is not None and arm.own_head else common.head
+    return given or trained.checkpoints[head_id(common, seed=seed, arm=arm)]
 
 
 def protocol_of(common: Common) -> Protocol:
@@ -204,6 +207,8 @@ def story_of(
     return Story(
         title=f"{common.task}: {first}" + (f" against {', '.join(others)}" if others else ""),
         summary=summary_of(comparison),
+        unequal=unequal(comparison.arms, common),
+        chance=chance_line(common),
         seeds=f"training {seeds}, data {common.data.seed}, evaluation {evaluation.seed}",
         arm=first,
         config_yaml=config_yaml,
@@ -221,20 +226,14 @@ def summary_of(comparison: Comparison) -> str:
     common, evaluation = comparison.common, comparison.common.evaluation
     counts = {
         "Arms": len(comparison.arms),
-        "demonstrations for each": sum(common.data.tiers),
+        "demonstrations": sum(common.data.tiers),
         "training seeds": len(common.seeds),
         "tasks": len(evaluation.tasks),
         "scenes": len(evaluation.scenes),
         "episodes per cell": evaluation.episodes,
     }
     numbers = "; ".join(f"{name}: {count}" for name, count in counts.items())
-    labels = (
-        " Not equal: the mask head learned from labelled frames, arms without masks from "
-        "demonstrations and actions alone."
-        if len({arm.perception for arm in comparison.arms} & {"learned", "none"}) == 2
-        else ""
-    )
-    return f"{numbers}. All arms start from the same initial states.{labels}"
+    return f"{numbers}. All arms start from the same initial states."
 
 
 def made_at(checkpoints: Sequence[Path], cells: Sequence[Cell]) -> dict[str, list[str]]:

@@ -139,8 +139,8 @@ def common_options(config: Mapping[str, Any]) -> CommonOptions:
 
 
 def needs_head(arms: Sequence[ArmOptions], common: CommonOptions) -> bool:
-    """Whether a mask head has to be trained."""
-    return common.head is None and any(arm.perception == "learned" for arm in arms)
+    """Whether a mask head has to be trained that arms share."""
+    return common.head is None and any(arm.shares_head for arm in arms)
 
 
 def needs_frames(arms: Sequence[ArmOptions], common: CommonOptions) -> bool:
@@ -150,8 +150,11 @@ def needs_frames(arms: Sequence[ArmOptions], common: CommonOptions) -> bool:
 
 
 def measures_masks(arms: Sequence[ArmOptions], common: CommonOptions) -> bool:
-    """Whether a mask head is measured, a given one as well as a trained one: the evaluation names
-    scenes for it, and only the tabletop can show them.
+    """Whether the mask head that arms share is measured, a given one as well as a trained one: the
+    evaluation names scenes for it, and only the tabletop can show them.
     """
-    learned = any(arm.perception == "learned" for arm in arms)
-    return learned and bool(common.evaluation.mask_scenes) and common.task in TABLETOP
+    return (
+        any(arm.shares_head for arm in arms)
+        and bool(common.evaluation.mask_scenes)
+        and common.task in TABLETOP
+    )

@@ -50,7 +50,8 @@ HELD_S = 1.5  # for which a video shows how its episode ended
 @dataclass(frozen=True, kw_only=True)
 class Story:
     """What a report says besides numbers. `arm` is the one under test; `look_dt_s` the time between
-    two looks of a video; `baselines` are the arms without masks; `logs` the log files of trainings
+    two looks of a video; `unequal` what the arms did not have alike; `chance` what ignoring the
+    sentence is worth; `baselines` are the arms without masks; `logs` the log files of trainings
     by their name.
     """
 
@@ -60,6 +61,8 @@ class Story:
     arm: str
     config_yaml: str
     look_dt_s: float
+    unequal: str = ""
+    chance: str = ""
     baselines: Sequence[str] = ()
     headline_scene: str | None = None
     logs: Mapping[str, Path] = field(default_factory=dict)
@@ -79,6 +82,8 @@ class Findings:
     beside: tuple[Beside, ...]
     masks: tuple[MaskQuality, ...]
     page: Path
+    unequal: str = ""
+    chance: str = ""
     pictures: Mapping[str, np.ndarray] = field(default_factory=dict)  # masks, by arm and scene
     videos: Mapping[str, Path] = field(default_factory=dict)
 
@@ -93,6 +98,8 @@ class Findings:
             "differences": self.differences,
             "paper": self.beside,
             "masks": self.masks,
+            "unequal": self.unequal,
+            "chance": self.chance,
         }
 
 
@@ -115,6 +122,8 @@ def write(
     write_report(found.page, page)
     return replace(
         found,
+        unequal=story.unequal,
+        chance=story.chance,
         pictures={_key("mask", e): _mask_picture(snapshots[0]) for e, snapshots in filmed},
         videos={_key("video", e): _video_path(e, run=run) for e, _ in filmed},
     )
@@ -156,6 +165,8 @@ def page_of(
     return Page(
         title=story.title,
         summary=story.summary,
+        unequal=story.unequal,
+        chance=story.chance,
         cells=found.cells,
         figures=[figure, *curves],
         strips=[_strip(e, snapshots, story=story) for e, snapshots in filmed],

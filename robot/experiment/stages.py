@@ -17,6 +17,7 @@ from robot.train.demonstration_discriminator import DemonstrationScoring, score_
 from robot.train.grounding import EncoderTraining, train_encoder
 from robot.train.label_discriminator import LabelDiscriminatorTraining, train_label_discriminator
 from robot.train.mask_head import HeadTraining, train_mask_head
+from robot.train.own_head import SHARDS, train_own_head
 from robot.train.policy import PolicyTraining, train_policy
 from robot.weightings import NEED_SCORES
 
@@ -30,12 +31,14 @@ def stages_of(arms: Sequence[Arm], common: Common, datasets: Datasets) -> list[S
         head = head_stage(common, datasets, seed=seed)
         scoring = scoring_stage(arms, common, datasets, seed=seed)
         for arm in arms:
-            encoder = encoder_stage(arm, common, datasets, seed=seed)
-            policy = policy_stage(
-                arm, common, datasets, seed=seed, head=head, encoder=encoder, scoring=scoring
+            before = (
+                own_head_stage(arm, common, datasets, seed=seed) or head,
+                encoder_stage(arm, common, datasets, seed=seed),
+                scoring,
             )
+            policy = policy_stage(arm, common, datasets, seed=seed, before=before)
             needed = {*policy.needs.values(), *policy.waits_for}
-            found |= {s.id: s for s in (head, encoder, scoring) if s is not None and s.id in needed}
+            found |= {s.id: s for s in before if s is not None and s.id in needed}
             found[policy.id] = policy
     return sorted(found.values(), key=lambda stage: (stage.id.kind == "policy", -stage.steps))
 
@@ -52,7 +55,7 @@ def head_stage(common: Common, datasets: Datasets, *, seed: int) -> Stage | None
         seed=seed,
     )
     return head_training(
-        StageId("mask head", seed=_seed(common, seed)),
+        head_id(common, seed=seed),
         options,
         frames=datasets.frames,
         start=common.head_start,
@@ -109,6 +112,31 @@ def label_discriminator_training(
         steps=options.weighting.training.steps,
         root=root,
         wandb_mode=wandb_mode,
+    )
+
+
+def own_head_stage(arm: Arm, common: Common, datasets: Datasets, *, seed: int) -> Stage | None:
+    """Return the training of a mask head that one arm has for itself, on the labels beside its own
+    demonstrations; None where it has none.
+    """
+    if arm.own_head is None:
+        return None
+    options = HeadTraining(
+        shards=SHARDS,
+        head=common.mask_head,
+        training=arm.own_head,
+        batch_size=common.mask_batch_size,
+        seed=seed,
+    )
+    return make_stage(
+        head_id(common, seed=seed, arm=arm),
+        train_own_head,
+        options,
+        demonstrations=datasets.selections(shares_of(common.data, lots_of([arm]))),
+        name="own-head",
+        steps=options.training.steps,
+        root=common.data.root,
+        wandb_mode=common.wandb,
     )
 
 
@@ -185,13 +213,12 @@ def policy_stage(
     datasets: Datasets,
     *,
     seed: int,
-    head: Stage | None,
-    encoder: Stage | None,
-    scoring: Stage | None,
+    before: tuple[Stage | None, Stage | None, Stage | None],
 ) -> Stage:
-    """Return the training of one arm's policy; a learned head is `common.head` or that of the
-    stage `head`, its cameras may start with those of the stage `encoder`.
+    """Return the training of one arm's policy, after those of a mask head, of an encoder that its
+    cameras start with, and of scores; it takes what it needs of them.
     """
+    head, encoder, scoring = before
     asked = scoring if arm.weighting in NEED_SCORES else None
     options = PolicyTraining(
         demonstrations=datasets.selections(shares_of(common.data, lots_of([arm]))),
@@ -211,7 +238,7 @@ def policy_stage(
         policy_id(arm, common, seed=seed),
         train_policy,
         options,
-        head=(common.head or head) if arm.perception == "learned" else None,
+        head=learned_head(arm, common, head),
         encoder=encoder,
         textures=training_textures() if arm.augment.backgrounds else (),
         name=f"{common.task}-{arm.policy.kind}-{arm.name}",
@@ -222,13 +249,25 @@ def policy_stage(
     )
 
 
+def learned_head(arm: Arm, common: Common, stage: Stage | None) -> Path | Stage | None:
+    """Return the mask head that an arm sees through: the given one where it has none of its own, or
+    that of a stage; None where it sees through none.
+    """
+    given = common.head if arm.shares_head else None
+    return (given or stage) if arm.perception == "learned" else None
+
+
 def policy_id(arm: Arm, common: Common, *, seed: int) -> StageId:
     """Return the identity of the training that made what the arm acts with."""
     return StageId("policy", arm=arm.policy_of, seed=_seed(common, seed))
 
 
-def head_id(common: Common, *, seed: int) -> StageId:
-    return StageId("mask head", seed=_seed(common, seed))
+def head_id(common: Common, *, seed: int, arm: Arm | None = None) -> StageId:
+    """Return the identity of the training that made a mask head: that of `arm`, or the one that
+    arms share.
+    """
+    own = arm.policy_of if arm is not None and arm.own_head else None
+    return StageId("mask head", arm=own, seed=_seed(common, seed))
 
 
 def _seed(common: Common, seed: int) -> int | None:
