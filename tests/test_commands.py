@@ -193,7 +193,7 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
         (
             "launch/ablate.py",
             ["compare=[masked,sonar]"],
-            "got arm 'sonar', expected one of masked, unmasked, randomised",
+            "got arm 'sonar', expected one of masked, unmasked, grounded",
         ),
         (
             "launch/ablate.py",

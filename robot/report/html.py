@@ -72,12 +72,12 @@ class Page:
     `summary` is what was run and why, in the caller's words; the sentences with numbers are made
     here, from `cells`; `unequal` comes first: what the arms did not have alike. `chance` is what
     ignoring the sentence is worth. Of the `figures` the first is shown with the success table, the
-    others under "Learning". `comparisons` are those of `statistics.compare`; without them cells are compared as
-    independent. `arm` is the arm under test, by default that of the first cell; `headline_scene`
-    the condition of the headline, to be fixed before the results are seen, by default the first.
-    `beside` are the published numbers beside ours (`paper.beside_paper`), `baselines` the arms
-    without masks, of which the strongest is what claims are made against, and `failures` show
-    episodes that failed, whatever their condition.
+    others under "Learning". `comparisons` are those of `statistics.compare`; without them cells are
+    compared as independent. `arm` is the arm under test, by default that of the first cell;
+    `headline_scene` the condition of the headline, to be fixed before the results are seen, by
+    default the first. `beside` are the published numbers beside ours (`paper.beside_paper`),
+    `baselines` the arms without masks, of which the strongest is what claims are made against, and
+    `failures` show episodes that failed, whatever their condition.
     """
 
     title: str

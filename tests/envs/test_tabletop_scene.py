@@ -22,7 +22,7 @@ from robot.types import InputError
 from robot.words.reader import GoalReader
 
 CONDITIONS = tuple(conditions())
-TRAINING_ONLY = ("randomised", "strangers", "randomised_duplicates")
+TRAINING_ONLY = ("randomised", "randomised_still", "strangers", "randomised_duplicates")
 ALIKE = ("duplicates", "duplicates_clutter", "randomised_duplicates")
 EPISODES = range(40)
 

@@ -7,6 +7,7 @@ import pytest
 from robot.experiment.arms import arms_of, trained_arms
 from robot.perception.compose.masking import Blur, Overlay, Unmasked
 from robot.system.parse import Spec
+from robot.train.options import Grounding
 from robot.types import InputError
 from tests.experiment.toy import AUGMENT, augmentation_of
 
@@ -202,3 +203,35 @@ def test_an_arm_with_masks_is_compared_whatever_it_says():
 def test_a_malformed_arm_is_refused_with_what_was_expected(config, says):
     with pytest.raises(InputError, match=says):
         arms_of(config)
+
+
+WHOLE = {"perception": "none", **CLEAN}
+
+
+def test_a_grounded_arm_has_its_weight_and_its_steps_on_mask_frames():
+    told = WHOLE | {"grounding": {"weight": 0.3, "frame_steps": 9}, "episodes": 2.0}
+    (one,) = arms_of(config_of("told", told=told))
+    assert one.grounding == Grounding(weight=0.3, frame_steps=9)
+    assert one.episodes == 2.0
+    (plain,) = arms_of(config_of("unmasked"))
+    assert (plain.grounding, plain.episodes, plain.own_head) == (None, 1.0, None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"perception": "learned", **CLEAN, "grounding": {"weight": 0.3}},
+        WHOLE | {"grounding": {"weight": 0.3}, "augment": AUGMENT | {"backgrounds": 0.7}},
+        WHOLE | {"grounding": {"weight": 0.0}},
+        WHOLE | {"own_head": {"steps": 10}},
+    ],
+)
+def test_what_an_arm_could_not_learn_is_refused(wrong):
+    with pytest.raises(InputError):
+        arms_of(config_of("wrong", wrong=wrong))
+
+
+def test_only_an_arm_without_a_head_of_its_own_shares_one():
+    frugal = {"perception": "learned", **CLEAN, "own_head": {"steps": 10}}
+    arms = arms_of(config_of("masked", "frugal", "unmasked", frugal=frugal))
+    assert [one.shares_head for one in arms] == [True, False, False]

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 
 from robot.experiment import datasets
-from robot.experiment.datasets import Datasets, collect_scenes, needs_frames, shares_of
+from robot.experiment.datasets import Datasets, Lot, collect_scenes, shares_of
+from robot.experiment.options import needs_frames, needs_head
 from robot.rollout.corrupt import Mixture
 from robot.system.progress import Bars
 from robot.train.demonstrations import Selection
+from robot.train.options import Grounding
 from robot.types import InputError
 from tests.experiment.comparison import MIXED, arm, common_of, data_of, datasets_of
+from tests.experiment.toy import training_of
 
-ARMS = [("clean",), ("clean", "randomised")]
+ARMS = [Lot(("clean",)), Lot(("clean", "randomised"))]
 TRUSTED = data_of(episodes=300)
 BOTH = data_of(episodes=50, quality=MIXED)
 
@@ -32,6 +35,11 @@ def test_an_arms_demonstrations_are_shared_evenly_by_its_scenes():
 def test_a_scene_needs_the_largest_share_of_any_arm():
     assert shares_of(TRUSTED, ARMS) == {"clean": [300], "randomised": [150]}
     assert shares_of(BOTH, ARMS) == {"clean": [50, 8], "randomised": [25, 4]}
+
+
+def test_a_lot_of_twice_the_episodes_has_the_common_number_of_either_scene():
+    twice = Lot(("clean", "randomised"), episodes=2.0)
+    assert shares_of(TRUSTED, [ARMS[0], twice]) == {"clean": [300], "randomised": [300]}
 
 
 def test_trusted_demonstrations_are_selected_scene_by_scene():
@@ -60,9 +68,21 @@ def test_an_arm_of_both_tiers_gets_its_share_of_each_store_trusted_first():
         (["learned"], Path("head.safetensors"), False),
     ],
 )
-def test_mask_frames_are_needed_to_train_a_head_only(perceptions, head, needed):
+def test_mask_frames_are_needed_to_train_a_head(perceptions, head, needed):
     arms = [arm(perception, perception) for perception in perceptions]
     assert needs_frames(arms, common_of(head=head)) == needed
+    assert needs_head(arms, common_of(head=head)) == needed
+
+
+@pytest.mark.parametrize(("steps", "needed"), [(0, False), (9, True)])
+def test_mask_frames_are_needed_to_train_an_encoder(steps, needed):
+    arms = [arm("told", grounding=Grounding(weight=0.3, frame_steps=steps))]
+    assert needs_frames(arms, common_of()) == needed
+    assert not needs_head(arms, common_of())
+
+
+def test_an_arm_with_a_head_of_its_own_needs_no_mask_frames():
+    assert not needs_frames([arm("frugal", "learned", own_head=training_of())], common_of())
 
 
 class Store:

@@ -26,6 +26,7 @@ from robot.system.parse import Spec
 from robot.train.demonstrations import Selection
 from robot.train.label_discriminator import LabelDiscriminatorTraining
 from robot.train.label_tiers import MaskWeighting
+from robot.train.options import Grounding
 from robot.train.policy import PolicyTraining
 from tests.experiment import toy
 from tests.experiment.comparison import (
@@ -65,6 +66,30 @@ def options_of(stage: Stage):
 def given(stage: Stage) -> dict[str, object]:
     """Return the keywords that a stage hands to its training, but for its options."""
     return stage.train.keywords  # type: ignore[attr-defined]
+
+
+def test_an_encoder_that_learns_on_mask_frames_is_trained_before_its_policy():
+    told = arm("told", grounding=Grounding(weight=0.3, frame_steps=9))
+    stages = planned(told, common=common_of(head=Path("head")))
+    encoder = StageId("encoder", "told")
+    assert list(stages) == [encoder, policy("told")]
+    assert stages[policy("told")].needs == {"encoder": encoder}
+    assert stages[encoder].steps == 9
+    assert options_of(stages[policy("told")]).grounding == 0.3
+    assert one(arm("told", grounding=Grounding(weight=0.3))).needs == {}
+
+
+def test_a_head_of_its_own_is_trained_even_where_one_is_given():
+    frugal = arm("frugal", "learned", own_head=training_of(steps=7))
+    stages = planned(frugal, arm("masked", "learned"), common=common_of(head=Path("head")))
+    own = StageId("mask head", "frugal")
+    assert set(stages) == {own, policy("frugal"), policy("masked")}
+    assert stages[policy("frugal")].needs == {"head": own}
+    assert stages[own].steps == 7
+    assert (
+        given(stages[own])["demonstrations"] == options_of(stages[policy("frugal")]).demonstrations
+    )
+    assert given(stages[policy("masked")])["head"] == Path("head")
 
 
 def test_what_sees_through_the_head_is_trained_after_it():
