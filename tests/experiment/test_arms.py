@@ -137,7 +137,7 @@ def test_an_arm_with_masks_is_compared_whatever_it_says():
         (config_of("x", x={"policy_of": "sonar"}), "got arm 'sonar'"),
         (
             config_of("x", x={**ARMS["masked"], "fault": []}),
-            "got fault for arm x, expected augment, deployment, faults",
+            "got fault for arm x, expected augment, deployment, episodes, faults",
         ),
         (
             config_of("x", x={"policy_of": "masked", "steps": 2}),
