@@ -36,6 +36,7 @@ class Lot:
 
 
 def lots_of(arms: Sequence[Arm]) -> list[Lot]:
+    """Return what each arm learns from."""
     return [Lot(arm.scenes, arm.episodes) for arm in arms]
 
 

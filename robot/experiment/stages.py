@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from robot.envs.arm_spaces import CAMERAS
 from robot.envs.textures import training_textures
@@ -22,6 +23,14 @@ from robot.train.policy import PolicyTraining, train_policy
 from robot.weightings import NEED_SCORES
 
 
+class Before(NamedTuple):
+    """The trainings whose results an arm's policy may take."""
+
+    head: Stage | None
+    encoder: Stage | None
+    scoring: Stage | None
+
+
 def stages_of(arms: Sequence[Arm], common: Common, datasets: Datasets) -> list[Stage]:
     """Return the trainings of all arms and seeds, those that others wait for first, then the
     longest.
@@ -31,10 +40,10 @@ def stages_of(arms: Sequence[Arm], common: Common, datasets: Datasets) -> list[S
         head = head_stage(common, datasets, seed=seed)
         scoring = scoring_stage(arms, common, datasets, seed=seed)
         for arm in arms:
-            before = (
-                own_head_stage(arm, common, datasets, seed=seed) or head,
-                encoder_stage(arm, common, datasets, seed=seed),
-                scoring,
+            before = Before(
+                head=own_head_stage(arm, common, datasets, seed=seed) or head,
+                encoder=encoder_stage(arm, common, datasets, seed=seed),
+                scoring=scoring,
             )
             policy = policy_stage(arm, common, datasets, seed=seed, before=before)
             needed = {*policy.needs.values(), *policy.waits_for}
@@ -213,13 +222,12 @@ def policy_stage(
     datasets: Datasets,
     *,
     seed: int,
-    before: tuple[Stage | None, Stage | None, Stage | None],
+    before: Before,
 ) -> Stage:
-    """Return the training of one arm's policy, after those of a mask head, of an encoder that its
-    cameras start with, and of scores; it takes what it needs of them.
+    """Return the training of one arm's policy, which takes what it needs of those before it; a
+    learned head is `common.head`, unless the arm has its own.
     """
-    head, encoder, scoring = before
-    asked = scoring if arm.weighting in NEED_SCORES else None
+    asked = before.scoring if arm.weighting in NEED_SCORES else None
     options = PolicyTraining(
         demonstrations=datasets.selections(shares_of(common.data, lots_of([arm]))),
         policy=arm.policy,
@@ -238,8 +246,8 @@ def policy_stage(
         policy_id(arm, common, seed=seed),
         train_policy,
         options,
-        head=learned_head(arm, common, head),
-        encoder=encoder,
+        head=learned_head(arm, common, before.head),
+        encoder=before.encoder,
         textures=training_textures() if arm.augment.backgrounds else (),
         name=f"{common.task}-{arm.policy.kind}-{arm.name}",
         steps=options.training.steps,
