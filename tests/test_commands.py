@@ -226,7 +226,7 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
         (
             "launch/ablate.py",
             ["perception=none"],
-            "got arm 'masked', expected one of unmasked, randomised",
+            "got arm 'masked', expected one of unmasked, grounded",
         ),
         (
             "launch/ablate.py",

@@ -104,7 +104,8 @@ def test_every_experiment_is_a_comparison_that_can_run(experiment):
 def test_every_preset_is_a_comparison_that_can_run(preset):
     found = compared("ablate", f"preset={preset}")
     assert found.common.evaluation.headline is not None
-    assert {scene for arm in found.trained for scene in arm.scenes} <= {"clean", "randomised"}
+    scenes = {scene for arm in found.trained for scene in arm.scenes}
+    assert scenes <= {"clean", "randomised", "randomised_still"}
 
 
 @pytest.mark.parametrize("policy", options("policy"))
@@ -156,7 +157,8 @@ def test_a_comparison_has_no_key_that_nobody_reads():
     read = names_of(Common) - {"seeds"} | {"seed", "training_seeds"}
     arms = {"arms", "compare", "perception", "augment", "weighting", "policy", "unmasked"}
     assert set(composed("train_policy")) == read | arms
-    assert set(composed("ablate")) - {"strong_augment"} == read | arms
+    only_here = {"strong_augment", "grounding", "own_head_training"}
+    assert set(composed("ablate")) - only_here == read | arms
 
 
 def test_training_seeds_are_counted_from_the_first():
@@ -355,7 +357,7 @@ def test_the_paper_preset_is_the_papers_table():
 def test_the_full_preset_compares_every_arm_in_every_scene():
     config = composed("ablate", "preset=full")
     assert set(config["compare"]) == set(config["arms"])
-    training_only = {"randomised", "strangers", "randomised_duplicates"}
+    training_only = {"randomised", "randomised_still", "strangers", "randomised_duplicates"}
     for_regions = {"duplicates", "duplicates_clutter"}  # words cannot tell which is meant
     assert set(config["evaluation"]["scenes"]) == set(conditions()) - training_only - for_regions
 
