@@ -23,7 +23,7 @@ from tests.instruct.toy import HAND, WORLD, Item, World, episode, raw_of, reache
 
 PACKAGE = Path(robot.instruct.__file__).parent
 ALL = {**SINGLE_FRAME, **MULTI_FRAME}
-SEEDS = 3
+SEEDS = 2
 
 
 def mirrored(world: World) -> World:
@@ -212,18 +212,12 @@ SPLIT = ("same_object_point", "different_object_point")  # have tests of their o
 ORDER = "temporal_order"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in ALL if name not in (*SPLIT, ORDER)])
 def test_the_answer_changes_when_the_state_changes_the_truth(name):
     edits = EDITS if name in SINGLE_FRAME else SEQUENCE_EDITS
     batches = [range(SEEDS * k, SEEDS * (k + 1)) for k in range(10)]
     assert any(_changed(name, edit, seeds) for seeds in batches for edit in edits)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in ALL if name not in (*SPLIT, ORDER)])
-def test_the_answer_follows_every_edit(name):
-    edits = EDITS if name in SINGLE_FRAME else SEQUENCE_EDITS
-    assert sum(_changed(name, edit, range(30)) for edit in edits) > 0
 
 
 def _changed(name, edit, seeds) -> int:
@@ -290,7 +284,7 @@ def test_a_false_answer_and_a_false_mask_are_found(name):
 @pytest.mark.parametrize("name", ALL)
 def test_a_seed_says_everything(name):
     def made():
-        return [repr(record) for _, record, _, _ in runs(name)]
+        return [repr(record) for _, record, _, _ in runs(name, seeds=range(1))]
 
     assert made() == made()
 
