@@ -16,6 +16,7 @@ from launch.running import (
     RECORDING,
     SWITCH_S,
     ask_to_move,
+    check_terminal,
     check_world,
     episode_of,
     make_person,
@@ -58,6 +59,7 @@ def demonstrating(config: DictConfig) -> Work:
     values: Any = OmegaConf.to_container(config, resolve=True)
     asked = parse(Asked, values)
     check_world(asked.robot, asked.env, task=asked.task, scene=asked.scene, goal=asked.goal)
+    check_terminal(yes=asked.yes)
     return partial(record, asked, config_yaml=OmegaConf.to_yaml(config, resolve=True))
 
 

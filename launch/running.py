@@ -120,7 +120,8 @@ def check_world(
     if robot.kind in SIMULATED:
         check_scene(task, scene)
         check_backend(env.backend, robot=env.robot, task=task)
-    elif goal is None:
+        return
+    if goal is None:
         raise InputError(
             f'got robot={robot.kind} without a goal, expected a sentence; pass goal="pick up the '
             'red cup"'
@@ -251,6 +252,12 @@ def load_agent(asked: Asked, robot: Robot) -> Acts:
 
 def check_robot(made_for: Spaces, here: Spaces, asked: Asked) -> None:
     """Raise InputError, naming what differs, unless the policy was made for this robot."""
+    if not here.cameras:
+        raise InputError(
+            f"got robot={asked.robot.kind} without cameras, expected "
+            f"{', '.join(made_for.camera_names)}, which the policy sees; fill in cameras in "
+            f"configs/robot/{asked.robot.kind}.yaml (docs/cameras.md)"
+        )
     check_spaces(
         made_for,
         here,

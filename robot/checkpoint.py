@@ -276,9 +276,11 @@ def _header(opened: Any) -> dict[str, Any]:
 
 def _open(file: Path, read: Callable[[Any], Any], *, framework: str = "pt") -> Any:
     if not file.is_file():
+        arms = sorted(str(inner.parent) for inner in file.parent.glob(f"*/{FILE_NAME}"))
+        remedy = f"pass one of {', '.join(arms)}" if arms else "train first"
         raise InputError(
             f"got no checkpoint at {file}, expected a .safetensors file or a folder with "
-            f"{FILE_NAME}: train first"
+            f"{FILE_NAME}: {remedy}"
         )
     try:
         with safe_open(file, framework=framework) as opened:

@@ -31,13 +31,16 @@ if TYPE_CHECKING:
 Wandb = Literal["auto", "online", "offline", "disabled"]
 
 
+MACHINE_TO_TRUSTED = 3  # demonstrations
+
+
 @options
 class Quality:
     """Machine demonstrations beside the trusted ones: how many per arm, and what they are made
     of.
     """
 
-    episodes: Count
+    episodes: Count | None  # None: MACHINE_TO_TRUSTED times the trusted ones
     seed: Seed
     corrupted: float
     kinds: Mapping[str, float]
@@ -65,7 +68,9 @@ class Data:
         """Return how many demonstrations of each tier an arm gets: trusted, and machine ones where
         there are any.
         """
-        return (self.episodes,) if self.quality is None else (self.episodes, self.quality.episodes)
+        if self.quality is None:
+            return (self.episodes,)
+        return self.episodes, self.quality.episodes or MACHINE_TO_TRUSTED * self.episodes
 
 
 @options

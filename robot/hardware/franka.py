@@ -432,8 +432,9 @@ def import_franky() -> Any:
         return importlib.import_module("franky")
     except ImportError as error:
         raise InputError(
-            f"got robot=franka without franky-control ({error}), expected it to be installed: "
-            "pip install -e '.[franka]'"
+            f"got a Franka without franky-control ({error}), expected it to be installed: pip "
+            "install -e '.[franka]'; for robot=franka_sim run make test-franka once, then pass "
+            "PYTHONPATH=.venv-franka/driver"
         ) from None
 
 

@@ -121,6 +121,7 @@ class Slot:
     def __init__(self, memory: Any, layout: np.dtype) -> None:
         self._count = np.frombuffer(memory, np.int64, count=1)
         self._record = np.frombuffer(memory, layout, count=1, offset=8)
+        self._read: np.void | None = None
 
     @staticmethod
     def size(layout: np.dtype) -> int:
@@ -133,7 +134,9 @@ class Slot:
         self._count[0] += 1
 
     def read(self) -> np.void | None:
-        """Return a copy of the newest record, None where nothing was ever written."""
+        """Return a copy of the newest record, or of the one that was read last while its writer
+        is held up in the middle of a record; None where there is neither.
+        """
         for _ in range(1000):
             before = int(self._count[0])
             if before == 0:
@@ -141,9 +144,10 @@ class Slot:
             if before % 2 == 0:
                 record = self._record.copy()
                 if int(self._count[0]) == before:
-                    return record[0]
+                    self._read = record[0]
+                    return self._read
             time.sleep(0)
-        return None  # its writer died while it wrote
+        return self._read
 
 
 class _SimulatedWorld:

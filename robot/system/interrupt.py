@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
@@ -91,6 +92,8 @@ def starting_processes() -> Iterator[None]:
     """
     terminals = {signal.SIGINT, signal.SIGHUP}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, terminals)  # children inherit it
+    resource_tracker.ensure_running()  # to start it unblocks SIGINT, so it is started before
+    signal.pthread_sigmask(signal.SIG_BLOCK, terminals)
     _held.append(1)
     try:
         yield

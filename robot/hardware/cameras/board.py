@@ -17,6 +17,7 @@ from jaxtyping import Float32, Int32, UInt8
 from robot.errors import InputError
 from robot.system.parse import Count, Positive, options
 
+LARGEST_SQUARE_M = 1.0
 LEAST_CORNERS = 6  # of a view: a pose has six numbers, and a corner gives two
 
 
@@ -36,6 +37,11 @@ class BoardOptions:
                 f"got a board of {self.squares_x} x {self.squares_y} squares of "
                 f"{self.square_m:g} m with markers of {self.marker_m:g} m, expected at least 3 x 3 "
                 "squares that are larger than the markers; correct board"
+            )
+        if self.square_m > LARGEST_SQUARE_M:
+            raise InputError(
+                f"got board.square_m={self.square_m:g}, squares of more than {LARGEST_SQUARE_M:g} "
+                "m, expected metres; pass board.square_m=0.03 for 30 mm"
             )
         names = sorted(name for name in dir(cv2.aruco) if name.startswith("DICT_"))
         if self.dictionary not in names:
