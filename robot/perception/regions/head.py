@@ -210,7 +210,7 @@ def resolve_region_head(name: Path | str) -> Path:
             return file
     raise InputError(
         f'got region head {str(name)!r}, expected a checkpoint, its folder or "tabletop"; '
-        "launch/train_regions.py makes one"
+        "tools/train_region_head.py makes one"
     )
 
 

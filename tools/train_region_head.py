@@ -1,7 +1,7 @@
 """Make the looks and train the region head on them: what robot/weights/tabletop/region_head came
 from.
 
-    python tools/train_regions.py [--shards 44] [--steps 1500] [--looks data/scene_looks]
+    python tools/train_region_head.py [--shards 44] [--steps 1500] [--looks data/scene_looks]
         [--directory data/models/region_head]
 
 44 shards are 13,200 looks at 4,400 staged scenes of env=mujoco, 70 % of them with identical
