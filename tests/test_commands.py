@@ -337,7 +337,7 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
         (
             "launch/score_demonstrations.py",
             ["data.episodes=2"],
-            "got 2 trusted and 150 machine demonstrations for scoring.folds=3",
+            "got 2 trusted and 6 machine demonstrations for scoring.folds=3",
         ),
         (
             "launch/score_demonstrations.py",
