@@ -26,7 +26,7 @@ setup:  ## Install into .venv what requirements.lock lists, and the system's GL 
 train: setup  ## Set up, then train and evaluate: `make train ENV=robosuite ARGS="train.steps=100"`
 	$(BIN)/python train_policy.py env=$(ENV) $(ARGS)
 
-test: setup  ## Set up, then run the tests (about 4 minutes)
+test: setup  ## Set up, then run the tests (about 7 minutes)
 	$(PYTEST) $(ARGS)
 
 test-slow: setup  ## Set up, then run the tests that take minutes
