@@ -321,9 +321,17 @@ class _Pull:
         steps = twists @ self._inverse.T
         steps[0] += FEEDBACK * self._inverse @ self._behind + share * self._towards_measured
         path = self.at.joints + np.cumsum(steps, axis=0)
-        if not self._near_a_limit(path, steps, twists):
+        if self._is_straight(path[-1], poses[-1]) and not self._near_a_limit(path, steps, twists):
             return list(path)
         return self._exact(poses, twists, first=steps[0])
+
+    def _is_straight(self, joints: Joints, pose: Pose) -> bool:
+        """Return whether one Jacobian still holds at the end of the path, which may be long: what
+        brakes for a second turns the joints by half a radian.
+        """
+        reached = pose_at(self.rules.forward, joints).position
+        allowed = NEAR_SPEED * self.rules.limits.max_reach_error_m
+        return math.dist(reached, pose.position) <= allowed
 
     def _near_a_limit(self, path: np.ndarray, steps: np.ndarray, twists: np.ndarray) -> bool:
         rules = self.rules

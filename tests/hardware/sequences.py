@@ -162,7 +162,10 @@ class _Arm(PerfectArm):
 
     event: Event | None = None
     last: ArmState | None = None
-    rng = np.random.default_rng(0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.rng = np.random.default_rng(0)  # of its own: a seed says all of a sequence
 
     def send(self, command: Command) -> Command:
         self.sent.append(command)
