@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import cv2
 import numpy as np
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -30,6 +30,7 @@ from robot.demo.page_options import PageOptions
 from robot.demo.session import Session
 from robot.demo.state import State
 from robot.demo.station import Views
+from robot.deploy.listening import listen, port_of
 from robot.deploy.server_options import is_loopback
 from robot.types import InputError
 
@@ -103,33 +104,25 @@ class PageServer:
         Raises InputError where the address cannot be listened at.
         """
         options, loop = self.options, asyncio.get_running_loop()
-        try:
-            server = await serve(
-                self._converse,
-                options.host,
-                options.port,
-                compression=None,
-                max_size=int(options.largest_mb * 2**20),
-                max_queue=8,
-                write_limit=2**18,
-                ping_interval=PING_S,
-                ping_timeout=PING_S,
-                close_timeout=0.5,
-                server_header=None,
-                process_request=self._answer,
-            )
-        except OSError as error:
-            raise InputError(
-                f"got {options.host}:{options.port}, where nothing can listen ({error.strerror}), "
-                "expected a free port: pass port=8081, or stop what listens there"
-            ) from None
+        server = await listen(
+            self._converse,
+            host=options.host,
+            port=options.port,
+            largest_mb=options.largest_mb,
+            max_queue=8,
+            write_limit=2**18,
+            ping_interval=PING_S,
+            ping_timeout=PING_S,
+            close_timeout=0.5,
+            process_request=self._answer,
+        )
 
         def wake() -> None:
             loop.call_soon_threadsafe(self._wake)
 
         self.newest.wakes(wake)
         async with server:
-            started(server.sockets[0].getsockname()[1])
+            started(port_of(server))
             try:
                 await server.serve_forever()
             finally:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
@@ -35,6 +35,7 @@ from robot.deploy.exchange import (
     greeting,
     observation_of,
 )
+from robot.deploy.listening import listen, port_of
 from robot.deploy.server_options import ServerOptions as ServerOptions
 from robot.deploy.server_options import is_loopback as is_loopback
 from robot.deploy.wire import WireError, pack, unpack
@@ -61,28 +62,20 @@ class PolicyServer:
         Raises InputError where the address cannot be listened at.
         """
         options = self.options
-        try:
-            server = await serve(
-                self._converse,
-                options.host,
-                options.port,
-                compression=None,
-                max_size=int(options.largest_mb * 2**20),
-                max_queue=2,
-                ping_interval=options.ping_s,
-                ping_timeout=options.ping_s,
-                open_timeout=options.ping_s,
-                close_timeout=1.0,
-                server_header=None,
-                process_request=self._admit,
-            )
-        except OSError as error:
-            raise InputError(
-                f"got {options.host}:{options.port}, where nothing can listen ({error.strerror}), "
-                "expected a free port: pass port=8001, or stop what listens there"
-            ) from None
+        server = await listen(
+            self._converse,
+            host=options.host,
+            port=options.port,
+            largest_mb=options.largest_mb,
+            max_queue=2,
+            ping_interval=options.ping_s,
+            ping_timeout=options.ping_s,
+            open_timeout=options.ping_s,
+            close_timeout=1.0,
+            process_request=self._admit,
+        )
         async with server:
-            started(server.sockets[0].getsockname()[1])
+            started(port_of(server))
             await server.serve_forever()
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:

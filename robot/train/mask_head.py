@@ -24,7 +24,6 @@ from robot.perception.compose.augment import MaskAugment
 from robot.perception.compose.masking import mask_from_labels
 from robot.perception.head.base import HEADS, Head
 from robot.perception.head.metrics import auroc, iou
-from robot.perception.head.presence import calibrate
 from robot.perception.names import check_start
 from robot.spaces import cameras_to_json
 from robot.system.command import plain
@@ -189,10 +188,7 @@ def calibrate_head(
     tokens = language.encode(list(frames.goals))
     logits, ious = predict(head, frames, tokens=tokens)
     truth = torch.from_numpy(frames.presence.astype(np.float32))
-    with torch.inference_mode(False):
-        temperature, bias = calibrate(logits.clone(), truth.clone())
-    head.presence_temperature.copy_(temperature)
-    head.presence_bias.copy_(bias)
+    head.calibrate_presence(logits, truth)
     visible = truth[:, 0] > 0.5
     return {
         "mean_iou": ious[visible].nanmean().item(),

@@ -18,7 +18,6 @@ from robot.data.scene_looks import SceneLookStore
 from robot.perception.head.base import HEADS
 from robot.perception.head.mask_head import MaskHead
 from robot.perception.head.metrics import auroc, iou
-from robot.perception.head.presence import calibrate
 from robot.perception.names import resolve_head
 from robot.perception.regions.batch import RegionBatch
 from robot.perception.regions.head import FILE_NAME, KIND, ROLES, RegionHead, RegionOutput
@@ -124,12 +123,9 @@ def calibrate_region_head(head: RegionHead, index: Index, *, seed: int = 0) -> d
     used = torch.cat([_used(batch, cameras=head.cameras) for batch in batches])
     logits = torch.cat([output.presence_logits for output in outputs])
     visible = torch.cat([batch.visible for batch in batches])
-    with torch.inference_mode(False):
-        # the roles are drawn alike: one calibration for both
-        both = logits[used].clone()[:, None].expand(-1, ROLES)
-        temperature, bias = calibrate(both, visible[used].clone()[:, None].expand(-1, ROLES))
-    head.presence_temperature.copy_(temperature)
-    head.presence_bias.copy_(bias)
+    # the roles are drawn alike: one calibration for both
+    both = (values[used][:, None].expand(-1, ROLES) for values in (logits, visible))
+    head.calibrate_presence(*both)
     return measure(outputs, batches) | {"presence_auroc": auroc(logits[used], visible[used])}
 
 

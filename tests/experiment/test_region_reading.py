@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from robot.experiment.region_outlines import box_masks, everything_recall
+from robot.experiment.region_questions import yes_no
 from robot.experiment.region_reading import (
     attribute_accuracy,
-    box_masks,
     crop_accuracy,
-    everything_recall,
     majority_accuracy,
-    read_scenes,
     relation_f1,
     sentence_scores,
     word_iou,
-    yes_no,
 )
+from robot.experiment.region_scenes import read_scenes
 from robot.experiment.region_speed import measure_speed
 from robot.language import LanguageEncoder
 from robot.perception.regions.network import RegionNetwork

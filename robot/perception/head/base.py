@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from robot.batch import LanguageTokens, MaskBatch, Sentences
 from robot.checkpoint import cameras_of, load, vocabulary_of
 from robot.language import LanguageEncoder, RawSentences
+from robot.perception.head.presence import CalibratedPresence
 from robot.perception.names import resolve_head
 from robot.spaces import Camera
 from robot.system.device import pick_dtype
@@ -60,24 +61,15 @@ class ReadsWords(nn.Module):
         return LanguageEncoder() if language is None else language
 
 
-class Head(ReadsWords):
+class Head(CalibratedPresence, ReadsWords):
     """What every mask head is: `forward(frames, language) -> MaskOutput`, `loss_of(output, batch)`,
     calibrated presence. Whoever wants masks calls `predict`.
     """
 
-    presence_temperature: Tensor
-    presence_bias: Tensor
     cameras = 1  # looked through at once
     trained_cameras: tuple[Camera, ...] = ()  # of a checkpoint; empty: frames are taken as they are
     vocabulary: str | Mapping[str, Any] | None = None  # of a checkpoint: robot.words.reader
     looks_at_once = 32  # that one call without gradients should be asked about: bounds memory
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer(
-            "presence_temperature", torch.ones(2)
-        )  # set by robot.train.mask_head.calibrate_head
-        self.register_buffer("presence_bias", torch.zeros(2))
 
     @classmethod
     def load(cls, name: Path | str) -> Self:
@@ -110,17 +102,6 @@ class Head(ReadsWords):
     @property
     def frames_at_once(self) -> int:
         return self.looks_at_once * self.cameras
-
-    @property
-    def device(self) -> torch.device:
-        return self.presence_bias.device
-
-    def presence_probability(self, presence_logits: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
-        """Apply the stored calibration: sigmoid(logit / temperature + bias)."""
-        temperature, bias = (
-            buffer.to(presence_logits) for buffer in (self.presence_temperature, self.presence_bias)
-        )
-        return torch.sigmoid(presence_logits / temperature + bias)
 
     def loss(
         self, batch: MaskBatch, generator: torch.Generator | None = None

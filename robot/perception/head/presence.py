@@ -5,13 +5,45 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from robot.calibration import platt
 from robot.types import InputError, MaskStatus
 
 FOUND_ABOVE, ABSENT_BELOW = 0.8, 0.5  # presence, calibrated; between the two a target is uncertain
 LARGEST_TEMPERATURE = 150.0  # logits that know nothing want an infinite one
+
+
+class CalibratedPresence(nn.Module):
+    """A module whose presence logits, (N, 2), mean probabilities once they are calibrated."""
+
+    presence_temperature: Tensor
+    presence_bias: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("presence_temperature", torch.ones(2))
+        self.register_buffer("presence_bias", torch.zeros(2))
+
+    @property
+    def device(self) -> torch.device:
+        return self.presence_bias.device
+
+    def presence_probability(self, presence_logits: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
+        """Apply the stored calibration: sigmoid(logit / temperature + bias)."""
+        temperature, bias = (
+            buffer.to(presence_logits) for buffer in (self.presence_temperature, self.presence_bias)
+        )
+        return torch.sigmoid(presence_logits / temperature + bias)
+
+    def calibrate_presence(
+        self, presence_logits: Float[Tensor, "n 2"], truth: Float[Tensor, "n 2"]
+    ) -> None:
+        """Fit the calibration to logits of held-out frames."""
+        with torch.inference_mode(False):
+            temperature, bias = calibrate(presence_logits.clone(), truth.clone())
+        self.presence_temperature.copy_(temperature)
+        self.presence_bias.copy_(bias)
 
 
 def calibrate(

@@ -301,6 +301,6 @@ def _padded(head: RegionHead, prompts: Prompts) -> Prompts:
 
 def _fast(head: RegionHead) -> torch.autocast:
     """Return the precision that pays on the head's device."""
-    device = head.presence_bias.device
+    device = head.device
     dtype = pick_dtype("auto", device)
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)

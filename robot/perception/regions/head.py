@@ -21,6 +21,7 @@ from robot.checkpoint import SHIPPED, cameras_of, load
 from robot.perception.head.decoder import MaskDecoder, pointwise, to_tokens
 from robot.perception.head.encoders import CELL, Film, ImageEncoder
 from robot.perception.head.losses import coarse_loss, iou_loss, mask_loss
+from robot.perception.head.presence import CalibratedPresence
 from robot.perception.names import check_head_sizes
 from robot.perception.regions.batch import RegionBatch
 from robot.perception.regions.pool import boxes_of, is_visible, mask_pool
@@ -55,14 +56,11 @@ class RegionOutput:
     predicted_iou: Float[Tensor, "b 2"]
 
 
-class RegionHead(nn.Module):
+class RegionHead(CalibratedPresence):
     """The mask head's encoder and decoder with prompts in place of words.
 
     The `cameras` frames of a look lie side by side, always in the same order.
     """
-
-    presence_temperature: Tensor
-    presence_bias: Tensor
 
     def __init__(
         self,
@@ -98,8 +96,6 @@ class RegionHead(nn.Module):
         self.unseen = nn.Parameter(torch.randn(dim) * 0.5)  # of a region that a camera never saw
         self.presence = nn.Linear(dim, 1)
         self.iou = nn.Linear(dim, 1)
-        self.register_buffer("presence_temperature", torch.ones(ROLES))
-        self.register_buffer("presence_bias", torch.zeros(ROLES))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
@@ -195,10 +191,6 @@ class RegionHead(nn.Module):
             + IOU_WEIGHT * iou
         )
         return total.unflatten(0, (-1, self.cameras)).mean(dim=1)
-
-    def presence_probability(self, presence_logits: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
-        """Apply the stored calibration: sigmoid(logit / temperature + bias)."""
-        return torch.sigmoid(presence_logits / self.presence_temperature + self.presence_bias)
 
 
 def resolve_region_head(name: Path | str) -> Path:

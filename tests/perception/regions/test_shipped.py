@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 
 from robot.data.scene_looks import SceneLookStore
-from robot.experiment.region_reading import (
-    attribute_accuracy,
-    box_masks,
-    read_scenes,
-    relation_f1,
-)
+from robot.experiment.region_outlines import box_masks
+from robot.experiment.region_reading import attribute_accuracy, relation_f1
+from robot.experiment.region_scenes import read_scenes
 from robot.perception.regions.reader import RegionReader
 from robot.rollout.region_looks import make_region_looks
 
