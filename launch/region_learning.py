@@ -19,6 +19,7 @@ def train_regions(job: RegionJob, *, config_yaml: str) -> None:
         training=job.training,
         batch_size=job.batch_size,
         seed=job.seed,
+        hue_share=job.hue_share,
         crop=job.crop,
     )
     with run_folder("train-regions", config_yaml=config_yaml) as run:

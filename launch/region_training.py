@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from launch.command_line import Work
 from robot.envs.gl import require_gl
 from robot.experiment.region_looks import LookOptions
-from robot.system.parse import Count, Seed, options, parse
+from robot.system.parse import Count, Seed, Share, options, parse
 from robot.train.options import Training
 from robot.types import InputError
 
@@ -27,6 +27,7 @@ class RegionJob:
     workers: Count
     data_root: Path
     batch_size: Count
+    hue_share: Share
     crop: bool
     training: Training
 

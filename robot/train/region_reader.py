@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from robot.perception.regions.truth import TrueRegion, true_pairs, true_regions
 from robot.perception.regions.vocabulary import ATTRIBUTES, UNKNOWN, vocabulary
 from robot.train.loop import Log, Training, train_seeded
 from robot.train.region_crops import cropped
+from robot.train.region_hues import in_other_hues
 from robot.train.region_phrases import all_phrases, false_phrase, true_phrase
 
 REGIONS_PER_FRAME = 12
@@ -46,6 +47,7 @@ class ReaderTraining:
     training: Training
     batch_size: int
     seed: int
+    hue_share: float  # of the frames are shown in other hues, and say nothing of colours
     crop: bool = False  # the baseline that sees each region's box alone
 
 
@@ -68,6 +70,7 @@ def train_region_reader(
         encode_phrases(language or LanguageEncoder()),
         batch_size=options.batch_size,
         seed=options.seed,
+        hue_share=options.hue_share,
         crop=options.crop,
     )
     average = train_seeded(
@@ -92,6 +95,7 @@ def region_batches(
     *,
     batch_size: int,
     seed: int,
+    hue_share: float = 0.0,
     crop: bool = False,
 ) -> Callable[[int], Iterator[RegionBatch]]:
     """Return batches as a function of the first step; that of a step depends on (seed, step)."""
@@ -100,7 +104,7 @@ def region_batches(
         while True:
             rng = np.random.default_rng([seed, step])
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            samples = [_sample(looks, rng=rng) for _ in range(batch_size)]
+            samples = [_sample(looks, hue_share=hue_share, rng=rng) for _ in range(batch_size)]
             batch = region_batch(samples, phrases, rng=rng, generator=generator)
             yield cropped(batch) if crop else batch
             step += 1
@@ -142,9 +146,13 @@ def mirrored(relations: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np
     return relations[..., order], offsets * np.array([1, -1, 1], np.float32)
 
 
-def _sample(looks: SceneLooks, *, rng: np.random.Generator) -> Sample:
+def _sample(looks: SceneLooks, *, hue_share: float, rng: np.random.Generator) -> Sample:
     look, camera = int(rng.integers(len(looks))), int(rng.integers(looks.images.shape[1]))
-    return sample_of(looks, look, camera, flipped=bool(rng.random() < 0.5))
+    sample = sample_of(looks, look, camera, flipped=bool(rng.random() < 0.5))
+    if rng.random() < hue_share:
+        frame, regions = in_other_hues(sample.frame, sample.regions, rng=rng)
+        sample = replace(sample, frame=frame, regions=regions)
+    return sample
 
 
 def region_batch(

@@ -17,6 +17,7 @@ from robot.perception.regions.reader import RegionReader
 from robot.perception.regions.vocabulary import UNKNOWN, vocabulary
 from robot.train.options import Training
 from robot.train.region_crops import SIDE, cropped
+from robot.train.region_hues import in_other_hues
 from robot.train.region_phrases import all_phrases, false_phrase, is_true, true_phrase
 from robot.train.region_reader import (
     ReaderTraining,
@@ -83,6 +84,27 @@ def test_a_batch_binds_words_masks_and_boxes(looks):
     assert checked >= 6
 
 
+def test_other_hues_change_the_colour_keep_the_light_and_say_nothing_of_colours(looks):
+    sample = sample_of(looks, 0, 0)
+    red = sample.frame[sample.regions[0].mask].astype(float)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        frame, regions = in_other_hues(sample.frame, sample.regions, rng=rng)
+        seen = frame[regions[0].mask].astype(float)
+        assert abs(seen - red).max() > 40
+        assert abs(frame[0, 0].astype(int) - sample.frame[0, 0]).max() <= 1  # grey stays grey
+        assert regions[0].words["names"] == "cup" and regions[0].words["colours"] is None
+
+
+def test_frames_in_other_hues_ask_for_no_colour(looks):
+    phrases = encode_phrases(LanguageEncoder.hashed())
+    batch = next(region_batches(looks, phrases, batch_size=4, seed=0, hue_share=1.0)(0))
+    assert (batch.attributes["colours"] == UNKNOWN).all()
+    assert (batch.attributes["names"][batch.regions.valid] != UNKNOWN).all()
+    true = [all_phrases()[k] for k in batch.asked[..., 0][batch.asked[..., 0] != UNKNOWN].tolist()]
+    assert true and all(phrase.colour is None for phrase in true)
+
+
 def test_questions_are_half_true(looks):
     sample = sample_of(looks, 0, 0)
     rng = np.random.default_rng(0)
@@ -113,6 +135,7 @@ def test_a_few_steps_learn_and_the_checkpoint_reads(looks, tmp_path):
         training=Training(steps=12, learning_rate=3e-3, warmup_steps=1, log_every=1),
         batch_size=2,
         seed=0,
+        hue_share=0.5,
     )
     file = train_region_reader(
         options,
