@@ -124,7 +124,9 @@ def _corrected(word: str, before: Sequence[str], after: Sequence[str], lex: Lexi
     if before and any(
         s.kind == "colour" for s in lex.senses.get((before[-1],), ())
     ):  # "the blue book" is no "blue ... look"
-        options = tuple(w for w in options if _may_be(w, ("noun", "generic", *PART), lex))
+        described = bool(after) and _may_be(after[0], ("noun", "generic", *PART), lex)
+        kinds = ("noun", "generic", *(PART if described else ()))  # no "red stapler" is a "smaller"
+        options = tuple(w for w in options if _may_be(w, kinds, lex))
     if len(options) > 1:
         options = _likelier(options, before, after, lex)
     return [options[0]] if options else [word]

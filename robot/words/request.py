@@ -40,8 +40,73 @@ class Request:
 
 @lru_cache(maxsize=1024)
 def understand(sentence: str) -> Request:
-    """Return what a sentence asks for."""
-    return _combine(clauses_of(noun_phrases(items_of(words_of(sentence)))))
+    """Return what a sentence, or a text of several, asks for."""
+    clauses = clauses_of(noun_phrases(items_of(words_of(sentence))))
+    whole = _combine(clauses)
+    if whole.status is not Understanding.NOT_UNDERSTOOD:
+        return whole
+    return _asked_between(clauses) or whole
+
+
+def _asked_between(clauses: Sequence[Clause]) -> Request | None:
+    """Return what a text asks for in sentences of its own, between others that tell a story; None
+    where none does, they differ, or something after them, or about the same object, speaks against
+    it.
+    """
+    by_sentence: dict[int, list[Clause]] = {}
+    for clause in clauses:
+        by_sentence.setdefault(clause.sentence, []).append(clause)
+    read = {k: _combine(group) for k, group in by_sentence.items()}
+    asked = {k: request for k, request in read.items() if _demands(by_sentence[k], request)}
+    for k in set(read) - set(asked):
+        if (meant := _pointed_back(by_sentence[k], by_sentence.get(k - 1, ()))) is not None:
+            asked[k] = Request(Understanding.UNDERSTOOD, meant)
+    if len(by_sentence) < 2 or not asked:
+        return None
+    later = [clause for clause in clauses if clause.sentence > max(asked)]
+    if any(clause.join in ("and", "or", "but") and clause.items[0].thing for clause in later):
+        return None  # "Pick up the red cup. And the newspaper."
+    if any(item.is_a(*_RETRACTS) for clause in later for item in clause.items):
+        return None
+    first, *others = (asked[k] for k in sorted(asked))
+    excluded = tuple(thing for request in read.values() for thing in request.excluded)
+    places = {r.destination for r in asked.values()} - {None}
+    assert first.target is not None
+    target = first.target
+    for other in others:
+        assert other.target is not None
+        if not target.fits(other.target) or len(places) > 1:
+            return None
+        target = _merged(target, other.target)
+    if any(thing.fits(target) and (target.colour or not thing.colour) for thing in excluded):
+        return None
+    return Request(Understanding.UNDERSTOOD, target, next(iter(places), None), excluded)
+
+
+def _pointed_back(clauses: Sequence[Clause], before: Sequence[Clause]) -> Thing | None:
+    """Return the one thing that the sentence before names, where this one asks for "it"."""
+    events = [event_of(clause) for clause in clauses]
+    if not any(e.kind is Kind.TAKE and e.verb and e.target is None for e in events):
+        return None
+    if any(e.kind not in (Kind.TAKE, Kind.NOTHING) or e.destination for e in events):
+        return None
+    if any(item.is_a(*_RETRACTS) for clause in before for item in clause.items):
+        return None
+    named = {i.thing for clause in before for i in clause.items if i.thing and i.thing.noun}
+    thing = named.pop() if len(named) == 1 else None
+    return None if thing is None or thing.unknown or thing.vague else thing
+
+
+_RETRACTS = ("stops", "corrects", "negations", "stays")
+
+
+def _demands(clauses: Sequence[Clause], request: Request) -> bool:
+    """Return whether a sentence asks, with a verb, for a thing that it names."""
+    return request.status is Understanding.UNDERSTOOD and any(
+        event.kind is Kind.TAKE and event.verb and _names(event)
+        for clause in clauses
+        for event in (event_of(clause), loosely(clause))
+    )
 
 
 @dataclass

@@ -48,6 +48,20 @@ def sentences(text: str) -> tuple[str, ...]:
         ("lift the mug off table that is blue", "pick up the blue cup"),
         ("My knees are not what they used to be. Take the red cup.", "pick up the red cup"),
         ("Next on the sheet: get the blue die", "pick up the blue cube"),
+        (
+            "I can't walk over there because the sauce will split if I stop, and the lad has not "
+            "come back. So be a star and get me the navy cylinder, quickly.",
+            "pick up the blue cylinder",
+        ),
+        (
+            "On the table lies the blue die. Might I ask you to lift it for me?",
+            "pick up the blue cube",
+        ),
+        (
+            "Earlier he took the red cup. Now I need the green block, please.",
+            "pick up the green cube",
+        ),
+        ("Ignore the yellow cube. Target is the blue die.", "pick up the blue cube"),
     ],
 )
 def test_a_sentence_becomes_the_one_that_training_knew(text, meant):
@@ -92,6 +106,12 @@ def test_a_sentence_becomes_the_one_that_training_knew(text, meant):
         ("Nobody asked you to fetch the red cup", Understanding.NOTHING_TO_DO),
         ("pick up the red cup. And the newspaper", Understanding.NOT_UNDERSTOOD),
         ("gib mir die blaue Tasse", Understanding.NOT_UNDERSTOOD),
+        ("Could you pass me the red stapler?", Understanding.NOT_UNDERSTOOD),
+        ("He is busy with it. Take the red cup. No, better not.", Understanding.NOTHING_TO_DO),
+        (
+            "The lights are fixed. Take the red cup. Or take the blue one.",
+            Understanding.NOT_UNDERSTOOD,
+        ),
     ],
 )
 def test_a_sentence_that_asks_for_nothing_it_can_do_asks_the_head_nothing(text, status):
