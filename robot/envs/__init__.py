@@ -10,7 +10,7 @@ import logging
 
 import gymnasium
 
-from robot.envs.registry import HORIZONS, NATIVE, TASKS
+from robot.envs.registry import HORIZONS, LIBERO, NATIVE, TASKS
 
 # robosuite warns of optional packages at every import, in every process; a filter outlives the
 # level that it then sets.
@@ -22,11 +22,13 @@ def gym_id(task: str) -> str:
     return f"robot/{task}-v0"
 
 
-for _task in (*TASKS, *NATIVE):
+ENTRY_POINTS = dict.fromkeys(LIBERO, "robot.envs.libero.env:LiberoEnv")
+
+for _task in (*TASKS, *NATIVE, *LIBERO):
     if gym_id(_task) not in gymnasium.registry:  # a module reloaded registers nothing twice
         gymnasium.register(
             id=gym_id(_task),
-            entry_point="robot.envs.robosuite:RobosuiteEnv",
+            entry_point=ENTRY_POINTS.get(_task, "robot.envs.robosuite:RobosuiteEnv"),
             max_episode_steps=HORIZONS[_task],
             kwargs={"task": _task},
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from robot.envs.arm_spaces import DEFAULT_ROBOT, arm_spaces
-from robot.envs.registry import TABLETOP
+from robot.envs.registry import LIBERO, TABLETOP
 from robot.envs.robots import check_robot
 from robot.spaces import Spaces
 from robot.system.parse import Count, NotNegative, Positive, options
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from robot.envs.simulated import SimulatedEnv
 
 ImageSize = Annotated[int, Field(ge=16, le=1024)]  # pixels, square
-Backend = Literal["robosuite", "mujoco"]
+Backend = Literal["robosuite", "mujoco", "libero"]
 DEFAULT_BACKEND: Backend = "robosuite"
 MESH_FACES = 400
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from robot.envs.libero.names import HORIZONS as LIBERO_HORIZONS
+from robot.envs.libero.names import NAMES as LIBERO
+from robot.envs.libero.names import WITH_EXPERT, TaskName, check_libero_scene
 from robot.envs.task import Task
 from robot.types import InputError
 
@@ -63,6 +66,7 @@ HORIZONS = {
     "Door": 400,
     "Wipe": 500,
     "ToolHang": 800,
+    **{name: LIBERO_HORIZONS[TaskName.of(name).suite] for name in LIBERO},
 }
 
 
@@ -73,6 +77,10 @@ def make_task(name: str) -> Task:
         from robot.envs.tabletop.task import TabletopTask
 
         return TabletopTask(name=name)
+    if name in LIBERO:
+        from robot.envs.libero.task import LiberoTask
+
+        return LiberoTask(name=name)
     if name in BUILTIN:
         from robot.envs.builtin import make_builtin
 
@@ -84,8 +92,14 @@ def make_task(name: str) -> Task:
 
 def check_task(name: str) -> None:
     """Raise InputError unless there is such a task."""
-    if name in (*TASKS, *NATIVE):
+    if name in (*TASKS, *NATIVE, *LIBERO):
         return
+    if name.startswith("libero"):
+        suites = ", ".join(LIBERO_HORIZONS)
+        raise InputError(
+            f"got task {name!r}, expected one of {suites}, or one of their tasks, such as "
+            "libero_object-0; choose one of these"
+        )
     choices = ", ".join((*TASKS, *NATIVE))
     if name in TWO_ARMS:
         raise InputError(
@@ -101,7 +115,9 @@ def check_scene(task: str, scene: str) -> None:
     from robot.envs.tabletop.conditions import condition
 
     check_task(task)
-    if task in TABLETOP:
+    if task in LIBERO:
+        check_libero_scene(scene)
+    elif task in TABLETOP:
         condition(scene)
     else:
         supported_condition(scene)
@@ -111,5 +127,7 @@ def check_expert(task: str) -> None:
     """Raise InputError unless a scripted expert can demonstrate the task."""
     from robot.envs.builtin.native import no_expert
 
+    if task in LIBERO and TaskName.of(task).suite in WITH_EXPERT:
+        return
     if task not in TASKS:
         raise no_expert(task)

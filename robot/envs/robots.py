@@ -97,7 +97,8 @@ RETHINK = Gripper(
 )
 
 
-TOOLS = {"WipingGripper": Gripper(fingers=(), stroke_m=0.0)}  # that a task brings along
+# that a task brings along; LIBERO's arms have names of their own, and the Panda's hand
+TOOLS = {"WipingGripper": Gripper(fingers=(), stroke_m=0.0), "PandaGripper": PANDA_HAND}
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class SimulatedEnv(RobotEnv):
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
+    success_steps = SUCCESS_STEPS
     sim: Any  # the world that the task acts on
     arm: Arm
     _spec: EnvSpec | None = None
@@ -203,7 +204,7 @@ class SimulatedEnv(RobotEnv):
         self.move(action)
         self._steps = steps + 1
         self._held = self._held + 1 if self.task.success(self.sim) else 0
-        return self._held >= SUCCESS_STEPS
+        return self._held >= self.success_steps
 
     def _count(self) -> int:
         """Return the steps of this episode; raise where none has begun."""
