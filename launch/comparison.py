@@ -30,6 +30,7 @@ def run_comparison(comparison: Comparison, *, config_yaml: str) -> None:
     """Run a comparison; results.json is the last line on stdout."""
     from robot.experiment.compare import compare
     from robot.experiment.plan import expected_time
+    from robot.report.libero_pro import libero_pro_table, suites_of
     from robot.report.paper import paper_table
     from robot.report.table import success_table
 
@@ -45,6 +46,8 @@ def run_comparison(comparison: Comparison, *, config_yaml: str) -> None:
             console.print(findings.chance)
         if findings.beside:
             console.print(paper_table(findings.beside))
+        for suite in suites_of(findings.cells):
+            console.print(libero_pro_table(findings.cells, suite=suite))
         console.print(f"report: {findings.page}")
         results = {
             **findings.as_json(),

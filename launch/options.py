@@ -17,7 +17,7 @@ from robot.errors import InputError
 MAY_BE_NULL = frozenset(
     ("compare", "head", "head_start", "headline_scene", "jitter", "quality", "witness_steps")
     + ("checkpoint", "deployment", "device", "frozen_after", "goal", "server", "speed")
-    + ("token", "viewer", "annotations", "benchmark", "view")
+    + ("token", "suite", "viewer", "annotations", "benchmark", "view")
 )
 MAY_BE_EMPTY = frozenset({"also", "faults", "formats", "mask_scenes", "sources"})
 MAY_BE_MIXED = frozenset({"sources"})  # numbers and text
@@ -69,6 +69,7 @@ def check_names(values: Any, *, path: tuple[str, ...] = ()) -> None:
     """Raise InputError for a scene, a robot, a mode of Weights & Biases or a run's name that is
     none: what can be said without importing torch or a simulator.
     """
+    from robot.envs.libero.names import SCENES as LIBERO_SCENES
     from robot.envs.robots import check_robot
     from robot.envs.tabletop.conditions import condition
     from robot.system.parse import folder_name
@@ -81,7 +82,8 @@ def check_names(values: Any, *, path: tuple[str, ...] = ()) -> None:
             continue
         elif name in SCENES:
             for scene in [value] if isinstance(value, str) else value:
-                condition(scene)
+                if scene not in LIBERO_SCENES:  # which of the two a task has is checked with it
+                    condition(scene)
         elif name == "robot":
             check_robot(str(value))
         elif name == "wandb":

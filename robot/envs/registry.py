@@ -116,7 +116,7 @@ def check_scene(task: str, scene: str) -> None:
 
     check_task(task)
     if task in LIBERO:
-        check_libero_scene(scene)
+        check_libero_scene(task, scene)
     elif task in TABLETOP:
         condition(scene)
     else:

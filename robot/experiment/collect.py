@@ -16,6 +16,8 @@ from robot.data.mask_frames import MaskFrameStore
 from robot.data.store import EpisodeStore
 from robot.envs.arm_spaces import DEFAULT_ROBOT
 from robot.envs.gl import require_gl
+from robot.envs.libero.names import HORIZONS as SUITES
+from robot.envs.libero.names import check_learned
 from robot.envs.make import DEFAULT_BACKEND, Backend, EnvOptions, check_backend
 from robot.envs.registry import TABLETOP, check_expert, check_scene
 from robot.rollout.corrupt import Mixture, check_mixture, make_machine
@@ -118,6 +120,8 @@ def check_collection(
     """Raise InputError unless there are such a task, scene and robot, and such machine faults."""
     check_scene(task, scene)
     check_backend(backend, robot=robot, task=task)
+    if backend == "libero":
+        check_learned(scene)
     if quality is not None:
         check_mixture(task, quality)
 
@@ -161,7 +165,9 @@ def check_recorded(env: EnvOptions) -> None:
     """Raise InputError for options of an env that recordings do not follow: they are taken as the
     env is by default, but for backend, robot and image size.
     """
-    usual = EnvOptions(backend=env.backend, robot=env.robot, image_size=env.image_size)
+    usual = EnvOptions(
+        backend=env.backend, robot=env.robot, image_size=env.image_size, suite=env.suite
+    )
     values, defaults = asdict(env), asdict(usual)
     if other := [name for name in values if values[name] != defaults[name]]:
         raise InputError(
@@ -182,13 +188,15 @@ def env_identity(*, robot: str, backend: Backend) -> dict[str, str]:
 def check_mask_scenes(tasks: Sequence[str], scenes: Iterable[str]) -> None:
     """Raise InputError unless mask frames can be made of these tasks in these scenes."""
     for task in tasks:
-        if task not in TABLETOP:
+        if task not in (*TABLETOP, *SUITES):
             raise InputError(
-                f"got task {task!r} for mask frames, expected one of {', '.join(TABLETOP)}; pass "
-                "tasks=[pick]"
+                f"got task {task!r} for mask frames, expected one of {', '.join(TABLETOP)}, or a "
+                "suite of LIBERO with env=libero; pass tasks=[pick]"
             )
         for scene in scenes:
             check_scene(task, scene)
+            if task in SUITES:
+                check_learned(scene)
 
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -224,7 +232,12 @@ class MaskFrameOptions:
             raise InputError(
                 f"got mask_frames.tasks={list(self.tasks)}, expected each once; drop one"
             )
-        check_mask_scenes(self.tasks, self.scenes)
+        check_mask_scenes(self.tasks, self.shown)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Return the scenes that have a share."""
+        return tuple(scene for scene, share in self.scenes.items() if share)
 
 
 def collect_mask_frames(
@@ -244,7 +257,9 @@ def collect_mask_frames(
     from robot.rollout.mask_frames import make_mask_frames  # loads robosuite, seconds
 
     check_backend(backend, robot=robot)
-    check_mask_scenes(frames.tasks, frames.scenes)
+    check_mask_scenes(frames.tasks, frames.shown)
+    for task in frames.tasks:
+        check_backend(backend, robot=robot, task=task)
     require_gl()
     content = _content(frames, image_size=image_size, robot=robot, backend=backend)
     directory = root / key("mask-frames", content)

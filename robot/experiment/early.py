@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from robot.envs.arm_spaces import CAMERAS, CONTROL_DT_S
 from robot.envs.make import check_backend
-from robot.envs.registry import TABLETOP, check_scene
+from robot.envs.registry import LIBERO, TABLETOP, check_scene
 from robot.errors import InputError
 from robot.experiment.arm_options import ArmOptions, arm_options, chosen_sections, trained_sections
 from robot.experiment.collect import check_mask_scenes
@@ -66,7 +66,7 @@ def check_comparison(arms: Sequence[ArmOptions], common: CommonOptions) -> None:
     if needs_head(arms, common):
         check_head(common)
     if needs_frames(arms, common):
-        check_mask_scenes(common.data.mask_frames.tasks, common.data.mask_frames.scenes)
+        check_mask_scenes(common.data.mask_frames.tasks, common.data.mask_frames.shown)
     check_measured_scenes(arms, common)
 
 
@@ -154,10 +154,12 @@ def check_scenes(arms: Sequence[ArmOptions], common: CommonOptions) -> None:
         check_once(names, at=f"evaluation.{key}")
     for arm in arms:
         check_once(arm.scenes, at=f"arms.{arm.name}.scenes")
-    if len(evaluation.tasks) > 1 and not set(evaluation.tasks) <= set(TABLETOP):
+    if len(evaluation.tasks) > 1 and not any(
+        set(evaluation.tasks) <= set(world) for world in (TABLETOP, LIBERO)
+    ):
         raise InputError(
             f"got evaluation.tasks={list(evaluation.tasks)}, expected tabletop tasks where there "
-            "are several; leave one"
+            "are several, or tasks of LIBERO; leave one"
         )
     for task in evaluation.tasks:
         for scene in evaluation.scenes:
@@ -165,7 +167,9 @@ def check_scenes(arms: Sequence[ArmOptions], common: CommonOptions) -> None:
     for task in dict.fromkeys((common.task, *evaluation.tasks)):
         check_backend(common.env.backend, robot=common.env.robot, task=task)
     if evaluation.headline_scene is not None:
-        check_scene("pick", evaluation.headline_scene)  # this task need not have it
+        # this task need not have it
+        shown = common.task if common.task in LIBERO else "pick"
+        check_scene(shown, evaluation.headline_scene)
 
 
 def check_once(names: Sequence[str], *, at: str) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from robot.data.mask_frames import MaskFrameStore, MaskRecord
 from robot.envs.arm_spaces import DEFAULT_ROBOT
+from robot.envs.libero.env import LiberoEnv
 from robot.envs.make import DEFAULT_BACKEND, Backend, EnvOptions, make_env
 from robot.envs.simulated import SimulatedEnv
 from robot.envs.tabletop.other_goals import other_goal
@@ -25,12 +26,12 @@ from robot.envs.tabletop.staging import stage
 from robot.envs.tabletop.task import TabletopTask
 from robot.envs.tabletop.world import TabletopWorld
 from robot.rollout.demonstrate import Disturbance
+from robot.rollout.libero_frames import libero_records
+from robot.rollout.looks import records_of_look, scene_of
 from robot.types import InputError, Label
 
 LOOK_SHARE = 0.45  # of the horizon: the expert is done by then
-VISIBLE_PIXELS = 6  # fewer than this is not there
 MOMENTS = ("staged", "expert")
-GOLDEN_RATIO = 0.6180339887  # its multiples fill the unit interval evenly
 
 
 def make_mask_frames(
@@ -104,6 +105,13 @@ def _shard(
         )
         envs["world"].reset(seed=seed)  # staged moments need an episode to have begun
     env, records = envs["world"], []
+    if isinstance(env, LiberoEnv):
+        asked = {name: options[name] for name in ("snapshots", "goals", "absent_share")}
+        numbers = range(index * count, (index + 1) * count)
+        made = libero_records(env, numbers=numbers, tasks=tasks, scenes=scenes, seed=seed, **asked)
+        records = list(made)
+        MaskFrameStore(root).append_shard(index, records)
+        return len(records)
     for k in range(index * count, (index + 1) * count):
         rng = np.random.default_rng([seed, k, 11])
         env.switch_task(tasks[k % len(tasks)])
@@ -111,14 +119,6 @@ def _shard(
         records += _records_of_scene(env, scene=scene, seed=seed, episode=k, rng=rng, **options)
     MaskFrameStore(root).append_shard(index, records)
     return len(records)
-
-
-def scene_of(k: int, shares: Mapping[str, float]) -> str:
-    """Return the condition of scene number `k`: any run of numbers holds the conditions in their
-    shares, almost exactly.
-    """
-    upto = np.cumsum(list(shares.values())) / sum(shares.values())
-    return list(shares)[int(np.searchsorted(upto, k * GOLDEN_RATIO % 1.0, side="right"))]
 
 
 def _records_of_scene(
@@ -150,7 +150,11 @@ def _records_of_scene(
             for _ in range(goals - 1)
         ]
         named = [(shown.goal, shown.target, shown.destination), *others]
-        yield from _look(env, world, named=named, scene=scene, seed=seed)
+        labelled = [
+            (words, _roles(world, target=target, destination=destination))
+            for words, target, destination in named
+        ]
+        yield from records_of_look(env, named=labelled, scene=scene, seed=seed)
 
 
 def _staged(
@@ -198,34 +202,6 @@ def _at_work(
                 world.restyle(restyled(task.scene, condition_name=scene, rng=rng))
             yield task.scene
         env.move(disturbance(expert.act()))
-
-
-def _look(
-    env: SimulatedEnv,
-    world: TabletopWorld,
-    *,
-    named: Sequence[tuple[str, str | None, str | None]],
-    scene: str,
-    seed: int,
-) -> Iterator[MaskRecord]:
-    """Yield a record for every camera and goal from one look at the current state."""
-    images = env.observe()["images"]
-    roles = [
-        _roles(world, target=target, destination=destination) for _, target, destination in named
-    ]
-    for (goal, _, _), maps in zip(named, env.label_maps_for(roles), strict=True):
-        for camera in env.cameras:
-            label = maps[camera]
-            yield MaskRecord(
-                image=images[camera],
-                label=label,
-                goal=goal,
-                target_visible=int((label == Label.TARGET).sum()) >= VISIBLE_PIXELS,
-                destination_visible=int((label == Label.DESTINATION).sum()) >= VISIBLE_PIXELS,
-                camera=camera,
-                scene=scene,
-                seed=seed,
-            )
 
 
 def _roles(

@@ -24,7 +24,7 @@ from robot.envs.tabletop.staging import stage
 from robot.envs.tabletop.task import TabletopTask
 from robot.envs.tabletop.world import TabletopWorld
 from robot.perception.regions.vocabulary import vocabulary
-from robot.rollout.mask_frames import scene_of
+from robot.rollout.looks import scene_of
 from robot.rollout.scene_looks import look_at
 
 TASKS = ("pick", "place_any", "place_any")

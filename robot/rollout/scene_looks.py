@@ -24,7 +24,7 @@ from robot.envs.tabletop.scene import DISTINCT_COLOURS, Scene, sample_scene
 from robot.envs.tabletop.sequences import stage_sequence
 from robot.envs.tabletop.task import TabletopTask
 from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
-from robot.rollout.mask_frames import scene_of
+from robot.rollout.looks import scene_of
 from robot.types import Label
 
 TASKS = ("pick", "place_any")

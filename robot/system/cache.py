@@ -10,14 +10,16 @@ from pathlib import Path
 
 # Raise it when experts, scenes or looks change: what was collected before is left alone.
 GENERATION = 4
+# metadata of a dataclass's field: what was made before there was one is found again
+ADDED = {"added": True}
 
 
 def key(name: str, content: Mapping[str, object]) -> str:
     """Return a folder name that two different contents never share.
 
-    Content is JSON, paths, and dataclasses of these, which count by their class and their fields. A
-    file counts by its bytes; a folder by its name, which is a function of its content, wherever it
-    lies.
+    Content is JSON, paths, and dataclasses of these, which count by their class and their fields,
+    those ADDED later only where they are not the default. A file counts by its bytes; a folder by
+    its name, which is a function of its content, wherever it lies.
     """
     identity = json.dumps([GENERATION, content], sort_keys=True, default=_as_json)
     return f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
@@ -30,7 +32,11 @@ def _digest(file: Path) -> str:
 
 def _as_json(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        fields = {
+            field.name: getattr(value, field.name)
+            for field in dataclasses.fields(value)
+            if not field.metadata.get("added") or getattr(value, field.name) != field.default
+        }
         return {"class": type(value).__name__, **fields}
     if isinstance(value, Path):
         return _digest(value) if value.is_file() else value.name

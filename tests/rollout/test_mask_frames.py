@@ -9,7 +9,8 @@ import pytest
 
 from robot.data.mask_frames import MaskFrameStore
 from robot.rollout import mask_frames
-from robot.rollout.mask_frames import MOMENTS, VISIBLE_PIXELS, make_mask_frames, scene_of
+from robot.rollout.looks import VISIBLE_PIXELS, scene_of
+from robot.rollout.mask_frames import MOMENTS, make_mask_frames
 from robot.types import InputError, Label
 
 SCENES, SNAPSHOTS, GOALS, CAMERAS = 2, 2, 3, 2

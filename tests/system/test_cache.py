@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 
 import pytest
 
-from robot.system.cache import key
+from robot.system.cache import ADDED, key
 
 
 def test_a_file_counts_by_its_bytes_wherever_it_lies(tmp_path):
@@ -38,6 +38,13 @@ def test_dataclasses_of_the_same_fields_are_told_apart_by_their_class():
 
     assert key("made", {"of": One(0.5)}) != key("made", {"of": Other(0.5)})
     assert key("made", {"of": One(0.5)}) == key("made", {"of": One(0.5)})
+
+
+def test_a_field_added_later_counts_only_where_it_is_not_the_default():
+    before = make_dataclass("Env", ["size"])(1)
+    later = make_dataclass("Env", ["size", ("suite", object, field(default=None, metadata=ADDED))])
+    assert key("made", {"of": before}) == key("made", {"of": later(1)})
+    assert key("made", {"of": before}) != key("made", {"of": later(1, "libero_object")})
 
 
 def test_what_has_no_content_is_our_mistake():

@@ -1,3 +1,3 @@
-"""LIBERO and LIBERO-PRO behind the env API: their tasks, words, initial states and checks of success,
-our renderer, labels and experts. The packages are an extra: docs/libero.md.
+"""LIBERO and LIBERO-PRO behind the env API: their tasks, words, initial states and success, our
+renderer, labels and experts. The packages are an extra: docs/libero.md.
 """

@@ -17,7 +17,7 @@ from robot.types import InputError
 
 
 class LiberoEnv(SimulatedEnv):
-    """A task or a suite of LIBERO with its Panda; `scene` is one of robot.envs.libero.names.SCENES."""
+    """A task or a suite of LIBERO with its Panda, in a scene of robot.envs.libero.names.SCENES."""
 
     sim: LiberoWorld
     success_steps = 1  # LIBERO counts the first step at which its check holds
@@ -54,11 +54,11 @@ class LiberoEnv(SimulatedEnv):
 
     @property
     def model(self) -> mujoco.MjModel:
-        return self.sim.model
+        return self.sim.mj_model
 
     @property
     def data(self) -> mujoco.MjData:
-        return self.sim.data
+        return self.sim.mj_data
 
     @property
     def arm(self) -> Arm:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -36,12 +36,14 @@ def make_expert(world: LiberoWorld, *, rng: np.random.Generator) -> ScriptedExpe
     """Return an expert for the goal of the current episode."""
     [(predicate, target, destination)] = placing_goal(world)
     manner = Manner.draw(rng)
-    steps = place(world, target=target, destination=destination, inside=predicate == "in", manner=manner)
+    steps = place(
+        world, target=target, destination=destination, inside=predicate == "in", manner=manner
+    )
     return ScriptedExpert(env=world.raw, script=steps, noise=manner.noise, rng=rng)
 
 
 def placing_goal(world: LiberoWorld) -> list[tuple[str, str, str]]:
-    """Return the predicate of the goal with its two arguments; raise InputError for another goal."""
+    """Return the predicate of the goal with its two arguments; InputError for another goal."""
     goals = world.problem.goals
     if len(goals) != 1 or goals[0][0] not in PLACING:
         raise InputError(

@@ -32,7 +32,9 @@ INSTALL = (
 
 def require_packages() -> None:
     """Raise InputError unless LIBERO's packages are there."""
-    missing = [name for name in (CODE, STATES, PERTURBATION, MESHES, "bddl", "gym") if not _has(name)]
+    missing = [
+        name for name in (CODE, STATES, PERTURBATION, MESHES, "bddl", "gym") if not _has(name)
+    ]
     if missing:
         raise InputError(
             f"got no package {', '.join(missing)}, expected LIBERO's code, states and meshes for "
@@ -98,16 +100,14 @@ def problem_classes() -> dict[str, Any]:
     require_packages()
     os.environ.setdefault("LIBERO_CONFIG_PATH", str(cache_folder()))  # written to at the import
     cache_folder().mkdir(parents=True, exist_ok=True)
-    from robosuite.models.bases import BASE_MAPPING
-    from robosuite.models.bases.null_mount import NullMount
-
-    BASE_MAPPING[None] = NullMount  # of an arm on the floor
+    bases: Any = import_module("robosuite.models.bases")
+    bases.BASE_MAPPING[None] = bases.NullMount  # of an arm on the floor
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        domain = import_module("liberopro.liberopro.envs.bddl_base_domain")
+        domain: Any = import_module("liberopro.liberopro.envs.bddl_base_domain")
         import_module("liberopro.liberopro.envs")
     meshes = folder_of(MESHES)
     domain.DIR_PATH = str(meshes / "envs")  # it looks for ../assets from there
     for kind in ("hope", "turbosquid", "articulated", "google_scanned"):
-        module = import_module(f"liberopro.liberopro.envs.objects.{kind}_objects")
+        module: Any = import_module(f"liberopro.liberopro.envs.objects.{kind}_objects")
         module.absolute_path = meshes
     return domain.TASK_MAPPING

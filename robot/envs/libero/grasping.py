@@ -65,7 +65,7 @@ def _local(model: mujoco.MjModel, geom: int) -> np.ndarray:
 
 def extent(world: LiberoWorld, body: str, *, yaw_rad: float = 0.0) -> Extent:
     """Return the box of a body along `yaw_rad`, across it and upwards."""
-    points = corners_of(world.model, world.data, world.model.body(body).id)
+    points = corners_of(world.mj_model, world.mj_data, world.mj_model.body(body).id)
     cosine, sine = np.cos(yaw_rad), np.sin(yaw_rad)
     turn = np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
     turned = points @ turn.T
@@ -88,14 +88,14 @@ def grasp_yaw(world: LiberoWorld, body: str, *, neutral_rad: float) -> float:
 
 def held(world: LiberoWorld) -> str | None:
     """Return the body of an object that both fingers touch; None where there is none."""
-    model, data = world.model, world.data
+    model, data = world.mj_model, world.mj_data
     sides: dict[int, set[int]] = {}
     for contact in data.contact[: data.ncon]:
         bodies = [int(model.geom_bodyid[geom]) for geom in (contact.geom1, contact.geom2)]
         for finger, thing in (bodies, bodies[::-1]):
             if finger in world.arm.finger_bodies:
                 sides.setdefault(int(model.body_rootid[thing]), set()).add(finger)
-    for name, thing in world.raw.objects_dict.items():
+    for thing in world.raw.objects_dict.values():
         if len(sides.get(model.body(thing.root_body).id, ())) >= 2:
             return thing.root_body
     return None

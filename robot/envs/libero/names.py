@@ -27,11 +27,13 @@ NAMES = tuple(
 )
 
 CLEAN = "clean"  # drawn from the suite's own ranges, by seed: to learn from
+REARRANGED = "rearranged"  # of our own making: the suite's objects anywhere on the floor
 OFFICIAL = "official"  # the suite's own initial states
 ENVIRONMENT = "environment"  # LIBERO-PRO's other room; its initial states are drawn
 # LIBERO-PRO's perturbations and what its packages append to a suite's name for them
 SUFFIXES = {
     CLEAN: "",
+    REARRANGED: "",
     OFFICIAL: "",
     "position": "_swap",
     "task": "_task",
@@ -40,7 +42,9 @@ SUFFIXES = {
     ENVIRONMENT: "",
 }
 SCENES = tuple(SUFFIXES)
-DRAWN = (CLEAN, ENVIRONMENT)
+DRAWN = (CLEAN, REARRANGED, ENVIRONMENT)
+LEARNED = (CLEAN, REARRANGED)  # the others are for evaluation
+ON_THE_FLOOR = ("libero_object",)
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,26 @@ def is_libero(task: str) -> bool:
     return task in NAMES
 
 
-def check_libero_scene(scene: str) -> None:
-    """Raise InputError unless LIBERO's tasks can be shown in this scene."""
+def check_libero_scene(task: str, scene: str) -> None:
+    """Raise InputError unless a task of LIBERO can be shown in this scene."""
     if scene not in SCENES:
         raise InputError(
             f"got scene {scene!r}, expected one of {', '.join(SCENES)} for LIBERO's tasks; choose "
             "one of these"
+        )
+    if scene == REARRANGED and TaskName.of(task).suite not in ON_THE_FLOOR:
+        raise InputError(
+            f"got scene {scene!r} with task {task!r}, expected a task of {ON_THE_FLOOR[0]}, whose "
+            "things stand on the floor; pass another scene"
+        )
+
+
+def check_learned(scene: str) -> None:
+    """Raise InputError for a scene that nothing may be learned from."""
+    if scene not in LEARNED:
+        raise InputError(
+            f"got scene {scene!r} to learn from, expected one of {', '.join(LEARNED)}: the others "
+            "are for evaluation; choose one of these"
         )
 
 

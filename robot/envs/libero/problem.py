@@ -53,7 +53,9 @@ def _tree(text: str) -> list[Any]:
         else:
             stack[-1].append(token)
     if len(stack) != 1 or not stack[0] or not isinstance(stack[0][0], list):
-        raise InputError("got a problem file cut off, expected LIBERO's BDDL; reinstall its packages")
+        raise InputError(
+            "got a problem file cut off, expected LIBERO's BDDL; reinstall its packages"
+        )
     return stack[0][0]
 
 

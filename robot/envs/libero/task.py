@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from robot.envs.libero.arranging import rearrange
 from robot.envs.libero.files import initial_states, problem_file
 from robot.envs.libero.grasping import held
-from robot.envs.libero.names import DRAWN, HORIZONS, TaskName, check_libero_scene
+from robot.envs.libero.names import DRAWN, HORIZONS, REARRANGED, TaskName, check_libero_scene
 from robot.envs.libero.world import LiberoWorld
 from robot.envs.task import Expert
 from robot.types import InputError, Label
-
-# of a goal's first argument: what is moved, opened or switched
-PLACING = ("in", "on")
 
 
 class LiberoTask:
@@ -27,8 +25,16 @@ class LiberoTask:
         self.horizon = HORIZONS[self.of.suite]
 
     def begin(self, env: LiberoWorld, *, scene: str, seed: int, index: int) -> str:
-        """Show the initial state of (scene, seed, index) and return the suite's sentence."""
-        check_libero_scene(scene)
+        """Show the initial state of (scene, seed, index), settled, and return the suite's
+        sentence.
+        """
+        words = self.draw(env, scene=scene, seed=seed, index=index)
+        env.settle()
+        return words
+
+    def draw(self, env: LiberoWorld, *, scene: str, seed: int, index: int) -> str:
+        """Show the initial state before things settle, and return the suite's sentence."""
+        check_libero_scene(self.name, scene)
         number, k = self.of.episode(index)
         state = None
         if scene not in DRAWN:
@@ -40,7 +46,11 @@ class LiberoTask:
                 )
             state = states[k]
         env.show(problem_file(self.of.suite, number, scene))
-        env.begin(seed=seed, index=index, state=state)
+        rng = env.reset(seed=seed, index=index)
+        if state is not None:
+            env.set_state(state)
+        if scene == REARRANGED:
+            rearrange(env, rng=rng)
         return env.problem.words
 
     def degrade(self, image: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:

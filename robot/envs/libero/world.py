@@ -22,7 +22,7 @@ from robot.envs.libero.textures import shrink_textures
 from robot.envs.mujoco_tabletop import panda
 from robot.types import InputError
 
-KEPT = 4  # compiled scenes per process, 100 MB each; making one takes two seconds
+KEPT = 10  # compiled scenes per process, a suite's tasks, 100 MB each; making one takes two seconds
 IDLE_STEPS = 10  # control steps until things have settled, as every evaluation of LIBERO has them
 
 
@@ -41,11 +41,11 @@ class LiberoWorld:
         self._made: dict[Path, Any] = {}
 
     @property
-    def model(self) -> mujoco.MjModel:
+    def mj_model(self) -> mujoco.MjModel:
         return self.raw.sim.model._model
 
     @property
-    def data(self) -> mujoco.MjData:
+    def mj_data(self) -> mujoco.MjData:
         return self.raw.sim.data._data
 
     def show(self, file: Path) -> None:
@@ -57,28 +57,30 @@ class LiberoWorld:
         self.raw = self._made[file]
         self.problem = read_problem(file.read_text(encoding="utf-8"))
         rest = np.array(self.raw.robots[0].robot_model.init_qpos)
-        self.arm = replace(panda(self.model), rest_rad=rest)
+        self.arm = replace(panda(self.mj_model), rest_rad=rest)
 
-    def begin(self, *, seed: int, index: int, state: Float64[np.ndarray, " n"] | None) -> None:
-        """Reset to a drawn initial state, or to a given one, and let things settle."""
+    def reset(self, *, seed: int, index: int) -> np.random.Generator:
+        """Draw an initial state as LIBERO does; return a generator for what else is drawn."""
         with seeded([seed, index]) as rng:
             self.raw.rng.bit_generator.state = rng.bit_generator.state
             self.raw.reset()
-        if state is not None:
-            self.set_state(state)
-        for _ in range(IDLE_STEPS):
-            self.step(np.array([0.0] * 6 + [1.0]))
+        return rng
 
     def set_state(self, state: Float64[np.ndarray, " n"]) -> None:
         """Set time, positions and velocities."""
-        expected = 1 + self.model.nq + self.model.nv
+        expected = 1 + self.mj_model.nq + self.mj_model.nv
         if len(state) != expected:
             raise InputError(
-                f"got an initial state of {len(state)} values, expected {expected}; the packages of "
-                "LIBERO do not belong together: docs/libero.md has versions that do"
+                f"got an initial state of {len(state)} values, expected {expected}: the packages "
+                "of LIBERO do not belong together; docs/libero.md has versions that do"
             )
         self.raw.sim.set_state_from_flattened(np.asarray(state))
         self.raw.sim.forward()
+
+    def settle(self) -> None:
+        """Stand still, the hand open, until things have come to rest."""
+        for _ in range(IDLE_STEPS):
+            self.step(np.array([0.0] * 6 + [1.0]))
 
     def step(self, action: Float64[np.ndarray, "7"]) -> None:
         """Execute one physical action: shift [m], rotation vector [rad], gripper target 0..1."""
@@ -98,18 +100,18 @@ class LiberoWorld:
         raw = self.raw
         if name in raw.objects_dict or name in raw.fixtures_dict:
             return raw.get_object(name).root_body
-        site = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_SITE, name)
-        if site < 0 or self.model.body(self.model.site_bodyid[site]).name in self._rooms():
+        site = mujoco.mj_name2id(self.mj_model, mujoco.mjtObj.mjOBJ_SITE, name)
+        if site < 0 or self.mj_model.body(self.mj_model.site_bodyid[site]).name in self._rooms():
             return None
-        return self.model.body(self.model.site_bodyid[site]).name
+        return self.mj_model.body(self.mj_model.site_bodyid[site]).name
 
     def _rooms(self) -> set[str]:
         """Return the bodies that are fixed to the world and belong to no fixture: floor, table."""
         own = {fixture.root_body for fixture in self.raw.fixtures_dict.values()}
         return {
-            self.model.body(b).name
-            for b in range(self.model.nbody)
-            if self.model.body_rootid[b] == b and self.model.body_dofnum[b] == 0
+            self.mj_model.body(b).name
+            for b in range(self.mj_model.nbody)
+            if self.mj_model.body_rootid[b] == b and self.mj_model.body_dofnum[b] == 0
         } - own
 
     def _make(self, file: Path) -> Any:
@@ -145,10 +147,10 @@ def _kind(file: Path) -> str:
 @contextmanager
 def seeded(seed: list[int]) -> Iterator[np.random.Generator]:
     """Seed NumPy's global generator, which LIBERO draws from, within; yield one of that seed."""
-    before = np.random.get_state()
+    before = np.random.get_state()  # noqa: NPY002
     rng = np.random.default_rng(seed)
-    np.random.seed(rng.integers(2**31))
+    np.random.seed(rng.integers(2**31))  # noqa: NPY002
     try:
         yield rng
     finally:
-        np.random.set_state(before)
+        np.random.set_state(before)  # noqa: NPY002

@@ -8,9 +8,9 @@ object sits in the fingers by construction.
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 
+from robot.envs.reaching import pointing_down, reach, refresh
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.bodies import SHAPES
 from robot.envs.tabletop.expert import POINT_DOWN
@@ -32,7 +32,6 @@ LET_GO_SHARE = 0.3  # of the moments low over a destination: the fingers have op
 BESIDE_M, TRAVEL_HEIGHT_M, LIFTED_M = 0.035, (0.04, 0.30), 0.2
 TILT_RAD, TURN_RAD = 0.06, 0.12
 HALF_WIDTH_M = {"cube": 0.022, "duck": 0.025}  # where it is not the footprint's radius
-IK_STEPS, IK_STEP_RAD, IK_DAMPING = 25, 0.3, 1e-3
 
 
 def stage(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator) -> None:
@@ -66,7 +65,8 @@ def pose(
         grip, over = _grip_point(focus), _point_over_destination(scene, focus)
         snug = min(1.0, _width_m(focus.body) / world.arm.gripper.stroke_m)
         goal, gap = _hand(moment, grip=grip, over=over, gap=gap, snug=snug, rng=rng)
-        _reach(world, goal, rotation=_pointing_down(rng=rng))
+        down = pointing_down(POINT_DOWN, tilt_rad=TILT_RAD, turn_rad=TURN_RAD, rng=rng)
+        reach(world.mj_model, world.mj_data, world.arm, position=goal, rotation=down)
         if moment in ("held", "placing"):
             _carry(
                 world,
@@ -74,7 +74,7 @@ def pose(
                 offset=world.arm.grasp_point(world.mj_data) - grip + rng.normal(0.0, 0.004, 3),
             )
     _set_fingers(world, gap)
-    _refresh(world)
+    refresh(world.mj_model, world.mj_data)
 
 
 def draw_focus(scene: Scene, *, rng: np.random.Generator) -> Placement | None:
@@ -150,50 +150,6 @@ def _hand(
     return grip + [*(around * 2.0), rng.uniform(0.0, LIFTED_M)], snug
 
 
-def _pointing_down(*, rng: np.random.Generator) -> np.ndarray:
-    """Return a hand that points down, a little turned."""
-    turn = np.array([*rng.normal(0.0, TILT_RAD, 2), rng.normal(0.0, TURN_RAD)])
-    quaternion, matrix = np.zeros(4), np.zeros(9)
-    mujoco.mju_axisAngle2Quat(quaternion, turn / np.linalg.norm(turn), float(np.linalg.norm(turn)))
-    mujoco.mju_quat2Mat(matrix, quaternion)
-    return matrix.reshape(3, 3) @ POINT_DOWN
-
-
-def _reach(world: TabletopWorld, position: np.ndarray, *, rotation: np.ndarray) -> None:
-    """Bring the finger tips to a pose by damped least squares (Buss 2004), from where the arm
-    starts its episodes.
-    """
-    model, data, arm = world.mj_model, world.mj_data, world.arm
-    _set_arm(world, arm.rest_rad)
-    jacobian = np.zeros((6, model.nv))
-    for _ in range(IK_STEPS):
-        mujoco.mj_kinematics(model, data)
-        mujoco.mj_comPos(model, data)
-        error = np.concatenate(
-            [
-                position - world.arm.grasp_point(world.mj_data),
-                _turn(rotation @ data.site_xmat[arm.site].reshape(3, 3).T),
-            ]
-        )
-        if np.abs(error).max() < 2e-3:
-            break
-        mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], arm.site)
-        j = jacobian[:, arm.dofs]
-        step = j.T @ np.linalg.solve(j @ j.T + IK_DAMPING * np.eye(6), error)
-        _set_arm(
-            world,
-            data.qpos[arm.joints] + step * min(1.0, IK_STEP_RAD / np.abs(step).max()),
-        )
-
-
-def _turn(rotation: np.ndarray) -> np.ndarray:
-    """Return the rotation vector [rad] of a rotation matrix, exact for small turns."""
-    quaternion, vector = np.zeros(4), np.zeros(3)
-    mujoco.mju_mat2Quat(quaternion, rotation.ravel())
-    mujoco.mju_quat2Vel(vector, quaternion, 1.0)
-    return vector
-
-
 def _set_arm(world: TabletopWorld, joints_rad: np.ndarray) -> None:
     world.mj_data.qpos[world.arm.joints] = joints_rad
 
@@ -226,11 +182,3 @@ def topple_some(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator)
                 half * np.cos(heading),
                 half * np.sin(heading),
             )
-
-
-def _refresh(world: TabletopWorld) -> None:
-    """Bring what a renderer reads up to date: no contacts, no forces."""
-    model, data = world.mj_model, world.mj_data
-    mujoco.mj_kinematics(model, data)
-    mujoco.mj_comPos(model, data)
-    mujoco.mj_camlight(model, data)
