@@ -11,7 +11,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 
 from robot.envs.arm import Arm
 from robot.envs.arm_spaces import MAX_DELTA_M, MAX_DELTA_RAD
@@ -82,7 +82,7 @@ class LiberoWorld:
         for _ in range(IDLE_STEPS):
             self.step(np.array([0.0] * 6 + [1.0]))
 
-    def step(self, action: Float64[np.ndarray, "7"]) -> None:
+    def step(self, action: Float[np.ndarray, "7"]) -> None:
         """Execute one physical action: shift [m], rotation vector [rad], gripper target 0..1."""
         scaled = np.concatenate(
             [action[:3] / MAX_DELTA_M, action[3:6] / MAX_DELTA_RAD, [1.0 - 2.0 * action[6]]]
