@@ -331,7 +331,8 @@ def test_a_perception_is_a_source_and_a_deployment(name):
 @pytest.mark.parametrize("preset", options("preset"))
 def test_a_preset_leaves_what_the_main_job_trains_as_it_is(preset):
     """But for what it sets on purpose, so that policies and heads are shared."""
-    config, main = composed("ablate", f"preset={preset}"), composed("train_policy")
+    config = composed("ablate", f"preset={preset}")
+    main = composed("train_policy", f"env={config['env']['backend']}")
     same = ("augment", "mask_head", "mask_training", "mask_batch_size", "perception", "seed")
     assert {key: config[key] for key in same} == {key: main[key] for key in same}
     budget = {"unmasked": main["arms"]["unmasked"] | {"steps": config["unmasked"]["steps"]}}
