@@ -167,7 +167,7 @@ def _print_table(results: dict[str, float], *, title: str) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--task", default="libero_object-1")
     parser.add_argument("--states", type=int, default=10)
     parser.add_argument("--size", type=int, default=128)
