@@ -1,5 +1,5 @@
 """`python benchmarks/experts.py`: do the scripted experts succeed? The tabletop in clean and
-distract, the others in clean.
+distract, the others in clean; a suite of LIBERO (--tasks libero_object) in its own --scenes.
 
 The experts act under the same disturbance as when they demonstrate; nothing is rendered; a first
 try counts, no second one.
@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from robot.envs.arm_spaces import DEFAULT_ROBOT
+from robot.envs.libero.names import WITH_EXPERT, is_libero
+from robot.envs.make import EnvOptions, make_env
 from robot.envs.registry import BUILTIN, TASKS
-from robot.envs.robosuite import RobosuiteEnv
 from robot.envs.robots import ROBOTS
 from robot.report.statistics import wilson95
 from robot.rollout.demonstrate import Disturbance
@@ -28,7 +29,8 @@ from robot.types import InputError
 
 
 def make_trial(*, task: str, scene: str, seed: int, robot: str):
-    env = RobosuiteEnv(task=task, robot=robot, image_size=16)
+    backend = "libero" if is_libero(task) else "robosuite"
+    env = make_env(task, EnvOptions(backend=backend, robot=robot, image_size=16))
 
     def trial(index: int) -> bool:
         env.reset(seed=seed, options={"episode": index, "scene": scene})
@@ -51,7 +53,7 @@ def main() -> None:
         "--tasks",
         nargs="+",
         default=[t for t in TASKS if t not in ("place", "place_any")],
-        choices=TASKS,
+        choices=(*TASKS, *WITH_EXPERT),
     )
     parser.add_argument("--robots", nargs="+", default=[DEFAULT_ROBOT], choices=ROBOTS)
     parser.add_argument("--scenes", nargs="+", default=["clean", "distract"])

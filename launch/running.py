@@ -120,6 +120,11 @@ def check_world(
     if robot.kind in SIMULATED:
         check_scene(task, scene)
         check_backend(env.backend, robot=env.robot, task=task)
+        if env.backend == "libero":
+            raise InputError(
+                f"got env=libero with robot={robot.kind}, expected a simulator that runs in real "
+                "time: pass env=mujoco, or evaluate with launch/evaluate.py env=libero"
+            )
         return
     if goal is None:
         raise InputError(

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from robot.envs.arm_spaces import CAMERAS, CONTROL_DT_S
+from robot.envs.libero.names import check_learned
 from robot.envs.make import check_backend
 from robot.envs.registry import LIBERO, TABLETOP, check_scene
 from robot.errors import InputError
@@ -141,6 +142,8 @@ def check_scenes(arms: Sequence[ArmOptions], common: CommonOptions) -> None:
     evaluation = common.evaluation
     for scene in dict.fromkeys(scene for arm in arms for scene in arm.scenes):
         check_scene(common.task, scene)
+        if common.task in LIBERO:
+            check_learned(scene)
     if not evaluation.tasks or not evaluation.scenes:
         raise InputError(
             "got no task or no scene to evaluate, expected at least one of each; pass "
