@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def load_agent(policy: str, *, head: str) -> Agent:
     """Return the agent of shipped weights, with a region head."""
-    agent = Agent.load(policy, device="cpu", head="tabletop")
+    agent = Agent.load(policy, device="cpu", head="tabletop", verify=False)  # no name to ask for
     assert isinstance(agent.masks, RegionMasks)
     agent.masks = RegionMasks(agent.masks.source, head, reader=agent.reader)
     return agent
@@ -151,27 +151,41 @@ def endings(env: SimulatedEnv, agent: Agent, trial: Trial, *, count: int):
             yield ending
 
 
-def run(env: SimulatedEnv, agent: Agent, trial: Trial, *, index: int) -> Ending | None:
-    """Run an episode; None where nothing fits the trial."""
+def begin(
+    env: SimulatedEnv, trial: Trial, *, index: int
+) -> tuple[dict, Goal, tuple[str, ...]] | None:
+    """Begin an episode; return what is seen, its goal, and the bodies that it means; None where
+    nothing fits the trial.
+    """
     options = {"episode": index, "scene": trial.scene}
     raw, _ = env.reset(seed=SEED, options=options)
     task, world = env.task, env.sim
     assert isinstance(task, TabletopTask) and isinstance(world, TabletopWorld) and task.scene
-    target, destination = task.scene.target, task.scene.destination
-    if not trial.named:
-        if trial.scene != "clean":
-            copies = copies_of(task, target)
-            if not copies or (destination and not copies_of(task, destination)):
-                return None
-            target = copies[0] if trial.other else target
-            if destination and trial.other:
-                destination = copies_of(task, destination)[0]
-        boxes = [box_around(env, world, body) for body in (target, destination) if body]
-        if None in boxes:
+    meant = [body for body in (task.scene.target, task.scene.destination) if body]
+    if trial.named:
+        return raw, Goal(env.goal), tuple(meant)
+    if trial.scene != "clean":
+        copies = [copies_of(task, body) for body in meant]
+        if not all(copies):
             return None
-        regions = tuple(Region(CAMERA, box=box, index=k) for k, box in enumerate(boxes, start=1))
-        goal = Goal(TEXTS[trial.task], regions)
-        raw, _ = env.reset(seed=SEED, options={**options, "goal": goal})
+        meant = [found[0] for found in copies] if trial.other else meant
+    boxes = [box_around(env, world, body) for body in meant]
+    if None in boxes:
+        return None
+    regions = tuple(Region(CAMERA, box=box, index=k) for k, box in enumerate(boxes, start=1))
+    goal = Goal(TEXTS[trial.task], regions)
+    raw, _ = env.reset(seed=SEED, options={**options, "goal": goal})
+    return raw, goal, tuple(meant)
+
+
+def run(env: SimulatedEnv, agent: Agent, trial: Trial, *, index: int) -> Ending | None:
+    """Run an episode; None where nothing fits the trial."""
+    begun = begin(env, trial, index=index)
+    if begun is None:
+        return None
+    raw, _, (target, *_) = begun
+    task, world = env.task, env.sim
+    assert isinstance(task, TabletopTask) and isinstance(world, TabletopWorld)
     rng = np.random.default_rng([SEED, index, 4])
     push_at = int(rng.integers(PUSH_AT[0], PUSH_AT[1] + 1)) if trial.pushed else -1
     agent.reset(rng=rng)
@@ -211,11 +225,9 @@ def box_around(
     return Region(CAMERA, mask=mask).bounds if mask.sum() >= SMALLEST_PX else None
 
 
-def push(
-    world: TabletopWorld, task: TabletopTask, body: str | None, *, rng: np.random.Generator
-) -> None:
+def push(world: TabletopWorld, task: TabletopTask, body: str, *, rng: np.random.Generator) -> None:
     """Move a body 5 cm over the table to where it is free to stand, unless the hand has it."""
-    assert body is not None and task.scene is not None
+    assert task.scene is not None
     if world.touches_gripper(body):
         return
     here = world.position(body)

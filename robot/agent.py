@@ -28,6 +28,7 @@ from robot.language import LanguageEncoder
 from robot.perception.compose.masking import Deployment, compose_cameras
 from robot.perception.regions.follow import RegionMasks
 from robot.perception.regions.goals import has_regions
+from robot.perception.regions.verify import verified_masks
 from robot.perception.registry import learned_masks, make_deployment
 from robot.perception.sources import (
     MaskSource,
@@ -98,7 +99,8 @@ class Patience:
     An `absent` object is waited for (`hold_when_absent`); at an `uncertain` one the agent looks
     again, `looks_again` times, then acts on what it has. What was found once and is seen no longer
     is behind the hand, not gone: `reset` forgets it for the next episode, a new goal does too. A
-    goal that asks for nothing is waited at for ever.
+    goal that asks for nothing is waited at for ever, a mask that shows another thing than the goal
+    names (`Mask.verified`) until another look.
     """
 
     def __init__(self, *, hold_when_absent: bool = True, looks_again: int = 2) -> None:
@@ -113,7 +115,7 @@ class Patience:
         """Take note of a look for a goal; tell whether it is one to wait at."""
         if goal != self._goal:
             self._goal, self._found, self._unsure = goal, False, 0
-        if mask.sentence == "":
+        if mask.sentence == "" or mask.verified is False:
             return True
         status = mask.status[0]
         self._unsure += status is MaskStatus.UNCERTAIN
@@ -159,6 +161,7 @@ class Agent:
         masks: MaskSource | None = None,
         head: Path | str | None = None,
         deployment: Deployment | None = None,
+        verify: bool = True,
     ) -> Agent:
         """Load the agent of a trained policy, which sees what the policy was trained to see.
 
@@ -170,6 +173,8 @@ class Agent:
                 simulator's. Goals with regions never ask them about a region.
             head: another mask head, a checkpoint or the name of shipped weights.
             deployment: replaces how pixels that the mask rejects are shown.
+            verify: ask of every mask whether it shows what the goal names, and hold still where it
+                does not, if the verifier knows the mask head's words.
 
         Raises:
             InputError: the checkpoint is missing, damaged or of another kind.
@@ -187,6 +192,7 @@ class Agent:
         reader = reader_of(masks) or GoalReader.of(policy_vocabulary(folder))
         if not isinstance(masks, NoMask):  # a policy of whole frames would not see a region
             masks = RegionMasks(masks, device=place, reader=reader)
+            masks = verified_masks(masks, language=language) if verify else masks
         return cls(
             masks=masks,
             deployment=deployment or make_deployment(**about["deployment"]),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Float64, UInt8
 
 from robot.errors import InputError as InputError  # robot.types is where everyone imports it from
 from robot.spaces import Spaces
@@ -136,13 +136,29 @@ class Goal:
         return tuple(sorted({region.index for region in self.regions}))
 
 
+@dataclass(frozen=True, eq=False)
+class Viewpoint:
+    """How a camera projected when a frame was captured, and from where.
+
+    `K` is in pixels of the frame, undistorted; pixel (row, column) covers u in [column, column +
+    1). `T_table_camera` maps points of the camera (OpenCV's axes: x right, y down, z forward) into
+    the robot's base frame with its origin at the height of the table's top, so that the table is
+    z = 0. A camera `on_hand` moves with the gripper.
+    """
+
+    K: Float64[np.ndarray, "3 3"]
+    T_table_camera: Float64[np.ndarray, "4 4"]
+    on_hand: bool = False
+
+
 @dataclass(frozen=True)
 class Frame:
-    """One camera image: uint8 RGB, upright."""
+    """One camera image: uint8 RGB, upright. `viewpoint` is known of calibrated cameras."""
 
     camera: str
     image: UInt8[np.ndarray, "h w 3"]
     time_s: float = 0.0
+    viewpoint: Viewpoint | None = None
 
 
 @dataclass(frozen=True)
@@ -157,16 +173,17 @@ class Observation:
     @staticmethod
     def from_env(observation: Mapping, spaces: Spaces) -> Observation:
         """Turn the Gymnasium dictionary of the env API into an Observation, cameras and values in
-        the order of `spaces`.
+        the order of `spaces`. Where it says how cameras stood (`"viewpoints"`), so do the frames.
         """
         times, images = observation["time"], observation["images"]
+        viewpoints = observation.get("viewpoints", {})
         if set(images) != set(spaces.camera_names):
             raise InputError(
                 f"got images of {sorted(images)}, expected those of {list(spaces.camera_names)}: "
                 "what the env's spaces declare"
             )
         frames = tuple(
-            Frame(camera=name, image=images[name], time_s=float(times[name].item()))
+            Frame(name, images[name], float(times[name].item()), viewpoints.get(name))
             for name in spaces.camera_names
         )
         return Observation(
@@ -186,6 +203,8 @@ class Mask:
     `predicted_iou` is the head's own estimate of the IoU of its target mask; `age_s` is the time
     since the frame that the mask was computed on. `sentence` is what the head was asked in place of
     the goal's own words; "" where they ask for nothing that it can do, None where they stand.
+    `verified` is whether the target's mask was found to show what the goal names, None where that
+    was not asked.
     """
 
     probability: tuple[Float32[np.ndarray, "3 _ _"], ...]
@@ -194,6 +213,7 @@ class Mask:
     status: tuple[MaskStatus, ...]
     age_s: float = 0.0
     sentence: str | None = None
+    verified: bool | None = None
 
 
 @dataclass(frozen=True)

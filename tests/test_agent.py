@@ -19,6 +19,7 @@ from robot.perception.compose.masking import Overlay, Unmasked
 from robot.perception.faults import StaleMasks
 from robot.perception.head.mask_head import MaskHead
 from robot.perception.regions.follow import RegionMasks
+from robot.perception.regions.verify import VerifiedMasks
 from robot.perception.sources import CachedMasks, LearnedMasks, NoMask, reader_of
 from robot.policy import make_policy
 from robot.types import Frame, Goal, InputError, Mask, MaskStatus, Observation, Region
@@ -277,13 +278,15 @@ def test_a_shipped_agent_loads_without_a_simulator_and_acts():
         "print(type(agent.masks).__name__, agent.image_size, 'mujoco' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout.split() == ["RegionMasks", "64", "False"], done.stderr[-1000:]
+    assert done.stdout.split() == ["VerifiedMasks", "64", "False"], done.stderr[-1000:]
 
 
 def test_a_policy_without_the_head_that_it_sees_through_is_refused_until_one_is_given():
     with pytest.raises(InputError, match='without the mask head.*; pass head="tabletop"'):
         Agent.load("place", device="cpu")
     masks = Agent.load("place", head="tabletop", device="cpu").masks
+    assert isinstance(masks, VerifiedMasks) and isinstance(masks.source.source, LearnedMasks)
+    masks = Agent.load("place", head="tabletop", device="cpu", verify=False).masks
     assert isinstance(masks, RegionMasks) and isinstance(masks.source, LearnedMasks)
 
 
@@ -299,7 +302,7 @@ def test_masks_for_a_policy_of_whole_frames_need_a_deployment(tmp_path):
     with pytest.raises(InputError, match="trained on whole frames, expected none"):
         Agent.load(folder, head="tabletop", device="cpu")
     agent = Agent.load(folder, head="tabletop", deployment=Overlay(), device="cpu")
-    assert isinstance(agent.masks, RegionMasks) and isinstance(agent.masks.source, LearnedMasks)
+    assert isinstance(reader_of(agent.masks), GoalReader)
 
 
 def test_a_mask_head_is_no_policy(tmp_path):

@@ -162,7 +162,8 @@ class SimulatedStation:
         return f"{steps * self.env.control_dt_s:.1f} s"
 
     def _observation(self, goal: Goal) -> Observation:
-        return replace(Observation.from_env(self._raw, self.env.spaces), goal=goal)
+        seen = {**self._raw, "viewpoints": self.env.viewpoints()}
+        return replace(Observation.from_env(seen, self.env.spaces), goal=goal)
 
     def _view(self, camera: str) -> UInt8[np.ndarray, "h w 3"]:
         """Return a camera's picture, large, with the noise and light that the agent's has."""

@@ -11,7 +11,10 @@ import mujoco
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
-from robot.types import InputError
+from robot.envs.arm import Arm
+from robot.types import InputError, Viewpoint
+
+TABLE = "table_collision"  # the geom, as robosuite's arenas name it
 
 
 def metric_depth(
@@ -78,6 +81,23 @@ def camera_pose(
     )  # MuJoCo looks along -z
     T_world_camera[:3, 3] = data.cam_xpos[number]
     return T_world_camera
+
+
+def viewpoint(
+    model: mujoco.MjModel, data: mujoco.MjData, camera: str, *, arm: Arm, height: int, width: int
+) -> Viewpoint:
+    """Return how a camera sees for an image of this size, over the table that the arm stands at."""
+    T_world_table = np.eye(4)
+    T_world_table[:3, :3] = data.xmat[arm.base].reshape(3, 3)
+    table = model.geom(TABLE).id
+    top_m = data.geom_xpos[table, 2] + model.geom_size[table, 2]
+    T_world_table[:3, 3] = *data.xpos[arm.base, :2], top_m
+    body = model.cam_bodyid[camera_id(model, camera)]
+    return Viewpoint(
+        K=camera_intrinsics(model, camera, height, width),
+        T_table_camera=np.linalg.inv(T_world_table) @ camera_pose(model, data, camera),
+        on_hand=bool(model.body_weldid[body] == model.body_weldid[model.site_bodyid[arm.site]]),
+    )
 
 
 def camera_id(model: mujoco.MjModel, camera: str) -> int:

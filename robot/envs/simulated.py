@@ -17,7 +17,7 @@ from jaxtyping import Float, Float32, UInt8
 
 from robot.envs.arm import Arm
 from robot.envs.arm_spaces import CAMERAS, arm_spaces
-from robot.envs.cameras import camera_intrinsics, camera_pose
+from robot.envs.cameras import camera_intrinsics, camera_pose, viewpoint
 from robot.envs.env import RobotEnv, action_space, check_reset_options, observation_space
 from robot.envs.gl import check_not_forked
 from robot.envs.labels import geom_labels
@@ -25,7 +25,7 @@ from robot.envs.regions import overlaps
 from robot.envs.registry import HORIZONS, TABLETOP, make_task
 from robot.envs.render import SceneRenderer
 from robot.envs.task import Expert, FollowsGoals
-from robot.types import Goal, InputError, Label, Region
+from robot.types import Goal, InputError, Label, Region, Viewpoint
 
 SUCCESS_STEPS = 3  # success must hold this long, so that a bounce is none
 
@@ -40,7 +40,8 @@ class SimulatedEnv(RobotEnv):
     success is then that of the objects that it names; `judged` is False where it names none that
     are there, so that success says nothing. It may be a `Goal` with regions, or `regions` come with
     it: success is then that of the objects that they lie on at the reset, and the observation's
-    goal has them, too (`goal["regions"]`, which Gymnasium's spaces do not know).
+    goal has them, too, beside where its cameras stand (`goal["regions"]` and `viewpoints`, which
+    Gymnasium's spaces do not know).
 
     No GL context is made before the first frame is needed, so that Gymnasium can look at an env's
     spaces and then fork.
@@ -289,6 +290,16 @@ class SimulatedEnv(RobotEnv):
             self.model, self.data, name
         )
 
+    def viewpoints(self) -> dict[str, Viewpoint]:
+        """Return how every camera projects, and where it stands over the table."""
+        size = self.image_size
+        return {
+            name: viewpoint(
+                self.model, self.data, CAMERAS[name], arm=self.arm, height=size, width=size
+            )
+            for name in self.cameras
+        }
+
     def object_states(self) -> dict[str, Float[np.ndarray, " 7"]]:
         """Return position [m] and quaternion (w, x, y, z) in the world frame of every free body."""
         free = [
@@ -333,7 +344,8 @@ class SimulatedEnv(RobotEnv):
         again.
         """
         now = np.array([self.data.time])
-        return {
+        pointed = {"viewpoints": self.viewpoints()} if self.regions else {}
+        return pointed | {
             "images": {name: self._frame(name) for name in self.cameras},
             "proprio": self._proprio(),
             "goal": {"text": self.goal} | ({"regions": self.regions} if self.regions else {}),

@@ -157,18 +157,18 @@ def reader_of(masks: MaskSource) -> GoalReader | None:
     """Return the reader of a mask head, however its masks are kept or broken; None where no head is
     asked.
     """
-    learned = _learned(masks)
+    learned = learned_of(masks)
     return None if learned is None else learned.reader
 
 
 def networks_of(masks: MaskSource) -> tuple[object, ...]:
     """Return what is large and never changes in a mask source: its heads and word encoder."""
-    learned = _learned(masks)
+    learned = learned_of(masks)
     words = () if learned is None else (learned.head, learned.language, learned.reader)
     return (*words, *getattr(masks, "networks", ()))
 
 
-def _learned(masks: MaskSource) -> LearnedMasks | None:
+def learned_of(masks: MaskSource) -> LearnedMasks | None:
     """Return the source that asks a head, however its masks are kept or broken."""
     while not isinstance(masks, LearnedMasks):
         inner = getattr(masks, "source", None)

@@ -23,7 +23,7 @@ class AgentSpec:
     """What an agent is made of: a policy, what it sees through, and what breaks its masks.
 
     `faults` are injected in order, the last outermost; a fresh mask comes every `mask_period`
-    decisions.
+    decisions. Comparisons do not `verify` masks unless they say so: they show what faults do.
     """
 
     policy: Path
@@ -32,6 +32,7 @@ class AgentSpec:
     deployment: Deployment
     mask_period: int = 1
     faults: tuple[Spec, ...] = ()
+    verify: bool = False
 
 
 def make_agent(env: SimulatedEnv, spec: AgentSpec) -> Agent:
@@ -53,7 +54,9 @@ def make_agent(env: SimulatedEnv, spec: AgentSpec) -> Agent:
             **fault.options,
         )
     check_robot(spec.policy, env.spaces)
-    return Agent.load(spec.policy, device="cpu", masks=source, deployment=spec.deployment)
+    return Agent.load(
+        spec.policy, device="cpu", masks=source, deployment=spec.deployment, verify=spec.verify
+    )
 
 
 def make_source(spec: AgentSpec, env: SimulatedEnv) -> MaskSource:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from robot.perception.head.look import resize_frames, resize_masks, size_as_trained
@@ -30,7 +30,17 @@ from robot.perception.regions.goals import (
     regions_of,
 )
 from robot.perception.regions.head import ROLES, Prompts, RegionHead, RegionOutput
-from robot.perception.regions.prompts import Prompt, plane_of
+from robot.perception.regions.locate import (
+    Located,
+    accept,
+    expected,
+    located_by,
+    moved_prompts,
+    pointed_elsewhere,
+    settle,
+    viewpoints_of,
+)
+from robot.perception.regions.prompts import Prompt, area_shrunk, plane_of
 from robot.perception.sources import MaskSource, RandomMasks, Unheeded, nothing_of, reader_of
 from robot.system.device import pick_dtype
 from robot.types import MASK_CHANNELS, Frame, Goal, InputError, Label, Mask, MaskStatus
@@ -39,6 +49,7 @@ from robot.words.request import Understanding
 
 SEEN_ABOVE = 0.5  # presence in one camera, calibrated: below it that camera's mask is empty
 SMALLEST_PX = 4  # of a mask that is remembered
+SWITCH = 0.1  # of agreement, by which another explanation of where things are has to be better
 TARGET, DESTINATION, GRIPPER = (
     MASK_CHANNELS.index(label) for label in (Label.TARGET, Label.DESTINATION, Label.GRIPPER)
 )
@@ -54,6 +65,7 @@ class Followed:
     prompts: Prompts
     time_s: float
     found_s: float  # when the target was last found
+    located: Located | None = None  # where calibrated cameras say that the regions are
 
 
 class RegionMasks:
@@ -162,10 +174,15 @@ def point(
             kinds=torch.tensor([[int(kind) for _, kind in row] for row in drawn]),
         ),
     )
+    viewpoints = viewpoints_of(frames, size, cameras=head.cameras)
     with _fast(head):
         pyramid = head.encode(planes)
-        first = head.look(pyramid, prompts, head.identify(pyramid, prompts.planes))
-        seen = _seen(head, first)
+        seen = _seen(head, head.look(pyramid, prompts, head.identify(pyramid, prompts.planes)))
+        located = located_by(_regions(seen), prompts, viewpoints)
+        if located.is_useful:
+            prompts = pointed_elsewhere(located, prompts)
+            again = head.look(pyramid, prompts, head.identify(pyramid, prompts.planes))
+            seen, located = _checked(_seen(head, again), located)
         # what was outlined says more of the thing than a box around it
         outlined = Prompts((seen.masks[:, :ROLES] > 0.5).float(), prompts.kinds)
         shown = torch.where(_enough(outlined.planes), outlined.planes, prompts.planes)
@@ -173,8 +190,27 @@ def point(
     time_s = min(frame.time_s for frame in frames)
     empty = Prompts(torch.zeros_like(prompts.planes), torch.zeros_like(prompts.kinds))
     return seen, _remember(
-        seen, Followed(identity, empty, time_s, time_s), time_s, found_above=found_above
+        seen, Followed(identity, empty, time_s, time_s, located), time_s, found_above=found_above
     )
+
+
+@torch.inference_mode()
+def seen_before(
+    head: RegionHead, frames: Sequence[Frame], targets: Sequence[Float32[np.ndarray, "_ _"]]
+) -> Followed:
+    """Return what is known of a target by its masks at an earlier look, at the frames' sizes."""
+    planes, size = _frames_for(head, frames)
+    shown = torch.zeros(head.cameras, ROLES, *size)
+    for camera, target in enumerate(targets):
+        shown[camera, 0] = torch.from_numpy(area_shrunk((target > 0.5).astype(np.float32), size))
+    covered = _enough(shown)[..., 0, 0]
+    prompts = Prompts(shown, torch.where(covered, int(Prompt.BEFORE), int(Prompt.NONE)))
+    viewpoints = viewpoints_of(frames, size, cameras=head.cameras)
+    with _fast(head):
+        identity = head.identify(head.encode(planes), shown)
+    time_s = min(frame.time_s for frame in frames)
+    located = located_by(shown.numpy(), prompts, viewpoints)
+    return Followed(identity, prompts, time_s, time_s, located)
 
 
 @torch.inference_mode()
@@ -182,12 +218,48 @@ def follow(
     head: RegionHead, frames: Sequence[Frame], known: Followed, *, found_above: float = FOUND_ABOVE
 ) -> tuple[Seen, Followed]:
     """Find again what is known, where it is now."""
-    planes, _ = _frames_for(head, frames)
-    with _fast(head):
-        output = head.look(head.encode(planes), known.prompts, known.identity)
-    seen = _seen(head, output)
+    planes, size = _frames_for(head, frames)
+    viewpoints = viewpoints_of(frames, size, cameras=head.cameras)
     time_s = min(frame.time_s for frame in frames)
+    with _fast(head):
+        pyramid = head.encode(planes)
+        if known.located is None or not known.located.is_useful:
+            seen = _seen(head, head.look(pyramid, known.prompts, known.identity))
+            return seen, _remember(seen, known, time_s, found_above=found_above)
+        best = None
+        for guess in expected(known.located, viewpoints):
+            prompts = moved_prompts(guess, known.prompts, known.located)
+            output = _seen(head, head.look(pyramid, prompts, known.identity))
+            accepted = accept(guess, _regions(output))
+            agreement = float((output.presence.numpy() * accepted.agreement)[:, 0].sum())
+            if best is None or agreement > best[0] + SWITCH:
+                best = agreement, output, guess
+    assert best is not None
+    seen, located = _checked(best[1], best[2])
+    known = replace(known, located=located)
     return seen, _remember(seen, known, time_s, found_above=found_above)
+
+
+def _checked(seen: Seen, guess: Located) -> tuple[Seen, Located]:
+    """Return masks without what lies elsewhere than the regions do, and where these are by them."""
+    regions = _exclusive(seen.masks[:, :ROLES])
+    accepted = accept(guess, regions.numpy())
+    regions = regions * torch.from_numpy(accepted.pixels)
+    presence = seen.presence * torch.from_numpy(accepted.agreement > 0)
+    masks = torch.cat([regions, seen.masks[:, ROLES:]], dim=1)
+    return replace(seen, masks=masks, presence=presence), settle(guess, regions.numpy())
+
+
+def _exclusive(regions: Float[Tensor, "c r h w"]) -> Float[Tensor, "c r h w"]:
+    """Return masks in which no pixel is of two things: it is of the likelier one."""
+    return torch.where(
+        regions < regions.amax(dim=1, keepdim=True), regions.clamp(max=0.49), regions
+    )
+
+
+def _regions(seen: Seen) -> np.ndarray:
+    """Return the masks of the regions (C, R, h, w) without the gripper's."""
+    return seen.masks[:, :ROLES].numpy()
 
 
 def _remember(seen: Seen, known: Followed, time_s: float, *, found_above: float) -> Followed:

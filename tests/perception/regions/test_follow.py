@@ -4,6 +4,8 @@ nearness, so that what is tested is who is who.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,10 +13,11 @@ from torch.nn import functional as F
 
 from robot.perception.regions.follow import RegionMasks
 from robot.perception.regions.head import RegionHead, RegionOutput
+from robot.perception.regions.places import MIDDLE_M
 from robot.perception.regions.prompts import Prompt
 from robot.perception.sources import NoMask
 from robot.spaces import Camera
-from robot.types import Frame, Goal, InputError, MaskStatus, Region
+from robot.types import Frame, Goal, InputError, MaskStatus, Region, Viewpoint
 from robot.words.reader import GoalReader
 
 RED, BLUE, SIDE, SIZE = (200, 0, 0), (0, 0, 200), 6, 32
@@ -165,3 +168,80 @@ def test_a_goal_that_asks_for_nothing_is_waited_at():
     with pytest.warns(UserWarning, match="not acted on"):
         seen = masks()(frames((RED, 2, 4)), Goal("do not touch <region1>", (box(2, 4),)))
     assert seen.sentence == "" and seen.status[0] is MaskStatus.ABSENT
+
+
+# --- cameras that know where they stand: one overhead, one on the hand, both looking straight down
+
+
+class AnyOfItsColour(NearestOfItsColour):
+    """Sees what is of the colour in the first camera, everywhere where it has no prompt."""
+
+    def look(self, pyramid, prompts, identity):
+        anywhere = (prompts.kinds == Prompt.NONE)[..., None, None]
+        planes = torch.where(anywhere, torch.ones_like(prompts.planes), prompts.planes)
+        return super().look(
+            pyramid, replace(prompts, planes=planes), identity[:1].expand(2, -1, -1)
+        )
+
+
+def over(x_m: float, y_m: float, z_m: float, *, on_hand: bool = False) -> Viewpoint:
+    """Return a camera over (x, y): at 1 m over things' middles a pixel is 1 cm."""
+    pose = np.diag([1.0, -1.0, -1.0, 1.0])
+    pose[:3, 3] = x_m, y_m, z_m + MIDDLE_M
+    K = np.array([[100.0, 0, SIZE / 2], [0, 100.0, SIZE / 2], [0, 0, 1]])
+    return Viewpoint(K, pose, on_hand)
+
+
+def table_frames(
+    overhead: list[tuple[int, int]],
+    hand: list[tuple[int, int]],
+    *,
+    time_s: float = 0.0,
+    at: tuple[float, float, float] = (0.05, 0.0, 1.0),
+) -> list[Frame]:
+    """Return red squares at (x, y) as the two cameras see them, the second one from `at`."""
+    first = frames(*[(RED, x, y) for x, y in overhead], time_s=time_s)[0]
+    second = frames(*[(RED, x, y) for x, y in hand], time_s=time_s)[1]
+    return [
+        replace(first, viewpoint=over(0.0, 0.0, 1.0)),
+        replace(second, viewpoint=over(*at, on_hand=True)),
+    ]
+
+
+def located() -> RegionMasks:
+    return RegionMasks(NoMask(), AnyOfItsColour(), reader=READER)
+
+
+def test_of_twins_in_another_camera_the_one_at_the_same_place_is_taken():
+    goal = Goal("pick up <region1>", (box(6, 4),))
+    # the hand is 5 cm to the right of the overhead camera: it sees both 5 px further left
+    seen = located()(table_frames([(6, 4), (24, 4)], [(1, 4), (19, 4)]), goal)
+    assert where(seen, 0) == (6, 4) and where(seen, 0, camera=1) == (1, 4)
+    swapped = Goal("pick up <region1>", (box(24, 4),))
+    seen = located()(table_frames([(6, 4), (24, 4)], [(1, 4), (19, 4)]), swapped)
+    assert where(seen, 0) == (24, 4) and where(seen, 0, camera=1) == (19, 4)
+    blind = [replace(f, viewpoint=None) for f in table_frames([(6, 4), (24, 4)], [(1, 4), (19, 4)])]
+    assert (located()(blind, goal).probability[1][0] > 0.5).sum() == 2 * SIDE * SIDE
+
+
+def test_a_twin_is_not_taken_where_the_thing_itself_is_out_of_view():
+    goal = Goal("pick up <region1>", (box(0, 12),))
+    seen = located()(table_frames([(0, 12), (24, 12)], [(4, 12)], at=(0.20, 0.0, 1.0)), goal)
+    assert where(seen, 0) == (0, 12) and where(seen, 0, camera=1) is None
+    assert seen.presence[1, 0] == 0 and seen.status[0] is MaskStatus.FOUND
+
+
+def test_what_the_hand_lifts_is_followed_and_its_twin_on_the_table_is_not():
+    follow, goal = located(), Goal("pick up <region1>", (box(10, 12),))
+    before, now = (-0.03, 0.01, 0.15), (0.05, 0.01, 0.15)  # the hand went 8 cm to the right, and
+    in_hand = [(13, 13)]  # the thing with it
+    follow(table_frames([(10, 12), (2, 22)], in_hand, at=before), goal)
+    seen = follow(table_frames([(18, 12), (2, 22)], in_hand, at=now, time_s=0.4), goal)
+    assert where(seen, 0) == (18, 12) and where(seen, 0, camera=1) == (13, 13)
+
+
+def test_a_thing_that_was_pushed_is_still_it():
+    follow, goal = located(), Goal("pick up <region1>", (box(6, 12),))
+    follow(table_frames([(6, 12), (24, 12)], [(1, 12), (19, 12)]), goal)
+    seen = follow(table_frames([(6, 7), (24, 12)], [(1, 7), (19, 12)], time_s=0.4), goal)
+    assert where(seen, 0) == (6, 7) and where(seen, 0, camera=1) == (1, 7)
