@@ -179,7 +179,7 @@ def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
         console.print("connecting")
         stack.callback(robot.disconnect)
         robot.connect()
-        rig = Rig(robot.arm, robot.cameras)
+        rig = Rig(robot.arm, robot.cameras, table_m=robot.table_m)
         planner = AsyncPlanner(agent, seed=asked.seed, delay_s=asked.loop.plan_delay_s)
         stack.callback(planner.stop)
         loop = Loop(

@@ -51,7 +51,7 @@ class RobotStation:
         )
         self._choice, self.goal = choice, ""
         robot.connect()
-        self._rig = Rig(robot.arm, robot.cameras)
+        self._rig = Rig(robot.arm, robot.cameras, table_m=robot.table_m)
         self._planner: AsyncPlanner | None = None
         if robot.arrange is not None:
             self.arrange(choice)

@@ -20,6 +20,7 @@ from robot.types import (
     MaskStatus,
     Observation,
     Region,
+    Viewpoint,
 )
 
 PROTOCOL = "openpi"
@@ -27,6 +28,7 @@ VERSION = 1  # of what this project adds to openpi's exchange
 STATE, PROMPT = "observation/state", "prompt"
 TIME, WANT_MASK, EPISODE = "time_s", "want_mask", "episode"
 REGIONS = "regions"  # of the goal, where it has some
+VIEWPOINTS = "viewpoints"  # of cameras that know where they stand
 ACTIONS, MASK, TIMING = "actions", "mask", "server_timing"
 
 
@@ -70,8 +72,9 @@ def observation_of(content: Any, *, spaces: Spaces, keys: Keys) -> Observation:
     time_s = content.get(TIME, 0.0)
     if not isinstance(time_s, int | float) or not np.isfinite(time_s):
         raise WireError(f"got {_kind(time_s)} for {TIME}, expected seconds, or leave it out")
+    viewpoints = _viewpoints(content.get(VIEWPOINTS, {}))
     frames = tuple(
-        Frame(name, _image(content, keys.of_camera(name)), time_s=float(time_s))
+        Frame(name, _image(content, keys.of_camera(name)), float(time_s), viewpoints.get(name))
         for name in spaces.camera_names
     )
     return Observation(
@@ -98,6 +101,36 @@ def regions_message(regions: Sequence[Region]) -> dict[str, Any]:
             for region in regions
         ]
     }
+
+
+def viewpoints_message(frames: Sequence[Frame]) -> dict[str, Any]:
+    """Return what a message says of where cameras stand: nothing where that is not known."""
+    known = {frame.camera: vars(frame.viewpoint) for frame in frames if frame.viewpoint is not None}
+    return {VIEWPOINTS: known} if known else {}
+
+
+def _viewpoints(content: Any) -> dict[str, Viewpoint]:
+    """Read where cameras stand. Raises WireError for what is no camera's pose."""
+    try:
+        found = {
+            str(name): Viewpoint(
+                np.array(values["K"], np.float64),
+                np.array(values["T_table_camera"], np.float64),
+                bool(values.get("on_hand", False)),
+            )
+            for name, values in content.items()
+        }
+        for viewpoint in found.values():
+            K, pose = viewpoint.K, viewpoint.T_table_camera
+            sound = K.shape == (3, 3) and pose.shape == (4, 4) and np.isfinite(pose).all()
+            if not sound or not np.isfinite(K).all() or abs(np.linalg.det(K)) < 1e-9:
+                raise ValueError
+    except (TypeError, ValueError, KeyError, AttributeError):
+        raise WireError(
+            f"got {_kind(content)} for {VIEWPOINTS}, expected a map from camera to K (3 x 3), "
+            "T_table_camera (4 x 4) and on_hand; leave it out where they are not known"
+        ) from None
+    return found
 
 
 def _goal(text: str, regions: Any) -> Goal:
@@ -135,6 +168,7 @@ def answer_of(plan: Plan, *, with_mask: bool) -> dict[str, Any]:
         "predicted_iou": plan.mask.predicted_iou,
         "age_s": plan.mask.age_s,
         "sentence": plan.mask.sentence,
+        "verified": plan.mask.verified,
     }
     if with_mask:
         mask["probability"] = [
@@ -186,6 +220,7 @@ def mask_of(answer: Mapping[str, Any], observation: Observation) -> Mask:
             status=(MaskStatus(mask["status"]),) * len(sizes),
             age_s=float(mask["age_s"]),
             sentence=mask["sentence"],
+            verified=mask.get("verified"),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise WireError(

@@ -34,6 +34,7 @@ from robot.deploy.exchange import (
     chunk_of,
     mask_of,
     regions_message,
+    viewpoints_message,
 )
 from robot.deploy.wire import WireError, pack, unpack
 from robot.perception.compose.masking import Deployment, compose_cameras
@@ -183,6 +184,7 @@ class RemoteAgent:
             {
                 **message_of(observation, keys=self.keys),
                 **regions_message(observation.goal.regions),
+                **(viewpoints_message(observation.frames) if observation.goal.regions else {}),
                 TIME: observation.time_s,
                 EPISODE: self._episode,
                 WANT_MASK: True,

@@ -6,18 +6,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
 from robot.hardware.arm import ArmState, Command
 from robot.hardware.camera import CameraError, CameraStream, Shot, problems_of
 from robot.hardware.kinematics import Pose, difference, move
 from robot.hardware.safety import SafeArm, Seen
 from robot.spaces import Spaces
-from robot.types import Frame, Goal, Observation
+from robot.types import Frame, Goal, Observation, Viewpoint
 
 BLACK = 8  # of 255: no pixel of a black frame is brighter
 HISTORY_S = 3.0  # of measured states: frames may be that old
@@ -39,9 +39,17 @@ class Rig:
     """SafeArm and cameras; calls come from one thread."""
 
     def __init__(
-        self, arm: SafeArm, cameras: Sequence[CameraStream], *, spaces: Spaces | None = None
+        self,
+        arm: SafeArm,
+        cameras: Sequence[CameraStream],
+        *,
+        spaces: Spaces | None = None,
+        table_m: float | None = None,
     ) -> None:
-        self.arm, self.cameras = arm, tuple(cameras)
+        """`table_m` is the height of the table's top in the base frame; with it, frames of cameras
+        that are calibrated with the arm say where they were taken from.
+        """
+        self.arm, self.cameras, self.table_m = arm, tuple(cameras), table_m
         features = arm.features
         self.spaces = spaces or Spaces(
             state=features.state,
@@ -71,7 +79,12 @@ class Rig:
                 )
         captured = min((shot.time_s for shot in shots), default=state.time_s)
         frames = tuple(
-            Frame(camera=stream.camera.name, image=_sized(shot, stream), time_s=shot.time_s)
+            Frame(
+                camera=stream.camera.name,
+                image=_sized(shot, stream),
+                time_s=shot.time_s,
+                viewpoint=self._viewpoint(shot, stream),
+            )
             for stream, shot in zip(self.cameras, shots, strict=True)
         )
         observation = Observation(
@@ -91,6 +104,18 @@ class Rig:
         times = [t for t, _ in self._history]
         values = np.stack([v for _, v in self._history])
         return np.array([np.interp(time_s, times, column) for column in values.T], dtype=np.float32)
+
+    def _viewpoint(self, shot: Shot, stream: CameraStream) -> Viewpoint | None:
+        """Return how a camera saw when it captured a shot; None where that is not known."""
+        viewpoint, mount = shot.viewpoint, getattr(stream, "mount", None)
+        if viewpoint is None and mount is not None and self.table_m is not None:
+            T_base_ee = ee_pose(self.state_at(shot.time_s))
+            viewpoint = mount.viewpoint(T_base_ee, table_m=self.table_m)
+        if viewpoint is None:
+            return None
+        height, width = shot.image.shape[:2]
+        size = np.diag([stream.camera.width / width, stream.camera.height / height, 1.0])
+        return replace(viewpoint, K=size @ viewpoint.K)
 
     def act(
         self, action: Float32[np.ndarray, " a"], *, seen: Seen | None, now_s: float
@@ -123,6 +148,18 @@ def state_vector(state: ArmState) -> Float32[np.ndarray, " s"]:
     """Return a state as robot.end_effector.end_effector_state orders it."""
     columns = state.ee_rotation[:, :2].T.reshape(6)
     return np.concatenate([state.ee_position, columns, [state.gripper_opening]]).astype(np.float32)
+
+
+def ee_pose(vector: Float32[np.ndarray, " s"]) -> Float64[np.ndarray, "4 4"]:
+    """Return T_base_ee of a state, also of one between two measurements."""
+    T_base_ee = np.eye(4)
+    first, second = vector[3:6].astype(float), vector[6:9].astype(float)
+    first /= np.linalg.norm(first)
+    second -= (first @ second) * first
+    second /= np.linalg.norm(second)
+    T_base_ee[:3, :3] = np.stack([first, second, np.cross(first, second)], axis=1)
+    T_base_ee[:3, 3] = vector[:3]
+    return T_base_ee
 
 
 def command_of(action: Float32[np.ndarray, " a"], state: ArmState, *, time_s: float) -> Command:

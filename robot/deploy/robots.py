@@ -39,6 +39,7 @@ class RobotOptions:
     kind: str
     driver: Mapping[str, Any]
     cameras: Mapping[str, Any] | None
+    table_m: float | None  # the height of the table's top in the base frame, where it is known
     safety: SafetyLimits
 
     def __post_init__(self) -> None:
@@ -116,10 +117,12 @@ class SO101Driver:
 class Robot:
     """An arm that is not connected yet, and its cameras. `arrange` puts the world of an episode in
     order and returns its goal; `succeeded` tells whether it is reached. None on a real robot.
+    `table_m` is the height of the table's top in the base frame, None where that is not known.
     """
 
     arm: SafeArm
     cameras: Sequence[CameraStream]
+    table_m: float | None = None
     arrange: Callable[[int], str] | None = None
     succeeded: Callable[[], bool] | None = None
 
@@ -175,7 +178,8 @@ def cameras(robot: RobotOptions) -> Sequence[CameraStream]:
 
 def _franka(robot: RobotOptions, world: World) -> Robot:
     driver = parse(FrankaDriver, robot.driver, at="robot.driver")
-    return Robot(arm=safe(FrankaArm(driver.options()), robot), cameras=cameras(robot))
+    arm = safe(FrankaArm(driver.options()), robot)
+    return Robot(arm=arm, cameras=cameras(robot), table_m=robot.table_m)
 
 
 def _franka_sim(robot: RobotOptions, world: World) -> Robot:
@@ -195,7 +199,7 @@ def _franka_sim(robot: RobotOptions, world: World) -> Robot:
 def _so101(robot: RobotOptions, world: World) -> Robot:
     driver = parse(SO101Driver, robot.driver, at="robot.driver")
     arm = SO101(port=driver.port, calibration=driver.calibration.expanduser())
-    return Robot(arm=safe(arm, robot), cameras=cameras(robot))
+    return Robot(arm=safe(arm, robot), cameras=cameras(robot), table_m=robot.table_m)
 
 
 ROBOTS: dict[str, Callable[[RobotOptions, World], Robot]] = {

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from robot.spaces import Camera
+from robot.types import Viewpoint
 
 
 class CameraError(RuntimeError):
@@ -23,6 +24,7 @@ class Shot:
     image: UInt8[np.ndarray, "h w 3"]  # RGB, upright
     time_s: float  # time.monotonic of its capture
     index: int  # counts captured frames from 0; a frozen camera does not count on
+    viewpoint: Viewpoint | None = None  # of a simulated camera, which knows it
 
 
 @dataclass(frozen=True)

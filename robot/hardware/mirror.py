@@ -334,7 +334,12 @@ class _Process:
         env = self.scene.env
         mujoco.mj_kinematics(env.model, env.data)  # bodies to where the joints are by now
         mujoco.mj_camlight(env.model, env.data)
+        viewpoints = env.viewpoints()
         for camera in env.spaces.cameras:
-            image = env._frame(camera.name)
-            self.slots[camera.name].write(time_s=self.now, index=self.index, image=image)
+            self.slots[camera.name].write(
+                time_s=self.now,
+                index=self.index,
+                image=env._frame(camera.name),
+                **vars(viewpoints[camera.name]),
+            )
         self.index += 1

@@ -29,6 +29,7 @@ from robot.hardware.chain import read_chain
 from robot.hardware.simulator import Simulation, Slot, frame_type, serve, state_type
 from robot.spaces import Camera
 from robot.system.interrupt import end_processes, starting_processes
+from robot.types import Viewpoint
 
 CHAINS = Path(__file__).with_name("simulated.yaml")
 START_S = 180.0  # for the simulator to be made on a busy computer
@@ -221,6 +222,9 @@ class SimulatedCamera:
             image=record["image"].copy(),
             time_s=float(record["time_s"]),
             index=int(record["index"]),
+            viewpoint=Viewpoint(
+                record["K"].copy(), record["T_table_camera"].copy(), bool(record["on_hand"])
+            ),
         )
 
     def disconnect(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,6 +22,7 @@ from scipy.spatial.transform import Rotation
 
 from robot.envs.make import EnvOptions
 from robot.spaces import Camera
+from robot.types import Viewpoint
 
 TICK_S = 0.01  # of the physics between two looks at the pipe
 SILENCE_S = 0.15  # without a command, then the arm is stopped
@@ -70,6 +71,8 @@ class World(Protocol):
 
     def frame(self, camera: str) -> np.ndarray: ...
 
+    def viewpoints(self) -> Mapping[str, Viewpoint]: ...
+
     def succeeded(self) -> bool: ...
 
 
@@ -108,7 +111,14 @@ def state_type(joints: int) -> np.dtype:
 def frame_type(camera: Camera) -> np.dtype:
     """Return the layout of a published frame."""
     return np.dtype(
-        [("time_s", "f8"), ("index", "i8"), ("image", "u1", (camera.height, camera.width, 3))]
+        [
+            ("time_s", "f8"),
+            ("index", "i8"),
+            ("image", "u1", (camera.height, camera.width, 3)),
+            ("K", "f8", (3, 3)),
+            ("T_table_camera", "f8", (4, 4)),
+            ("on_hand", "?"),
+        ]
     )
 
 
@@ -192,6 +202,9 @@ class _SimulatedWorld:
 
     def frame(self, camera: str) -> np.ndarray:
         return self._env._frame(camera)
+
+    def viewpoints(self) -> Mapping[str, Viewpoint]:
+        return self._env.viewpoints()
 
     def succeeded(self) -> bool:
         return self._env.task.success(self._env.sim)
@@ -426,12 +439,13 @@ class _Process:
             )
 
     def _frames(self) -> None:
-        captured = self.now
+        captured, viewpoints = self.now, self.world.viewpoints()
         for camera in self.world.cameras:
             record = {
                 "time_s": captured,
                 "index": self.index,
                 "image": self.world.frame(camera.name),
+                **vars(viewpoints[camera.name]),
             }
             self.pending.append((captured + self.delays["frame"], camera.name, record))
         self.index += 1

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from robot.deploy.exchange import Keys, observation_of, regions_message
+from robot.deploy.exchange import Keys, observation_of, regions_message, viewpoints_message
 from robot.deploy.journal import Header, Journal, Step, read_journal
 from robot.deploy.remote import message_of
 from robot.deploy.wire import WireError, pack, unpack
 from robot.end_effector import panda_spaces
 from robot.spaces import Camera
-from robot.types import Frame, Goal, Observation, Region
+from robot.types import Frame, Goal, Observation, Region, Viewpoint
 
 SPACES = panda_spaces(cameras=[Camera("agentview", 16, 16)], control_dt_s=0.05)
 MASK = np.eye(16, dtype=bool)
@@ -51,6 +53,33 @@ def test_a_server_reads_the_goal_that_a_client_sent(regions):
 def test_malformed_regions_are_explained_to_the_client(content, said):
     message = {**message_of(an_observation(()), keys=Keys()), "regions": content}
     with pytest.raises(WireError, match=said):
+        observation_of(unpack(pack(message)), spaces=SPACES, keys=Keys())
+
+
+def test_a_server_reads_where_the_cameras_of_a_client_stand():
+    viewpoint = Viewpoint(np.diag([9.0, 9.0, 1.0]), np.eye(4), on_hand=True)
+    frames = [replace(an_observation(()).frames[0], viewpoint=viewpoint)]
+    message = {**message_of(an_observation(()), keys=Keys()), **viewpoints_message(frames)}
+    read = observation_of(unpack(pack(message)), spaces=SPACES, keys=Keys()).frames[0].viewpoint
+    assert read is not None and read.on_hand
+    np.testing.assert_array_equal(read.K, viewpoint.K)
+    np.testing.assert_array_equal(read.T_table_camera, viewpoint.T_table_camera)
+    assert viewpoints_message(an_observation(()).frames) == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        3,
+        {"agentview": {"K": np.eye(3)}},
+        {"agentview": {"K": np.zeros((3, 3)), "T_table_camera": np.eye(4)}},
+        {"agentview": {"K": np.eye(3), "T_table_camera": np.full((4, 4), np.nan)}},
+        {"agentview": {"K": "wide", "T_table_camera": np.eye(4)}},
+    ],
+)
+def test_a_malformed_viewpoint_is_explained_to_the_client(content):
+    message = {**message_of(an_observation(()), keys=Keys()), "viewpoints": content}
+    with pytest.raises(WireError, match="from camera to K"):
         observation_of(unpack(pack(message)), spaces=SPACES, keys=Keys())
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from robot.deploy.rig import Rig, action_of, command_of
+from robot.deploy.rig import Rig, action_of, command_of, ee_pose, state_vector
+from robot.hardware.cameras.mount import Mount
 from robot.hardware.kinematics import rotation_matrix
 from robot.hardware.safety import SafeArm
 from tests.deploy.stage import FakeCamera
@@ -52,3 +53,30 @@ def test_the_state_is_that_of_when_the_frame_was_captured(rig):
     assert look.observation.time_s == pytest.approx(time() - 0.025)
     assert look.observation.proprio[0] == pytest.approx(before + 0.015, abs=1e-5)
     assert look.state.ee_position[0] == pytest.approx(before + 0.02)
+
+
+def test_frames_say_where_a_mounted_camera_was_when_it_captured_them(rig):
+    rig, arm, camera, time = rig
+    on_hand = np.eye(4)
+    on_hand[2, 3] = 0.1
+    camera.mount = Mount(np.diag([50.0, 50.0, 1.0]), T_ee_camera=on_hand)
+    assert rig.observe("lift it").observation.frames[0].viewpoint is None  # where is the table?
+    rig.table_m = -0.2
+    before = ee_pose(state_vector(rig.arm.read()))
+    time.pass_(0.1)
+    arm.joints[0] += 0.02
+    camera.frozen_s = time() - 0.025
+    viewpoint = rig.observe("lift it").observation.frames[0].viewpoint
+    expected = before.copy()
+    expected[0, 3] += 0.015  # three quarters of the way
+    expected[2, 3] += 0.2
+    assert viewpoint.on_hand
+    np.testing.assert_allclose(viewpoint.T_table_camera, expected @ on_hand, atol=1e-5)
+
+
+def test_a_state_is_a_pose_again(rig):
+    rig, *_ = rig
+    state = rig.observe("lift it").state
+    T_base_ee = ee_pose(state_vector(state))
+    np.testing.assert_allclose(T_base_ee[:3, :3], state.ee_rotation, atol=1e-6)
+    np.testing.assert_allclose(T_base_ee[:3, 3], state.ee_position, atol=1e-6)

@@ -18,6 +18,7 @@ from robot.errors import InputError
 from robot.hardware.camera import CameraError, CameraHealth, Shot
 from robot.hardware.cameras.calibration import Calibration, Undistortion, read_calibration
 from robot.hardware.cameras.capture import Captured, health_of
+from robot.hardware.cameras.mount import Mount, mount_of
 from robot.hardware.cameras.options import CameraOptions, Kind
 from robot.hardware.cameras.picture import Edit, is_black, is_repeat
 from robot.hardware.cameras.sources import (
@@ -66,6 +67,19 @@ class OpenCVStream:
                 "set its height and width"
             )
         return self._camera
+
+    @property
+    def mount(self) -> Mount | None:
+        """Return where the camera stands, where its calibration says so and a frame has come."""
+        if self._raw is None:
+            return None
+        height, width = self._raw.shape[:2]
+        return mount_of(
+            self.calibration,
+            self._edit,
+            captured=(height, width),
+            straight=self._undistortion is not None,
+        )
 
     def connect(self) -> None:
         if self._thread is not None or self._source is not None:

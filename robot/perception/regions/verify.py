@@ -26,8 +26,9 @@ from torch.nn import functional as F
 from robot.batch import LANGUAGE_DIM
 from robot.checkpoint import SHIPPED, load
 from robot.language import LanguageEncoder
-from robot.perception.regions.follow import RegionMasks, follow, seen_before
+from robot.perception.regions.follow import RegionMasks
 from robot.perception.regions.goals import has_regions, read_goal
+from robot.perception.regions.track import follow, seen_before
 from robot.perception.sources import MaskSource, learned_of
 from robot.types import MASK_CHANNELS, Frame, Goal, InputError, Label, Mask, MaskStatus
 from robot.words.reader import GoalReader

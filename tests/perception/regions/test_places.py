@@ -21,8 +21,10 @@ from robot.types import Viewpoint
 DOWN = np.diag([1.0, -1.0, -1.0])  # a camera that looks straight down, its x along the table's
 
 
-def above(x: float, y: float, z: float, *, focal: float = 100.0, on_hand: bool = False):
-    """Return a camera over a point of the table, 128 x 128 px, the principal point in the middle."""
+def above(
+    x: float, y: float, z: float, *, focal: float = 100.0, on_hand: bool = False
+) -> Viewpoint:
+    """Return a camera over a point of the table, 128 x 128 px."""
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = DOWN, (x, y, z)
     return Viewpoint(np.array([[focal, 0, 64], [0, focal, 64], [0, 0, 1.0]]), pose, on_hand)
