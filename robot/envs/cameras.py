@@ -85,11 +85,15 @@ def camera_pose(
 
 def viewpoint(
     model: mujoco.MjModel, data: mujoco.MjData, camera: str, *, arm: Arm, height: int, width: int
-) -> Viewpoint:
-    """Return how a camera sees for an image of this size, over the table that the arm stands at."""
+) -> Viewpoint | None:
+    """Return how a camera sees for an image of this size, over the table that the arm stands at;
+    None where there is no such table.
+    """
+    table = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_GEOM, TABLE)
+    if table < 0:
+        return None
     T_world_table = np.eye(4)
     T_world_table[:3, :3] = data.xmat[arm.base].reshape(3, 3)
-    table = model.geom(TABLE).id
     top_m = data.geom_xpos[table, 2] + model.geom_size[table, 2]
     T_world_table[:3, 3] = *data.xpos[arm.base, :2], top_m
     body = model.cam_bodyid[camera_id(model, camera)]

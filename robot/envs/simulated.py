@@ -291,14 +291,17 @@ class SimulatedEnv(RobotEnv):
         )
 
     def viewpoints(self) -> dict[str, Viewpoint]:
-        """Return how every camera projects, and where it stands over the table."""
-        size = self.image_size
-        return {
-            name: viewpoint(
+        """Return how every camera projects, and where it stands over the table; nothing in a world
+        without one.
+        """
+        size, found = self.image_size, {}
+        for name in self.cameras:
+            seen = viewpoint(
                 self.model, self.data, CAMERAS[name], arm=self.arm, height=size, width=size
             )
-            for name in self.cameras
-        }
+            if seen is not None:
+                found[name] = seen
+        return found
 
     def object_states(self) -> dict[str, Float[np.ndarray, " 7"]]:
         """Return position [m] and quaternion (w, x, y, z) in the world frame of every free body."""

@@ -340,6 +340,6 @@ class _Process:
                 time_s=self.now,
                 index=self.index,
                 image=env._frame(camera.name),
-                **vars(viewpoints[camera.name]),
+                **(vars(viewpoints[camera.name]) if camera.name in viewpoints else {}),
             )
         self.index += 1

@@ -218,13 +218,15 @@ class SimulatedCamera:
             raise CameraError(
                 f"got no frame of the simulated camera {self.camera.name}: connect its arm first"
             )
+        viewpoint = None
+        if record["K"][2, 2]:  # else the world has no table
+            pose = record["K"].copy(), record["T_table_camera"].copy()
+            viewpoint = Viewpoint(*pose, on_hand=bool(record["on_hand"]))
         return Shot(
             image=record["image"].copy(),
             time_s=float(record["time_s"]),
             index=int(record["index"]),
-            viewpoint=Viewpoint(
-                record["K"].copy(), record["T_table_camera"].copy(), bool(record["on_hand"])
-            ),
+            viewpoint=viewpoint,
         )
 
     def disconnect(self) -> None:

@@ -445,7 +445,7 @@ class _Process:
                 "time_s": captured,
                 "index": self.index,
                 "image": self.world.frame(camera.name),
-                **vars(viewpoints[camera.name]),
+                **(vars(viewpoints[camera.name]) if camera.name in viewpoints else {}),
             }
             self.pending.append((captured + self.delays["frame"], camera.name, record))
         self.index += 1

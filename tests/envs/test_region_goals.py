@@ -81,3 +81,22 @@ def test_a_box_on_the_bare_table_asks_for_nothing_that_could_succeed(env):
     goal = Goal("pick up <region1>", (empty,))
     env.reset(seed=SEED, options={"scene": "clean", "episode": 0, "goal": goal})
     assert not env.judged
+
+
+def test_observations_of_region_goals_say_where_their_cameras_stand(env):
+    """A thing's middle projects into its pixels in both cameras, the hand's too."""
+    episode, target, _ = an_episode_with_copies(env)
+    goal = Goal("pick up <region1>", (region_of(env, target),))
+    options = {"scene": "duplicates", "episode": episode}
+    assert "viewpoints" not in env.reset(seed=SEED, options=options)[0]
+    raw, _ = env.reset(seed=SEED, options={**options, "goal": goal})
+    base = env.data.xpos[env.arm.base]
+    here = env.object_states()[env.task.scene.target][:3]  # on the table's top, 0.8 m high
+    middle = [here[0] - base[0], here[1] - base[1], 0.02, 1.0]
+    for frame in Observation.from_env(raw, env.spaces).frames:
+        assert frame.viewpoint is not None
+        assert frame.viewpoint.on_hand == (frame.camera == "wrist")
+        seen = np.linalg.inv(frame.viewpoint.T_table_camera) @ middle
+        x, y = (frame.viewpoint.K @ seen[:3])[:2] / seen[2]
+        pixels = env.instance_maps()[frame.camera] == env.sim.bodies[target].body_id
+        assert pixels[int(y), int(x)]
