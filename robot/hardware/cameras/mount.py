@@ -30,8 +30,10 @@ class Mount:
         """Return how the camera sees while the end effector is there; the table's top is at
         `table_m` in the base frame.
         """
-        on_hand = self.T_base_camera is None
-        pose = T_base_ee @ self.T_ee_camera if on_hand else self.T_base_camera
+        pose = self.T_base_camera
+        if on_hand := pose is None:
+            assert self.T_ee_camera is not None
+            pose = T_base_ee @ self.T_ee_camera
         T_table_base = np.eye(4)
         T_table_base[2, 3] = -table_m
         return Viewpoint(self.K, T_table_base @ pose, on_hand=on_hand)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -53,14 +54,14 @@ class Shows:
     def __init__(self, place: tuple[int, int] | None) -> None:
         self.place = place
 
-    def __call__(self, looked, goal: Goal) -> Mask:
-        probability = [np.zeros((3, *frame.image.shape[:2]), np.float32) for frame in looked]
+    def __call__(self, frames: Sequence[Frame], goal: Goal) -> Mask:
+        probability = [np.zeros((3, *frame.image.shape[:2]), np.float32) for frame in frames]
         if self.place is not None:
             x, y = self.place
             for roles in probability:
                 roles[0, y : y + SIDE, x : x + SIDE] = 1
-        mask = nothing_of(looked)
-        found = (MaskStatus.FOUND,) * len(looked)
+        mask = nothing_of(frames)
+        found = (MaskStatus.FOUND,) * len(frames)
         return replace(mask, probability=tuple(probability), status=found, sentence=None)
 
 
