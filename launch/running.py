@@ -35,7 +35,10 @@ from robot.hardware.arm import ArmError
 from robot.hardware.camera import CameraError
 from robot.hardware.teleop.operator import OperatorError
 from robot.hardware.teleop.registry import make_operator as make_device
+from robot.language import LanguageEncoder
 from robot.perception.head.base import Head
+from robot.perception.regions.follow import RegionMasks
+from robot.perception.regions.verify import verified_masks
 from robot.perception.registry import learned_masks, make_deployment
 from robot.spaces import Spaces, check_spaces
 from robot.system.command import RUNS, run_folder, write_results
@@ -246,9 +249,11 @@ def load_agent(asked: Asked, robot: Robot) -> Acts:
         check_robot(agent.spaces, spaces, asked)
         return agent
     assert asked.head is not None
+    device, language = pick_device(asked.device), LanguageEncoder()
+    masks = RegionMasks(learned_masks(asked.head, device=device, language=language), device=device)
     return MaskedRemoteAgent(
         connection,
-        masks=learned_masks(asked.head, device=pick_device(asked.device)),
+        masks=verified_masks(masks, language=language),
         deployment=make_deployment(asked.deployment or "overlay"),
         spaces=spaces,
         keys=Keys(images={}, state="observation/state", prompt="prompt"),

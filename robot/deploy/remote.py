@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -41,7 +42,7 @@ from robot.perception.compose.masking import Deployment, compose_cameras
 from robot.perception.sources import MaskSource, camera_of
 from robot.policy.inpainting import Prefix
 from robot.spaces import Spaces, check_cameras, hold_still
-from robot.types import InputError, Observation
+from robot.types import Goal, InputError, Observation
 
 
 class PolicyLost(RuntimeError):
@@ -255,7 +256,10 @@ class MaskedRemoteAgent:
             size=self.size,
         )[0]
         masked = perf_counter()
-        answer = self.connection.ask(self._message(observation, composites))
+        asked = observation
+        if observation.goal.regions:  # a foreign policy knows no <region1>
+            asked = replace(observation, goal=Goal(mask.sentence or observation.goal.text))
+        answer = self.connection.ask(self._message(asked, composites))
         try:
             chunk = chunk_of(answer, spaces=self.spaces, time_s=observation.time_s)
         except WireError as error:
