@@ -31,6 +31,7 @@ from robot.deploy.planner import NoPlanner
 from robot.deploy.recorder import EPISODES, Recorder
 from robot.deploy.rig import Rig
 from robot.deploy.robots import SIMULATED, RobotOptions, World, make_robot
+from robot.deploy.viewer import check_viewer
 from robot.envs.make import EnvOptions
 from robot.system.command import RUNS, run_folder, write_results
 from robot.system.parse import Count, FlatSpec, Positive, Seed, options, parse
@@ -60,6 +61,8 @@ def demonstrating(config: DictConfig) -> Work:
     asked = parse(Asked, values)
     check_world(asked.robot, asked.env, task=asked.task, scene=asked.scene, goal=asked.goal)
     check_terminal(yes=asked.yes)
+    if asked.viewer is not None:
+        check_viewer(asked.viewer)
     return partial(record, asked, config_yaml=OmegaConf.to_yaml(config, resolve=True))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from launch.evaluation import Asked, head_of, perception_of
+from launch.evaluation import Asked, goal_reader, head_of, perception_of
 from robot.checkpoint import policy_metadata
 from robot.envs.tabletop.goals import PAPER_TASKS
 from robot.experiment.cells import Entrant, cells_of, evaluate_cells
@@ -26,6 +26,8 @@ def evaluate(asked: Asked, entrant: Entrant, *, config_yaml: str) -> None:
     console = Console()
     if asked.env.goal is not None:
         console.print(f"goal: {asked.env.goal}", markup=False, highlight=False)
+        if remark := goal_reader(asked).read(asked.env.goal).note:
+            console.print(f"note: {remark}", markup=False, highlight=False)
     if note := stranger(policy_metadata(asked.checkpoint), tasks=asked.tasks):
         console.print(note)
     protocol = Protocol(

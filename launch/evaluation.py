@@ -10,7 +10,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from launch.command_line import Work
-from robot.checkpoint import check_robot, policy_metadata, read_header, resolve_checkpoint
+from robot.checkpoint import (
+    check_robot,
+    policy_metadata,
+    policy_vocabulary,
+    read_header,
+    resolve_checkpoint,
+    vocabulary_of,
+)
 from robot.envs.gl import require_gl
 from robot.envs.make import EnvOptions, check_backend
 from robot.envs.registry import check_scene
@@ -29,6 +36,7 @@ from robot.system.parse import (
     parse,
 )
 from robot.train.log import check_mode
+from robot.words.reader import GoalReader
 
 UNASKED = ({"name": "overlay"}, {"name": "none"})  # defaults of the config group `perception`
 
@@ -138,6 +146,13 @@ def head_of(asked: Asked) -> Path:
     return asked.head or asked.checkpoint / "mask_head.safetensors"
 
 
+def goal_reader(asked: Asked) -> GoalReader:
+    """Return what reads the goal: in the words of the mask head, or without one of the policy."""
+    learned = perception_of(asked) == "learned"
+    head = head_of(asked)
+    return GoalReader.of(vocabulary_of(head) if learned else policy_vocabulary(asked.checkpoint))
+
+
 def check_asked(asked: Asked) -> None:
     """Check what a checkpoint says about itself against what it is asked, without reading its
     weights.
@@ -154,6 +169,8 @@ def check_asked(asked: Asked) -> None:
             f"got no mask head at {head_of(asked)}, expected one; pass head=tabletop, or "
             "perception=oracle or none"
         )
+    if asked.env.goal is not None:
+        goal_reader(asked).require(asked.env.goal)
     check_mode(asked.wandb)
     if asked.deployment is not None:
         check_deployment(asked.deployment, {})

@@ -25,16 +25,28 @@ from robot.perception.registry import make_deployment
 from robot.report.pictures import composite_rgb, drawn
 from robot.report.video import opened_video
 from robot.system.command import run_folder, write_results
-from robot.types import MASK_CHANNELS
+from robot.types import MASK_CHANNELS, InputError
+from robot.words.reader import GoalReader
 
 AT_ONCE, PIXELS_AT_ONCE = 8, 2_000_000  # of a batch: fits caches, bounds memory
 ROWS = 20  # of the table
 
 
 def mask(asked: Masking, *, config_yaml: str) -> None:
-    """Mask everything; results.json is the last line on stdout."""
+    """Mask everything; results.json is the last line on stdout. A picture of a folder that cannot
+    be read is named and left out, and exit code 1.
+    """
+    console = Console(file=sys.stderr)
     head, deployment = Head.load(asked.head), make_deployment(asked.deployment)
-    named = frames_of(asked.image) if is_video(asked.image) else pictures_of(asked.image)
+    if remark := GoalReader.of(head.vocabulary).read(asked.goal).note:
+        console.print(f"note: {remark}", markup=False, highlight=False)
+    left_out: dict[str, str] = {}
+
+    def leave_out(name: str, why: str) -> None:
+        left_out[name] = why
+        console.print(f"left out: {why}", markup=False, highlight=False, soft_wrap=True)
+
+    named = frames_of(asked.image) if is_video(asked.image) else pictures_of(asked.image, leave_out)
     entries: list[dict[str, Any]] = []
     with run_folder("mask", config_yaml=config_yaml) as run:
         start = time.perf_counter()
@@ -43,9 +55,13 @@ def mask(asked: Masking, *, config_yaml: str) -> None:
                 shown, entry = views(picture, found, deployment=deployment)
                 entries.append({"name": name, **entry, **write(name, shown)})
         seconds = time.perf_counter() - start
-        Console(file=sys.stderr).print(table_of(entries, seconds=seconds))
+        console.print(table_of(entries, seconds=seconds))
+        if left_out:
+            console.print(f"{len(left_out)} of {len(entries) + len(left_out)} were left out")
         results = {"files": video_names(asked.image), "seconds": seconds, "pictures": entries}
-        write_results(run, asdict(asked) | results)
+        write_results(run, asdict(asked) | results | {"left_out": left_out})
+    if left_out:
+        raise SystemExit(1)
 
 
 # (name of a picture, its views by kind) -> what results.json says of it besides
@@ -96,10 +112,19 @@ def video_names(image: Path) -> dict[str, str]:
     return {kind: f"{image.stem}-{kind}.mp4" for kind in kinds}
 
 
-def pictures_of(path: Path) -> Iterator[Named]:
-    """Yield a picture, or those of a folder."""
-    paths = pictures_in(path) if path.is_dir() else [path]
-    return ((path.name, read_picture(path)) for path in paths)
+def pictures_of(path: Path, leave_out: Callable[[str, str], None]) -> Iterator[Named]:
+    """Yield a picture, or those of a folder; of a folder, tell `leave_out` the name of one that
+    cannot be read, and why.
+    """
+    for one in pictures_in(path) if path.is_dir() else [path]:
+        try:
+            picture = read_picture(one)
+        except InputError as error:
+            if not path.is_dir():
+                raise
+            leave_out(one.name, str(error))
+        else:
+            yield one.name, picture
 
 
 def looked_at(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from robot.checkpoint import vocabulary_of
 from robot.errors import InputError
 from robot.perception.names import check_deployment, resolve_head
 from robot.system.parse import options, parse
-from robot.words.reader import GoalReader, shortened
+from robot.words.reader import GoalReader
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
@@ -42,12 +43,7 @@ def masking(config: DictConfig) -> Work:
     check_deployment(asked.deployment, {})
     if not asked.goal.strip():
         raise InputError('got an empty goal, expected words; pass goal="pick up the red cup"')
-    read = GoalReader.of(vocabulary_of(resolve_head(asked.head))).read(asked.goal)
-    if not read.sentences:
-        raise InputError(
-            f"got goal {shortened(asked.goal)!r}, which asks for nothing that the mask head can "
-            f"find ({read.reason or read.status.value}); say it otherwise"
-        )
+    GoalReader.of(vocabulary_of(resolve_head(asked.head))).require(asked.goal)
     check_input(asked.image)
     yaml = OmegaConf.to_yaml(config, resolve=True)
     from launch.masked_pictures import mask  # torch: seconds
@@ -77,14 +73,14 @@ def pictures_in(folder: Path) -> list[Path]:
             f"got image={folder}, a folder without pictures, expected some of "
             f"{', '.join(PICTURES)}; pass another one"
         )
-    if unreadable := [path for path in found if not cv2.haveImageReader(str(path))]:
-        raise InputError(f"got {unreadable[0]}, which is no picture; remove or replace it")
     return found
 
 
 def read_picture(path: Path) -> Picture:
     """Return a picture file as RGB, grey and transparent ones too."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    picture = None
+    with suppress(cv2.error):  # of more pixels than OpenCV takes
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
         raise InputError(f"got {path}, which is no picture that can be read; pass a PNG or JPEG")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from launch.command_line import Work
 from robot.agent import Agent
-from robot.checkpoint import resolve_checkpoint, spaces_of
+from robot.checkpoint import policy_vocabulary, resolve_checkpoint, spaces_of, vocabulary_of
 from robot.deploy.exchange import Keys
 from robot.deploy.journal import Header
 from robot.deploy.loop import Loop, LoopOptions, Outcome
@@ -28,7 +28,7 @@ from robot.deploy.recorder import Recorder, recover
 from robot.deploy.remote import Connection, MaskedRemoteAgent, RemoteAgent
 from robot.deploy.rig import Rig
 from robot.deploy.robots import SIMULATED, Robot, RobotOptions, World, make_robot
-from robot.deploy.viewer import Rerun, Sink, Terminal, Viewer
+from robot.deploy.viewer import Rerun, Sink, Terminal, Viewer, check_viewer
 from robot.envs.make import EnvOptions, check_backend
 from robot.envs.registry import check_scene
 from robot.hardware.arm import ArmError
@@ -47,6 +47,7 @@ from robot.system.folder_lock import is_locked
 from robot.system.parse import Count, FlatSpec, Positive, Seed, Spec, options, parse
 from robot.system.priority import prompt
 from robot.types import InputError
+from robot.words.reader import GoalReader
 
 RECORDING = "recording"
 SWITCH_S = 0.0005  # from one thread to another: the loop's must not wait 5 ms for the planner's
@@ -110,7 +111,10 @@ def parse_asked(values: Any) -> Asked:
     asked = parse(Asked, values | changed)
     check_policy(asked)
     check_world(asked.robot, asked.env, task=asked.task, scene=asked.scene, goal=asked.goal)
+    check_goal(asked)
     check_terminal(yes=asked.yes)
+    if asked.viewer is not None:
+        check_viewer(asked.viewer)
     return asked
 
 
@@ -157,6 +161,17 @@ def check_policy(asked: Asked) -> None:
             "got exchange=openpi without a mask head, expected one: its masks hide what the goal "
             "does not need; pass head=tabletop"
         )
+
+
+def check_goal(asked: Asked) -> None:
+    """Raise InputError unless the goal asks for something that head or policy learned; a server
+    says itself what it learned.
+    """
+    learned = asked.head or asked.checkpoint
+    if asked.goal is None or learned is None:
+        return
+    vocabulary = policy_vocabulary(learned) if asked.head is None else vocabulary_of(learned)
+    GoalReader.of(vocabulary).require(asked.goal)
 
 
 def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:

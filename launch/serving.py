@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from launch.command_line import Work
 from robot.checkpoint import resolve_checkpoint, spaces_of
-from robot.deploy.server_options import ServerOptions
+from robot.deploy.server_options import ServerOptions, check_free
 from robot.errors import InputError
 from robot.system.device_name import check_device
 from robot.system.parse import options, parse
@@ -67,6 +67,7 @@ def serving(config: DictConfig) -> Work:
         ping_s=asked.ping_s,
         seed=asked.seed,
     )
+    check_free(asked.host, asked.port)
     check_device(asked.device)
     cameras = spaces_of(resolve_checkpoint(asked.checkpoint)).camera_names
     if unknown := sorted(set(asked.keys.images) - set(cameras)):

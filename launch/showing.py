@@ -17,6 +17,7 @@ from launch.command_line import Work
 from robot.checkpoint import check_robot, resolve_checkpoint
 from robot.demo.page_options import PageOptions
 from robot.deploy.robots import SIMULATED, RobotOptions, World, make_robot
+from robot.deploy.server_options import check_free
 from robot.envs.gl import require_gl
 from robot.envs.make import EnvOptions, check_backend, make_env
 from robot.envs.registry import check_scene
@@ -81,6 +82,7 @@ def showing(config: DictConfig) -> Work:
         token=asked.token or os.environ.get(TOKEN) or None,
         largest_mb=asked.largest_mb,
     )
+    check_free(asked.host, asked.port)
     return partial(show, asked, page)
 
 

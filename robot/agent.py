@@ -284,8 +284,8 @@ class Agent:
             mask = self.masks(observation.frames, observation.goal)
             return mask, mask.sentence or NOTHING
         read = self.reader.read(text)
+        self._unheeded.of(text, read)
         if not read.sentences:
-            self._unheeded.of(text, read)
             return nothing_of(observation.frames), NOTHING
         mask = self.masks(observation.frames, observation.goal)
         meant = read.sentences[0] if len(read.sentences) == 1 else text

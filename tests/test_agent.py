@@ -199,6 +199,15 @@ def test_no_agent_acts_on_words_that_are_not_understood(text):
     assert acts(agent)
 
 
+def test_an_agent_acts_without_a_word_that_was_not_learned_and_warns_once():
+    agent = make(Policy(), reader=GoalReader.of("tabletop"))
+    small = replace(observation(), goal=Goal("pick up the small red cup"))
+    with pytest.warns(UserWarning, match="'small' counts for nothing") as warned:
+        for _ in range(3):
+            plan = agent.plan(small)
+    assert plan.chunk.actions[:, :6].any() and len(warned) == 1
+
+
 def test_a_policy_without_a_head_hears_the_words_of_training():
     policy = Policy()
     agent = make(policy, reader=GoalReader.of("tabletop"))

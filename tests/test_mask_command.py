@@ -61,6 +61,30 @@ def test_a_folder_of_any_pictures(command, tmp_path):
         assert (abs(hidden.astype(int) - 128) <= 1).all()
 
 
+def test_a_bad_picture_of_a_folder_is_named_and_left_out_and_the_exit_code_says_so(
+    command, tmp_path
+):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(folder / "good.png", 32, 32, 3)
+    (folder / "text.png").write_text("no picture")
+    whole = (folder / "good.png").read_bytes()
+    (folder / "header.png").write_bytes(whole[:30])
+    write(folder / "tail.png", 32, 32, 3)
+    code, out, err = command("image=in", GOAL)
+    results = json.loads((tmp_path / out.splitlines()[-1]).read_text())
+    assert [entry["name"] for entry in results["pictures"]] == ["good.png", "tail.png"]
+    assert list(results["left_out"]) == ["header.png", "text.png"]
+    assert "left out: got in/text.png, which is no picture that can be read" in err
+    assert "2 of 4 were left out" in err and code == 1
+
+
+def test_words_that_count_for_nothing_are_told(command, tmp_path):
+    write(tmp_path / "one.png", 32, 32, 3)
+    code, _, err = command("image=one.png", "goal=pick up the tiny red cup")
+    assert code == 0 and "note: 'tiny' counts for nothing" in err
+
+
 @pytest.mark.parametrize("deployment", DEPLOYMENTS)
 def test_every_deployment_makes_a_picture(command, tmp_path, deployment):
     write(tmp_path / "wide.png", 32, 48, 3)
@@ -97,7 +121,10 @@ def test_bad_input_is_one_sentence_and_leaves_no_run(command, tmp_path):
         (["image=bad.mp4", GOAL], "got bad.mp4, a video without a frame"),
         (["image=empty", GOAL], "got image=empty, a folder without pictures"),
         (["image=good.png", "goal=''"], "got an empty goal"),
-        (["image=good.png", "goal=fly to the moon"], "got goal 'fly to the moon', which asks"),
+        (
+            ["image=good.png", "goal=fly to the moon"],
+            "got goal 'fly to the moon', expected a req",
+        ),
         (["image=good.png", GOAL, "deployment=no"], "got deployment 'no', expected one of"),
     ]:
         code, _, err = command(*arguments)

@@ -99,7 +99,7 @@ class RobotStation:
         if why := why_not_acted_on(goal, agent):
             return None, why
         mask = agent.masks(self._observe().observation.frames, goal)
-        return found_of(mask, self.cameras), ""
+        return found_of(mask, self.cameras), agent.reader.read(goal.text).note
 
     def act(self, goal: Goal, *, show: Show, stopped: Stopped) -> Ending:
         """Run one episode of the loop. `show` is called by the thread of its viewer."""

@@ -58,7 +58,7 @@ class PictureStation:
             predicted_iou=np.array([seen.predicted_iou], np.float32),
             status=(seen.status,),
         )
-        return found_of(mask, self.cameras), ""
+        return found_of(mask, self.cameras), seen.reason
 
     def act(self, goal: Goal, *, show: Show, stopped: Stopped) -> Ending:
         raise InputError("a picture has no arm; go back to the scene to move")

@@ -12,6 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -67,6 +68,7 @@ class Session:
         self._load_reading = reading
         self._reading: Reading | None = None
         self._blind = ""  # why the cameras show nothing
+        self._remark = ""  # on the goal that is typed
         self._commands: queue.Queue[tuple[c.Command, int]] = queue.Queue(WAITING)
         self._ends = threading.Event()
         self._stops = 0  # so far: one that came after a goal ends it, even before it has begun
@@ -205,13 +207,17 @@ class Session:
                 self._show_station()
 
     def _preview(self, text: str) -> None:
-        """Show what a goal means, as it is typed: half a sentence is no mistake."""
-        try:
+        """Show what a goal means, as it is typed, and which words count for nothing: half a
+        sentence is no mistake.
+        """
+        found, remark = None, ""
+        with suppress(InputError):
             goal = self._goal_of(text)
-            found, _ = self.station.find(goal) if text.strip() else (None, "")
-        except InputError:
-            found = None
-        self._update(found=found)
+            found, remark = self.station.find(goal) if text.strip() else (None, "")
+        remark = remark if found else ""
+        status = self.state.status if remark == self._remark else remark or "Ready"
+        self._remark = remark
+        self._update(found=found, status=status)
 
     def _go(self, text: str, *, confirmed: bool, stops: int) -> None:
         station = self.station

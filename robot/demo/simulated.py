@@ -102,7 +102,7 @@ class SimulatedStation:
         if why := why_not_acted_on(goal, agent):
             return None, why
         mask = agent.masks(self._observation(goal).frames, goal)
-        return found_of(mask, self.cameras), ""
+        return found_of(mask, self.cameras), agent.reader.read(goal.text).note
 
     def act(self, goal: Goal, *, show: Show, stopped: Stopped) -> Ending:
         """Act in simulated time. Success is the simulator's, of the objects that the goal means."""

@@ -90,7 +90,9 @@ class Station(Protocol):
         ...
 
     def find(self, goal: Goal) -> tuple[Found | None, str]:
-        """Return where the masks of a goal are, without moving, or why there are none."""
+        """Return where the masks of a goal are, without moving, and which of its words count for
+        nothing; or why there are none.
+        """
         ...
 
     def act(self, goal: Goal, *, show: Show, stopped: Stopped) -> Ending:

@@ -7,7 +7,7 @@ from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 
-from robot.errors import InputError
+from robot.deploy.server_options import cannot_listen
 
 
 async def listen(
@@ -34,10 +34,7 @@ async def listen(
             **options,
         )
     except OSError as error:
-        raise InputError(
-            f"got {host}:{port}, where nothing can listen ({error.strerror}), expected a "
-            f"free port: pass port={port + 1}, or stop what listens there"
-        ) from None
+        raise cannot_listen(host, port, error) from None
 
 
 def port_of(server: Server) -> int:

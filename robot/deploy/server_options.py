@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from dataclasses import dataclass
 
 from robot.errors import InputError
@@ -34,6 +35,30 @@ def check_address(host: str, port: int, *, token: str | None) -> None:
         )
     if not 0 <= port <= 65535:
         raise InputError(f"got port {port}, expected 0 to 65535")
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise InputError unless something can listen there now: told before weights are loaded."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, protocol) as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                tried.bind(address)
+                tried.listen()
+    except OSError as error:
+        raise cannot_listen(host, port, error) from None
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> InputError:
+    """Return the sentence for an address that is taken, or that is none of this machine's."""
+    return InputError(
+        f"got {host}:{port}, where nothing can listen ({error.strerror}), expected a "
+        f"free port: pass port={port + 1}, or stop what listens there"
+    )
 
 
 def is_loopback(host: str) -> bool:

@@ -10,6 +10,7 @@ import time
 from typing import Any, Protocol
 
 from robot.deploy.loop import Loop, Status
+from robot.deploy.server_options import check_free
 from robot.errors import InputError
 from robot.report.pictures import COLORS
 from robot.types import Label
@@ -17,6 +18,7 @@ from robot.types import Label
 LINE_EVERY_S = 0.25  # in a terminal, whose line is written over
 LOG_EVERY_S = 5.0  # in a file
 SHOWN_KINDS = 3  # of interventions
+RERUN_PORT = 9876  # where rerun serves its viewers
 
 
 class Sink(Protocol):
@@ -101,6 +103,25 @@ def line_of(status: Status) -> str:
     )
 
 
+def check_viewer(where: str) -> None:
+    """Raise InputError unless rerun can show there: told before an arm is connected."""
+    if not (where in ("spawn", "serve") or "://" in where or where.endswith(".rrd")):
+        raise InputError(
+            f"got viewer={where}, expected spawn, serve, rerun+http://<machine>:9876/proxy or a "
+            "file that ends in .rrd; choose one of these"
+        )
+    _rerun()
+    if where == "serve":
+        try:
+            check_free("0.0.0.0", RERUN_PORT)
+        except InputError:
+            raise InputError(
+                f"got viewer=serve, and port {RERUN_PORT} is taken, expected it free for rerun; "
+                f"stop what listens there, or pass viewer=rerun+http://127.0.0.1:{RERUN_PORT}/proxy"
+                " where that is a viewer"
+            ) from None
+
+
 class Rerun:
     """Cameras, masks, actions, latency and events in rerun's viewer.
 
@@ -112,6 +133,7 @@ class Rerun:
     period_s = 0.05
 
     def __init__(self, where: str) -> None:
+        check_viewer(where)
         self._rr = _rerun()
         rr = self._rr
         rr.init("ivm-robot", spawn=where == "spawn")
@@ -120,14 +142,9 @@ class Rerun:
         elif "://" in where:
             rr.connect_grpc(where)
             self.address = where
-        elif where.endswith(".rrd"):
+        elif where != "spawn":
             rr.save(where)
             self.address = where
-        elif where != "spawn":
-            raise InputError(
-                f"got viewer={where}, expected spawn, serve, rerun+http://<machine>:9876/proxy or "
-                "a file that ends in .rrd; choose one of these"
-            )
         rr.log("/", rr.AnnotationContext(_classes()), static=True)
         self._step, self._shown = -1, 0.0
 

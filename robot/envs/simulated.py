@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import secrets
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -28,6 +28,7 @@ from robot.envs.task import Expert, FollowsGoals
 from robot.types import Goal, InputError, Label, Region, Viewpoint
 
 SUCCESS_STEPS = 3  # success must hold this long, so that a bounce is none
+Between = Callable[[int], None]  # called with the control steps that were executed so far
 
 
 class SimulatedEnv(RobotEnv):
@@ -182,17 +183,23 @@ class SimulatedEnv(RobotEnv):
         return self.observe(), float(success), success, truncated, self._info(success=success)
 
     def execute(
-        self, actions: Float32[np.ndarray, "t a"]
+        self, actions: Float32[np.ndarray, "t a"], *, between: Between | None = None
     ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Execute actions one control step after the other and look only after the last; stop at
         success or the horizon.
         """
-        success, truncated = self.advance(actions)
+        success, truncated = self.advance(actions, between=between)
         return self.observe(), float(success), success, truncated, self._info(success=success)
 
-    def advance(self, actions: Float32[np.ndarray, "t a"]) -> tuple[bool, bool]:
-        """Execute actions without looking; return (success, truncated)."""
-        for action in actions:
+    def advance(
+        self, actions: Float32[np.ndarray, "t a"], *, between: Between | None = None
+    ) -> tuple[bool, bool]:
+        """Execute actions without looking; return (success, truncated). `between` is called with
+        the number of steps so far, between two of them.
+        """
+        for done, action in enumerate(actions):
+            if done and between is not None:
+                between(done)
             if self._advance_one(action):
                 return True, False
             if self._count() >= self.horizon:
@@ -355,10 +362,19 @@ class SimulatedEnv(RobotEnv):
             "time": {name: now.copy() for name in (*self.cameras, "proprio")},
         }
 
+    def views(self) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
+        """Return what every camera would see now without its sensor's noise: looking so changes
+        nothing that is seen later.
+        """
+        return {name: self._view(name) for name in self.cameras}
+
     def _frame(self, camera: str) -> UInt8[np.ndarray, "h w 3"]:
+        return self.task.degrade(self._view(camera), rng=self._sensor_rng)
+
+    def _view(self, camera: str) -> UInt8[np.ndarray, "h w 3"]:
         image = self._renderer.render(self.data, CAMERAS[camera]).rgb
         assert image is not None
-        return self.task.degrade(image, rng=self._sensor_rng)
+        return image
 
     def _proprio(self) -> dict[str, np.ndarray]:
         position, rotation = self.arm.pose_in_base(self.data)

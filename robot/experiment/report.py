@@ -22,6 +22,7 @@ from robot.report.pictures import (
     heat,
     overlay,
     picture_uri,
+    spread,
     write_on,
 )
 from robot.report.provenance import gather
@@ -45,6 +46,7 @@ from robot.train.log import log_results
 
 FAILURES_SHOWN = 4  # per arm and scene
 HELD_S = 1.5  # for which a video shows how its episode ended
+MOST_FRAMES = 240  # of a video: 24 s at the usual 10 a second, and then about half a megabyte
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,10 +230,22 @@ def _strip(evaluated: Evaluated, snapshots: Sequence[Snapshot], *, story: Story)
 def _video(
     evaluated: Evaluated, snapshots: Sequence[Snapshot], *, run: Path, story: Story
 ) -> Exhibit:
+    """Write the whole episode, also what happened between decisions; one of more than MOST_FRAMES
+    in fewer frames, so faster. The time is in the picture.
+    """
     path = _video_path(evaluated, run=run)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fps = 1.0 / story.look_dt_s
-    frames = holding(film(_rows(snapshots), columns=2), last=round(HELD_S * fps))
+    moments = [
+        (images, snapshot.composites)
+        for snapshot in snapshots
+        for images in (snapshot.images, *snapshot.motion)
+    ]
+    dt_s = story.look_dt_s / max(1 + len(snapshot.motion) for snapshot in snapshots)
+    shown = spread(len(moments), count=MOST_FRAMES)
+    rows = episode_rows(*zip(*(moments[k] for k in shown), strict=True))
+    frames = film(rows, columns=2, times_s=[k * dt_s for k in shown])
+    frames = holding(frames, last=round(HELD_S / dt_s))
+    fps = 1 / dt_s
     return _exhibit(evaluated, video_uri(write_video(path, frames, fps=fps)))
 
 

@@ -24,7 +24,8 @@ class PictureMask:
 
     `probability` is of target, destination and gripper; `presence` the calibrated probability
     that target and destination are there; `predicted_iou` what it expects of its target mask.
-    `sentence` is what it was asked; "" where the goal asks for nothing that it can do: `reason`.
+    `sentence` is what it was asked; "" where the goal asks for nothing that it can do: `reason`,
+    which also names words of a goal that count for nothing.
     """
 
     probability: Float32[np.ndarray, "3 h w"]
@@ -54,7 +55,8 @@ def look_at(
         return [_nothing(picture, reason=read.reason) for picture in pictures]
     planes = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
     answers = [
-        _ask(head, planes, sentence, chances=len(read.sentences)) for sentence in read.sentences
+        _ask(head, planes, sentence, chances=len(read.sentences), reason=read.note)
+        for sentence in read.sentences
     ]
     return [
         max(of_one, key=lambda mask: likeliness(mask.presence))
@@ -63,7 +65,12 @@ def look_at(
 
 
 def _ask(
-    head: Head, planes: Shaped[torch.Tensor, "b 3 h w"], sentence: str, *, chances: int
+    head: Head,
+    planes: Shaped[torch.Tensor, "b 3 h w"],
+    sentence: str,
+    *,
+    chances: int,
+    reason: str,
 ) -> list[PictureMask]:
     """Ask about one sentence, one of `chances`."""
     words = head.word_encoder(_language()).encode([sentence])
@@ -82,6 +89,7 @@ def _ask(
             presence=presence[index],
             predicted_iou=float(seen.predicted_iou[index, 0]),
             sentence=sentence,
+            reason=reason,
         )
         for index in range(len(planes))
     ]

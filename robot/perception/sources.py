@@ -42,20 +42,18 @@ class RandomMasks(Protocol):
 
 
 class Unheeded:
-    """Warns of goals that are not acted on, of each once in a row."""
+    """Warns of goals that are not acted on, or not in all their words, of each once in a row."""
 
     def __init__(self) -> None:
         self._last = ""
 
     def of(self, text: str, read: ReadGoal) -> None:
         """Say why, to the caller of the caller."""
-        if text == self._last:
+        if text == self._last or (read.sentences and not read.note):
             return
         self._last = text
-        warnings.warn(
-            f"the goal {shortened(text)!r} is not acted on ({read.status.value}): {read.reason}",
-            stacklevel=3,
-        )
+        unread = f"it is not acted on ({read.status.value}): {read.reason}"
+        warnings.warn(f"the goal {shortened(text)!r}: {read.note or unread}", stacklevel=3)
 
 
 class LearnedMasks:

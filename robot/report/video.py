@@ -15,7 +15,7 @@ from av.codec.codec import UnknownCodecError
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
-from robot.report.pictures import fit, grid
+from robot.report.pictures import fit, grid, write_on
 from robot.types import InputError
 
 # H.264 plays everywhere; VP9 in MP4 plays in every browser since 2021 and stands in where ffmpeg
@@ -47,13 +47,18 @@ def available_codec() -> str:
 
 
 def film(
-    rows: Mapping[str, Sequence[UInt8[np.ndarray, "_ _ 3"]]], *, columns: int, tile: int = 256
+    rows: Mapping[str, Sequence[UInt8[np.ndarray, "_ _ 3"]]],
+    *,
+    columns: int,
+    times_s: Sequence[float],
+    tile: int = 256,
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Yield the frames of a video from `pictures.episode_rows`: at every moment all views,
-    `columns` beside each other.
+    `columns` beside each other, and the time on the first.
     """
-    for moment in zip(*rows.values(), strict=True):
+    for time_s, *moment in zip(times_s, *rows.values(), strict=True):
         tiles = [fit(image, size=tile) for image in moment]
+        tiles[0] = write_on(tiles[0], f"{time_s:.1f} s", corner="right")
         yield grid([tiles[start : start + columns] for start in range(0, len(tiles), columns)])
 
 

@@ -33,6 +33,7 @@ class Snapshot:
     images: Mapping[str, np.ndarray]  # camera -> uint8 (H, W, 3)
     probability: tuple[np.ndarray, ...]  # (3, H, W) per camera
     composites: np.ndarray  # (N, 3, h, w) in [0, 1], the RGB the policy saw
+    motion: tuple[Mapping[str, np.ndarray], ...] = ()  # images on the way to the next, evenly
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,15 @@ def evaluate_episode(
         actions = np.stack(
             [executor.next_action() for _ in range(min(execute, len(plan.chunk.actions)))]
         )
-        raw, _, terminated, truncated, info = env.execute(actions)
+        film = Film(env, every=film_every(execute)) if keep else None
+        raw, _, terminated, truncated, info = env.execute(actions, between=film)
+        if film is not None:
+            snapshots[-1] = replace(snapshots[-1], motion=tuple(film.images))
         wrong |= info["wrong_object"]
         done = terminated or truncated
     if snapshots:
         end = Observation.from_env(raw, env.spaces)
-        snapshots.append(replace(snapshots[-1], images=_images(end)))
+        snapshots.append(replace(snapshots[-1], images=_images(end), motion=()))
     success = bool(info["success"]) if env.judged else None
     failed = bool(snapshots) and success is False
     return Outcome(
@@ -107,6 +111,23 @@ def evaluate_episode(
         snapshots=tuple(snapshots) if keep else (),
         failure=(snapshots[0], snapshots[-1]) if failed else None,
     )
+
+
+class Film:
+    """Keeps what the cameras show between the control steps of one `execute`."""
+
+    def __init__(self, env: SimulatedEnv, *, every: int) -> None:
+        self.images: list[Mapping[str, np.ndarray]] = []
+        self._env, self._every = env, every
+
+    def __call__(self, steps: int) -> None:
+        if steps % self._every == 0:
+            self.images.append(self._env.views())
+
+
+def film_every(execute: int) -> int:
+    """Return the control steps between two images of a film that also shows every decision."""
+    return 2 if execute % 2 == 0 else 1
 
 
 def _ious(env: SimulatedEnv, plan: Plan) -> list[float]:

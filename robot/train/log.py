@@ -123,7 +123,7 @@ def _start_wandb(
     return wandb.init(
         project=os.environ.get("WANDB_PROJECT", "robot"),
         name=name,
-        dir=str(directory),
+        dir=str(directory.resolve()),  # wandb's service keeps the working directory it began in
         config=dict(config or {}),
         mode=mode,  # type: ignore[arg-type]
         settings=wandb.Settings(console="off", silent=True),

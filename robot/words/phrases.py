@@ -28,7 +28,9 @@ def noun_phrase(items: Sequence[Item], start: int) -> tuple[Thing | None, int]:
     determined = False
     while k < len(items) and items[k].is_a("determiners") and not items[k].is_a("colour"):
         k, determined = k + 1, True
-    first, unknown, colours, plain, modified = k, [], [], False, False
+    first, plain, modified = k, False, False
+    unknown: list[str] = []
+    colours: list[Item] = []
     while k < len(items):
         item = items[k]
         if item.is_a("noun", "generic") and not (
@@ -36,7 +38,7 @@ def noun_phrase(items: Sequence[Item], start: int) -> tuple[Thing | None, int]:
         ):
             break
         if item.is_a("colour"):
-            colours.append(item.value("colour"))
+            colours.append(item)
             plain = item.text == item.value("colour") != "orange"
         elif item.is_a("quantities") and (determined or not item.is_a("stops", "fillers")):
             unknown.append(item.text)
@@ -54,9 +56,9 @@ def noun_phrase(items: Sequence[Item], start: int) -> tuple[Thing | None, int]:
         else:
             break
         k += 1
-    colour, known = _one_colour(colours)
+    colour, known = _one_colour([item.value("colour") for item in colours])
     if not known:
-        unknown.append(" ".join(colours))
+        unknown.append(" ".join(item.text for item in colours))
     thing = replace(thing, colour=colour)
     if k < len(items) and items[k].is_a("noun") and not items[k].mark:
         thing, k = replace(thing, noun=items[k].value("noun")), k + 1

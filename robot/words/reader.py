@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import product
 from typing import Any
@@ -81,6 +81,13 @@ class ReadGoal:
     reason: str = ""
     targets: tuple[tuple[str, str], ...] = ()
     destinations: tuple[tuple[str, str] | None, ...] = ()
+    unheeded: tuple[str, ...] = ()  # words that were read, and that no sentence of these says
+
+    @property
+    def note(self) -> str:
+        """Return what a user has to know of a goal that is acted on; "" for nothing."""
+        words = ", ".join(repr(word) for word in self.unheeded)
+        return f"{words} counts for nothing, only kinds and colours were learned" if words else ""
 
 
 def shortened(text: str, *, length: int = 80) -> str:
@@ -126,7 +133,18 @@ class GoalReader:
         meant = self._meant(request)
         if meant.sentences and self.is_trained(text):
             return ReadGoal((text,), meant.status, "", meant.targets[:1], meant.destinations[:1])
-        return meant
+        return replace(meant, unheeded=request.unheeded) if meant.sentences else meant
+
+    def require(self, text: str) -> ReadGoal:
+        """Return a goal as read. InputError unless it asks for something that was learned."""
+        read = self.read(text)
+        if not read.sentences:
+            why = read.reason or read.status.value
+            raise InputError(
+                f"got goal {shortened(text)!r}, expected a request for something that was learned: "
+                f"{why}; say it otherwise"
+            )
+        return read
 
     def is_trained(self, text: str) -> bool:
         """Return whether a sentence is one of those that training saw."""

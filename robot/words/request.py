@@ -7,16 +7,20 @@ it asks for nothing: better no action than a guess.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
 
 from robot.words.clauses import Clause, clauses_of
 from robot.words.events import UNREAD, Event, Kind, event_of
-from robot.words.items import Thing, items_of, words_of
+from robot.words.items import Item, Thing, items_of, words_of
 from robot.words.loose import loosely
 from robot.words.phrases import noun_phrases
+
+UNKNOWN_WORDS = "unknown words"
+MOST_NAMED = 5  # words that are not known, in a reason
+TELLING = {"properties", "surroundings"}  # kinds of words that tell one thing from another
 
 
 class Understanding(str, Enum):
@@ -36,12 +40,35 @@ class Request:
     destination: Thing | None = None
     excluded: tuple[Thing, ...] = ()
     reason: str = ""
+    unheeded: tuple[str, ...] = ()  # "small", "left": words that were read and count for nothing
 
 
 @lru_cache(maxsize=1024)
 def understand(sentence: str) -> Request:
     """Return what a sentence, or a text of several, asks for."""
-    clauses = clauses_of(noun_phrases(items_of(words_of(sentence))))
+    items = items_of(words_of(sentence))
+    request = _asked_by(clauses_of(noun_phrases(items)))
+    if request.status is Understanding.UNDERSTOOD:
+        return replace(request, unheeded=_texts(item for item in items if _tells_apart(item)))
+    strange = ", ".join(_texts(item for item in items if item.is_a("unknown"))[:MOST_NAMED])
+    if request.status is Understanding.NOTHING_TO_DO or not strange:
+        return request
+    if request.reason.startswith(UNKNOWN_WORDS):
+        return request
+    return replace(request, reason=f"{request.reason}; {UNKNOWN_WORDS}: {strange}")
+
+
+def _texts(items: Iterable[Item]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(item.text for item in items))
+
+
+def _tells_apart(item: Item) -> bool:
+    """Return whether a word can only tell things apart, by what no vocabulary has."""
+    kinds = {sense.kind for sense in item.senses}
+    return bool(kinds & TELLING) and kinds <= {*TELLING, "modifiers", "taken", "placen"}
+
+
+def _asked_by(clauses: Sequence[Clause]) -> Request:
     whole = _combine(clauses)
     if whole.status is not Understanding.NOT_UNDERSTOOD:
         return whole
@@ -266,7 +293,7 @@ def _result(total: _Sum) -> Request:
         return _no(total.trouble)
     for thing in (target, destination):
         if thing is not None and thing.unknown:
-            return _no(f"unknown words: {', '.join(thing.unknown)}")
+            return _no(f"{UNKNOWN_WORDS}: {', '.join(thing.unknown)}")
     if target.noun is None and target.colour is None:
         return _no("no object to take")
     if target.vague and target.colour is None:

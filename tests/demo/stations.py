@@ -12,7 +12,7 @@ import numpy as np
 
 from robot.demo.picture import PictureStation, picture_of
 from robot.demo.session import Session
-from robot.demo.state import Abilities, Choice, State
+from robot.demo.state import Abilities, Choice, Found, State
 from robot.demo.station import Ending, Moment
 from robot.spaces import Camera
 from robot.types import Frame, Goal, InputError
@@ -38,6 +38,7 @@ class FakeStation:
     def __post_init__(self) -> None:
         self.acted_on: list[Goal] = []
         self.acting = threading.Event()
+        self.finds: dict[str, tuple[Found | None, str]] = {}
         self.closed = False
 
     def prepare(self) -> None: ...
@@ -54,7 +55,7 @@ class FakeStation:
         self.choice = choice
 
     def find(self, goal: Goal):
-        return None, ""
+        return self.finds.get(goal.text, (None, ""))
 
     def act(self, goal: Goal, *, show, stopped) -> Ending:
         self.acted_on.append(goal)

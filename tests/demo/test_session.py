@@ -11,7 +11,7 @@ from PIL import Image
 from robot.demo import commands as c
 from robot.demo.picture import picture_of
 from robot.demo.session import Session
-from robot.demo.state import Abilities
+from robot.demo.state import Abilities, Found
 from robot.types import Goal, InputError, Region
 from tests.demo.stations import SIDE, FakeStation, Screen, eventually, no_head, session_of
 
@@ -35,6 +35,22 @@ def test_a_goal_is_acted_on_and_said():
         assert {state.phase for state in screen.states} == {"loading", "ready", "acting"}
         assert [state.step for state in screen.states if state.status == "Moving"] == [1, 2, 3]
         assert len(screen.views) >= 5  # at first, every step, at the end
+
+
+def test_a_word_that_counts_for_nothing_is_told_while_the_goal_is_typed():
+    found = Found(status="found", outlines=())
+    with session_of(FakeStation()) as (session, screen):
+        session.station.finds = {"the small cup": (found, "'small' counts"), "a cup": (found, "")}
+        session.submit(c.Preview(text="the small cup"))
+        eventually(lambda: session.state.status == "'small' counts")
+        session.submit(c.Preview(text="a cup"))
+        eventually(lambda: session.state.status == "Ready")
+        session.submit(c.Go(text="a cup"))
+        eventually(lambda: session.state.status == "Done.")
+        shown = len(screen.states)
+        session.submit(c.Preview(text="a cup"))
+        eventually(lambda: len(screen.states) > shown)
+        assert session.state.status == "Done."  # a preview without a remark says nothing
 
 
 def test_stop_ends_it_and_nothing_else_gets_through_meanwhile():

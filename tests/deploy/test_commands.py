@@ -22,7 +22,7 @@ def deployed(*overrides: str):
 
 @pytest.mark.parametrize("robot", options("robot"))
 def test_every_robot_is_parsed(robot):
-    asked = deployed(f"robot={robot}", "goal=lift it")
+    asked = deployed(f"robot={robot}", "goal=lift the red cup")
     assert asked.robot.kind == robot
 
 
@@ -46,6 +46,8 @@ def test_the_options_as_they_are_pass_their_own_check(command):
         (("checkpoint=null", "server=ws://x:1", "exchange=openpi"), "without a mask head"),
         (("robot=franka",), "got robot=franka without a goal"),
         (("goal=' '",), "got an empty goal"),
+        (("goal=flibber the zorp",), "unknown words: flibber, zorp"),
+        (("viewer=tv",), "got viewer=tv, expected spawn, serve"),
         (("scene=nowhere",), "nowhere"),
         (("loop.seams=smooth",), "loop.seams=smooth"),
         (("robot.safety.watchdog_periods=1",), "watchdog_periods=1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 import urllib.error
@@ -28,9 +29,11 @@ from robot.deploy.remote import (
     message_of,
 )
 from robot.deploy.server import PolicyServer, ServerOptions
+from robot.deploy.server_options import check_free
 from robot.deploy.wire import pack, unpack
 from robot.perception.compose.masking import Overlay
 from robot.types import Goal, InputError, MaskStatus
+from tests.refusals import composed, work_of
 from tests.test_agent import SPACES, Masks, Policy, make, observation
 
 KEYS = Keys(images={"agentview": "observation/image"})
@@ -312,3 +315,23 @@ def test_a_place_without_a_server_is_one_sentence():
 def test_health_is_all_that_http_gets():
     with served(make()) as port, pytest.raises(urllib.error.HTTPError, match="426"):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/other", timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("command", "overrides"), [("serve", ["checkpoint=tabletop"]), ("demo", [])]
+)
+def test_a_taken_port_is_told_before_the_weights_are_loaded(command, overrides, monkeypatch):
+    monkeypatch.setattr("robot.agent.Agent.load", None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=f"got 127.0.0.1:{port}, where nothing can listen"):
+            work_of(command)(composed(command, [*overrides, f"port={port}"]))
+
+
+def test_a_port_that_is_free_again_after_a_connection_passes():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            server.accept()[0].close()  # TIME_WAIT at the server's side
+    check_free("127.0.0.1", port)
+    check_free("localhost", 0)

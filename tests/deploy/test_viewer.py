@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import socket
 import sys
 import time
+from types import ModuleType
 
 import pytest
 
-from robot.deploy.viewer import Rerun, Terminal, Viewer, line_of
+from robot.deploy.viewer import Rerun, Terminal, Viewer, check_viewer, line_of
 from robot.errors import InputError
 from robot.types import MaskStatus
 from tests.deploy.stage import Stage
@@ -64,3 +66,14 @@ def test_a_missing_rerun_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "rerun", None)
     with pytest.raises(InputError, match=r"pip install 'ivm-robot\[viewer\]'"):
         Rerun("spawn")
+
+
+def test_what_a_viewer_cannot_be_is_told_before_an_arm_is_connected(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rerun", ModuleType("rerun"))
+    check_viewer("looks.rrd")
+    with pytest.raises(InputError, match="got viewer=tv, expected spawn, serve"):
+        check_viewer("tv")
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        monkeypatch.setattr("robot.deploy.viewer.RERUN_PORT", taken.getsockname()[1])
+        with pytest.raises(InputError, match="got viewer=serve, and port"):
+            check_viewer("serve")

@@ -173,6 +173,23 @@ def test_a_video_holds_how_its_episode_ended(written):
     assert count == 2 + round(HELD_S / STORY.look_dt_s)  # two looks, then the last one
 
 
+@pytest.mark.parametrize(("looks", "between", "frames"), [(5, 3, 20), (20, 3, 30)])
+def test_a_video_shows_the_whole_episode_at_ten_frames_a_second_in_a_bounded_file(
+    tmp_path, monkeypatch, looks, between, frames
+):
+    monkeypatch.setattr("robot.experiment.report.MOST_FRAMES", 30)
+    one = result("masked", 0, success=True)
+    look = filmed(one).outcome.snapshots[0]
+    look = replace(look, motion=(look.images,) * between)
+    kept = replace(filmed(one).outcome, snapshots=(look,) * looks)
+    write(tmp_path, [Evaluated(one.result, kept)], story=STORY)
+    (path,) = (tmp_path / "videos").glob("*.mp4")
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate == 10
+        count = sum(1 for _ in container.decode(video=0))
+    assert count == frames + round(10 * HELD_S)
+
+
 def test_failures_are_shown_with_their_goal_and_how_they_ended(tmp_path):
     failed = result("masked", 0, success=False)
     look = filmed(failed).outcome.snapshots[0]

@@ -55,6 +55,12 @@ def test_a_goal_that_asks_for_nothing_is_absent_with_the_reason(head):
     assert said.probability.shape == (3, 20, 30) and not said.probability.any()
 
 
+def test_a_word_that_counts_for_nothing_is_in_the_reason(head):
+    said = head.predict(picture(20, 30), "pick up the small red cup")
+    assert said.sentence == "pick up the red cup" and "'small'" in said.reason
+    assert head.predict(picture(20, 30), "pick up the red cup").reason == ""
+
+
 @pytest.mark.parametrize(
     "wrong", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)]
 )

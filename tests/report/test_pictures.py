@@ -130,9 +130,10 @@ def test_a_film_shows_cameras_above_and_what_the_policy_sees_below():
     composites = np.stack([np.full((3, 4, 4), v / 255, dtype=np.float32) for v in (3, 4)])
     rows = episode_rows([{"agentview": flat(1), "wrist": flat(2)}] * 2, [composites] * 2)
     assert list(rows) == ["agentview", "wrist", "policy: agentview", "policy: wrist"]
-    shown = list(film(rows, columns=2, tile=16))
+    shown = list(film(rows, columns=2, tile=64, times_s=[0.0, 0.1]))
     assert len(shown) == 2
-    assert [shown[0][y, x, 0] for y in (0, -1) for x in (0, -1)] == [1, 2, 3, 4]
+    assert [shown[0][y, x, 0] for y in (50, -1) for x in (0, -1)] == [1, 2, 3, 4]
+    assert (shown[0][:20, :64] != shown[1][:20, :64]).any()  # the time, on the first view
 
 
 def test_a_video_uri_carries_the_file(tmp_path):

@@ -201,6 +201,25 @@ def switching_to_short_episodes(switch_task):
     return switch
 
 
+def test_a_kept_episode_is_filmed_on_the_way_and_happens_as_it_does_unseen(env, monkeypatch):
+    monkeypatch.setattr(env, "horizon", 12)
+    looks = []
+
+    class Seeing(AsExpert):
+        def sample(self, observation, generator=None):
+            looks.append(observation.images)
+            return super().sample(observation, generator).repeat(1, 8, 1)
+
+    kept = run(env, Seeing(env), keep=True, scene="noise")
+    unseen = run(env, Seeing(env), scene="noise")
+    assert kept.steps == unseen.steps == 12 and unseen.snapshots == ()
+    for one, other in zip(looks[:2], looks[2:], strict=True):  # the sensor's noise included
+        torch.testing.assert_close(one, other)
+    assert [len(s.motion) for s in kept.snapshots] == [3, 1, 0]  # at 2, 4, 6; at 10
+    shown = [s.motion[0]["agentview"] for s in kept.snapshots[:2]]
+    assert shown[0].shape == (32, 32, 3) and (shown[0] != shown[1]).any()
+
+
 @pytest.mark.parametrize("decay", [None, 0.1])
 def test_overlapping_chunks_are_averaged_when_asked_for(env, monkeypatch, decay):
     """A chunk says 'closed' from its second half on: only the ensemble mixes that into what the
@@ -210,7 +229,7 @@ def test_overlapping_chunks_are_averaged_when_asked_for(env, monkeypatch, decay)
     executed = []
     advance = env.advance
     monkeypatch.setattr(
-        env, "advance", lambda actions: executed.extend(actions) or advance(actions)
+        env, "advance", lambda actions, **kw: executed.extend(actions) or advance(actions, **kw)
     )
 
     class Closing:

@@ -198,3 +198,28 @@ def test_a_short_word_may_have_one_slip_and_a_long_one_two():
 def test_a_slip_is_a_swap_a_letter_doubled_or_left_out_or_a_neighbouring_key():
     assert all(slip(typed, "blue") for typed in ("bule", "bluue", "blu", "bluw"))
     assert not any(slip(typed, "blue") for typed in ("blue", "blup", "buel", "b"))
+
+
+@pytest.mark.parametrize(
+    ("text", "unheeded"),
+    [
+        ("the small red cube", ("small",)),
+        ("the big, wooden, red cube", ("big", "wooden")),
+        ("take the left red cube", ("left",)),
+        ("put the tiny red cup on the large blue plate", ("tiny", "large")),
+        ("the red cup, the small one", ("small",)),
+        ("grab the cup that is small red", ("small",)),
+        ("grab the dark red cup, the very same one", ()),  # a shade, as crimson is
+        ("the round block, the red one", ()),  # a name of the cylinder
+    ],
+)
+def test_words_about_a_thing_that_no_head_learned_are_read_and_told(text, unheeded):
+    read = READER.read(text)
+    assert read.sentences and read.unheeded == unheeded
+    assert all(repr(word) in read.note for word in unheeded) and bool(read.note) == bool(unheeded)
+
+
+def test_the_reason_names_the_words_that_were_not_understood():
+    assert READER.read("flibber the zorp").reason.endswith("unknown words: flibber, zorp")
+    assert READER.read("pick up the striped red cup").reason == "unknown words: striped red"
+    assert READER.read("stop").reason == "no object to take"
