@@ -25,8 +25,9 @@ from launch.running import (
     shown,
 )
 from robot.data.store import EpisodeStore
+from robot.deploy.history import Outcome
 from robot.deploy.journal import Header
-from robot.deploy.loop import Loop, LoopOptions, Outcome
+from robot.deploy.loop import Loop, LoopOptions
 from robot.deploy.planner import NoPlanner
 from robot.deploy.recorder import EPISODES, Recorder
 from robot.deploy.rig import Rig

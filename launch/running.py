@@ -20,8 +20,9 @@ from launch.command_line import Work
 from robot.agent import Agent
 from robot.checkpoint import policy_vocabulary, resolve_checkpoint, spaces_of, vocabulary_of
 from robot.deploy.exchange import Keys
+from robot.deploy.history import Outcome
 from robot.deploy.journal import Header
-from robot.deploy.loop import Loop, LoopOptions, Outcome
+from robot.deploy.loop import Loop, LoopOptions
 from robot.deploy.operator import Lines, Nobody, Operator, Person
 from robot.deploy.planner import AsyncPlanner, Plans
 from robot.deploy.recorder import Recorder, recover

@@ -44,7 +44,7 @@ from robot.policy.normalize import SMALLEST_HALF_RANGE
 from robot.policy.registry import load_policy
 from robot.spaces import Camera, Spaces, check_cameras, hold_still, not_finite, outside
 from robot.system.device import pick_device
-from robot.types import ActionChunk, Goal, InputError, Mask, MaskStatus, Observation
+from robot.types import ActionChunk, Frame, Goal, InputError, Mask, MaskStatus, Observation
 from robot.words.reader import GoalReader
 
 # A robot off its path leaves the demonstrations by a few half-ranges, above all by turning where
@@ -209,6 +209,25 @@ class Agent:
         """Return an agent of the same weights that remembers an episode of its own."""
         weights = [self.policy, self.language, self.reader, *networks_of(self.masks)]
         return copy.deepcopy(self, {id(shared): shared for shared in weights})
+
+    def warm_up(self) -> None:
+        """Plan once for a grey picture and remember nothing of it: the first plan takes seconds,
+        most of them for loading the language model.
+        """
+        state = self.spaces.state
+        middle = (np.array(state.low) + np.array(state.high)) / 2
+        grey = Observation(
+            frames=tuple(
+                Frame(camera.name, np.full((camera.height, camera.width, 3), 128, np.uint8))
+                for camera in self.spaces.cameras
+            ),
+            proprio=np.nan_to_num(middle, posinf=0.0, neginf=0.0).astype(np.float32),
+            goal=Goal(self.reader.example),
+            time_s=0.0,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a state far outside of training
+            self.fork().plan(grey)
 
     def reset(self, *, rng: np.random.Generator | None = None) -> None:
         """Begin a new episode, or a new goal; mask sources that are random draw from `rng` from

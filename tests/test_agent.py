@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 import warnings
@@ -197,6 +198,17 @@ def test_no_agent_acts_on_words_that_are_not_understood(text):
     assert not plan.chunk.actions[:, :6].any() and plan.mask.sentence == ""
     assert int(policy.seen.language.valid.sum()) == 1
     assert acts(agent)
+
+
+def test_warming_up_plans_once_for_something_that_was_learned_and_leaves_no_trace(recwarn):
+    policy = Policy()
+    agent = make(policy, reader=GoalReader.of("tabletop"))
+    before = copy.deepcopy(vars(agent.patience))
+    agent.warm_up()
+    assert policy.seen is not None and policy.seen.images.shape[1] == len(SPACES.cameras)
+    words = LanguageEncoder.hashed().encode(["pick up the red cube"])
+    torch.testing.assert_close(policy.seen.language.tokens, words.tokens)
+    assert vars(agent.patience) == before and not recwarn.list
 
 
 def test_an_agent_acts_without_a_word_that_was_not_learned_and_warns_once():

@@ -8,11 +8,13 @@ from collections.abc import Callable
 
 from robot.demo.state import Abilities, Choice, Found, Source, found_in, found_of
 from robot.demo.station import Agents, Ending, Moment, Show, Stopped, Views, why_not_acted_on
-from robot.deploy.loop import Loop, LoopOptions, Outcome, Status
+from robot.deploy.history import Outcome
+from robot.deploy.loop import Loop, LoopOptions
 from robot.deploy.operator import NOTHING, Intent
 from robot.deploy.planner import AsyncPlanner
 from robot.deploy.rig import Look, Rig
 from robot.deploy.robots import Robot
+from robot.deploy.status import Status
 from robot.deploy.viewer import Viewer
 from robot.hardware.arm import ArmError
 from robot.hardware.camera import CameraError

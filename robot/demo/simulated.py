@@ -88,8 +88,8 @@ class SimulatedStation:
 
     def prepare(self) -> None:
         self.agents = self._load()
-        for agent in (self.agents.pick, self.agents.place):  # the first plan takes seconds
-            agent.fork().plan(self._observation(Goal(self.goal)))
+        for agent in (self.agents.pick, self.agents.place):
+            agent.warm_up()
 
     def look(self) -> Views:
         return {camera.name: self._view(camera.name) for camera in self.cameras}

@@ -15,31 +15,22 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-import numpy as np
-
-from robot.data.corrections import CORRECTED
-from robot.deploy.clock import Clock, Tick
+from robot.deploy.clock import Clock
+from robot.deploy.episode import Episode
+from robot.deploy.history import Outcome
 from robot.deploy.journal import Header, Step
-from robot.deploy.operator import NOTHING, Intent, Nobody, Operator
-from robot.deploy.planner import Answer, Planner, Request
-from robot.deploy.rig import Look, Rig
-from robot.deploy.schedule import DelayEstimate, Due, Schedule, Seams
+from robot.deploy.operator import Nobody, Operator
+from robot.deploy.planner import Planner
+from robot.deploy.rig import Rig
+from robot.deploy.schedule import DelayEstimate, Seams
+from robot.deploy.status import Event, Status
 from robot.hardware.arm import ArmError
-from robot.hardware.camera import CameraError
-from robot.hardware.safety import Seen
-from robot.hardware.teleop.blend import HandOver
-from robot.spaces import Vector
 from robot.system.parse import Count, NotNegative, NotNegativeNumber, Positive, options
-from robot.types import Goal, MaskStatus, Region
+from robot.types import Region
 
-STATUS_NUMBER = {MaskStatus.FOUND: 0, MaskStatus.ABSENT: 1, MaskStatus.UNCERTAIN: 2}
-FAILURES_IN_A_ROW = 5  # of planning, then the episode ends
 EVENTS_KEPT = 1000
-HAND_OVER_SHARE = 0.2  # of an action's range
-REST_S = 3.0  # that a controlled stop may take
 
 
 @options
@@ -59,54 +50,6 @@ class LoopOptions:
     needs_recording: bool = True  # a recording that fails ends the episode
     hand_over_s: NotNegativeNumber = 0.3  # from one hand to the other
     plan_delay_s: NotNegativeNumber = 0.0  # of the planner: to try a slower computer
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that a person should know."""
-
-    time_s: float
-    kind: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Status:
-    """What a viewer shows of one control step."""
-
-    goal: str
-    step: int
-    mode: str  # policy, person, hold, e-stop
-    why: str  # of a hold
-    mask_status: str
-    mask_age_s: float | None
-    period_ms: float
-    latency_ms: float | None  # from a look to its plan
-    delay_steps: int
-    interventions: Mapping[str, int]
-    action: np.ndarray
-    look: Look | None = field(repr=False, default=None)
-    labels: Mapping[str, np.ndarray] | None = field(repr=False, default=None)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One episode."""
-
-    success: bool | None  # None where nobody said
-    steps: int
-    ended: str
-    held_steps: int  # after the first action: the arm waited
-    pauses: int  # stretches of them
-    late_actions: int
-    plans: int
-    corrected_steps: int
-    latency_ms: tuple[float, ...]
-    actions: np.ndarray = field(repr=False)  # (T, A) as sent
-    chunks: tuple[int, ...] = field(repr=False)  # of every step, -1 where none
-    due: np.ndarray = field(repr=False)  # (T, A) that the chunks asked for, as sent where none did
-    held: tuple[bool, ...] = field(repr=False)
-    times_s: tuple[float, ...] = field(repr=False)
 
 
 class Records(Protocol):
@@ -153,7 +96,7 @@ class Loop:
         self.event_counts: Counter[str] = Counter()
         self.status: Status | None = None
         self.polls = 0  # of the operator: as many as there were control steps
-        self._generation = 0
+        self.generation = 0  # of goals: plans for an older one are dropped
 
     def run_episode(
         self, *, limit_s: float = float("inf"), header: Header | None = None
@@ -161,7 +104,7 @@ class Loop:
         """Drive until success, the limit, a person or a fault ends it; the arm is at rest then."""
         if self.recorder is not None and header is not None:
             self.recorder.begin(header)
-        episode = _Episode(self, limit_s=limit_s)
+        episode = Episode(self, limit_s=limit_s)
         ended, said = "interrupted", None
         try:
             self.operator.begins(gripper=self.rig.arm.read().gripper_opening)
@@ -178,7 +121,7 @@ class Loop:
             if self.recorder is not None and header is not None:
                 self.recorder.end(success=bool(success), extra={"ended": ended})
         self.note("end", ended)
-        return episode.outcome(success=success, ended=ended)
+        return episode.history.outcome(success=success, ended=ended)
 
     def note(self, kind: str, text: str) -> None:
         """Keep an event; the same one in a row counts once."""
@@ -191,7 +134,7 @@ class Loop:
         the next look shows them.
         """
         self.goal, self.regions = goal, regions
-        self._generation += 1
+        self.generation += 1
 
     def succeeded(self) -> bool:
         return self._succeeded is not None and self._succeeded()
@@ -203,352 +146,3 @@ class Loop:
             return self._succeeded()
         except ArmError:
             return False
-
-
-class _Episode:
-    """The state of one episode, and its control step."""
-
-    def __init__(self, loop: Loop, *, limit_s: float) -> None:
-        self.loop, self.limit_s, options = loop, limit_s, loop.options
-        self.schedule = Schedule(
-            seams=options.seams,
-            ensemble_decay=options.ensemble_decay,
-            blend_steps=options.blend_steps,
-            guided=options.guided,
-        )
-        self.hands = HandOver(
-            blend_s=options.hand_over_s, step_limit=step_limit(loop.rig.spaces.action)
-        )
-        self.generation = loop._generation
-        self.answer: Answer | None = None  # the newest
-        self.labels: Mapping[str, np.ndarray] | None = None
-        self.offered = -(10**9)
-        self.began_s: float | None = None
-        self.first: int | None = None  # step of the first action
-        self.failures = 0
-        self.fault_s: float | None = None  # since when the arm or a camera is missing
-        self.late = self.plans = self.corrected = 0
-        self.latencies: list[float] = []
-        self.actions: list[np.ndarray] = []
-        self.chunks: list[int] = []
-        self.held: list[bool] = []
-        self.last_s: float | None = None
-        self.period_s = loop.dt_s
-        self.why = self.why_no_plan = self.unrecorded = ""
-        self.times: list[float] = []
-        self.due: list[np.ndarray] = []
-
-    def step(self, tick: Tick) -> tuple[str, bool | None] | None:
-        """Do one control step; return how the episode ended, None where it goes on."""
-        if self.began_s is None:
-            self.began_s = tick.time_s
-        intent = self._intent()
-        if intent.ends or intent.quits:
-            return ("quit" if intent.quits else "ended by a person"), intent.success
-        look = self._look(tick)
-        if look is None:
-            assert self.fault_s is not None
-            if tick.time_s - self.fault_s > self.loop.options.fault_timeout_s:
-                return f"fault: {self.why}", None
-            self._account(tick, self._held(self.why), None, held=True)
-            return None
-        new = self._take(tick)
-        if self.failures >= FAILURES_IN_A_ROW:
-            return f"fault: {self.why_no_plan}", None
-        if self.loop.planner.busy_s > self.loop.options.plan_timeout_s:
-            return f"fault: the policy gave no plan for {self.loop.planner.busy_s:.0f} s", None
-        self._offer(look, tick, person=intent.jog is not None)
-        try:
-            sent, due, mode = self._act(look, tick, intent)
-        except ArmError as error:
-            self.fault_s, self.why = self.fault_s or tick.time_s, str(error)
-            self.loop.note("arm", self.why)
-            sent, due, mode = np.zeros(len(self.loop.rig.spaces.action), np.float32), None, "hold"
-        self._account(tick, sent, due, held=mode in ("hold", "e-stop"))
-        self._record(tick, look, sent, due, intent, mode, new=new)
-        self._show(tick, look, sent, mode)
-        if self.unrecorded and self.loop.options.needs_recording:
-            return f"fault: {self.unrecorded}", None
-        if self.loop.succeeded():
-            return "success", True
-        if tick.time_s - self.began_s >= self.limit_s:
-            return "time limit", None
-        return None
-
-    def rest(self) -> None:
-        """Bring the arm to rest within its limits."""
-        arm = self.loop.rig.arm
-        deadline = time.monotonic() + REST_S
-        try:
-            while not arm.at_rest and not arm.estopped and time.monotonic() < deadline:
-                self.loop.clock.tick()
-                arm.read()
-                arm.hold("the episode ended")
-        except ArmError as error:
-            self.loop.note("arm", str(error))
-
-    def outcome(self, *, success: bool | None, ended: str) -> Outcome:
-        held = self.held[self.first :] if self.first is not None else []
-        pauses = sum(now and not before for before, now in zip([False, *held], held, strict=False))
-        return Outcome(
-            success=success,
-            steps=len(self.actions),
-            ended=ended,
-            held_steps=sum(held),
-            pauses=pauses,
-            late_actions=self.late,
-            plans=self.plans,
-            corrected_steps=self.corrected,
-            latency_ms=tuple(1e3 * latency for latency in self.latencies),
-            actions=np.array(self.actions, np.float32).reshape(len(self.actions), -1),
-            chunks=tuple(self.chunks),
-            due=np.array(self.due, np.float32).reshape(len(self.due), -1),
-            held=tuple(self.held),
-            times_s=tuple(self.times),
-        )
-
-    # The parts of a step, in order.
-
-    def _intent(self) -> Intent:
-        loop = self.loop
-        intent = loop.operator.poll(gripper=self._gripper()) or NOTHING
-        loop.polls += 1
-        if intent.estop:
-            loop.rig.arm.estop("pressed by the operator")
-            loop.note("e-stop", "pressed by the operator")
-        elif intent.release and loop.rig.arm.estopped:
-            loop.rig.arm.release()
-            self.schedule.clear()
-            loop.note("e-stop", "released")
-        asked = (intent.goal, intent.regions)
-        if intent.goal is not None and asked != (loop.goal, loop.regions):
-            loop.change_goal(intent.goal, regions=intent.regions)
-            loop.note("goal", intent.goal)
-        if loop._generation != self.generation:
-            self.generation = loop._generation
-            self.schedule.clear()
-            self.answer = self.labels = None
-            if loop.recorder is not None:
-                loop.recorder.change_goal(loop.goal, regions=loop.regions)
-        return intent
-
-    def _gripper(self) -> float:
-        """Return the gripper's target that was sent last, or its opening before any was."""
-        target = self.loop.rig.arm.gripper_target
-        return self.loop.rig.opening if target is None else target
-
-    def _look(self, tick: Tick) -> Look | None:
-        try:
-            look = self.loop.rig.observe(Goal(self.loop.goal, self.loop.regions))
-        except (ArmError, CameraError) as error:
-            self.why = str(error)
-            self.fault_s = self.fault_s or tick.time_s
-            self.loop.note("arm" if isinstance(error, ArmError) else "camera", self.why)
-            return None
-        self.fault_s = None
-        return look
-
-    def _take(self, tick: Tick) -> bool:
-        """Take what the planner has by now; return whether it is something new."""
-        loop = self.loop
-        try:
-            answer = loop.planner.take()
-        except Exception as error:
-            self._plan_failed(f"the policy failed: {type(error).__name__}: {error}")
-            return False
-        if answer is None or answer.request.generation != self.generation:
-            return False
-        actions = answer.plan.chunk.actions
-        if not np.isfinite(actions).all():
-            self._plan_failed("the policy's actions are not finite")
-            return False
-        self.failures = 0
-        self.answer, self.plans = answer, self.plans + 1
-        self.labels = answer.labels
-        sync = loop.options.execution == "sync"
-        start = tick.index if sync else answer.request.start
-        if sync:
-            actions = actions[: loop.options.execute_steps]
-        self.late += self.schedule.add(actions, start=start, now=tick.index)
-        latency = tick.time_s - answer.request.observation.time_s
-        self.latencies.append(latency)
-        loop.estimate.add(latency)
-        return True
-
-    def _plan_failed(self, why: str) -> None:
-        """Hold the arm: what a broken policy planned before is not to be trusted either."""
-        self.failures += 1
-        self.why_no_plan = why
-        self.schedule.clear()
-        self.loop.note("policy", why)
-
-    def _offer(self, look: Look, tick: Tick, *, person: bool) -> None:
-        """Have the newest observation planned for, where it is time to."""
-        loop, options = self.loop, self.loop.options
-        left = self.schedule.left(tick.index)
-        if options.execution == "sync":
-            if left or not loop.planner.idle:
-                return
-        elif tick.index - self.offered < options.replan_steps and left or not loop.planner.idle:
-            return
-        age = tick.time_s - look.observation.time_s
-        start = tick.index - round(age / loop.dt_s)
-        prefix = None
-        if options.seams == "rtc" and options.execution == "async" and not person:
-            prefix = self.schedule.prefix(
-                start=start, now=tick.index, delay_steps=loop.estimate.steps
-            )
-        self.offered = tick.index
-        loop.planner.offer(
-            Request(
-                observation=look.observation,
-                start=start,
-                prefix=prefix,
-                generation=self.generation,
-            )
-        )
-
-    def _act(self, look: Look, tick: Tick, intent: Intent) -> tuple[np.ndarray, Due | None, str]:
-        """Send what is due; return what was sent, where it comes from, and who drives."""
-        loop, rig = self.loop, self.loop.rig
-        due = self.schedule.due(tick.index)
-        if intent.jog is not None:  # he looks for himself: nothing of Seen is checked
-            own = intent.jog if due is None else due.action
-            action = self.hands.action(own, intent.jog, hand="operator", now_s=tick.time_s)
-            return rig.act(action, seen=None, now_s=tick.time_s), None, self._mode("person")
-        if due is None or self.answer is None:
-            self.why = self._why_nothing_is_due()
-            return self._held(self.why), None, self._mode("hold")
-        if self.first is None and not self.answer.plan.waits:
-            self.first = len(self.actions)
-        before = self.loop.rig.arm.holds
-        action = self.hands.action(due.action, due.action, hand="agent", now_s=tick.time_s)
-        sent = rig.act(action, seen=self._seen(look), now_s=tick.time_s)
-        if self.loop.rig.arm.holds > before:
-            newest = rig.arm.recent[-1]
-            self.why = f"{newest.kind.value}: {newest.detail}"
-            loop.note(newest.kind.value, newest.detail)
-            return sent, due, self._mode("hold")
-        return sent, due, self._mode("policy")
-
-    def _held(self, why: str) -> np.ndarray:
-        """Brake, or stay, where the arm still takes commands."""
-        try:
-            return self.loop.rig.hold(why)
-        except ArmError as error:
-            self.loop.note("arm", str(error))
-            return np.zeros(len(self.loop.rig.spaces.action), np.float32)
-
-    def _mode(self, mode: str) -> str:
-        if self.loop.rig.arm.estopped:
-            self.why = self.loop.rig.arm.estopped
-            return "e-stop"
-        if mode != "hold":
-            self.why = ""
-        return mode
-
-    def _seen(self, look: Look) -> Seen:
-        assert self.answer is not None
-        plan = self.answer.plan
-        return Seen(
-            frame_s={frame.camera: frame.time_s for frame in look.observation.frames},
-            problems=look.problems,
-            mask_s=self.answer.request.observation.time_s,
-            # what was found once and is seen no longer is behind the hand: the agent goes on
-            mask_status=plan.mask.status[0] if plan.waits else MaskStatus.FOUND,
-        )
-
-    def _why_nothing_is_due(self) -> str:
-        if self.failures:
-            return self.why_no_plan
-        if self.answer is None:
-            return "waiting for the first plan"
-        return (
-            f"no plan for {self.loop.planner.busy_s:.1f} s"
-            if self.loop.planner.busy_s
-            else ("waiting for the next plan")
-        )
-
-    def _account(self, tick: Tick, sent: np.ndarray, due: Due | None, *, held: bool) -> None:
-        self.schedule.executed(tick.index, sent)
-        self.period_s = tick.time_s - self.last_s if self.last_s is not None else self.loop.dt_s
-        self.last_s = tick.time_s
-        self.actions.append(sent)
-        self.due.append(sent if due is None else due.action)
-        self.chunks.append(-1 if due is None else due.chunk)
-        self.held.append(held)
-        self.times.append(tick.time_s)
-
-    def _record(
-        self,
-        tick: Tick,
-        look: Look,
-        sent: np.ndarray,
-        due: Due | None,
-        intent: Intent,
-        mode: str,
-        *,
-        new: bool,
-    ) -> None:
-        corrected = intent.jog is not None and not self.loop.demonstrates
-        self.corrected += corrected
-        recorder = self.loop.recorder
-        if recorder is None:
-            return
-        answer = self.answer
-        recorder.step(
-            Step(
-                images={f.camera: f.image for f in look.observation.frames},
-                proprio=look.observation.proprio,
-                action=_recordable(sent, self.loop.rig.spaces.action),
-                labels=self.labels if new else None,
-                columns={
-                    "time_s": tick.time_s,
-                    "period_s": self.period_s,
-                    "frame_age_s": tick.time_s - min(s.time_s for s in look.shots),
-                    "state_age_s": tick.time_s - look.state.time_s,
-                    "mask_age_s": float("nan")
-                    if answer is None
-                    else tick.time_s - answer.request.observation.time_s,
-                    "mask_status": -1
-                    if answer is None
-                    else STATUS_NUMBER[answer.plan.mask.status[0]],
-                    "plan_latency_s": self.latencies[-1] if self.latencies else float("nan"),
-                    "chunk": -1 if due is None else due.chunk,
-                    "chunk_offset": -1 if due is None else due.offset,
-                    "is_held": mode in ("hold", "e-stop"),
-                    CORRECTED: corrected,
-                },
-            )
-        )
-        if recorder.failure is not None:
-            self.loop.note("recording", recorder.failure)
-            self.unrecorded = recorder.failure
-
-    def _show(self, tick: Tick, look: Look, sent: np.ndarray, mode: str) -> None:
-        loop, answer = self.loop, self.answer
-        loop.status = Status(
-            goal=loop.goal,
-            step=len(self.actions),
-            mode=mode,
-            why=self.why,
-            mask_status="-" if answer is None else answer.plan.mask.status[0].value,
-            mask_age_s=None if answer is None else tick.time_s - answer.request.observation.time_s,
-            period_ms=1e3 * self.period_s,
-            latency_ms=1e3 * self.latencies[-1] if self.latencies else None,
-            delay_steps=loop.estimate.steps,
-            interventions={kind.value: n for kind, n in loop.rig.arm.interventions.items()},
-            action=sent,
-            look=look,
-            labels=self.labels,
-        )
-
-
-def step_limit(space: Vector) -> np.ndarray:
-    """Return by how much an action may change per control step while hands change."""
-    return (HAND_OVER_SHARE * (np.array(space.high) - np.array(space.low))).astype(np.float32)
-
-
-def _recordable(action: np.ndarray, space: Vector) -> np.ndarray:
-    """Return an action within its bounds: a target farther ahead is not a larger change."""
-    return np.clip(action, space.low, space.high).astype(np.float32)

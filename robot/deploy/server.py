@@ -12,14 +12,12 @@ import asyncio
 import hmac
 import logging
 import secrets
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -39,7 +37,7 @@ from robot.deploy.listening import listen, port_of
 from robot.deploy.server_options import ServerOptions as ServerOptions
 from robot.deploy.server_options import is_loopback as is_loopback
 from robot.deploy.wire import WireError, pack, unpack
-from robot.types import Frame, Goal, InputError, Observation
+from robot.types import InputError
 
 INTERNAL_ERROR = 1011  # websocket close code, as openpi's server
 SERVER = "ivm-robot"
@@ -53,7 +51,7 @@ class PolicyServer:
         self.agent, self.keys, self.options = agent, keys, options
         self._greeting = pack(greeting(agent.spaces, keys, server=SERVER))
         self._connected = 0
-        warm_up(agent)
+        agent.warm_up()  # a first plan takes seconds, which no deadline should meet
         self._plans = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plan")
 
     async def run(self, started: Callable[[int], None]) -> None:
@@ -137,24 +135,6 @@ class PolicyServer:
             number = secrets.token_hex(4)
             log.exception("error %s", number)
             return f"the policy failed; its traceback is in the server's log, error {number}"
-
-
-def warm_up(agent: Agent) -> None:
-    """Plan once for a grey picture: a first plan takes seconds, which no deadline should meet."""
-    state = agent.spaces.state
-    middle = [(low + high) / 2 for low, high in zip(state.low, state.high, strict=True)]
-    observation = Observation(
-        frames=tuple(
-            Frame(camera.name, np.full((camera.height, camera.width, 3), 128, np.uint8))
-            for camera in agent.spaces.cameras
-        ),
-        proprio=np.nan_to_num(np.array(middle, np.float32), posinf=0.0, neginf=0.0),
-        goal=Goal("pick up the red cup"),
-        time_s=0.0,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a state far outside of training
-        agent.fork().plan(observation)
 
 
 class Session:

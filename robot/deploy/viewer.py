@@ -9,8 +9,9 @@ import threading
 import time
 from typing import Any, Protocol
 
-from robot.deploy.loop import Loop, Status
+from robot.deploy.loop import Loop
 from robot.deploy.server_options import check_free
+from robot.deploy.status import Status
 from robot.errors import InputError
 from robot.report.pictures import COLORS
 from robot.types import Label

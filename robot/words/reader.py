@@ -146,6 +146,14 @@ class GoalReader:
             )
         return read
 
+    @property
+    def example(self) -> str:
+        """Return a sentence that asks for something that was learned."""
+        if self.vocabulary is None:
+            return "pick up the red cup"
+        target = self.vocabulary.targets[0]
+        return self.sentence((target, target.colours[0]), None)
+
     def is_trained(self, text: str) -> bool:
         """Return whether a sentence is one of those that training saw."""
         plain = text.strip().lower()

@@ -15,7 +15,7 @@ from robot.demo import commands as c
 from robot.demo.deployed import RobotStation, ending_of
 from robot.demo.state import Choice
 from robot.demo.station import Agents, Ending
-from robot.deploy.loop import Outcome
+from robot.deploy.history import Outcome
 from robot.deploy.robots import Robot
 from robot.hardware.safety import SafeArm
 from robot.perception.sources import OracleMasks

@@ -32,8 +32,8 @@ class Knowing(Agent):
         self.env, self.waits, self.expert = env, False, None
         self.masks = OracleMasks(env.label_maps)
 
-    def fork(self):
-        return self
+    def warm_up(self) -> None:
+        """Load nothing."""
 
     def reset(self, *, rng=None) -> None:
         self.expert = None
