@@ -19,7 +19,7 @@ from robot.deploy.schedule import Due, Schedule
 from robot.deploy.status import Status
 from robot.hardware.arm import ArmError
 from robot.hardware.camera import CameraError
-from robot.hardware.safety import Seen
+from robot.hardware.holding import Seen
 from robot.hardware.teleop.blend import HandOver
 from robot.spaces import Vector
 from robot.types import Goal, MaskStatus

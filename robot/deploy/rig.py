@@ -14,8 +14,9 @@ from jaxtyping import Float32, Float64
 
 from robot.hardware.arm import ArmState, Command
 from robot.hardware.camera import CameraError, CameraStream, Shot, problems_of
+from robot.hardware.holding import Seen
 from robot.hardware.kinematics import Pose, difference, move
-from robot.hardware.safety import SafeArm, Seen
+from robot.hardware.safety import SafeArm
 from robot.spaces import Spaces
 from robot.types import Frame, Goal, Observation, Viewpoint
 

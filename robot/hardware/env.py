@@ -34,9 +34,10 @@ from robot.errors import InputError
 from robot.hardware.arm import ArmError, ArmState, Command
 from robot.hardware.braking import norms, shortened
 from robot.hardware.camera import CameraStream, Shot, problems_of
+from robot.hardware.holding import Seen
 from robot.hardware.kinematics import Joints, Pose, difference, move, pose_at
 from robot.hardware.path import in_box
-from robot.hardware.safety import SafeArm, Seen
+from robot.hardware.safety import SafeArm
 from robot.spaces import Camera, Spaces
 from robot.types import MaskStatus
 

@@ -10,89 +10,30 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
 
 import numpy as np
 
 from robot.hardware.arm import Arm, ArmError, ArmFeatures, ArmState, Command
 from robot.hardware.braking import norms, shortened
-from robot.hardware.kinematics import Pose, difference, is_rotation, move, orthonormal, pose_at
+from robot.hardware.holding import (
+    FAR_M,
+    Hold,
+    Seen,
+    bad_state,
+    malformed,
+    stale,
+    why_unseen,
+)
+from robot.hardware.interventions import Intervention, Kind, Ledger
+from robot.hardware.kinematics import Pose, difference, move, orthonormal, pose_at
 from robot.hardware.limits import SafetyLimits as SafetyLimits
 from robot.hardware.limits import read_limits as read_limits
-from robot.hardware.path import Asked, Cause, PathState, Rules, advance, begin
-from robot.types import MaskStatus
+from robot.hardware.path import Asked, PathState, Rules, advance, begin
+from robot.hardware.watchdog import Watchdog
 
-_Hold = tuple["Kind", str]  # what holds the arm, and a word more
-
-KEPT = 1000  # interventions that are kept in full; all are counted
-FAR_M = 1e3  # beyond the reach of any arm: squares of larger numbers overflow
 END_AHEAD_S = 0.12  # a joint that would be at the end of its range by then has to be stopped now
 END_SPEED = 0.2  # rad/s (m/s of a slide), below which a joint may be close to its end
-FUTURE_S = 0.01  # how far a time may lie ahead of the clock: rounding, not another clock
-
-
-class Kind(str, Enum):
-    """What the layer did, or why. Those of `Cause` change a command, the others hold the arm."""
-
-    EARLY = Cause.EARLY.value
-    LATE = Cause.LATE.value
-    BOX = Cause.BOX.value
-    SPEED = Cause.SPEED.value
-    SMOOTH = Cause.SMOOTH.value
-    SOFT_START = Cause.SOFT_START.value
-    RECOVERY = Cause.RECOVERY.value
-    JOINT_POSITION = Cause.JOINT_POSITION.value
-    JOINT_VELOCITY = Cause.JOINT_VELOCITY.value
-    REACH = Cause.REACH.value
-    GRIPPER = Cause.GRIPPER.value
-    LEAD = "lead"  # too far ahead of the measured pose
-    NOT_FINITE = "not_finite"
-    WRONG_SHAPE = "wrong_shape"
-    NOT_A_ROTATION = "not_a_rotation"
-    STALE_FRAME = "stale_frame"
-    BAD_FRAME = "bad_frame"  # black, frozen or disconnected, by the camera's own word
-    STALE_STATE = "stale_state"
-    STALE_MASK = "stale_mask"
-    STALE_COMMAND = "stale_command"
-    BAD_STATE = "bad_state"  # not finite, or joints and pose that contradict each other
-    NO_TARGET = "no_target"  # mask status absent or uncertain
-    HOLD = "hold"  # asked for by the loop
-    WATCHDOG = "watchdog"
-    ESTOP = "estop"
-
-
-HOLDING = frozenset(
-    (Kind.NOT_FINITE, Kind.WRONG_SHAPE, Kind.NOT_A_ROTATION, Kind.STALE_FRAME, Kind.STALE_STATE)
-    + (Kind.STALE_MASK, Kind.STALE_COMMAND, Kind.BAD_STATE, Kind.BAD_FRAME, Kind.NO_TARGET)
-    + (Kind.ESTOP,)
-)  # what SafeArm held the arm for, instead of changing a command
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a command was decided on: `time.monotonic` of captures, and the mask's word.
-
-    A person who jogs the arm looks for himself: no Seen, and nothing of it is checked.
-    """
-
-    frame_s: Mapping[str, float] = field(default_factory=dict)  # camera -> capture
-    problems: Mapping[str, str] = field(default_factory=dict)  # camera -> what is wrong with it
-    mask_s: float | None = None  # capture of the frame that the mask was computed on
-    mask_status: MaskStatus | None = None
-
-
-@dataclass(frozen=True)
-class Intervention:
-    """One difference between what was asked and what was sent."""
-
-    kind: Kind
-    time_s: float
-    asked: Command | None  # None where nothing was asked
-    sent: Command | None  # None where nothing was sent
-    detail: str = ""
 
 
 class SafeArm:
@@ -120,27 +61,30 @@ class SafeArm:
         self._sent: Command | None = None
         self._gripper_target: float | None = None
         self._estop = ""
-        self._counts: Counter[Kind] = Counter()
-        self._recent: deque[Intervention] = deque(maxlen=KEPT)
+        self._ledger = Ledger()
         self._lock = threading.RLock()
-        self._watchdog = _Watchdog(self)
+        self._watchdog = Watchdog(
+            limit_s=limits.watchdog_periods * self.features.control_dt_s,
+            clock=clock,
+            overdue=self._on_overdue,
+        )
 
     # What is readable at any time, from any thread.
 
     @property
     def interventions(self) -> Mapping[Kind, int]:
         """Return how often each kind happened."""
-        return dict(self._counts)
+        return self._ledger.counts
 
     @property
     def holds(self) -> int:
         """Return how often the arm was held, instead of a command being changed."""
-        return sum(self._counts[kind] for kind in HOLDING)
+        return self._ledger.holds
 
     @property
     def recent(self) -> tuple[Intervention, ...]:
         """Return the newest interventions, oldest first."""
-        return tuple(self._recent)
+        return self._ledger.recent
 
     @property
     def gripper_target(self) -> float | None:
@@ -232,7 +176,7 @@ class SafeArm:
 
     # Inside.
 
-    def _step(self, command: Command | None, held: _Hold | None, *, now_s: float) -> Command | None:
+    def _step(self, command: Command | None, held: Hold | None, *, now_s: float) -> Command | None:
         with self._lock:
             if (command is None or held) and self._is_away():
                 self._stop_arm()  # pushed away while held: it is not driven back, but begins anew
@@ -254,7 +198,7 @@ class SafeArm:
         return sent
 
     def _advance(
-        self, command: Command | None, held: _Hold | None, *, now_s: float
+        self, command: Command | None, held: Hold | None, *, now_s: float
     ) -> tuple[Command, frozenset[Kind]]:
         before = self._path or self._begun(now_s=now_s)
         asked, kinds = (None, set()) if held or command is None else self._asked(command)
@@ -337,23 +281,23 @@ class SafeArm:
             now_s=now_s,
         )
 
-    def _why_hold(self, command: Command, seen: Seen | None, *, now_s: float) -> _Hold | None:
+    def _why_hold(self, command: Command, seen: Seen | None, *, now_s: float) -> Hold | None:
         return (
-            _malformed(command)
-            or _stale(Kind.STALE_COMMAND, command.time_s, self.limits.max_command_age_s, now_s)
+            malformed(command)
+            or stale(Kind.STALE_COMMAND, command.time_s, self.limits.max_command_age_s, now_s)
             or self._why_not_measured(now_s=now_s)
-            or (None if seen is None else _why_unseen(seen, self.limits, now_s=now_s))
+            or (None if seen is None else why_unseen(seen, self.limits, now_s=now_s))
         )
 
-    def _why_not_measured(self, *, now_s: float) -> _Hold | None:
+    def _why_not_measured(self, *, now_s: float) -> Hold | None:
         state = self._measured
         if state is None:
             return Kind.STALE_STATE, "none was measured yet"
-        return _bad(state, joints=len(self.features.joint_names)) or _stale(
+        return bad_state(state, joints=len(self.features.joint_names)) or stale(
             Kind.STALE_STATE, state.time_s, self.limits.max_state_age_s, now_s
         )
 
-    def _why_not_begin(self, *, now_s: float) -> _Hold | None:
+    def _why_not_begin(self, *, now_s: float) -> Hold | None:
         """Return why no path can begin at the measured state."""
         if (held := self._why_not_measured(now_s=now_s)) is not None:
             return held
@@ -375,7 +319,7 @@ class SafeArm:
     def _where_it_is(self, *, now_s: float) -> Command | None:
         """Return what stands for a command where none is sent: the measured pose."""
         state = self._measured
-        if state is None or _bad(state, joints=len(self.features.joint_names)):
+        if state is None or bad_state(state, joints=len(self.features.joint_names)):
             return self._sent
         pose = _measured_pose(state)
         return Command(
@@ -413,7 +357,7 @@ class SafeArm:
         command: Command | None,
         sent: Command | None,
         causes: frozenset[Kind],
-        held: _Hold | None,
+        held: Hold | None,
         *,
         now_s: float,
     ) -> None:
@@ -431,51 +375,9 @@ class SafeArm:
         now_s: float,
         detail: str = "",
     ) -> None:
-        self._counts[kind] += 1
-        self._recent.append(
+        self._ledger.add(
             Intervention(kind=kind, time_s=now_s, asked=asked, sent=sent, detail=detail)
         )
-
-
-class _Watchdog:
-    """A thread that stops the arm when commands stop coming. Armed by the first `feed`."""
-
-    def __init__(self, arm: SafeArm) -> None:
-        self._arm = arm
-        self._limit_s = arm.limits.watchdog_periods * arm.features.control_dt_s
-        self._fed_s: float | None = None
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def feed(self, now_s: float) -> None:
-        """Say that a command came."""
-        self._fed_s = now_s
-        if self._thread is None:
-            self._ended.clear()
-            self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
-            self._thread.start()
-
-    def disarm(self) -> None:
-        """Expect no command until the next `feed`."""
-        self._fed_s = None
-
-    def end(self) -> None:
-        """End the thread; `feed` starts another."""
-        self.disarm()
-        self._ended.set()
-        if self._thread is not None:
-            self._thread.join()
-        self._thread = None
-
-    def _run(self) -> None:
-        while not self._ended.wait(self._limit_s / 8):
-            fed_s = self._fed_s
-            if fed_s is None:
-                continue
-            late_s = self._arm._clock() - fed_s
-            if late_s > self._limit_s and self._fed_s == fed_s:
-                self.disarm()
-                self._arm._on_overdue(late_s)
 
 
 def _command(path: PathState, *, time_s: float) -> Command:
@@ -493,64 +395,3 @@ def _measured_pose(state: ArmState) -> Pose:
         position=np.asarray(state.ee_position, np.float64),
         rotation=orthonormal(np.asarray(state.ee_rotation, np.float64)),
     )
-
-
-def _malformed(command: Command) -> _Hold | None:
-    return _bad_pose(command.ee_position, command.ee_rotation) or _bad_values(
-        command.gripper_target, shape=(), what="gripper target"
-    )
-
-
-def _bad(state: ArmState, *, joints: int) -> _Hold | None:
-    """Return what is wrong with a measured state."""
-    found = (
-        _bad_values(state.joint_position, shape=(joints,), what="joint positions")
-        or _bad_pose(state.ee_position, state.ee_rotation)
-        or _bad_values(state.gripper_opening, shape=(), what="gripper opening")
-    )
-    if found is None and np.abs(state.ee_position).max() > FAR_M:
-        return Kind.BAD_STATE, f"a position beyond {FAR_M:g} m"
-    return None if found is None else (Kind.BAD_STATE, found[1])
-
-
-def _bad_pose(position: object, rotation: object) -> _Hold | None:
-    found = _bad_values(position, shape=(3,), what="position") or _bad_values(
-        rotation, shape=(3, 3), what="rotation"
-    )
-    if found is None and not is_rotation(np.asarray(rotation, np.float64)):
-        return Kind.NOT_A_ROTATION, "the matrix is not a rotation"
-    return found
-
-
-def _bad_values(values: object, *, shape: tuple[int, ...], what: str) -> _Hold | None:
-    try:
-        array = np.asarray(values, np.float64)
-    except (TypeError, ValueError):
-        return Kind.WRONG_SHAPE, f"{what} of type {type(values).__name__}"
-    if array.shape != shape:
-        return Kind.WRONG_SHAPE, f"{what} of shape {array.shape}, expected {shape}"
-    if not np.isfinite(array).all():
-        return Kind.NOT_FINITE, f"{what} not finite"
-    return None
-
-
-def _stale(kind: Kind, time_s: float, limit_s: float, now_s: float) -> _Hold | None:
-    age_s = now_s - time_s
-    if -FUTURE_S <= age_s <= limit_s:  # False for NaN
-        return None
-    return kind, f"{age_s * 1000:.0f} ms old, allowed {limit_s * 1000:.0f} ms"
-
-
-def _why_unseen(seen: Seen, limits: SafetyLimits, *, now_s: float) -> _Hold | None:
-    for camera, time_s in seen.frame_s.items():
-        if held := _stale(Kind.STALE_FRAME, time_s, limits.max_frame_age_s, now_s):
-            return held[0], f"{camera}: {held[1]}"
-    for camera, problem in seen.problems.items():
-        return Kind.BAD_FRAME, f"{camera}: {problem}"
-    if seen.mask_s is not None and (
-        held := _stale(Kind.STALE_MASK, seen.mask_s, limits.max_mask_age_s, now_s)
-    ):
-        return held
-    if seen.mask_status not in (None, MaskStatus.FOUND):
-        return Kind.NO_TARGET, f"the mask says {seen.mask_status.value}"
-    return None

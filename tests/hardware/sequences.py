@@ -18,9 +18,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from robot.hardware.arm import ArmError, ArmState, Command
+from robot.hardware.holding import Seen
+from robot.hardware.interventions import Kind
 from robot.hardware.kinematics import rotation_matrix, rotation_vector
 from robot.hardware.limits import SafetyLimits
-from robot.hardware.safety import Kind, SafeArm, Seen
+from robot.hardware.safety import SafeArm
 from robot.types import MaskStatus
 from tests.hardware.arms import DT_S, KINEMATICS, Clock, PerfectArm, limits
 

@@ -11,8 +11,10 @@ import pytest
 
 from robot.errors import InputError
 from robot.hardware.arm import ArmError, Command
+from robot.hardware.holding import Seen
+from robot.hardware.interventions import Kind
 from robot.hardware.limits import SafetyLimits, read_limits
-from robot.hardware.safety import Kind, SafeArm, Seen
+from robot.hardware.safety import SafeArm
 from robot.types import MaskStatus
 from tests.hardware.arms import DT_S, FRANKA_YAML, Clock, PerfectArm, limits
 

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from robot.hardware.arm import Command
+from robot.hardware.holding import Seen
 from robot.hardware.kinematics import rotation_matrix
-from robot.hardware.safety import Seen
 from robot.types import MaskStatus
 from tests.hardware.arms import DT_S, GANTRY_JOINTS
 from tests.hardware.sequences import (
