@@ -53,7 +53,7 @@ def served(station=None, **options) -> Iterator[int]:
 
 
 def get(port: int, path: str = "/", **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path, headers={k.title(): v for k, v in headers.items()})
         answer = connection.getresponse()
@@ -70,7 +70,7 @@ def states(socket, until) -> dict:
     """Return the state, merged from what came, once it is as wanted."""
     state: dict = {}
     while True:
-        message = socket.recv(timeout=5)
+        message = socket.recv(timeout=60)
         if isinstance(message, str) and "state" in json.loads(message):
             state |= json.loads(message)["state"]
             if until(state):
@@ -96,7 +96,7 @@ def test_states_pictures_and_commands_go_over_the_websocket():
     with served() as port, talk(port) as socket:
         state = states(socket, lambda state: state["phase"] == "ready")
         assert [camera["name"] for camera in state["cameras"]] == ["agentview", "wrist"]
-        picture = socket.recv(timeout=5)
+        picture = socket.recv(timeout=60)
         assert isinstance(picture, bytes)
         assert picture[1 : 1 + picture[0]] in (b"agentview", b"wrist")
         assert picture[1 + picture[0] :][:3] == b"\xff\xd8\xff"  # JPEG
@@ -113,7 +113,7 @@ def test_every_picture_that_is_uploaded_is_shown():
     with served() as port, talk(port) as socket:
         for _ in range(2):
             socket.send(file.getvalue())
-            while socket.recv(timeout=5)[:8] != b"\x07picture":
+            while socket.recv(timeout=60)[:8] != b"\x07picture":
                 pass
             socket.send(json.dumps({"do": "leave"}))
             states(socket, lambda state: state.get("source") == "simulated")
@@ -142,7 +142,7 @@ def test_what_is_no_command_is_answered_with_a_sentence():
     with served() as port, talk(port) as socket:
         for message, said in (("nonsense", "no JSON"), ('{"do": "fly"}', "known do")):
             socket.send(message)
-            while "problem" not in (answer := _json(socket.recv(timeout=5))):
+            while "problem" not in (answer := _json(socket.recv(timeout=60))):
                 pass
             assert said in answer["problem"]
 
@@ -156,7 +156,7 @@ def test_a_picture_that_is_too_large_closes_the_conversation():
         socket.send(b"\0" * 2_000_000)
         with pytest.raises(ConnectionClosed) as closed:
             while True:
-                socket.recv(timeout=5)
+                socket.recv(timeout=60)
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
 
 

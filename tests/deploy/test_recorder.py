@@ -68,7 +68,7 @@ def written(path: Path, steps: int) -> Journal:
 
 
 def waited(condition) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

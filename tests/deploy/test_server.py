@@ -48,14 +48,17 @@ class Looking(Masks):
 
 
 class Slow(Policy):
-    """Plans at once while warming up, then takes a second."""
+    """Plans at once while warming up, then not before `go`."""
 
-    calls = 0
+    def __init__(self) -> None:
+        self.begun = self.ended = 0
+        self.go = threading.Event()
 
     def sample(self, observation, generator=None):
-        self.calls += 1
-        if self.calls > 1:
-            time.sleep(1.0)
+        self.begun += 1
+        if self.begun > 1:
+            self.go.wait(60)
+        self.ended += 1
         return super().sample(observation, generator)
 
 
@@ -170,15 +173,15 @@ def test_messages_of_another_kind_are_answered_or_closed():
             with connect(f"ws://127.0.0.1:{port}", compression=None) as socket:
                 unpack(socket.recv())  # type: ignore[arg-type]
                 socket.send(message)
-                assert expected in str(socket.recv(timeout=5))
+                assert expected in str(socket.recv(timeout=60))
                 with pytest.raises(ConnectionClosed) as closed:
-                    socket.recv(timeout=5)
+                    socket.recv(timeout=60)
                 assert closed.value.rcvd is not None and closed.value.rcvd.code == 1011
         with connect(f"ws://127.0.0.1:{port}", compression=None) as socket:
             socket.recv()
             socket.send(b"\0" * 2_000_000)
             with pytest.raises(ConnectionClosed) as closed:
-                socket.recv(timeout=5)
+                socket.recv(timeout=60)
             assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009  # too big
 
 
@@ -190,16 +193,17 @@ def test_a_failing_policy_keeps_its_traceback_to_itself(caplog):
 
 
 def test_a_slow_plan_is_refused_at_its_deadline_and_the_health_check_is_not():
-    with served(make(Slow()), deadline_s=0.2) as port:
-        client, began = openpi(port), time.monotonic()
+    policy = Slow()
+    with served(make(policy), deadline_s=0.2) as port:
         with pytest.raises(RuntimeError, match="deadline"):
-            client.infer(there())
+            openpi(port).infer(there())
         assert healthz(port) == "OK\n"
-        assert time.monotonic() - began < 0.9  # while the plan is still made
+        assert (policy.begun, policy.ended) == (2, 1)  # the plan is still being made
+        policy.go.set()
 
 
 def healthz(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60) as answer:
         return answer.read().decode()
 
 
@@ -221,7 +225,7 @@ def test_more_clients_than_are_served_are_refused():
         with pytest.raises(InvalidStatus, match="503"):
             openpi(port)
         first._ws.close()
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             try:
                 assert openpi(port).infer(there())
@@ -284,12 +288,13 @@ def test_a_policy_is_asked_for_masked_frames_only():
 
 
 def test_a_dead_or_silent_server_is_said_within_the_deadline():
-    with served(make(Slow()), deadline_s=5.0) as port:
+    policy = Slow()
+    with served(make(policy), deadline_s=60.0) as port:
         remote = RemoteAgent(Connection(f"ws://127.0.0.1:{port}", deadline_s=0.2))
-        began = time.monotonic()
         with pytest.raises(PolicyLost, match=r"within 0\.2 s"):
             remote.plan(observation())
-        assert time.monotonic() - began < 0.6
+        assert policy.ended == 1  # the server has not answered
+        policy.go.set()
     with pytest.raises(PolicyLost):
         remote.plan(observation())
 
@@ -314,7 +319,7 @@ def test_a_place_without_a_server_is_one_sentence():
 
 def test_health_is_all_that_http_gets():
     with served(make()) as port, pytest.raises(urllib.error.HTTPError, match="426"):
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/other", timeout=5)
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/other", timeout=60)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ class Gripper:
 
     def _do(self, motion):
         self.motions.append(motion)
-        assert self.release.wait(5)
+        assert self.release.wait(60)
         self.width = motion[1]
 
 
@@ -51,7 +51,7 @@ def hand(gripper, failures):
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -91,7 +91,7 @@ def test_aiming_does_not_wait_for_the_motion(hand, gripper):
     began_s = time.monotonic()
     hand.aim(0.0)
     hand.opening()
-    assert time.monotonic() - began_s < 0.05
+    assert time.monotonic() - began_s < 2.0  # the motion itself lasts until its release
 
 
 def test_a_failed_motion_is_reported_once(gripper, failures):

@@ -349,7 +349,7 @@ def test_an_estop_does_not_wait_for_a_driver_that_hangs(clock):
 
     def hang(command: Command) -> Command:
         hanging.set()
-        let_go.wait(5.0)
+        let_go.wait(60.0)
         return command
 
     safe.arm.send = hang
@@ -357,14 +357,13 @@ def test_an_estop_does_not_wait_for_a_driver_that_hangs(clock):
     safe.read()
     sender = threading.Thread(target=lambda: safe.send(command(safe, clock)))
     sender.start()
-    assert hanging.wait(5.0)
-    began = time.perf_counter()
+    assert hanging.wait(60.0)
     safe.estop("button")
-    took_s = time.perf_counter() - began
+    still_hangs = sender.is_alive()
     let_go.set()
     sender.join()
 
-    assert safe.arm.stops == 1 and took_s < 1.0 and safe.path is None
+    assert safe.arm.stops == 1 and still_hangs and safe.path is None
 
 
 def test_after_a_driver_failed_to_send_the_path_begins_anew_where_the_arm_is(clock):
@@ -391,9 +390,8 @@ def test_the_watchdog_stops_the_arm_when_commands_stop_coming():
     safe.connect()
     safe.read()
     safe.send(command(safe, clock))
-    for _ in range(100):
-        if safe.arm.stops:
-            break
+    deadline = time.monotonic() + 60
+    while not safe.arm.stops and time.monotonic() < deadline:
         time.sleep(0.02)
     safe.disconnect()
 
@@ -402,14 +400,16 @@ def test_the_watchdog_stops_the_arm_when_commands_stop_coming():
 
 
 def test_the_watchdog_is_silent_before_the_first_command_and_after_a_stop():
-    clock = time.monotonic
+    clock = Clock()  # of the test: only what passes on it can make the watchdog bark
     safe = SafeArm(PerfectArm(clock), limits(watchdog_periods=1.5), clock=clock)
     safe.connect()
-    time.sleep(0.15)
+    clock.pass_(1.0)
+    time.sleep(0.05)  # for the thread to look, several times
     safe.read()
     safe.send(command(safe, clock))
     safe.stop()
-    time.sleep(0.2)
+    clock.pass_(1.0)
+    time.sleep(0.05)
     safe.disconnect()
 
     assert safe.arm.stops == 1 and Kind.WATCHDOG not in safe.interventions
