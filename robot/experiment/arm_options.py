@@ -11,14 +11,14 @@ from robot.errors import InputError
 from robot.perception.names import check_deployment_section, check_fault
 from robot.policy.sizes import check_kind
 from robot.system.parse import Count, FlatSpec, FolderName, Positive, Spec, options, parse
-from robot.train.options import Augmentation, Grounding, Training
+from robot.train.options import Augmentation, Grounding, Relocation, Training
 from robot.weightings import check_weighting
 
 Section = Mapping[str, Any]  # of a command's resolved config, not parsed yet
 
 TRAINED = (
     *("perception", "scenes", "steps", "augment", "deployment", "weighting", "policy"),
-    *("episodes", "grounding", "own_head"),
+    *("episodes", "grounding", "own_head", "relocate"),
 )
 ACTING = ("policy_of", "faults", "mask_period")
 OPTIONS = (*TRAINED, *ACTING, "only_masked")
@@ -30,7 +30,8 @@ class ArmOptions:
     `scenes`, `episodes` and `steps` multiply the common numbers of demonstrations and of training
     steps, `weighting` weighs its demonstrations (robot.weightings.WEIGHTING_NAMES), `grounding`
     tells a policy without masks where the goal's objects are while it is trained. `own_head` trains
-    it a mask head on nothing but the labels beside its demonstrations.
+    it a mask head on nothing but the labels beside its demonstrations. `relocate` adds copies of
+    them whose targets stand elsewhere (robot.train.relocation).
 
     It acts with the policy of the arm `policy_of`, itself as a rule; `faults` break its masks when
     it acts, `mask_period` asks for fresh ones every so many decisions.
@@ -48,6 +49,7 @@ class ArmOptions:
     episodes: Positive = 1.0
     grounding: Grounding | None = None
     own_head: Training | None = None
+    relocate: Relocation | None = None
     faults: tuple[Spec, ...] = ()
     mask_period: Count = 1
 
@@ -70,6 +72,12 @@ class ArmOptions:
             raise InputError(
                 f"got own_head for arm {self.name}, expected perception learned: nothing would see "
                 "its masks; leave it out"
+            )
+        if self.relocate and (self.perception == "none" or self.weighting != "uniform"):
+            raise InputError(
+                f"got relocate for arm {self.name}, which sees whole frames or weights its "
+                "demonstrations: expected perception learned or oracle, weighting uniform; leave "
+                "one out"
             )
         if self.faults and self.perception == "none":
             raise InputError(
@@ -165,6 +173,7 @@ def arm_section(name: str, sections: Mapping[str, Section], config: Section) -> 
         "episodes": trained.get("episodes", 1.0),
         "grounding": trained.get("grounding"),
         "own_head": trained.get("own_head"),
+        "relocate": trained.get("relocate"),
         "deployment": _deployment(trained, config),
         "augment": trained.get("augment") or config["augment"],
         "weighting": trained.get("weighting") or config["weighting"],

@@ -12,6 +12,7 @@ from robot.envs.textures import training_textures
 from robot.experiment.arms import Arm
 from robot.experiment.config import Common
 from robot.experiment.datasets import Datasets, lots_of, shares_of
+from robot.experiment.eyes import eyes_of
 from robot.experiment.jobs import Stage, StageId, make_stage
 from robot.policy.registry import encoder_of
 from robot.train.demonstration_discriminator import DemonstrationScoring, score_demonstrations
@@ -241,6 +242,7 @@ def policy_stage(
         look_every=common.look_every,
         seed=seed,
         grounding=arm.grounding.weight if arm.grounding else 0.0,
+        relocate=arm.relocate,
     )
     return make_stage(
         policy_id(arm, common, seed=seed),
@@ -249,6 +251,7 @@ def policy_stage(
         head=learned_head(arm, common, before.head),
         encoder=before.encoder,
         textures=training_textures() if arm.augment.backgrounds else (),
+        eyes=eyes_of(common.env, task=common.task) if arm.relocate else (),
         name=f"{common.task}-{arm.policy.kind}-{arm.name}",
         steps=options.training.steps,
         root=common.data.root,

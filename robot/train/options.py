@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
+from robot.errors import InputError
 from robot.perception.compose.light import Photometric
-from robot.system.parse import Count, NotNegative, NotNegativeNumber, Positive, Share, options
+from robot.system.parse import (
+    Count,
+    NotNegative,
+    NotNegativeNumber,
+    Positive,
+    Seed,
+    Share,
+    options,
+)
 
 
 @options
@@ -48,3 +57,21 @@ class Grounding:
 
     weight: Positive
     frame_steps: NotNegative = 0
+
+
+@options
+class Relocation:
+    """`copies` of every demonstration, their targets anywhere in `x` by `y` [m], base frame."""
+
+    copies: Count
+    x: tuple[float, float]
+    y: tuple[float, float]
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in (("x", self.x), ("y", self.y)):
+            if not low < high:
+                raise InputError(
+                    f"got relocate.{name}=[{low}, {high}], expected low < high, in metres of the "
+                    "arm's base frame"
+                )

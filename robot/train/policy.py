@@ -34,7 +34,8 @@ from robot.train.demonstrations import (
 )
 from robot.train.grounding import start_with
 from robot.train.loop import Log, train_seeded
-from robot.train.options import Augmentation, Training
+from robot.train.options import Augmentation, Relocation, Training
+from robot.train.relocation import Eye, relocated
 from robot.words.reader import vocabulary_named_by
 
 
@@ -48,7 +49,8 @@ class PolicyTraining:
     demonstrations' labels tell from the room. `weighting` is one of robot.dwsl.WEIGHTINGS; `scores`
     names the scores of the discriminator that it weighs by. Every `look_every`-th frame of a
     demonstration starts a window. With `grounding` a policy without masks is told, by a loss of
-    that weight, where its demonstrations' labels have the goal's objects.
+    that weight, where its demonstrations' labels have the goal's objects; with `relocate` one with
+    masks learns from copies of its demonstrations, too, whose targets stand elsewhere.
     """
 
     demonstrations: tuple[Selection, ...]
@@ -63,6 +65,7 @@ class PolicyTraining:
     seed: int
     look_every: int = 1
     grounding: float = 0.0
+    relocate: Relocation | None = None
 
 
 def train_policy(
@@ -72,17 +75,28 @@ def train_policy(
     head: Path | None = None,
     encoder: Path | None = None,
     textures: Sequence[Path] = (),
+    eyes: Sequence[Eye] = (),
     log: Log | None = None,
     announce: Announce = silent,
 ) -> Path:
     """Train a policy and return its checkpoint in `directory`. Resumes; done is done. `head` is the
     mask head's for masks "learned", `encoder` what its cameras and words start with, if not at
-    random; `textures` are the pictures that `augmentation.backgrounds` pastes.
+    random; `textures` are the pictures that `augmentation.backgrounds` pastes, `eyes` the cameras,
+    calibrated, that `relocate` redraws the pictures of.
     """
     file = directory / "model.safetensors"
     if file.is_file():
         return file
     windows = training_windows(options, head=head, announce=announce)
+    if options.relocate is not None:
+        announce("moving demonstrations")
+        windows = relocated(
+            windows,
+            options.relocate,
+            eyes=eyes,
+            deployment=options.deployment,
+            look_every=options.look_every,
+        )
     torch.manual_seed(options.seed)
     module = make_policy(
         options.policy.kind,

@@ -73,14 +73,16 @@ class _Table:
         rng: np.random.Generator,
         keep_sight: bool = False,
         stretch: float = 1.0,
+        patch_m: float = 0.0,
     ) -> tuple[float, float] | None:
         """Return a free (x, y) for a shape, `stretch` times its size, that keeps `gap` to all
-        others, or None when the table is full.
+        others, or None when the table is full; amid a square of `patch_m` unless that is 0.
         """
         radius, tall = cat.footprint_m(shape), cat.is_tall(shape)
         gap = max(gap, TALL_GAP_M) if tall else gap
-        (x0, x1), (y0, y1) = WORKSPACE
-        inset = max(0.0, radius - 0.035)
+        half = patch_m / 2
+        (x0, x1), (y0, y1) = ((-half, half), (-half, half)) if patch_m else WORKSPACE
+        inset = 0.0 if patch_m else max(0.0, radius - 0.035)
         discs = [
             (x * stretch, radius * stretch)
             for x, radius in cat.footprint_discs_m(shape, turned_rad=YAW_RAD)
@@ -126,10 +128,16 @@ class Composer:
         keep_sight: bool = False,
         stretch: tuple[float, float, float] = (1.0, 1.0, 1.0),
         pattern: float | None = None,
+        patch_m: float = 0.0,
     ) -> str | None:
         """Place one body; None when the table or the supply of bodies is exhausted."""
         spot = self.table.place(
-            shape, gap=gap, rng=rng, keep_sight=keep_sight, stretch=max(1.0, *stretch[:2])
+            shape,
+            gap=gap,
+            rng=rng,
+            keep_sight=keep_sight,
+            stretch=max(1.0, *stretch[:2]),
+            patch_m=patch_m,
         )
         body = self.bodies.take(shape) if spot else None
         if spot is None or body is None:
@@ -167,10 +175,22 @@ class Composer:
             self.placements.append(replace(original, body=copy, x=spot[0], y=spot[1], yaw=yaw))
 
     def add_noun(
-        self, noun: Noun, *, gap: float, rng: np.random.Generator, keep_sight: bool = False
+        self,
+        noun: Noun,
+        *,
+        gap: float,
+        rng: np.random.Generator,
+        keep_sight: bool = False,
+        patch_m: float = 0.0,
     ) -> str | None:
         return self.add(
-            noun.shape, cat.rgb(noun.colour), gap=gap, rng=rng, noun=noun, keep_sight=keep_sight
+            noun.shape,
+            cat.rgb(noun.colour),
+            gap=gap,
+            rng=rng,
+            noun=noun,
+            keep_sight=keep_sight,
+            patch_m=patch_m,
         )
 
     def add_some(self, nouns: Sequence[Noun], count: int, *, rng: np.random.Generator) -> None:

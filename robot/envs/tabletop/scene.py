@@ -90,11 +90,11 @@ def sample_scene(*, task: str, scene: str, seed: int, index: int) -> Scene:
     target_noun, destination_noun = draw_nouns(task, rng=goal_rng)
     composer = Composer()
 
-    def add_named(noun):
-        return composer.add_noun(noun, gap=FINGER_GAP_M, rng=goal_rng, keep_sight=True)
+    def add_named(noun, **where):
+        return composer.add_noun(noun, gap=FINGER_GAP_M, rng=goal_rng, keep_sight=True, **where)
 
     destination = add_named(destination_noun) if destination_noun else None
-    target = None if spec.absent else add_named(target_noun)
+    target = None if spec.absent else add_named(target_noun, patch_m=spec.patch_m)
     if spec.duplicates[1]:
         copies = _draw_count(spec.duplicates, rng=clutter_rng)
         for body, count in ((destination, 1), (target, copies)):  # large things first
