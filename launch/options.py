@@ -41,6 +41,7 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
         "corrupted",
     )
     + ("dilation", "drop", "dropout", "ema_decay", "ensemble_decay", "eta", "fault_share", "fill")
+    + ("hue_share",)
     + ("hard_share", "iou_weight", "keep", "lora_dropout", "machine_weight", "noise", "offset")
     + ("presence_weight", "ring", "samples", "saturation", "seed", "share", "shift", "threshold")
     + ("tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels", "port")
@@ -50,6 +51,7 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
 # in units of a driver, or coordinates: they may be negative
 ANY_NUMBER = frozenset(
     ("grip_position_m", "grip_yaw_rad", "settings", "workspace_high_m", "workspace_low_m")
+    + ("x_m", "y_m")
 )
 SCENES = frozenset({"headline_scene", "mask_scenes", "scene", "scenes"})
 SHARES = frozenset({"kinds", "scenes"})  # their numbers may be 0, too

@@ -61,15 +61,15 @@ class Grounding:
 
 @options
 class Relocation:
-    """`copies` of every demonstration, their targets anywhere in `x` by `y` [m], base frame."""
+    """`copies` of every demonstration, their targets anywhere in `x_m` by `y_m` of the base frame."""
 
     copies: Count
-    x: tuple[float, float]
-    y: tuple[float, float]
+    x_m: tuple[float, float]
+    y_m: tuple[float, float]
     seed: Seed = 0
 
     def __post_init__(self) -> None:
-        for name, (low, high) in (("x", self.x), ("y", self.y)):
+        for name, (low, high) in (("x_m", self.x_m), ("y_m", self.y_m)):
             if not low < high:
                 raise InputError(
                     f"got relocate.{name}=[{low}, {high}], expected low < high, in metres of the "

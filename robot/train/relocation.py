@@ -91,7 +91,7 @@ def relocated(
         if (demonstration := demonstration_of(windows, episode)) is None:
             continue
         for _ in range(relocation.copies):
-            goal = np.array([rng.uniform(*relocation.x), rng.uniform(*relocation.y)])
+            goal = np.array([rng.uniform(*relocation.x_m), rng.uniform(*relocation.y_m)])
             shift = goal - demonstration.place[:2]
             moved = moved_by(demonstration, shift, eyes=eyes, fill=fill, every=look_every)
             copies.append((episode, moved))

@@ -37,9 +37,7 @@ class Condition:
     blur_sigma: float = 0.0
     exposure: tuple[float, float] = (1.0, 1.0)
     held_out_wording: bool = False
-    patch_m: float = (
-        0.0  # side of the square amid the table that holds the target; 0: anywhere
-    )
+    patch_m: float = 0.0  # side of the square amid the table that holds the target; 0: anywhere
     nonsense: bool = False  # unrelated words instead of the goal
 
 
