@@ -30,7 +30,8 @@ def _eye(env, camera: str) -> Eye:
     on_hand = bool(model.body_weldid[body] == model.body_weldid[model.site_bodyid[arm.site]])
     pose = np.linalg.inv(_pose(position, rotation)) @ T_base_camera if on_hand else T_base_camera
     size = np.array([env.image_size, env.image_size, 1.0])
-    return Eye(K=K / size[:, None], pose=pose, on_hand=on_hand)
+    # rounded, so that what is cached under them is found again
+    return Eye(K=(K / size[:, None]).round(6), pose=pose.round(6), on_hand=on_hand)
 
 
 def _pose(position: np.ndarray, rotation: np.ndarray) -> np.ndarray:

@@ -61,7 +61,7 @@ class Grounding:
 
 @options
 class Relocation:
-    """`copies` of every demonstration, their targets anywhere in `x_m` by `y_m` of the base frame."""
+    """`copies` of every demonstration; their targets lie anywhere in `x_m` by `y_m`, base frame."""
 
     copies: Count
     x_m: tuple[float, float]

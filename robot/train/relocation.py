@@ -239,7 +239,9 @@ def moved_by(
     actions[:, :3] += response(demonstration) * drift
     looks = np.arange(0, len(source), every)
     return Demonstration(
-        composites=np.stack([_drawn(demonstration, planned, t, away, eyes, fill) for t in looks]),
+        composites=np.stack(
+            [_drawn(demonstration, planned, int(t), away, eyes, fill) for t in looks]
+        ),
         looks=looks,
         position=planned.position,
         rotation=demonstration.rotation[source],
