@@ -36,12 +36,16 @@ TOY = (
 
 
 @pytest.fixture
-def one_camera_head(tmp_path) -> Path:
+def one_camera_head(tmp_path_factory) -> Path:
     config: dict[str, Any] = HEAD | {"cameras": 1}
     camera = [Camera("any", height=32, width=32)]
     metadata = {"cameras": cameras_to_json(camera), "vocabulary": "tabletop"}
     return save(
-        tmp_path / "head", MaskHead(**config), kind="mask_head", config=config, metadata=metadata
+        tmp_path_factory.mktemp("head"),
+        MaskHead(**config),
+        kind="mask_head",
+        config=config,
+        metadata=metadata,
     )
 
 
