@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from robot.perception.compose.masking import Channel, Deployment
 from robot.perception.registry import describe_deployment
 from robot.policy import make_policy
 from robot.policy.grounding import Grounded
+from robot.system.cache import ADDED
 from robot.system.parse import Spec
 from robot.system.progress import Announce, silent
 from robot.train.backgrounds import ForegroundLook, empty_rooms, texture_pictures
@@ -65,7 +66,7 @@ class PolicyTraining:
     seed: int
     look_every: int = 1
     grounding: float = 0.0
-    relocate: Relocation | None = None
+    relocate: Relocation | None = field(default=None, metadata=ADDED)
 
 
 def train_policy(
