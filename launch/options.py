@@ -17,7 +17,7 @@ from robot.errors import InputError
 MAY_BE_NULL = frozenset(
     ("compare", "head", "head_start", "headline_scene", "jitter", "quality", "witness_steps")
     + ("checkpoint", "deployment", "device", "frozen_after", "goal", "server", "speed")
-    + ("token", "suite", "viewer", "annotations", "benchmark", "view")
+    + ("token", "suite", "viewer", "annotations", "benchmark", "view", "relocate")
 )
 MAY_BE_EMPTY = frozenset({"also", "faults", "formats", "mask_scenes", "sources"})
 MAY_BE_MIXED = frozenset({"sources"})  # numbers and text
@@ -28,7 +28,7 @@ MAY_BE_SEVERAL = frozenset({"scene", "task"})  # text, or a list of it
 # Sections that take keys which no YAML file lists, or lose some: names that a person chooses,
 # shares of what is registered, and keywords that a type or a constructor checks.
 OPEN = frozenset(
-    ("arms", "augment", "cameras", "deployment", "driver", "env", "images", "kinds")
+    ("arms", "augment", "calibrations", "cameras", "deployment", "driver", "env", "images", "kinds")
     + ("mask_training", "scenes", "train", "training", "settings")
 )
 MAY_BE_ZERO = frozenset(  # every other number is above 0

@@ -19,6 +19,7 @@ from robot.checkpoint import save
 from robot.data.robomimic import export_robomimic
 from robot.data.store import EpisodeStore
 from robot.errors import InputError
+from robot.experiment.calibrated_eyes import calibrated_eyes
 from robot.experiment.given_data import held_out_of
 from robot.perception.head.mask_head import MaskHead
 from robot.spaces import Camera, cameras_to_json
@@ -33,6 +34,9 @@ TOY = (
     *("policy.horizon=4", "policy.vision=cnn", "train.steps=3", "train.warmup_steps=1"),
     *("train.checkpoint_every=2", "train.log_every=1", "batch_size=4", "wandb=disabled"),
 )
+
+
+MOVED = "relocate={copies: 2, x_m: [0.4, 0.7], y_m: [-0.2, 0.2]}"
 
 
 @pytest.fixture
@@ -138,6 +142,9 @@ def test_robomimic_files_of_ours_are_read_too(tmp_path, monkeypatch):
         (["path={root}", "also=[nowhere]"], "got path=nowhere, expected a folder"),
         (["path={root}", "weighting=fixed"], "for 2 trusted and 0 machine episodes"),
         (["path={root}", "weighting=oracle"], "got weighting=oracle"),
+        (["path={root}", MOVED], "got relocate with masks=none"),
+        (["path={root}", "masks=learned", "head={head}", MOVED], "no calibration of"),
+        (["path={root}", "masks=learned", "head={head}", MOVED, "weighting=fixed"], "got"),
         (["path={tiers}/machine", "also=[{root}]"], "expected the same robot"),
         (
             ["path={tiers}/machine", "also=[{tiers}/trusted]", "weighting=dwsl", "scoring.folds=5"],
@@ -145,11 +152,18 @@ def test_robomimic_files_of_ours_are_read_too(tmp_path, monkeypatch):
         ),
     ],
 )
-def test_what_cannot_be_trained_is_one_sentence(tmp_path, monkeypatch, overrides, says):
+def test_what_cannot_be_trained_is_one_sentence(
+    tmp_path, monkeypatch, one_camera_head, overrides, says
+):
     monkeypatch.chdir(tmp_path)
     root, tiers = write_foreign(tmp_path / "so100", video=False), tmp_path / "tiers"
     write_tiers(tiers, trusted=3)
-    given = [option.format(root=root, tiers=tiers) for option in overrides]
+    given = [
+        option.replace("{root}", str(root))
+        .replace("{tiers}", str(tiers))
+        .replace("{head}", str(one_camera_head))
+        for option in overrides
+    ]
     with pytest.raises(InputError, match=says):
         given_training(composed("train_given", [*TOY, *given]))
     assert {path.name for path in tmp_path.iterdir()} == {"so100", "tiers"}
@@ -202,3 +216,19 @@ def test_a_dataset_that_lerobot_writes_is_learned_from(tmp_path, monkeypatch, ki
     plan = agent.plan(observation_of(agent, "open the drawer"))
     assert plan.chunk.actions.shape == (4, 2)
     assert all(error["hold_still"] > 0.1 for error in results["errors"][:1])
+
+
+def test_calibration_files_say_where_the_cameras_stand(tmp_path):
+    lens = {"image_width": 200, "image_height": 100, "distortion": []}
+    lens["K"] = [[150, 0, 100], [0, 150, 50], [0, 0, 1]]
+    poses = {"front": {"T_base_camera": np.eye(4).tolist()}, "hand": {"T_ee_camera": None}}
+    poses["hand"]["T_ee_camera"] = [[1, 0, 0, 0], [0, 1, 0, 0.05], [0, 0, 1, -0.1], [0, 0, 0, 1]]
+    files = {name: tmp_path / f"{name}.json" for name in (*poses, "nowhere")}
+    for name, file in files.items():
+        file.write_text(json.dumps(lens | poses.get(name, {})))
+    front, hand = calibrated_eyes(files, cameras=["front", "hand"])
+    assert (front.on_hand, hand.on_hand) == (False, True)
+    assert np.allclose(front.K, [[0.75, 0, 0.5], [0, 1.5, 0.5], [0, 0, 1]])
+    assert np.allclose(hand.pose[:3, 3], [0, 0.05, -0.1])
+    with pytest.raises(InputError, match="does not say where"):
+        calibrated_eyes(files, cameras=["nowhere"])

@@ -16,8 +16,9 @@ from robot.agent import Agent
 from robot.data.robomimic import import_robomimic
 from robot.data.store import EpisodeStore
 from robot.data.windows import Windows
+from robot.experiment.calibrated_eyes import calibrated_eyes
 from robot.experiment.demonstration_quality import KindQuality, measure, read_scored
-from robot.experiment.given_data import HDF5, Given, held_out_of
+from robot.experiment.given_data import HDF5, Given, held_out_of, spaces_of_store
 from robot.experiment.jobs import Stage, StageId, run_stages
 from robot.experiment.stages import demonstration_scoring
 from robot.language import LanguageEncoder
@@ -29,6 +30,7 @@ from robot.system.progress import Bars
 from robot.train.demonstration_discriminator import DemonstrationScoring, Scoring
 from robot.train.demonstrations import Selection, load_all, make_look
 from robot.train.policy import PolicyTraining, train_policy
+from robot.train.relocation import Eye
 
 POLICY, SCORES = StageId("policy"), StageId("demonstration discriminator")
 AT_ONCE = 64  # windows
@@ -87,11 +89,12 @@ def train_given(given: Given, *, run: Path) -> Trained:
         batch_size=given.batch_size,
         seed=given.seed,
         look_every=given.look_every,
+        relocate=given.relocate,
     )
     agent, head = run / "agent", given.head if given.masks == "learned" else None
     stage = Stage(
         POLICY,
-        _Train(options, head),
+        _Train(options, head, _eyes(given)),
         given.train.steps,
         agent,
         waits_for=(scored.id,) if scored else (),
@@ -114,6 +117,14 @@ def train_given(given: Given, *, run: Path) -> Trained:
     )
 
 
+def _eyes(given: Given) -> tuple[Eye, ...]:
+    """Return the calibrated cameras, where demonstrations are to be moved."""
+    if given.relocate is None:
+        return ()
+    cameras = spaces_of_store(given.path).camera_names
+    return calibrated_eyes(given.calibrations, cameras=cameras)
+
+
 def _scoring(given: Given, demonstrations: tuple[Selection, ...], *, run: Path) -> Stage:
     """Return the stage that scores the demonstrations, by networks of their number of cameras."""
     store = EpisodeStore(given.path)
@@ -131,13 +142,14 @@ class _Train:
 
     options: PolicyTraining
     head: Path | None
+    eyes: tuple[Eye, ...]
 
     @property
     def args(self) -> tuple[PolicyTraining]:
         return (self.options,)  # what a training run is found by
 
     def __call__(self, **how: object) -> Path:
-        return train_policy(self.options, head=self.head, **how)  # type: ignore[arg-type]
+        return train_policy(self.options, head=self.head, eyes=self.eyes, **how)  # type: ignore[arg-type]
 
 
 def store_of(path: Path, *, run: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,7 +20,7 @@ from robot.spaces import Spaces, camera_differences
 from robot.system.device_name import check_device
 from robot.system.parse import Count, FlatSpec, FolderName, Seed, options
 from robot.train.log import check_mode
-from robot.train.options import Augmentation, Training
+from robot.train.options import Augmentation, Relocation, Training
 
 if TYPE_CHECKING:
     from robot.perception.compose.masking import Deployment
@@ -44,6 +45,8 @@ class Given:
     policy: FlatSpec
     train: Training
     augment: Augmentation
+    relocate: Relocation | None
+    calibrations: Mapping[str, Path]
     held_out: Annotated[float, Field(gt=0, lt=1)]
     batch_size: Count
     look_every: Count
@@ -70,11 +73,11 @@ def check_given(given: Given) -> None:
         )
     if given.path.suffix in HDF5:
         check_exported(given.path)
-        if given.also or given.weighting != "uniform":
+        if given.also or given.weighting != "uniform" or given.relocate:
             raise InputError(
-                f"got an HDF5 file with weighting={given.weighting} and {len(given.also)} folders "
-                "beside it, expected uniform and none: its episodes have no tiers; convert it "
-                "first (robot.data.robomimic)"
+                f"got an HDF5 file with weighting={given.weighting}, {len(given.also)} folders "
+                "beside it or relocate, expected uniform and none: its episodes have no tiers; "
+                "convert it first (robot.data.robomimic)"
             )
         return
     spaces = spaces_of_store(given.path)
@@ -86,6 +89,23 @@ def check_given(given: Given) -> None:
             )
     check_head(given, spaces)
     check_tiers(given)
+    check_relocation(given, spaces)
+
+
+def check_relocation(given: Given, spaces: Spaces) -> None:
+    """Raise InputError where demonstrations are to be moved that cannot be."""
+    if given.relocate is None:
+        return
+    name = given.deployment["name"]
+    if given.masks == "none" or given.weighting != "uniform" or name != "overlay":
+        raise InputError(
+            f"got relocate with masks={given.masks}, weighting={given.weighting} and deployment "
+            f"{name}, expected masks=learned, weighting=uniform and overlay: only what a mask "
+            "keeps can be moved; leave relocate out"
+        )
+    from robot.experiment.calibrated_eyes import calibrated_eyes  # OpenCV
+
+    calibrated_eyes(given.calibrations, cameras=spaces.camera_names)
 
 
 def check_tiers(given: Given) -> None:

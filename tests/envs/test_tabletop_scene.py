@@ -66,7 +66,7 @@ def test_a_scene_depends_on_task_condition_seed_and_index_only(scene):
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("scene", [c for c in CONDITIONS if c != "absent"])
+@pytest.mark.parametrize("scene", [c for c in CONDITIONS if c not in ("absent", "patch")])
 def test_target_and_destination_stand_at_the_same_place_in_every_condition(task, scene):
     for clean, other in zip(
         scenes(task=task, scene="clean"), scenes(task=task, scene=scene), strict=True
@@ -74,6 +74,17 @@ def test_target_and_destination_stand_at_the_same_place_in_every_condition(task,
         assert (clean.target, clean.destination) == (other.target, other.destination)
         assert placed(clean, clean.target) == placed(other, other.target)
         assert placed(clean, clean.destination) == placed(other, other.destination)
+
+
+def test_in_a_patch_the_target_alone_stands_in_one_place():
+    found = list(scenes(task="pick", scene="patch"))
+    targets = np.array(
+        [(p.x, p.y) for scene in found for p in scene.placements if p.body == scene.target]
+    )
+    others = np.array(
+        [(p.x, p.y) for scene in found for p in scene.placements if p.body != scene.target]
+    )
+    assert np.abs(targets).max() <= 0.04 < np.abs(others).max()
 
 
 def test_the_same_goal_is_said_in_every_condition_but_the_one_that_holds_words_out():

@@ -206,6 +206,7 @@ def test_a_malformed_arm_is_refused_with_what_was_expected(config, says):
 
 
 WHOLE = {"perception": "none", **CLEAN}
+MOVED = {"copies": 2, "x_m": [0.4, 0.6], "y_m": [-0.1, 0.1]}
 
 
 def test_a_grounded_arm_has_its_weight_and_its_steps_on_mask_frames():
@@ -224,6 +225,9 @@ def test_a_grounded_arm_has_its_weight_and_its_steps_on_mask_frames():
         WHOLE | {"grounding": {"weight": 0.3}, "augment": AUGMENT | {"backgrounds": 0.7}},
         WHOLE | {"grounding": {"weight": 0.0}},
         WHOLE | {"own_head": {"steps": 10}},
+        WHOLE | {"relocate": MOVED},
+        {"perception": "learned", **CLEAN, "relocate": MOVED | {"x_m": [0.6, 0.4]}},
+        {"perception": "learned", **CLEAN, "relocate": MOVED, "weighting": "dwsl"},
     ],
 )
 def test_what_an_arm_could_not_learn_is_refused(wrong):
