@@ -4,9 +4,10 @@
 
 At every decision, so before the arm moves and again before it closes, a small network sees what
 the mask cuts out of each frame and reads the words that name the target. Where it says no, the
-target is looked for again from where it was when it was last verified, and asked about again; where
-that is no, too, `Mask.verified` is False, the target's mask is empty, and the agent holds still.
-What is never named ("pick up <region1>") is not asked about.
+target is looked for again from where it was when it was last verified. A mask that lies there is of
+what was verified, however it looks by now: half hidden, or in the hand. Else what was found there
+is asked about; where that is a no, too, `Mask.verified` is False, the target's mask is empty, and
+the agent holds still. What is never named ("pick up <region1>") is not asked about.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ CROP_PX = 32  # per side of what is cut out
 MARGIN = 0.2  # of the box's longer side, around it
 SMALLEST_PX = 12  # of a mask that anything can be said of
 YES_ABOVE = 0.2  # of looks with a right mask none was below, of those with a wrong one 4 % above
+SAME_IOU = 0.5
 TARGET = MASK_CHANNELS.index(Label.TARGET)
 
 
@@ -172,6 +174,10 @@ class VerifiedMasks:
                 _resized(of_camera[0].numpy(), frame)
                 for of_camera, frame in zip(seen.masks, frames, strict=False)
             ]
+            shown = [roles[TARGET] for roles in mask.probability]
+            if _same_thing(shown, targets):
+                self._verified = frames, shown
+                return replace(mask, verified=True)
             answer = self.is_a(frames, targets, phrase)
             if answer is not None and answer >= self.yes_above:
                 self._verified = frames, targets
@@ -200,6 +206,12 @@ class VerifiedMasks:
         words = self._words[phrase].expand(len(cutouts), -1)
         logits = self.verifier(torch.from_numpy(np.stack(cutouts)), words)
         return float(torch.sigmoid(logits.mean()))
+
+
+def _same_thing(ones: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
+    """Return whether masks lie on each other in some camera."""
+    pairs = [(one > 0.5, other > 0.5) for one, other in zip(ones, others, strict=True)]
+    return any((a & b).sum() > SAME_IOU * max((a | b).sum(), 1) for a, b in pairs)
 
 
 def verified_masks(source: RegionMasks, *, language: LanguageEncoder) -> MaskSource:

@@ -96,6 +96,18 @@ def test_what_was_verified_is_found_again_where_a_later_mask_is_wrong():
     assert another.verified is False  # the clock went back: nothing of that episode is known
 
 
+def test_what_lies_where_the_verified_thing_must_be_is_it_however_it_looks():
+    source = Shows((2, 4))
+    masks = verified(source)
+    masks(frames((RED, 2, 4), (BLUE, 20, 20)), GOAL)
+    masks.yes_above = 1.1  # from now on the verifier says no to everything
+    source.place = (5, 6)
+    mask = masks(frames((RED, 5, 6), (BLUE, 20, 20), time_s=0.4), GOAL)
+    assert mask.verified is True and where(mask, 0) == (5, 6)
+    source.place = (20, 20)
+    assert masks(frames((RED, 5, 6), (BLUE, 20, 20), time_s=0.8), GOAL).verified is False
+
+
 @pytest.mark.parametrize("place", [None, (40, 4)])
 def test_a_mask_that_shows_next_to_nothing_is_not_asked_about(place):
     assert verified(Shows(place))(frames((RED, 2, 4)), GOAL).verified is None
