@@ -1,6 +1,6 @@
 """Measure our frames of LIBERO's scenes against LIBERO's own, on the same official initial states.
 
-    python benchmarks/libero_render.py [--task libero_object-1] [--states 10] [--size 128]
+    python -m benchmarks.libero_render [--task libero_object-1] [--states 10] [--size 128]
 
 Each side has a process of its own and draws the agentview of the same states in turns. Reported are
 the medians of the wall and of the processor times (all threads) per frame, their ratios, and the

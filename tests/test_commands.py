@@ -189,11 +189,6 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
             ["env=libero", "arms.masked.scenes=[position]"],
             "got scene 'position' to learn from, expected one of clean, rearranged",
         ),
-        (
-            "launch/deploy.py",
-            ["env=libero", "task=libero_object", "scene=official", "yes=true"],
-            "got env=libero with robot=simulated, expected a simulator that runs in real time",
-        ),
         ("train_policy.py", ["stepz=1"], "got stepz, which the config does not have"),
         (
             "launch/ablate.py",

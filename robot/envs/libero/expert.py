@@ -48,7 +48,7 @@ def placing_goal(world: LiberoWorld) -> list[tuple[str, str, str]]:
     if len(goals) != 1 or goals[0][0] not in PLACING:
         raise InputError(
             f"no scripted expert for the goal {goals}, expected one thing to be put in or on "
-            "another; choose a task of libero_object or libero_spatial"
+            "another; choose a task of libero_object"
         )
     return [(goals[0][0], goals[0][1], goals[0][2])]
 

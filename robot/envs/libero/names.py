@@ -19,7 +19,7 @@ from robot.types import InputError
 PATH = Path(__file__).with_name("suites.yaml")
 TASKS_PER_SUITE = 10
 HORIZONS = {"libero_spatial": 220, "libero_object": 280, "libero_goal": 300, "libero_10": 520}
-WITH_EXPERT = ("libero_object", "libero_spatial")
+WITH_EXPERT = ("libero_object",)
 NAMES = tuple(
     name
     for suite in HORIZONS

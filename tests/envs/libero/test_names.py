@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import gymnasium
 import pytest
 
 import robot.envs  # noqa: F401  (registers)
+from launch.running import check_world
 from robot.envs.libero.names import HORIZONS, NAMES, TaskName, check_libero_scene, file_names
 from robot.envs.libero.problem import read_problem
 from robot.envs.make import EnvOptions, check_backend
@@ -82,3 +86,10 @@ def test_what_cannot_work_is_one_sentence(check, words):
 def test_scenes_of_a_suite_pass():
     for scene in ("clean", "rearranged", "official", "position", "environment"):
         check_libero_scene("libero_object-3", scene)
+
+
+def test_it_does_not_run_in_real_time():
+    robot: Any = SimpleNamespace(kind="simulated")
+    env = EnvOptions(backend="libero")
+    with pytest.raises(InputError, match="got env=libero with robot=simulated, expected a sim"):
+        check_world(robot, env, task="libero_object", scene="official", goal=None)
