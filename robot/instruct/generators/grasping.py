@@ -9,7 +9,6 @@ import numpy as np
 from robot.instruct.generators.objects import shown
 from robot.instruct.generators.phrases import Scene, point_text, scene_of, shuffled
 from robot.instruct.generators.points import points_elsewhere
-from robot.instruct.generators.relations import heads
 from robot.instruct.graph import Object, SceneGraph
 from robot.instruct.registry import Draft, Rng, single_frame
 
@@ -60,7 +59,7 @@ def grasp_blocker(graph: SceneGraph, rng: Rng) -> Iterator[Draft]:
     """Ask what leaves a finger no room beside a thing; nothing is an answer."""
     scene = scene_of(graph)
     for o in scene.named:
-        blockers = heads(scene, "blocks", o)
+        blockers = scene.heads("blocks", o)
         if blockers is None or o.kind != "object" or len(blockers) > 1:
             continue
         others = [x for x in scene.named if x is not o and x not in blockers]

@@ -59,10 +59,12 @@ def _ranked(graph: SceneGraph, rng: Rng, *, most: bool) -> Iterator[Draft]:
         there = shuffled(known, rng)[: 2 + int(rng.random() * 2)]
         missing = shuffled(absent, rng)[: int(rng.random() * 2)]  # every other time one that is not
         chosen = shuffled([*there, *missing], rng)
+        if len(chosen) < 2:
+            continue
         number = {cls: scene.counts[cls] for cls in chosen}
         best = (max if most else min)(number.values())
         winners = [cls for cls in chosen if number[cls] == best]
-        if len(chosen) < 2 or len(winners) != 1:
+        if len(winners) != 1:
             continue
         names = {cls: pick(nouns(cls), rng)[1] for cls in chosen}
         yield Draft(

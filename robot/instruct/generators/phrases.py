@@ -115,9 +115,27 @@ class Scene:
 
     def holds(self, head: Object, name: str, tail: Object) -> bool | None:
         """Return whether a relation holds; None where it is not known."""
-        if any(r.name == name for r in self.graph.relations_of.get((head.id, tail.id), ())):
-            return True
-        return False if (head.id, name, tail.id) in self.graph.denied else None
+        key = head.id, name, tail.id
+        return True if key in self.stated else False if key in self.graph.denied else None
+
+    @cached_property
+    def stated(self) -> frozenset[tuple[int, str, int]]:
+        """Return (head, name, tail) of all relations that hold."""
+        return frozenset((r.head, r.name, r.tail) for r in self.graph.relations)
+
+    def heads(self, name: str, tail: Object) -> tuple[Object, ...] | None:
+        """Return all seen things of which a relation to `tail` holds; None where it is not sure."""
+        key = name, tail.id
+        if key not in self._heads:
+            others = [o for o in self.seen if o is not tail]
+            known = [self.holds(o, name, tail) for o in others]
+            holding = tuple(o for o, holds in zip(others, known, strict=True) if holds)
+            self._heads[key] = None if None in known else holding
+        return self._heads[key]
+
+    @cached_property
+    def _heads(self) -> dict[tuple[str, int], tuple[Object, ...] | None]:
+        return {}
 
     @cached_property
     def pairs(self) -> list[tuple[Object, Object]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from robot.instruct.generators.objects import shown
 from robot.instruct.generators.phrases import (
@@ -13,14 +14,20 @@ from robot.instruct.generators.phrases import (
     shuffled,
 )
 from robot.instruct.graph import Object, SceneGraph
-from robot.instruct.registry import Draft, Rng, single_frame
+from robot.instruct.registry import OPTIONS, Draft, Rng, single_frame
 from robot.instruct.wording import vocabulary
 
 PAIRS = 6  # per frame
+PAIRS_KEPT = 4096  # whose relations are worked out once for all generators: some forty frames
 
 
-def known_axes(scene: Scene, a: Object, b: Object) -> Iterator[tuple[str, str]]:
-    """Yield (alternatives, relation) for every pair of opposites that decides where a is."""
+@lru_cache(maxsize=PAIRS_KEPT)
+def known_axes(scene: Scene, a: Object, b: Object) -> tuple[tuple[str, str], ...]:
+    """Return (alternatives, relation) for every pair of opposites that decides where a is."""
+    return tuple(_known_axes(scene, a, b))
+
+
+def _known_axes(scene: Scene, a: Object, b: Object) -> Iterator[tuple[str, str]]:
     asked = vocabulary()["asked"]
     for names in vocabulary()["opposites"]:
         for name in names:
@@ -40,9 +47,13 @@ def stated_names(scene: Scene) -> list[str]:
 
 def false_relations(scene: Scene, a: Object, b: Object, rng: Rng) -> list[str]:
     """Return relations known not to hold from a to b."""
-    names = [*vocabulary()["relations"], *stated_names(scene)]
-    denied = [n for n in names if scene.holds(a, n, b) is False]
-    return [relation_text(name) for name in shuffled(denied, rng)]
+    return shuffled(_false_relations(scene, a, b), rng)
+
+
+@lru_cache(maxsize=PAIRS_KEPT)
+def _false_relations(scene: Scene, a: Object, b: Object) -> tuple[str, ...]:
+    names = (*vocabulary()["relations"], *stated_names(scene))
+    return tuple(relation_text(n) for n in names if scene.holds(a, n, b) is False)
 
 
 def margin_of(scene: Scene, a: Object, name: str, b: Object) -> tuple[float | None, str]:
@@ -97,18 +108,13 @@ def relation_between_boxes(graph: SceneGraph, rng: Rng) -> Iterator[Draft]:
             )
 
 
-def heads(scene: Scene, name: str, tail: Object) -> list[Object] | None:
-    """Return all seen things of which a relation to `tail` holds; None where it is not sure."""
-    found = []
-    for o in scene.seen:
-        if o is tail:
-            continue
-        holds = scene.holds(o, name, tail)
-        if holds is None:
-            return None
-        if holds:
-            found.append(o)
-    return found
+@lru_cache(maxsize=PAIRS_KEPT)
+def lone_heads(scene: Scene, tail: Object) -> tuple[tuple[str, Object], ...]:
+    """Return (relation, thing) where nothing else in the picture has the relation to `tail`."""
+    names = (*vocabulary()["relations"], *stated_names(scene))
+    found = ((name, scene.heads(name, tail)) for name in names)
+    lone = ((name, heads[0]) for name, heads in found if heads is not None and len(heads) == 1)
+    return tuple((name, head) for name, head in lone if head.id in scene.phrases)
 
 
 @single_frame
@@ -116,17 +122,14 @@ def head_of_relation(graph: SceneGraph, rng: Rng) -> Iterator[Draft]:
     """Ask what the one thing with a relation to b is."""
     scene = scene_of(graph)
     for b in shuffled(scene.named, rng):
-        for name in (*vocabulary()["relations"], *stated_names(scene)):
-            found = heads(scene, name, b)
-            if found is None or len(found) != 1 or found[0].id not in scene.phrases:
-                continue
-            others = [o for o in scene.named if o is not found[0] and o is not b]
-            margin, unit = margin_of(scene, found[0], name, b)
+        for name, head in lone_heads(scene, b):
+            others = [o for o in scene.named if o is not head and o is not b]
+            margin, unit = margin_of(scene, head, name, b)
             yield Draft(
                 slots={"relation": relation_text(name), "b": scene.phrase(b, rng)},
-                answer=scene.phrase(found[0], rng),
-                wrong=[scene.phrase(o, rng) for o in shuffled(others, rng)],
-                answer_mask=shown(found),
+                answer=scene.phrase(head, rng),
+                wrong=[scene.phrase(o, rng) for o in shuffled(others, rng)[: OPTIONS - 1]],
+                answer_mask=shown((head,)),
                 also=((0, b.id),),
                 margin=margin,
                 unit=unit,
