@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from launch.command_line import Work
+from launch.correcting import ClaimOptions, check_claims, correct
+from launch.staging import staged
 from robot.data.atomic import write_bytes
 from robot.data.parquet import read_table
-from robot.envs.make import Backend, ImageSize, check_backend
-from robot.envs.registry import check_scene
+from robot.envs.make import ImageSize
 from robot.instruct.annotations import load_annotations
 from robot.instruct.build import build_graph
 from robot.instruct.registry import MULTI_FRAME, SINGLE_FRAME
@@ -28,13 +29,11 @@ from robot.rollout.export_records import EXPORTERS
 from robot.rollout.generate import (
     Engine,
     Shard,
-    Staged,
     make_annotated,
     make_shards,
     missing_shards,
     shard_path,
 )
-from robot.rollout.raw_frames import check_named
 from robot.rollout.ray_map import check_ray, ray_map
 from robot.rollout.record_summary import DataSetSummary, record_paths, summarise
 from robot.system.command import plain, require_writable, run_folder, write_results
@@ -66,7 +65,8 @@ class Generating:
     ray: bool
     formats: list[Literal["llava", "coco", "lerobot"]]
     view: NotNegative | None
-    benchmark: Literal["verify"] | None
+    benchmark: Literal["verify", "correct"] | None
+    claims: ClaimOptions
 
 
 def generating(config: DictConfig) -> Work:
@@ -81,31 +81,19 @@ def generating(config: DictConfig) -> Work:
         seed=asked.seed,
         verify=asked.verify,
     )
+    yaml = OmegaConf.to_yaml(config, resolve=True)
+    if asked.benchmark == "correct":
+        check_claims(asked.claims)
+        return partial(correct, asked.claims, image_size=asked.image_size, config_yaml=yaml)
     if asked.ray:
         check_ray()
     if asked.annotations is not None:
         load_annotations(asked.annotations)
     require_writable(asked.root)
     check_same(asked.root, made_of(asked, engine))
-    yaml = OmegaConf.to_yaml(config, resolve=True)
     if asked.view is not None:
         return partial(view, engine, asked.view, config_yaml=yaml)
     return partial(generate, asked, engine, config_yaml=yaml)
-
-
-def staged(text: str) -> Staged:
-    """Return `<simulator>/<task>/<scene>`; raise InputError for one that does not exist."""
-    parts = text.split("/")
-    if len(parts) != 3 or parts[0] not in get_args(Backend):
-        raise InputError(
-            f"got simulated={text}, expected <simulator>/<task>/<scene>, the simulator one of "
-            f"{', '.join(get_args(Backend))}; for example mujoco/pick/distract"
-        )
-    backend, task, scene = parts
-    check_scene(task, scene)
-    check_backend(backend, robot="Panda", task=task)  # type: ignore[arg-type]
-    check_named(task)
-    return Staged(backend, task, scene)  # type: ignore[arg-type]
 
 
 def made_of(asked: Generating, engine: Engine) -> dict[str, Any]:

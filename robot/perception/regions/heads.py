@@ -92,12 +92,12 @@ class PairHead(nn.Module):
         self, tokens: Float[Tensor, "b r dim"], boxes: Float[Tensor, "b r 8"]
     ) -> tuple[Float[Tensor, "b r r k"], Float[Tensor, "b r r 3"]]:
         hidden = self.first(tokens)[:, :, None] + self.second(tokens)[:, None]
-        hidden = F.relu(hidden + self.numbers(_pair_numbers(boxes)))
+        hidden = F.relu(hidden + self.numbers(pair_numbers(boxes)))
         hidden = F.relu(self.think(hidden))
         return self.relations(hidden), 0.1 * self.offset(hidden)
 
 
-def _pair_numbers(boxes: Float[Tensor, "b r 8"]) -> Float[Tensor, "b r r n"]:
+def pair_numbers(boxes: Float[Tensor, "b r 8"]) -> Float[Tensor, "b r r n"]:
     """Return how two boxes lie to each other: differences, and their overlap as shares of the
     first, the second and both.
     """

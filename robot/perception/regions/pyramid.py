@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Shaped
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from robot.types import InputError
 
 STRIDES = (2, 4, 8, 16)
+Steer = Callable[[int, Tensor], Tensor]  # (level, features) -> features
 
 
 class Block(nn.Module):
@@ -45,8 +46,12 @@ class Pyramid(nn.Module):
             for width, count in zip(widths, (0, *blocks), strict=True)
         )
 
-    def forward(self, frames: Shaped[Tensor, "b 3 h w"]) -> list[Tensor]:
-        """Return features (B, widths[i], H / STRIDES[i], W / STRIDES[i])."""
+    def forward(
+        self, frames: Shaped[Tensor, "b 3 h w"], steer: Steer | None = None
+    ) -> list[Tensor]:
+        """Return features (B, widths[i], H / STRIDES[i], W / STRIDES[i]); `steer` changes what
+        enters each level.
+        """
         height, width = frames.shape[-2:]
         if frames.dtype != torch.uint8 or height % STRIDES[-1] or width % STRIDES[-1]:
             raise InputError(
@@ -55,8 +60,9 @@ class Pyramid(nn.Module):
             )
         x = F.pixel_unshuffle(frames.float().div(64).sub(2), STRIDES[0])
         pyramid = []
-        for enter, level in zip(self.enter, self.levels, strict=True):
-            x = level(enter(x))
+        for k, (enter, level) in enumerate(zip(self.enter, self.levels, strict=True)):
+            x = enter(x)
+            x = level(x if steer is None else steer(k, x))
             pyramid.append(x)
             x = F.relu(x)
         return pyramid
