@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,23 +16,32 @@ from rich.console import Console
 from rich.table import Table
 
 from launch.command_line import Work
-from launch.correcting import ClaimOptions, check_claims, correct
+from launch.correcting import ClaimOptions, check_claims, correct, rules_of
 from launch.staging import staged
 from robot.data.atomic import write_bytes
 from robot.data.parquet import read_table
 from robot.envs.make import ImageSize
 from robot.instruct.annotations import load_annotations
 from robot.instruct.build import build_graph
+from robot.instruct.correct import ClaimModel
 from robot.instruct.registry import MULTI_FRAME, SINGLE_FRAME
 from robot.rollout.draw_records import draw_graph, draw_record, page_of
 from robot.rollout.export_records import EXPORTERS
 from robot.rollout.generate import (
     Engine,
     Shard,
-    make_annotated,
+    make_given,
     make_shards,
     missing_shards,
     shard_path,
+)
+from robot.rollout.given_graphs import (
+    OF_ROLES,
+    annotated_pictures,
+    bare_pictures,
+    check_recording,
+    picture_files,
+    recorded_episodes,
 )
 from robot.rollout.ray_map import check_ray, ray_map
 from robot.rollout.record_summary import DataSetSummary, record_paths, summarise
@@ -52,7 +61,8 @@ class Generating:
     """configs/generate.yaml."""
 
     simulated: list[str]
-    annotations: Path | None
+    source: Literal["simulators", "episodes", "pictures"]
+    path: Path | None
     root: Path
     shards: Count
     episodes: Count
@@ -87,8 +97,7 @@ def generating(config: DictConfig) -> Work:
         return partial(correct, asked.claims, image_size=asked.image_size, config_yaml=yaml)
     if asked.ray:
         check_ray()
-    if asked.annotations is not None:
-        load_annotations(asked.annotations)
+    check_source(asked)
     require_writable(asked.root)
     check_same(asked.root, made_of(asked, engine))
     if asked.view is not None:
@@ -98,7 +107,10 @@ def generating(config: DictConfig) -> Work:
 
 def made_of(asked: Generating, engine: Engine) -> dict[str, Any]:
     """Return all that a data set depends on."""
-    return {**plain(asdict(engine)), "annotations": plain(asked.annotations)}
+    given = {"source": asked.source, "path": plain(asked.path)}
+    if asked.source != "simulators":
+        given["shards"] = asked.shards  # a shard is every so-many-th of them
+    return {**plain(asdict(engine)), **given}
 
 
 def check_same(root: Path, made: dict[str, Any]) -> None:
@@ -116,8 +128,7 @@ def generate(asked: Generating, engine: Engine, *, config_yaml: str) -> None:
     with run_folder("generate", config_yaml=config_yaml) as run:
         asked.root.mkdir(parents=True, exist_ok=True)
         write_bytes(asked.root / ENGINE, json.dumps(made_of(asked, engine)).encode())
-        shards = 1 if asked.annotations else asked.shards
-        todo, made = missing_shards(asked.root, shards), 0
+        todo, made = missing_shards(asked.root, asked.shards), 0
         with bar("shards") as moved:
             for _, shard in _shards(asked, engine, todo):
                 made += 1
@@ -136,14 +147,68 @@ def generate(asked: Generating, engine: Engine, *, config_yaml: str) -> None:
         raise SystemExit("benchmark=verify: " + "; ".join(missed))
 
 
+def check_source(asked: Generating) -> None:
+    """Raise InputError where there is nothing at `path` to make a data set of."""
+    if (asked.path is None) != (asked.source == "simulators"):
+        raise InputError(
+            f"got source={asked.source} with path={asked.path}, expected a path for episodes or "
+            "pictures and none for simulators; pass source=pictures path=<folder>"
+        )
+    if asked.path is None:
+        return
+    if asked.source == "episodes":
+        check_recording(asked.path)
+    elif is_annotated(asked.path):
+        load_annotations(asked.path)
+    else:
+        picture_files(asked.path)
+        check_claims(asked.claims)
+
+
+def is_annotated(folder: Path) -> bool:
+    return any(folder.glob("*.json"))
+
+
 def _shards(asked: Generating, engine: Engine, todo: Sequence[int]) -> Iterator[tuple[int, Shard]]:
-    make = partial(make_shards, engine, root=asked.root.resolve())
-    if asked.annotations is not None:
-        options = {"seed": asked.seed, "per_call": asked.per_call}
-        return ((k, make_annotated(asked.annotations, root=asked.root, **options)) for k in todo)
+    make = _maker(asked, engine)
     if asked.ray:
         return ray_map(make, todo, workers=asked.workers)
     return parallel_map(make, todo, workers=asked.workers)
+
+
+def _maker(asked: Generating, engine: Engine) -> Callable[[], Callable[[int], Shard]]:
+    """Return what makes a process's work."""
+    root = asked.root.resolve()
+    if asked.path is None:
+        return partial(make_shards, engine, root=root)
+    folder = asked.path.resolve()
+    generators = None
+    if asked.source == "episodes":
+        source, generators = partial(recorded_episodes, folder, looks=asked.looks), OF_ROLES
+    elif is_annotated(folder):
+        source = partial(annotated_pictures, folder)
+    else:
+        source = partial(
+            bare_pictures,
+            folder,
+            load_model=partial(load_claims, asked.claims.models[0]),
+            rules=rules_of(asked.claims),
+        )
+    return partial(
+        make_given,
+        source,
+        root=root,
+        shards=asked.shards,
+        seed=asked.seed,
+        per_call=asked.per_call,
+        generators=generators,
+    )
+
+
+def load_claims(name: str) -> ClaimModel:
+    from robot.perception.claims.reader import SmallClaims  # torch: seconds
+
+    return SmallClaims.load(name)
 
 
 def _complain(shard: Shard) -> None:
@@ -154,7 +219,7 @@ def _complain(shard: Shard) -> None:
 def _results(summary: DataSetSummary, asked: Generating) -> dict[str, Any]:
     """Return the summary for results.json."""
     seconds: Counter[str] = Counter()
-    for number in range(1 if asked.annotations else asked.shards):
+    for number in range(asked.shards):
         seconds.update(json.loads(shard_path(asked.root, number).read_text())["seconds"])
     of = {
         name: {

@@ -17,9 +17,9 @@ from robot.errors import InputError
 MAY_BE_NULL = frozenset(
     ("compare", "head", "head_start", "headline_scene", "jitter", "quality", "witness_steps")
     + ("checkpoint", "deployment", "device", "frozen_after", "goal", "server", "speed")
-    + ("token", "suite", "viewer", "annotations", "benchmark", "view", "relocate")
+    + ("token", "suite", "viewer", "benchmark", "view", "relocate")
 )
-MAY_BE_EMPTY = frozenset({"also", "faults", "formats", "mask_scenes", "sources"})
+MAY_BE_EMPTY = frozenset({"also", "faults", "formats", "mask_scenes", "models", "sources"})
 MAY_BE_MIXED = frozenset({"sources"})  # numbers and text
 MAY_REPEAT = frozenset(
     ("blocks", "faults", "grip_position_m", "widths", "workspace_high_m", "workspace_low_m")

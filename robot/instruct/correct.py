@@ -79,9 +79,12 @@ class Edit:
 
 @dataclass(frozen=True)
 class Correction:
-    """What is left, how it came about, and whether another round would change anything."""
+    """What is left with its P(true), how it came about, and whether another round would change
+    anything.
+    """
 
     claims: tuple[Claim, ...]
+    chances: tuple[float, ...]
     edits: tuple[Edit, ...]
     rounds: int
     fixed: bool
@@ -131,6 +134,7 @@ def corrected(
     go on from it, until nothing changes or `rules.rounds` are over.
     """
     accepted: tuple[Claim, ...] = ()
+    chances: tuple[float, ...] = ()
     pending, asked = list(claims), {c.question for c in claims}
     log: list[Edit] = []
     for number in range(1, rules.rounds + 1):
@@ -138,19 +142,21 @@ def corrected(
         stay = _judged(frame, goal, model, accepted, accepted, rules, slack=rules.slack)
         come = _judged(frame, goal, model, pending, accepted, rules, slack=1.0)
         names = names_of([*pending, *accepted])
-        kept = [c for c, _ in (*stay, *come) if c is not None]
         log += _edits(accepted, stay, number, names, new=False)
         log += _edits(pending, come, number, names, new=True)
-        accepted = tuple(kept)
+        kept = [(c, chance) for c, chance, _ in (*stay, *come) if c is not None]
+        accepted = tuple(c for c, _ in kept)
+        chances = tuple(chance for _, chance in kept)
         more = model.generate(frame, goal, accepted)
         pending = [c for c in more if c.question not in asked]
         asked |= {c.question for c in pending}
         if not pending and {(c.question, c.word) for c in accepted} == before:
-            return Correction(accepted, tuple(log), number, fixed=True)
-    return Correction(accepted, tuple(log), rules.rounds, fixed=False)
+            return Correction(accepted, chances, tuple(log), number, fixed=True)
+    return Correction(accepted, chances, tuple(log), rules.rounds, fixed=False)
 
 
-Judged = tuple[Claim | None, tuple[str, ...]]  # what a claim became, and which tests it failed
+# what a claim became, P(true) of that, and which tests it failed
+Judged = tuple[Claim | None, float, tuple[str, ...]]
 
 
 def _judged(
@@ -175,12 +181,13 @@ def _judged(
     ]
     again = model.judge(frame, goal, others, accepted) if others else []
     passed = {
-        o.question: o
+        o.question: (o, v.chance)
         for o, v in zip(others, again, strict=True)
         if not failed_tests(v, rules)  # a substitute has to be as good as what is new
     }
     return [
-        (c if not f else passed.get(c.question), f) for c, f in zip(claims, failed, strict=True)
+        (*passed.get(c.question, (None, 0.0)), f) if f else (c, v.chance, f)
+        for c, v, f in zip(claims, verdicts, failed, strict=True)
     ]
 
 
@@ -188,7 +195,7 @@ def _edits(
     claims: Sequence[Claim], judged: Sequence[Judged], number: int, names, *, new: bool
 ) -> list[Edit]:
     edits = []
-    for claim, (became, failed) in zip(claims, judged, strict=True):
+    for claim, (became, _, failed) in zip(claims, judged, strict=True):
         text = sentence(claim, names)
         if became is claim and new:
             edits.append(Edit(number, "accept", text))

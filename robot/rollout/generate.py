@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -23,13 +24,14 @@ from robot.data.atomic import write_bytes
 from robot.data.parquet import write_table
 from robot.envs.make import Backend, EnvOptions, make_env
 from robot.envs.simulated import SimulatedEnv
-from robot.instruct.annotations import load_annotations
 from robot.instruct.build import build_graph
 from robot.instruct.engine import Made, records_of
 from robot.instruct.raw import RawFrame
 from robot.instruct.records import drawn
+from robot.instruct.registry import MULTI_FRAME, SINGLE_FRAME
 from robot.instruct.verify import disagreement
 from robot.rollout.episode_looks import episode_looks
+from robot.rollout.given_graphs import Source
 from robot.rollout.record_tables import Masks, image_path, row_of, table_of
 
 
@@ -124,29 +126,73 @@ def _shard(number: int, *, engine: Engine, root: Path, envs: dict[tuple, Simulat
     return shard
 
 
-def make_annotated(folder: Path, *, root: Path, seed: int, per_call: int) -> Shard:
-    """Make the data set at `root`, one shard, from annotated pictures: nothing can verify what
-    people or models wrote about them, so its records are of the machine tier.
+def make_given(
+    source: Source,
+    *,
+    root: Path,
+    shards: int,
+    seed: int,
+    per_call: int,
+    generators: Collection[str] | None = None,
+) -> Callable[[int], Shard]:
+    """Return work for `parallel_map`: make one of `shards` shards of what a source gives, by all
+    generators or some. Nothing can verify it, so its records are of the machine tier.
     """
-    started = time.perf_counter()
-    pictures, abstained = load_annotations(folder), Counter()
-    episodes = [[[picture.graph]] for picture in pictures]
-    made = records_of(episodes, seed=seed, per_call=per_call, abstained=abstained)
-    for picture in pictures:
-        if picture.picture is not None:
-            image = np.asarray(Image.open(picture.picture).convert("RGB"))
-            path = root / image_path(picture.graph)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(path, png.encode(image))
-    write_records(root, 0, made, seed=seed, verified=[False] * len(made))
+    return partial(
+        _given_shard,
+        source=source,
+        root=root,
+        shards=shards,
+        seed=seed,
+        per_call=per_call,
+        generators=generators,
+    )
+
+
+def _given_shard(
+    number: int,
+    *,
+    source: Source,
+    root: Path,
+    shards: int,
+    seed: int,
+    per_call: int,
+    generators: Collection[str] | None,
+) -> Shard:
+    clock = [time.perf_counter()]
+    given, abstained = source(number, shards), Counter()
+    clock.append(time.perf_counter())
+    made = records_of(
+        [g.looks for g in given],
+        seed=seed,
+        per_call=per_call,
+        abstained=abstained,
+        single=_chosen(SINGLE_FRAME, generators),
+        multi=_chosen(MULTI_FRAME, generators),
+    )
+    clock.append(time.perf_counter())
+    edits: dict[str, str] = {}
+    for one in given:
+        edits |= one.edits
+        for place, picture in one.pictures.items():
+            if isinstance(picture, Path):
+                picture = np.asarray(Image.open(picture).convert("RGB"))
+            _write(root / place, picture)
+    write_records(root, number, made, seed=seed, verified=[False] * len(made), edits=edits)
+    clock.append(time.perf_counter())
+    names = ("reading", "generating", "writing")
     shard = Shard(
         records=len(made),
-        seconds={"generating": time.perf_counter() - started},
+        seconds=dict(zip(names, np.diff(clock).tolist(), strict=True)),
         abstained=dict(abstained),
         disagreements={},
     )
-    write_bytes(shard_path(root, 0), json.dumps(asdict(shard)).encode())
+    write_bytes(shard_path(root, number), json.dumps(asdict(shard)).encode())
     return shard
+
+
+def _chosen(every: dict[str, Any], names: Collection[str] | None) -> dict[str, Any]:
+    return every if names is None else {n: g for n, g in every.items() if n in names}
 
 
 def _env(task: Staged, size: int, envs: dict[tuple, SimulatedEnv]) -> SimulatedEnv:
@@ -173,18 +219,28 @@ def _wrong(made: Made, raws: dict[tuple, RawFrame]) -> str:
 
 def _write_picture(root: Path, raw: RawFrame) -> None:
     assert raw.image is not None
-    path = root / f"images/{raw.episode}/{raw.frame:05d}-{raw.camera}.png"
+    _write(root / f"images/{raw.episode}/{raw.frame:05d}-{raw.camera}.png", raw.image)
+
+
+def _write(path: Path, image: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, png.encode(raw.image))
+    write_bytes(path, png.encode(image))
 
 
 def write_records(
-    root: Path, number: int, made: Sequence[Made], *, seed: int, verified: Sequence[bool]
+    root: Path,
+    number: int,
+    made: Sequence[Made],
+    *,
+    seed: int,
+    verified: Sequence[bool],
+    edits: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a shard's records."""
-    masks = Masks()
+    """Write a shard's records, with what was edited in their first picture's graph."""
+    masks, logs = Masks(), edits or {}
     rows = [
         row_of(m, id=f"{number:05d}-{k:06d}", seed=seed, verified=ok, masks=masks)
+        | {"edit_log": logs.get(image_path(m.graphs[0]), "[]")}
         for k, (m, ok) in enumerate(zip(made, verified, strict=True))
     ]
     path = record_path(root, number)

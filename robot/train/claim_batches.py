@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from robot.data.claim_frames import UNKNOWN, ClaimFrames
 from robot.instruct.claims import answers
-from robot.perception.claims.inputs import cut_out, padded, regions_of
+from robot.perception.claims.inputs import cut_out, half_size, padded, regions_of
 from robot.perception.claims.losses import ALWAYS, ClaimBatch
 from robot.perception.claims.network import Claims, erased
 from robot.perception.claims.words import (
@@ -32,7 +32,7 @@ from robot.perception.compose.light import Photometric
 
 QUESTIONS = 28  # of a frame, at most
 PAIRS_SHARE, FRAME_QUESTIONS = 0.35, 5  # of the questions are of two regions; of the whole frame
-SECOND_LOOKS = 5  # of a frame
+SECOND_LOOKS = 4  # of a frame
 BLANK_SHARE = 0.08
 ACCEPTED_SHARE, WRONG_SHARE = 0.5, 0.12  # of what is known; of that, what is wrong
 LIGHT = Photometric(brightness=0.1, contrast=0.1, saturation=0.1, tint=0.03, offset=0.02)
@@ -72,7 +72,7 @@ def batch_of(frames: ClaimFrames, chosen: Sequence[int], *, rng: np.random.Gener
         rng.permutation(len(asked))[:SECOND_LOOKS].tolist() for asked in questions
     ]  # of each frame
     images = _lit(frames.images[np.array(chosen)], rng=rng)
-    small = F.avg_pool2d(images.float(), 2).round().to(torch.uint8)
+    small = half_size(images)
     # the last region of a frame is all of it: what questions of the whole frame are asked about
     whole = np.ones((len(chosen), 1, *masks.shape[2:]), bool)
     regions = regions_of(np.concatenate([masks, whole], axis=1))
@@ -174,14 +174,14 @@ def _second_looks(
     pairs = np.stack([np.stack(pair) for pair in zip(mine, tails, strict=True)])
     regions = regions_of(pairs, valid=np.array([[True, q.tail >= 0] for _, q in again]))
     of = torch.tensor([f for f, _ in again])
-    large = images[of]
     blank = torch.from_numpy(rng.random(len(again)) < BLANK_SHARE)
     blank &= torch.tensor([q.topic in OF_ONE for _, q in again])
+    large = images[of]
     if blank.any():
         wide = F.interpolate(regions.masks[blank, :1], scale_factor=2.0)[:, 0] > 0
         large[blank] = erased(large[blank], wide)
-    looked = small[of]
-    looked[blank] = F.avg_pool2d(large[blank].float(), 2).round().to(torch.uint8)
+        small = torch.cat([small, half_size(large[blank])])
+        of[blank] = torch.arange(len(images), len(small))
     cuts, cut_masks = cut_out(large, regions)
     texts = [_second_words(frames, chosen[f], q, goals[f], rng=rng) for f, q in again]
     accepted = np.stack([_accepted(masks[f], frames.valid[chosen[f]], rng=rng) for f, _ in again])
@@ -195,7 +195,8 @@ def _second_looks(
         objects[n, : len(things[f])] = coarse[f, things[f]]
     return {
         "second": Claims(
-            frames=looked,
+            frames=small,
+            of=of,
             cuts=cuts,
             cut_masks=cut_masks,
             regions=regions,

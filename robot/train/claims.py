@@ -46,7 +46,7 @@ def train_claims(
     torch.manual_seed(options.seed)
     network = ClaimNetwork(**options.network)
     if reader is not None:
-        network.eyes.load_state_dict(reader.state_dict())
+        network.begin_with(reader)
     batches = claim_batches(frames, batch_size=options.batch_size, seed=options.seed)
     average = train_seeded(
         network, batches, options.training, directory=directory, seed=options.seed, log=log

@@ -54,7 +54,7 @@ class ClaimBatch:
 def _moved(value, device):
     if isinstance(value, Tensor):
         return value.to(device)
-    return type(value)(**{f.name: getattr(value, f.name).to(device) for f in fields(value)})
+    return type(value)(**{f.name: _moved(getattr(value, f.name), device) for f in fields(value)})
 
 
 def claim_loss(

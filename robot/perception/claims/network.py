@@ -3,13 +3,15 @@
 network.generate(frames, regions, asked, goals)  -> logits of answers: one look, many questions
 network.correct(claims)                          -> Second: the frame encoded again, for one claim
 
-On a second look every level of the encoder is steered by the claim's words, by those accepted of
-the same region and by the goal's; masks of the relation's tail and of all that is accepted are
-planes beside the colours; and the region is looked at once more, cut out at a finer scale.
+On a second look the coarser levels of the encoder are steered by the claim's words, by those
+accepted of the same region and by the goal's; masks of the relation's tail and of all that is
+accepted are planes beside what they read; and the region is looked at once more, cut out at a finer
+scale. The finest levels are the region reader's as they are, encoded once for all claims.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,14 +30,16 @@ from robot.perception.regions.pyramid import STRIDES, Steer
 PLANES = 3  # the region itself (in the cut-out alone), the relation's tail, what is accepted
 CUT = 64  # pixels of a cut-out's side
 LONGEST = 24  # words of a claim with all that belongs to it
+FIXED = 2  # levels, from the finest, that are the reader's own
 NEVER = -1e4  # logit of an answer of another topic
 
 
 @dataclass(frozen=True)
 class Claims:
-    """N claims, each with its frame, encoded for a second look. `words` are padded with 0."""
+    """N claims about M frames, `of` says which, for a second look. `words` are padded with 0."""
 
-    frames: Shaped[Tensor, "n 3 h w"]
+    frames: Shaped[Tensor, "m 3 h w"]
+    of: Int[Tensor, " n"]
     cuts: Shaped[Tensor, "n 3 c c"]
     cut_masks: Float[Tensor, "n c c"]
     regions: Regions  # two of each: the region, and the tail (valid is False without one)
@@ -47,7 +51,7 @@ class Claims:
 @dataclass(frozen=True)
 class Second:
     """What a second look says of N claims: a logit of truth, one of every answer to the topic's
-    question, and of every pixel (stride 2) whether it shows what the words say.
+    question, and of every cell (stride 2) whether it shows what the words say.
     """
 
     truth: Float[Tensor, " n"]
@@ -80,11 +84,11 @@ class ClaimNetwork(nn.Module):
 
     def __init__(self, *, reader: dict[str, Any], word_dim: int = 64, hidden: int = 192) -> None:
         super().__init__()
-        self.eyes = RegionNetwork(**reader)
+        self.eyes = RegionNetwork(**(reader | {"strides": STRIDES[1:]}))
         widths, dim = reader["widths"], reader["dim"]
         self.words = Words(dim=word_dim, out=dim)
-        self.film = nn.ModuleList(nn.Linear(dim, 2 * width) for width in widths)
-        self.planes = nn.Conv2d(PLANES * STRIDES[0] ** 2, widths[0], 3, padding=1)
+        self.film = nn.ModuleList(nn.Linear(dim, 2 * width) for width in widths[FIXED:])
+        self.planes = nn.Conv2d(PLANES, widths[FIXED], 3, padding=1)
         for layer in (*self.film, self.planes):
             nn.init.zeros_(layer.weight)  # a second look begins as the first
             nn.init.zeros_(layer.bias)
@@ -101,7 +105,10 @@ class ClaimNetwork(nn.Module):
         self.truth = nn.Linear(hidden, 1)
         channels = reader["channels"]
         self.show = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(), nn.Conv2d(channels, 1, 1)
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, 4, 1),
+            nn.PixelShuffle(2),  # the four quarters of each cell
         )
         allowed = torch.zeros(len(TOPICS), ANSWERS, dtype=torch.bool)
         for k, topic in enumerate(TOPICS):
@@ -109,6 +116,18 @@ class ClaimNetwork(nn.Module):
             allowed[k, start:stop] = True
         self.register_buffer("allowed", allowed, persistent=False)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def begin_with(self, reader: RegionNetwork) -> None:
+        """Take over a region reader's encoder, but for what its tokens read at the finest level."""
+        state = reader.state_dict()
+        kept = {}
+        for name, value in state.items():
+            if match := re.match(r"mask_token\.levels\.(\d+)\.(.*)", name):
+                if match[1] == "0":
+                    continue
+                name = f"mask_token.levels.{int(match[1]) - 1}.{match[2]}"
+            kept[name] = value
+        self.eyes.load_state_dict(kept)
 
     def generate(
         self,
@@ -118,7 +137,7 @@ class ClaimNetwork(nn.Module):
         words: Int[Tensor, "q l"],
     ) -> Float[Tensor, "q a"]:
         """Answer questions (frame, region, tail or -1, topic) about B frames from one look."""
-        levels = self.eyes.pyramid(frames)
+        levels = self.eyes.pyramid.go_on(self._begin(frames))[1:]
         tokens = self._tokens(levels, self.eyes.fusion(levels), regions)
         of, about, tail, topics = asked.unbind(dim=1)
         has_tail = tail >= 0
@@ -137,11 +156,11 @@ class ClaimNetwork(nn.Module):
     def correct(self, claims: Claims) -> Second:
         """Look at every claim's frame again."""
         text = self.words(claims.words)
-        height, width = claims.frames.shape[-2:]
         nothing = torch.zeros_like(claims.accepted)
         tail_mask = claims.regions.masks[:, 1]
         planes = torch.stack([nothing, tail_mask, claims.accepted], dim=1)
-        levels = self.eyes.pyramid(claims.frames, self._steer(text, planes))
+        begun = [level[claims.of] for level in self._begin(claims.frames)]
+        levels = self.eyes.pyramid.go_on(begun, self._steer(text, planes))[1:]
         fused = self.eyes.fusion(levels)
         tokens = self._tokens(levels, fused, claims.regions)
         has_tail = claims.regions.valid[:, 1]
@@ -151,7 +170,7 @@ class ClaimNetwork(nn.Module):
             self._cut_token(claims, text),
             text,
             claims.regions.boxes,
-            size=(height, width),
+            size=claims.frames.shape[-2:],
         )
         return Second(
             truth=self.truth(hidden)[:, 0].float(),
@@ -159,33 +178,35 @@ class ClaimNetwork(nn.Module):
             shown=self.show(fused[0])[:, 0].float(),
         )
 
+    @torch.no_grad()
+    def _begin(self, frames: Tensor) -> list[Tensor]:
+        return self.eyes.pyramid.begin(frames, levels=FIXED)
+
     def _steer(self, text: Tensor, planes: Float[Tensor, "n p h w"]) -> Steer:
-        extra = self.planes(F.pixel_unshuffle(planes, STRIDES[0]))
+        extra = self.planes(F.avg_pool2d(planes, STRIDES[FIXED]))
 
         def steer(level: int, x: Tensor) -> Tensor:
-            scale, shift = self.film[level](text)[..., None, None].chunk(2, dim=1)
+            scale, shift = self.film[level - FIXED](text)[..., None, None].chunk(2, dim=1)
             x = x * (1 + scale) + shift
-            return x + extra if level == 0 else x
+            return x + extra if level == FIXED else x
 
         return steer
 
     def _tokens(
         self, levels: Sequence[Tensor], fused: Sequence[Tensor], regions: Regions
     ) -> Float[Tensor, "b r dim"]:
-        """Return a token per region, as the region reader does."""
+        """Return a token per region, as the region reader does, from all but the finest level."""
         height, width = regions.masks.shape[-2:]
         eyes = self.eyes
-        tokens = eyes.box_token(
-            [fused[k] for k in eyes.levels], regions.boxes, height=height, width=width
-        )
-        masked = eyes.mask_token([levels[k] for k in eyes.levels], regions.masks, regions.boxes)
-        return eyes.context(tokens + masked * regions.has_mask[..., None], levels[2:])
+        tokens = eyes.box_token(fused, regions.boxes, height=height, width=width)
+        masked = eyes.mask_token(levels, regions.masks, regions.boxes)
+        return eyes.context(tokens + masked * regions.has_mask[..., None], levels[-2:])
 
     def _cut_token(self, claims: Claims, text: Tensor) -> Float[Tensor, "n dim"]:
         """Return what the cut-out shows, under the mask and as a whole."""
         mask = claims.cut_masks[:, None]
         planes = torch.cat([mask, torch.zeros_like(mask), torch.zeros_like(mask)], dim=1)
-        levels = self.eyes.pyramid(claims.cuts, self._steer(text, planes))[1:]
+        levels = self.eyes.pyramid.go_on(self._begin(claims.cuts), self._steer(text, planes))[1:]
         under = [
             mask_pool(level, mask, stride=stride)[:, 0]
             for level, stride in zip(levels, STRIDES[1:], strict=True)

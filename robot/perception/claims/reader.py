@@ -120,9 +120,7 @@ class SmallClaims:
         blank: bool = False,
     ) -> Second:
         """Encode the frame again for every claim."""
-        image = picture(frame)
         count = len(claims)
-        images = image.expand(count, -1, -1, -1)
         mine = [coarse(c.mask) for c in claims]
         tails = [
             np.zeros_like(m) if c.other is None else coarse(c.other)
@@ -132,16 +130,21 @@ class SmallClaims:
             np.stack([np.stack(pair) for pair in zip(mine, tails, strict=True)]),
             valid=np.array([[True, c.other is not None] for c in claims]),
         )
-        if blank:
-            wide = F.interpolate(regions.masks[:, :1], scale_factor=2.0)[:, 0] > 0
-            images = erased(images, wide)
-        cuts, cut_masks = cut_out(images, regions)
+        images, of = picture(frame), torch.zeros(count, dtype=torch.long)
+        if blank:  # what claims of one region see is the same
+            places = {c.question[1:]: k for k, c in enumerate(claims)}
+            order = {question: k for k, question in enumerate(places)}
+            wide = F.interpolate(regions.masks[list(places.values()), :1], scale_factor=2.0)
+            images = erased(images.expand(len(wide), -1, -1, -1), wide[:, 0] > 0)
+            of = torch.tensor([order[c.question[1:]] for c in claims])
+        cuts, cut_masks = cut_out(images[of], regions)
         named = [coarse(c.mask) for c in accepted if c.topic == "name"]
         plane = np.any(named, axis=0) if named else np.zeros_like(mine[0])
         texts = [claim_tokens(c, accepted, goal, shown=shown) for c in claims]
         return self.network.correct(
             Claims(
                 frames=half_size(images),
+                of=of,
                 cuts=cuts,
                 cut_masks=cut_masks,
                 regions=regions,

@@ -46,12 +46,12 @@ class Pyramid(nn.Module):
             for width, count in zip(widths, (0, *blocks), strict=True)
         )
 
-    def forward(
-        self, frames: Shaped[Tensor, "b 3 h w"], steer: Steer | None = None
-    ) -> list[Tensor]:
-        """Return features (B, widths[i], H / STRIDES[i], W / STRIDES[i]); `steer` changes what
-        enters each level.
-        """
+    def forward(self, frames: Shaped[Tensor, "b 3 h w"]) -> list[Tensor]:
+        """Return features (B, widths[i], H / STRIDES[i], W / STRIDES[i])."""
+        return self.go_on(self.begin(frames, levels=1))
+
+    def begin(self, frames: Shaped[Tensor, "b 3 h w"], *, levels: int) -> list[Tensor]:
+        """Return the features of the finest levels alone."""
         height, width = frames.shape[-2:]
         if frames.dtype != torch.uint8 or height % STRIDES[-1] or width % STRIDES[-1]:
             raise InputError(
@@ -59,18 +59,24 @@ class Pyramid(nn.Module):
                 f"with sides that are multiples of {STRIDES[-1]}; resize the frames first"
             )
         x = F.pixel_unshuffle(frames.float().div(64).sub(2), STRIDES[0])
-        pyramid = []
-        for k, (enter, level) in enumerate(zip(self.enter, self.levels, strict=True)):
-            x = enter(x)
-            x = level(x if steer is None else steer(k, x))
-            pyramid.append(x)
-            x = F.relu(x)
+        pyramid = [self.levels[0](self.enter[0](x))]
+        return self._up_to(pyramid, levels, steer=None)
+
+    def go_on(self, pyramid: list[Tensor], steer: Steer | None = None) -> list[Tensor]:
+        """Return all levels, the finest being given; `steer` changes what enters the others."""
+        return self._up_to(pyramid, len(self.levels), steer=steer)
+
+    def _up_to(self, pyramid: list[Tensor], count: int, *, steer: Steer | None) -> list[Tensor]:
+        pyramid = list(pyramid)
+        for k in range(len(pyramid), count):
+            x = self.enter[k](F.relu(pyramid[-1]))
+            pyramid.append(self.levels[k](x if steer is None else steer(k, x)))
         return pyramid
 
 
 class Fusion(nn.Module):
     """Add to each level what the coarser ones know (a feature pyramid, arXiv 1612.03144), with the
-    coordinates of every cell.
+    coordinates of every cell. The finest levels may be left out.
     """
 
     def __init__(self, *, widths: Sequence[int], channels: int) -> None:
@@ -79,7 +85,7 @@ class Fusion(nn.Module):
 
     def forward(self, pyramid: Sequence[Float[Tensor, "b _ _ _"]]) -> list[Tensor]:
         fused: list[Tensor] = []
-        for lateral, features in zip(self.lateral[::-1], pyramid[::-1], strict=True):
+        for lateral, features in zip(self.lateral[::-1], pyramid[::-1], strict=False):
             x = lateral(torch.cat([features, _coordinates(features)], dim=1))
             if fused:
                 x = x + F.interpolate(fused[0], size=x.shape[-2:], mode="nearest")
