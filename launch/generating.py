@@ -16,32 +16,22 @@ from rich.console import Console
 from rich.table import Table
 
 from launch.command_line import Work
-from launch.correcting import ClaimOptions, check_claims, correct, rules_of
+from launch.correcting import ClaimOptions, check_claims, correct
+from launch.sources import SourceName, check_source, given_work
 from launch.staging import staged
 from robot.data.atomic import write_bytes
 from robot.data.parquet import read_table
 from robot.envs.make import ImageSize
-from robot.instruct.annotations import load_annotations
 from robot.instruct.build import build_graph
-from robot.instruct.correct import ClaimModel
 from robot.instruct.registry import MULTI_FRAME, SINGLE_FRAME
 from robot.rollout.draw_records import draw_graph, draw_record, page_of
 from robot.rollout.export_records import EXPORTERS
 from robot.rollout.generate import (
     Engine,
     Shard,
-    make_given,
     make_shards,
     missing_shards,
     shard_path,
-)
-from robot.rollout.given_graphs import (
-    OF_ROLES,
-    annotated_pictures,
-    bare_pictures,
-    check_recording,
-    picture_files,
-    recorded_episodes,
 )
 from robot.rollout.ray_map import check_ray, ray_map
 from robot.rollout.record_summary import DataSetSummary, record_paths, summarise
@@ -61,7 +51,7 @@ class Generating:
     """configs/generate.yaml."""
 
     simulated: list[str]
-    source: Literal["simulators", "episodes", "pictures"]
+    source: SourceName
     path: Path | None
     root: Path
     shards: Count
@@ -97,7 +87,7 @@ def generating(config: DictConfig) -> Work:
         return partial(correct, asked.claims, image_size=asked.image_size, config_yaml=yaml)
     if asked.ray:
         check_ray()
-    check_source(asked)
+    check_source(asked.source, asked.path, asked.claims)
     require_writable(asked.root)
     check_same(asked.root, made_of(asked, engine))
     if asked.view is not None:
@@ -147,28 +137,6 @@ def generate(asked: Generating, engine: Engine, *, config_yaml: str) -> None:
         raise SystemExit("benchmark=verify: " + "; ".join(missed))
 
 
-def check_source(asked: Generating) -> None:
-    """Raise InputError where there is nothing at `path` to make a data set of."""
-    if (asked.path is None) != (asked.source == "simulators"):
-        raise InputError(
-            f"got source={asked.source} with path={asked.path}, expected a path for episodes or "
-            "pictures and none for simulators; pass source=pictures path=<folder>"
-        )
-    if asked.path is None:
-        return
-    if asked.source == "episodes":
-        check_recording(asked.path)
-    elif is_annotated(asked.path):
-        load_annotations(asked.path)
-    else:
-        picture_files(asked.path)
-        check_claims(asked.claims)
-
-
-def is_annotated(folder: Path) -> bool:
-    return any(folder.glob("*.json"))
-
-
 def _shards(asked: Generating, engine: Engine, todo: Sequence[int]) -> Iterator[tuple[int, Shard]]:
     make = _maker(asked, engine)
     if asked.ray:
@@ -178,37 +146,18 @@ def _shards(asked: Generating, engine: Engine, todo: Sequence[int]) -> Iterator[
 
 def _maker(asked: Generating, engine: Engine) -> Callable[[], Callable[[int], Shard]]:
     """Return what makes a process's work."""
-    root = asked.root.resolve()
     if asked.path is None:
-        return partial(make_shards, engine, root=root)
-    folder = asked.path.resolve()
-    generators = None
-    if asked.source == "episodes":
-        source, generators = partial(recorded_episodes, folder, looks=asked.looks), OF_ROLES
-    elif is_annotated(folder):
-        source = partial(annotated_pictures, folder)
-    else:
-        source = partial(
-            bare_pictures,
-            folder,
-            load_model=partial(load_claims, asked.claims.models[0]),
-            rules=rules_of(asked.claims),
-        )
-    return partial(
-        make_given,
-        source,
-        root=root,
+        return partial(make_shards, engine, root=asked.root.resolve())
+    return given_work(
+        asked.source,
+        asked.path,
+        root=asked.root,
         shards=asked.shards,
         seed=asked.seed,
         per_call=asked.per_call,
-        generators=generators,
+        looks=asked.looks,
+        claims=asked.claims,
     )
-
-
-def load_claims(name: str) -> ClaimModel:
-    from robot.perception.claims.reader import SmallClaims  # torch: seconds
-
-    return SmallClaims.load(name)
 
 
 def _complain(shard: Shard) -> None:
