@@ -42,7 +42,7 @@ def check_source(source: SourceName, path: Path | None, claims: ClaimOptions) ->
         if not claims.models:
             raise InputError(
                 "got claims.models=[] for pictures without annotation, expected a model that "
-                "makes claims; pass claims.models=[tabletop]"
+                "makes claims; pass claims.models=[<a checkpoint that benchmark=correct trained>]"
             )
         check_claims(claims)
 

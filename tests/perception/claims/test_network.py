@@ -89,19 +89,19 @@ def test_questions_have_known_answers_only():
 
 def test_the_network_learns_both_tasks_of_one_frame():
     frames, net = two_cubes(), network()
-    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+    optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
     generator = torch.Generator().manual_seed(0)
 
     def loss(step: int) -> torch.Tensor:
-        batch = batch_of(frames, [0, 0], rng=np.random.default_rng(step))
+        batch = batch_of(frames, [0], rng=np.random.default_rng(step))
         return net.loss(batch, generator).mean()
 
-    before = float(sum(loss(1000 + k) for k in range(3)).detach())  # type: ignore[union-attr]
-    for step in range(25):
+    before = float(sum(loss(1000 + k) for k in range(2)).detach())  # type: ignore[union-attr]
+    for step in range(20):
         optimizer.zero_grad()
         loss(step).backward()
         optimizer.step()
-    after = float(sum(loss(1000 + k) for k in range(3)).detach())  # type: ignore[union-attr]
+    after = float(sum(loss(1000 + k) for k in range(2)).detach())  # type: ignore[union-attr]
     assert after < 0.6 * before
 
 
