@@ -126,10 +126,9 @@ def generate(asked: Generating, engine: Engine, *, config_yaml: str) -> None:
                 _complain(shard)
         summary = summarise(asked.root)
         _print(summary)
-        page = run / "samples.png"
-        _sample_page(asked.root, seed=asked.seed).save(page)
+        page = _sample_page(asked.root, run / "samples.png", seed=asked.seed)
         exported = [EXPORTERS[name](asked.root) for name in asked.formats]
-        for path in (page, *exported):
+        for path in (*([page] if page else ()), *exported):
             print(path)
         results = _results(summary, asked) | {"samples": page, "exported": exported}
         write_results(run, results)
@@ -239,9 +238,12 @@ def _print(summary: DataSetSummary) -> None:
     )
 
 
-def _sample_page(root: Path, *, seed: int):
-    """Return a page of records of different generators."""
-    rows = read_table(record_paths(root)[0]).to_pylist()
+def _sample_page(root: Path, path: Path, *, seed: int) -> Path | None:
+    """Draw a page of records of different generators; None where annotations had no pictures."""
+    every = read_table(record_paths(root)[0]).to_pylist()
+    rows = [row for row in every if all((root / place).is_file() for place in row["images"])]
+    if not rows:
+        return None
     rng = np.random.default_rng(seed)
     names = sorted({row["generator"] for row in rows})
     chosen = [names[k] for k in rng.permutation(len(names))[:SAMPLES]]
@@ -250,7 +252,8 @@ def _sample_page(root: Path, *, seed: int):
         mine = [row for row in rows if row["generator"] == name]
         pictures.append(draw_record(mine[int(rng.integers(len(mine)))], root))
     pictures.sort(key=lambda p: p.width)
-    return page_of(pictures, columns=4)
+    page_of(pictures, columns=4).save(path)
+    return path
 
 
 def view(engine: Engine, number: int, *, config_yaml: str) -> None:

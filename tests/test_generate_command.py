@@ -51,6 +51,7 @@ def test_annotated_pictures_become_records_and_a_cut_off_run_continues(command, 
     assert code == 0, err
     results = json.loads(Path(lines[-1]).read_text())
     assert results["records"] > 20 and results["agreed"] == 0  # nothing verifies them
+    assert results["samples"] is None  # the annotations came without their pictures
     records = sorted((tmp_path / "data/annotated/records").glob("*.parquet"))
     first, second = (path.read_bytes() for path in records)
     records[1].unlink()

@@ -192,9 +192,9 @@ def _statements(
         if topic == "count":
             word, _, noun = word.partition(" ")
         relation = "{b}" in topics()[topic]["says"]
-        if word in answers(topic)[1:] and len(boxes) == 1 + relation:
-            if topic != "count" or noun in answers("name"):
-                yield topic, word, noun, boxes
+        counts = topic != "count" or noun in answers("name")[1:]
+        if counts and word in answers(topic)[1:] and len(boxes) == 1 + relation:
+            yield topic, word, noun, boxes
 
 
 def _boxes(text: str, frame: Frame) -> Iterator[tuple[float, float, float, float]]:
