@@ -18,7 +18,7 @@ from rich.table import Table
 from launch.command_line import Work
 from launch.correcting import ClaimOptions, check_claims, correct
 from launch.sources import SourceName, check_source, given_work
-from launch.staging import staged
+from launch.staging import check_asked, staged
 from robot.data.atomic import write_bytes
 from robot.data.parquet import read_table
 from robot.envs.make import ImageSize
@@ -28,6 +28,7 @@ from robot.rollout.draw_records import draw_graph, draw_record, page_of
 from robot.rollout.export_records import EXPORTERS
 from robot.rollout.generate import (
     Engine,
+    Moments,
     Shard,
     make_shards,
     missing_shards,
@@ -61,6 +62,8 @@ class Generating:
     image_size: ImageSize
     seed: Seed
     verify: bool
+    moments: Moments
+    generators: list[str]
     workers: Count
     ray: bool
     formats: list[Literal["llava", "coco", "lerobot"]]
@@ -80,7 +83,10 @@ def generating(config: DictConfig) -> Work:
         image_size=asked.image_size,
         seed=asked.seed,
         verify=asked.verify,
+        moments=asked.moments,
+        generators=tuple(asked.generators),
     )
+    check_asked(engine)
     yaml = OmegaConf.to_yaml(config, resolve=True)
     if asked.benchmark == "correct":
         check_claims(asked.claims)
@@ -96,11 +102,15 @@ def generating(config: DictConfig) -> Work:
 
 
 def made_of(asked: Generating, engine: Engine) -> dict[str, Any]:
-    """Return all that a data set depends on."""
+    """Return all that a data set depends on; options that are new, only where they say other than
+    was usual before: what was made then is continued.
+    """
     given = {"source": asked.source, "path": plain(asked.path)}
     if asked.source != "simulators":
         given["shards"] = asked.shards  # a shard is every so-many-th of them
-    return {**plain(asdict(engine)), **given}
+    usual = {"moments": "expert", "generators": []}
+    made = {**plain(asdict(engine)), **given}
+    return {name: value for name, value in made.items() if usual.get(name, ...) != value}
 
 
 def check_same(root: Path, made: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from launch.mask_training import MaskJob
 from robot.checkpoint import read_header
 from robot.data.mask_shards import shard_numbers
+from robot.data.record_frames import record_files
 from robot.experiment.checks import check_devices, check_mask_head
 from robot.experiment.collect import collect_mask_frames
 from robot.experiment.datasets import moving
@@ -96,6 +97,7 @@ def stages_of(job: MaskJob, *, frames: Path) -> list[Stage]:
         batch_size=job.mask_batch_size,
         seed=job.seed,
         weighting=weighting,
+        records=record_files(job.data.records),
     )
     where: Any = {"frames": frames, "root": job.data.root, "wandb_mode": job.wandb}
     if weighting.kind != "dwsl":
@@ -113,6 +115,7 @@ def stages_of(job: MaskJob, *, frames: Path) -> list[Stage]:
         weighting=weighting,
         batch_size=job.mask_batch_size,
         seed=job.seed,
+        records=options.records,
     )
     discriminator = label_discriminator_training(DISCRIMINATOR, scoring, witness=witness, **where)
     head = head_training(

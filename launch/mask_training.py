@@ -11,6 +11,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from launch.command_line import Work
+from robot.data.record_frames import check_records
+from robot.envs.arm_spaces import CAMERAS
 from robot.envs.gl import require_gl
 from robot.envs.make import EnvOptions
 from robot.experiment.collect import Names, check_mask_scenes, check_recorded
@@ -67,6 +69,7 @@ def parse_job(values: Any) -> MaskJob:
     require_gl()
     check_recorded(job.env)
     check_mode(job.wandb)
+    check_records(job.data.records, cameras=list(CAMERAS), size=job.env.image_size)
     check_mask_scenes(job.measure.tasks, job.measure.scenes)  # now, not after the training
     check_once(job.measure.tasks, at="measure.tasks")
     check_once(job.measure.scenes, at="measure.scenes")

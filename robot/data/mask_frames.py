@@ -54,6 +54,7 @@ class MaskRecord:
 class MaskFrames:
     """F records in memory. Record f shows `images[image_ids[f]]` (goals of one look share it) and
     is about the sentence `goals[goal_ids[f]]`; `presence` is (target, destination) visible.
+    `trusted` says whose labels are verified; None: whoever labelled them says nothing of it.
     """
 
     images: UInt8[np.ndarray, "i h w 3"]
@@ -65,6 +66,7 @@ class MaskFrames:
     cameras: tuple[str, ...]
     scenes: tuple[str, ...]
     seeds: Int[np.ndarray, " f"]
+    trusted: Bool[np.ndarray, " f"] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -105,6 +107,7 @@ class MaskFrames:
             cameras=tuple(self.cameras[k] for k in indices),
             scenes=tuple(self.scenes[k] for k in indices),
             seeds=self.seeds[indices],
+            trusted=None if self.trusted is None else self.trusted[indices],
         )
 
 
@@ -222,6 +225,54 @@ def _in_memory(
         cameras=tuple(columns["camera"].to_pylist()),
         scenes=tuple(columns["scene"].to_pylist()),
         seeds=columns["seed"].to_numpy(),
+    )
+
+
+def in_memory(
+    records: Sequence[MaskRecord], *, trusted: Bool[np.ndarray, " f"] | None = None
+) -> MaskFrames:
+    """Return records as MaskFrames; an array that several share is kept once."""
+    first: dict[int, int] = {}  # by identity
+    for record in records:
+        first.setdefault(id(record.image), len(first))
+    images = {id(record.image): record.image for record in records}
+    number = {goal: k for k, goal in enumerate(dict.fromkeys(r.goal for r in records))}
+    return MaskFrames(
+        images=np.stack(list(images.values())),
+        image_ids=np.array([first[id(r.image)] for r in records]),
+        labels=np.stack([r.label for r in records]),
+        presence=np.array([[r.target_visible, r.destination_visible] for r in records]),
+        goal_ids=np.array([number[r.goal] for r in records]),
+        goals=tuple(number),
+        cameras=tuple(r.camera for r in records),
+        scenes=tuple(r.scene for r in records),
+        seeds=np.array([r.seed for r in records]),
+        trusted=trusted,
+    )
+
+
+def joined(one: MaskFrames, other: MaskFrames) -> MaskFrames:
+    """Return the records of both; those that say nothing of trust are the simulator's own."""
+    goals = tuple(dict.fromkeys((*one.goals, *other.goals)))
+    number = {goal: k for k, goal in enumerate(goals)}
+
+    def goal_ids(frames: MaskFrames) -> np.ndarray:
+        return np.array([number[goal] for goal in frames.goals])[frames.goal_ids]
+
+    def trusted(frames: MaskFrames) -> np.ndarray:
+        return np.ones(len(frames), bool) if frames.trusted is None else frames.trusted
+
+    return MaskFrames(
+        images=np.concatenate([one.images, other.images]),
+        image_ids=np.concatenate([one.image_ids, other.image_ids + len(one.images)]),
+        labels=np.concatenate([one.labels, other.labels]),
+        presence=np.concatenate([one.presence, other.presence]),
+        goal_ids=np.concatenate([goal_ids(one), goal_ids(other)]),
+        goals=goals,
+        cameras=one.cameras + other.cameras,
+        scenes=one.scenes + other.scenes,
+        seeds=np.concatenate([one.seeds, other.seeds]),
+        trusted=np.concatenate([trusted(one), trusted(other)]),
     )
 
 

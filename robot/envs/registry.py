@@ -10,6 +10,7 @@ from robot.types import InputError
 
 TABLETOP = (
     "pick",
+    "pick_related",
     "place",
     "place_any",
     "red_cup_on_red_plate",
@@ -46,7 +47,7 @@ TWO_ARMS = (
 # Control steps of an episode unless an env is asked for others: what Gymnasium has to know of a
 # task before it is made. Tested against the tasks' own.
 HORIZONS = {
-    **{name: 150 if name == "pick" else 240 for name in TABLETOP},
+    **{name: 150 if name.startswith("pick") else 240 for name in TABLETOP},
     "lift": 100,
     "stack": 200,
     "can": 250,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+from robot.data.record_frames import check_records
 from robot.envs.arm_spaces import CAMERAS, CONTROL_DT_S
 from robot.envs.libero.names import check_learned
 from robot.envs.make import check_backend
@@ -68,6 +69,8 @@ def check_comparison(arms: Sequence[ArmOptions], common: CommonOptions) -> None:
         check_head(common)
     if needs_frames(arms, common):
         check_mask_scenes(common.data.mask_frames.tasks, common.data.mask_frames.shown)
+        size = common.env.image_size
+        check_records(common.data.records, cameras=list(CAMERAS), size=size)
     check_measured_scenes(arms, common)
 
 

@@ -55,13 +55,16 @@ class Quality:
 
 @options
 class Data:
-    """Demonstrations and mask frames: what is missing under `root` is collected."""
+    """Demonstrations and mask frames: what is missing under `root` is collected. `records` is a
+    data set of launch/generate.py, from which mask heads learn, too.
+    """
 
     root: Path
     episodes: Count
     seed: Seed
     quality: Quality | None
     mask_frames: MaskFrameOptions
+    records: Path | None = None
 
     @property
     def tiers(self) -> tuple[int, ...]:

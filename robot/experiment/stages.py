@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from robot.data.record_frames import record_files
 from robot.envs.arm_spaces import CAMERAS
 from robot.envs.textures import training_textures
 from robot.experiment.arms import Arm
@@ -63,6 +64,7 @@ def head_stage(common: Common, datasets: Datasets, *, seed: int) -> Stage | None
         training=common.mask_training,
         batch_size=common.mask_batch_size,
         seed=seed,
+        records=record_files(common.data.records),
     )
     return head_training(
         head_id(common, seed=seed),

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from robot.words.lexicon import read_yaml
+
 MOST = 64  # templates of one generator; more are thinned out evenly
 _CHOICE = re.compile(r"\(([^()]*)\)")
 
@@ -23,6 +25,12 @@ def _read(name: str) -> Any:
 def vocabulary() -> dict[str, Any]:
     """Return vocabulary.yaml."""
     return _read("vocabulary.yaml")
+
+
+@cache
+def relation_words() -> dict[str, Any]:
+    """Return how goals tell a thing from others, robot/words/related.yaml."""
+    return read_yaml("related.yaml")
 
 
 @cache

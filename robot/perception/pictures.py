@@ -14,8 +14,9 @@ from robot.language import LanguageEncoder
 from robot.perception.head.base import Head, MaskOutput
 from robot.perception.head.look import look_through
 from robot.perception.head.presence import likeliness, status_of
+from robot.perception.head.relations import told_apart
 from robot.types import InputError, MaskStatus
-from robot.words.reader import GoalReader
+from robot.words.reader import GoalReader, ReadGoal
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def look_at(
     if not read.sentences:
         return [_nothing(picture, reason=read.reason) for picture in pictures]
     planes = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+    if read.related is not None:
+        return [_told_apart(head, planes[k : k + 1], read) for k in range(len(planes))]
     answers = [
         _ask(head, planes, sentence, chances=len(read.sentences), reason=read.note)
         for sentence in read.sentences
@@ -62,6 +65,15 @@ def look_at(
         max(of_one, key=lambda mask: likeliness(mask.presence))
         for of_one in zip(*answers, strict=True)
     ]
+
+
+def _told_apart(head: Head, planes: Shaped[torch.Tensor, "1 3 h w"], read: ReadGoal) -> PictureMask:
+    """Return what a head says about the one object that a relation tells from others."""
+    reader, words = GoalReader.of(head.vocabulary), head.word_encoder(_language())
+    meant = told_apart(read, [planes] * head.cameras, head=head, language=words, reader=reader)
+    if not meant:
+        return _nothing(planes[0].permute(1, 2, 0).numpy(), reason="nothing fits")
+    return _ask(head, planes, meant[0], chances=1)[0]
 
 
 def _ask(

@@ -21,6 +21,7 @@ from robot.perception.compose.masking import mask_from_labels
 from robot.perception.head.look import check_cameras, look_through
 from robot.perception.head.mask_head import Head, MaskOutput
 from robot.perception.head.presence import ABSENT_BELOW, FOUND_ABOVE, likeliness, status_of
+from robot.perception.head.relations import told_apart
 from robot.spaces import Camera
 from robot.types import Frame, Goal, InputError, Mask, MaskStatus
 from robot.words.reader import GoalReader, ReadGoal, shortened
@@ -88,19 +89,28 @@ class LearnedMasks:
         if not read.sentences:
             self._warned.of(goal.text, read)
             return nothing_of(frames)
-        if len(read.sentences) == 1:
+        if len(read.sentences) == 1 and read.related is None:
             return self._ask(frames, read.sentences[0], goal=goal)
-        return self._ask_any(frames, read.sentences, goal=goal)
+        return self._settle(frames, read, goal=goal)
 
-    def _ask_any(self, frames: Sequence[Frame], sentences: Sequence[str], *, goal: Goal) -> Mask:
-        """Ask about every object that the goal may mean; once one is found, about that one until
-        the goal changes or the clock goes back (a new episode).
+    def _settle(self, frames: Sequence[Frame], read: ReadGoal, *, goal: Goal) -> Mask:
+        """Ask about every object that the goal may mean, or about the one that its relation tells
+        from others; once one is found, about that one until the goal changes or the clock goes back
+        (a new episode).
         """
         time_s = min(frame.time_s for frame in frames)
         settled = self._settled
         if settled and settled[0] == goal.text and settled[1] <= time_s:
             self._settled = (goal.text, time_s, settled[2])
             return self._ask(frames, settled[2], goal=goal)
+        sentences = read.sentences
+        if read.related is not None:
+            planes = [_planes_of(frame) for frame in frames]
+            sentences = told_apart(
+                read, planes, head=self.head, language=self.language, reader=self.reader
+            )
+        if not sentences:
+            return _everywhere(0.0, frames, status=MaskStatus.ABSENT)
         masks = [
             self._ask(frames, sentence, goal=goal, chances=len(sentences)) for sentence in sentences
         ]
@@ -117,7 +127,7 @@ class LearnedMasks:
         def ask(planes: torch.Tensor) -> MaskOutput:
             return self.head.predict(planes, words)
 
-        planes = [torch.from_numpy(frame.image).permute(2, 0, 1)[None] for frame in frames]
+        planes = [_planes_of(frame) for frame in frames]
         seen = look_through(self.head, planes, ask=ask)
         presence = self.head.presence_probability(seen.presence_logits[0])
         status = status_of(
@@ -133,6 +143,10 @@ class LearnedMasks:
             status=(status,) * len(frames),
             sentence=None if sentence == goal.text else sentence,
         )
+
+
+def _planes_of(frame: Frame) -> UInt8[torch.Tensor, "1 3 h w"]:
+    return torch.from_numpy(frame.image).permute(2, 0, 1)[None]
 
 
 def nothing_of(frames: Sequence[Frame]) -> Mask:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -30,9 +30,11 @@ from robot.instruct.raw import RawFrame
 from robot.instruct.records import drawn
 from robot.instruct.registry import MULTI_FRAME, SINGLE_FRAME
 from robot.instruct.verify import disagreement
-from robot.rollout.episode_looks import episode_looks
+from robot.rollout.episode_looks import episode_looks, staged_look
 from robot.rollout.given_graphs import Source
 from robot.rollout.record_tables import Masks, image_path, row_of, table_of
+
+Moments = Literal["expert", "staged"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class Staged:
 @dataclass(frozen=True)
 class Engine:
     """What a data set is made of: per shard `episodes` of every task, `looks` of each, at most
-    `per_call` records of a generator for a frame or sequence.
+    `per_call` records of a generator for a frame or sequence. `moments` are those of an expert at
+    work, or "staged": posed without physics, one look of an episode. `generators` are those asked,
+    all without any.
     """
 
     tasks: tuple[Staged, ...]
@@ -57,6 +61,8 @@ class Engine:
     image_size: int
     seed: int
     verify: bool = True
+    moments: Moments = "expert"
+    generators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,25 +90,24 @@ def make_shards(engine: Engine, *, root: Path) -> Callable[[int], Shard]:
 
 def _shard(number: int, *, engine: Engine, root: Path, envs: dict[tuple, SimulatedEnv]) -> Shard:
     clock = [time.perf_counter()]
-    looks: list[list[list[RawFrame]]] = []
-    for task in engine.tasks:
-        env = _env(task, engine.image_size, envs)
-        for k in range(number * engine.episodes, (number + 1) * engine.episodes):
-            looks.append(
-                episode_looks(
-                    env,
-                    seed=engine.seed,
-                    index=k,
-                    scene=task.scene,
-                    looks=engine.looks,
-                    backend=task.backend,
-                )
-            )
+    looks = [
+        _looks(_env(task, engine.image_size, envs), task, engine, index=k)
+        for task in engine.tasks
+        for k in range(number * engine.episodes, (number + 1) * engine.episodes)
+    ]
     clock.append(time.perf_counter())
     raws = {(r.episode, r.frame, r.camera): r for e in looks for look in e for r in look}
     episodes = [[[build_graph(raw) for raw in look] for look in e] for e in looks]
     abstained: Counter[str] = Counter()
-    made = records_of(episodes, seed=engine.seed, per_call=engine.per_call, abstained=abstained)
+    chosen = engine.generators or None
+    made = records_of(
+        episodes,
+        seed=engine.seed,
+        per_call=engine.per_call,
+        single=_chosen(SINGLE_FRAME, chosen),
+        multi=_chosen(MULTI_FRAME, chosen),
+        abstained=abstained,
+    )
     clock.append(time.perf_counter())
     wrong = [_wrong(m, raws) if engine.verify else "not verified" for m in made]
     clock.append(time.perf_counter())
@@ -124,6 +129,14 @@ def _shard(number: int, *, engine: Engine, root: Path, envs: dict[tuple, Simulat
     )
     write_bytes(shard_path(root, number), json.dumps(asdict(shard)).encode())
     return shard
+
+
+def _looks(env: SimulatedEnv, task: Staged, engine: Engine, *, index: int) -> list[list[RawFrame]]:
+    """Return the looks of an episode."""
+    where: Any = {"seed": engine.seed, "index": index, "scene": task.scene, "backend": task.backend}
+    if engine.moments == "staged":
+        return staged_look(env, **where)
+    return episode_looks(env, looks=engine.looks, **where)
 
 
 def make_given(

@@ -4,7 +4,7 @@ every record with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -18,6 +18,7 @@ from robot.checkpoint import read_tensors, save, write_tensors
 from robot.data.mask_batches import in_order, mask_batch
 from robot.data.mask_frames import MaskFrames, MaskFrameStore
 from robot.data.mask_shards import split_shards
+from robot.data.record_frames import with_records
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.augment import MaskAugment
 from robot.perception.head.base import Head
@@ -44,6 +45,7 @@ class LabelDiscriminatorTraining:
     weighting: MaskWeighting
     batch_size: int
     seed: int
+    records: tuple[Path, ...] = ()
 
 
 def train_label_discriminator(
@@ -71,7 +73,8 @@ def train_label_discriminator(
     discriminator = make_discriminator(spec, witness=witness, seed=seed)
     language = discriminator.word_encoder()
     announce("asking the witness about every label")
-    seen = witnessed(store, learned, weighting, witness=witness, seed=seed)
+    labelled = with_records(store.load(shards=learned), options.records)
+    seen = witnessed(labelled, weighting, witness=witness, seed=seed)
     batches = scored_batches(seen, language=language, batch_size=options.batch_size, seed=seed)
     average = train_seeded(
         discriminator, batches, training, directory=directory, seed=seed, log=log
@@ -79,7 +82,7 @@ def train_label_discriminator(
     assert isinstance(average, LabelDiscriminator)
     announce("scoring every label")
     logits = logits_of(average, seen, language=language)
-    others = witnessed(store, held_out, weighting, witness=witness, seed=seed + 1)
+    others = witnessed(store.load(shards=held_out), weighting, witness=witness, seed=seed + 1)
     measured = auroc_by_domain(others.tiers, logits_of(average, others, language=language))
     write_tensors(directory / LOGITS, {"logits": logits}, {"seed": seed})
     about = {"seed": seed, "held_out": plain(measured)}
@@ -112,16 +115,15 @@ class Witnessed:
 
 
 def witnessed(
-    store: MaskFrameStore,
-    shards: Sequence[int],
+    frames: MaskFrames,
     weighting: MaskWeighting,
     *,
     witness: Path | None,
     seed: int,
 ) -> Witnessed:
-    """Load shards, deal their records into tiers, and let the witness look at them."""
+    """Deal records into tiers, and let the witness look at them."""
     tiers = make_tiers(
-        store.load(shards=shards),
+        frames,
         trusted_share=weighting.trusted_share,
         fault_share=weighting.fault_share,
         seed=seed,

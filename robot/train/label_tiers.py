@@ -62,11 +62,13 @@ class MaskWeighting:
 
 def make_tiers(frames: MaskFrames, *, trusted_share: float, fault_share: float, seed: int) -> Tiers:
     """Split the looks, all cameras of one together, and corrupt the labels of `fault_share` of the
-    machine's records.
+    machine's records. Frames that say which of them are trusted keep these tiers and their labels.
 
     The split is made within every scene, so that both tiers hold every domain: a discriminator that
     separated domains instead of good masks from bad ones would get nothing for it.
     """
+    if frames.trusted is not None and not frames.trusted.all():
+        return Tiers(frames=frames, trusted=frames.trusted, faulty=np.zeros(len(frames), bool))
     rng = np.random.default_rng([seed, 1])
     cameras = frames.cameras_per_look
     trusted = np.repeat(

@@ -18,6 +18,7 @@ from robot.checkpoint import file_digest, save
 from robot.data.mask_batches import in_order, mask_batch
 from robot.data.mask_frames import MaskFrames, MaskFrameStore
 from robot.data.mask_shards import split_shards
+from robot.data.record_frames import with_records
 from robot.dwsl import binary_weights
 from robot.language import LanguageEncoder, RawSentences
 from robot.perception.compose.augment import MaskAugment
@@ -40,7 +41,8 @@ class HeadTraining:
     """All that a trained mask head depends on, but for its mask frames, the head that it starts
     from and the discriminator of its labels.
 
-    It learns from `shards` shards of mask frames, less the held-out ones.
+    It learns from `shards` shards of mask frames, less the held-out ones, and from the goals in the
+    data engine's `records`.
     """
 
     shards: int
@@ -49,6 +51,7 @@ class HeadTraining:
     batch_size: int
     seed: int
     weighting: MaskWeighting = MaskWeighting()
+    records: tuple[Path, ...] = ()
 
 
 def train_mask_head(
@@ -69,8 +72,9 @@ def train_mask_head(
         return file
     store, spec, seed = MaskFrameStore(frames), options.head, options.seed
     shards, held_out = split_shards(options.shards)
+    labelled = with_records(store.load(shards=shards), options.records)
     learned, logits = weighted_frames(
-        store.load(shards=shards), options.weighting, discriminator=discriminator, seed=seed
+        labelled, options.weighting, discriminator=discriminator, seed=seed
     )
     module = make_head(spec, start=start, seed=seed)
     language = module.word_encoder()

@@ -16,6 +16,8 @@ from typing import Any
 from robot.errors import InputError
 from robot.words.items import Thing
 from robot.words.lexicon import read_yaml
+from robot.words.related import GRIPPER, Related
+from robot.words.related_phrases import RelatedGoal, read_related
 from robot.words.request import Request, Understanding, understand
 
 MOST_SENTENCES = 16  # that one goal may stand for
@@ -72,8 +74,8 @@ def _named(values: Mapping[str, Any]) -> tuple[Named, ...]:
 @dataclass(frozen=True)
 class ReadGoal:
     """What to ask the head for: any of `sentences`; none where there is nothing to do, for
-    `reason`. `things` are the (noun, colour) of target and destination of each sentence, where
-    they are known.
+    `reason`. `targets` and `destinations` are the (noun, colour) that each sentence names, where
+    they are known. With `related` one of these objects is meant, by where it stands or its size.
     """
 
     sentences: tuple[str, ...]
@@ -81,6 +83,7 @@ class ReadGoal:
     reason: str = ""
     targets: tuple[tuple[str, str], ...] = ()
     destinations: tuple[tuple[str, str] | None, ...] = ()
+    related: Related | None = None
     unheeded: tuple[str, ...] = ()  # words that were read, and that no sentence of these says
 
     @property
@@ -127,6 +130,8 @@ class GoalReader:
     def _read(self, text: str) -> ReadGoal:
         if self.vocabulary is None:
             return ReadGoal((text,), Understanding.UNDERSTOOD)
+        if (goal := read_related(text)) is not None:
+            return self._related(goal)
         request = understand(text)
         if request.status is not Understanding.UNDERSTOOD or request.target is None:
             return ReadGoal((), request.status, request.reason)
@@ -161,20 +166,53 @@ class GoalReader:
 
     def _meant(self, request: Request) -> ReadGoal:
         """Return the sentences of the vocabulary that a request may mean."""
-        assert self.vocabulary is not None and request.target is not None
+        assert request.target is not None
+        meant = self._named(request, request.target)
+        if len(meant.sentences) > MOST_SENTENCES:
+            reason = "too many objects that it may mean"
+            return ReadGoal((), Understanding.NOT_UNDERSTOOD, reason)
+        return meant
+
+    def _related(self, goal: RelatedGoal) -> ReadGoal:
+        """Return the sentences about all the objects that a relation tells one from."""
+        assert self.vocabulary is not None
+        request, anchor = goal.request, goal.related.anchor
+        if request.status is not Understanding.UNDERSTOOD:
+            return ReadGoal((), request.status, request.reason)
+        if not goal.is_target:
+            reason = "a place told from others by its surroundings"
+            return ReadGoal((), Understanding.NOT_UNDERSTOOD, reason)
+        if anchor is not None and anchor != GRIPPER and not self.naming(anchor):
+            return _unlearned(anchor, (*self.vocabulary.targets, *self.vocabulary.destinations))
+        meant = self._named(request, goal.related.target)
+        return replace(meant, related=goal.related, unheeded=request.unheeded)
+
+    def naming(self, thing: Thing) -> list[tuple[str, Thing, bool]]:
+        """Return sentences that name what a phrase may mean, what that is, whether as the place."""
+        assert self.vocabulary is not None
+        some = self.vocabulary.targets[0]
+        found = [
+            (self.sentence(named, None), named, False)
+            for named in matching(self.vocabulary.targets, thing, excluded=())
+        ] + [
+            (self.sentence((some, some.colours[0]), named), named, True)
+            for named in matching(self.vocabulary.destinations, thing, excluded=())
+        ]
+        return [(text, Thing(noun=of[0].noun, colour=of[1]), place) for text, of, place in found]
+
+    def _named(self, request: Request, target: Thing) -> ReadGoal:
+        """Return the sentences about all that target and destination may mean."""
+        assert self.vocabulary is not None
         excluded = request.excluded
-        targets = matching(self.vocabulary.targets, request.target, excluded=excluded)
+        targets = matching(self.vocabulary.targets, target, excluded=excluded)
         if not targets:
-            return _unlearned(request.target, self.vocabulary.targets)
+            return _unlearned(target, self.vocabulary.targets)
         places: Sequence[tuple[Named, str] | None] = (None,)
         if request.destination is not None:
             places = matching(self.vocabulary.destinations, request.destination, excluded=excluded)
             if not places:
                 return _unlearned(request.destination, self.vocabulary.destinations)
         pairs = list(product(targets, places))
-        if len(pairs) > MOST_SENTENCES:
-            reason = "too many objects that it may mean"
-            return ReadGoal((), Understanding.NOT_UNDERSTOOD, reason)
         return ReadGoal(
             tuple(self.sentence(target, place) for target, place in pairs),
             Understanding.UNDERSTOOD,

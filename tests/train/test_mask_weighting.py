@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from launch.mask_learning import WITNESS, stages_of
 from launch.mask_training import MaskJob
 from robot.checkpoint import read_header, write_tensors
 from robot.data.mask_frames import MaskFrames, MaskFrameStore
+from robot.data.record_frames import record_files, with_records
 from robot.language import LanguageEncoder
 from robot.system.parse import parse
 from robot.train.label_discriminator import (
@@ -25,6 +27,7 @@ from robot.train.label_discriminator import (
 from robot.train.label_tiers import MaskWeighting, Tiers, make_tiers
 from robot.train.mask_head import mask_batches, train_mask_head, weighted_frames
 from robot.types import InputError
+from tests.data.goal_records import write_goals
 from tests.experiment.toy import HEAD, TRAINING, head_training, write_mask_frames
 
 pytestmark = pytest.mark.usefixtures("hashed_words")
@@ -71,6 +74,39 @@ def two_domains(count: int = 40) -> MaskFrames:
         scenes=(("clean",) * 30 + ("messy",) * 10)[:count],
         seeds=np.zeros(count, int),
     )
+
+
+def test_tiers_that_records_state_are_kept_and_their_labels_too():
+    stated = np.arange(40) % 4 == 0
+    frames = replace(two_domains(), trusted=stated)
+    tiers = make_tiers(frames, trusted_share=0.9, fault_share=1.0, seed=0)
+    np.testing.assert_array_equal(tiers.trusted, stated)
+    assert tiers.frames is frames and not tiers.faulty.any()
+    alike = replace(two_domains(), trusted=np.ones(40, bool))
+    assert make_tiers(alike, trusted_share=0.5, fault_share=1.0, seed=0).faulty.sum() == 20
+
+
+def test_a_head_learns_from_records_beside_its_mask_frames(tmp_path):
+    frames = write_mask_frames(tmp_path / "frames")
+    files = record_files(write_goals(tmp_path / "goals", side=32))
+    options = head_training(weighting=weighting_of(kind="dwsl"), records=files)
+    seen = LabelDiscriminatorTraining(
+        shards=4, weighting=options.weighting, batch_size=4, seed=0, records=files
+    )
+    witness = train_mask_head(
+        head_training(weighting=weighting_of(kind="trusted_only"), records=files),
+        frames=frames,
+        directory=tmp_path / "witness",
+    )
+    discriminator = train_label_discriminator(
+        seen, frames=frames, directory=tmp_path / "discriminator", witness=witness
+    )
+    head = train_mask_head(
+        options, frames=frames, directory=tmp_path / "head", discriminator=discriminator
+    )
+    learned = with_records(MaskFrameStore(frames).load(shards=[0, 1]), files)
+    assert load_logits(discriminator, records=len(learned), seed=0).isfinite().all()
+    assert read_header(head)["metadata"]["vocabulary"] is None  # it reads such goals itself
 
 
 def test_every_domain_has_its_share_in_both_tiers():

@@ -11,6 +11,7 @@ import yaml
 
 from robot.envs.tabletop.bodies import HANDLE_HALF_WIDTH, HANDLES, SHAPES
 
+HALF_WIDTH_M = {"cube": 0.022, "duck": 0.025}  # where it is not the footprint's radius
 HELD_OUT_SHARE = 0.1  # of the wordings of each goal kind
 
 
@@ -78,6 +79,13 @@ def footprint_discs_m(shape: str, *, turned_rad: float) -> tuple[tuple[float, fl
         )
         discs.append((middle, float(np.hypot(max(along, length / 2), across))))
     return tuple(discs)
+
+
+def size_m(shape: str) -> float:
+    """Return the edge [m] of a cube as large as the upright box around a shape."""
+    half = HALF_WIDTH_M.get(shape, footprint_m(shape))
+    height = SHAPES[shape].height if shape in SHAPES else 2 * rest_height_m(shape)
+    return float(np.cbrt((2 * half) ** 2 * height))
 
 
 def rest_height_m(shape: str) -> float:

@@ -9,6 +9,8 @@ import numpy as np
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.catalogue import Noun
 from robot.envs.tabletop.conditions import Condition
+from robot.envs.tabletop.related import noun_phrase
+from robot.words.related import Related
 
 # The IVM paper's four placing tasks: what `place` draws from, whatever other tasks there are.
 PAPER_TASKS = {
@@ -19,7 +21,8 @@ PAPER_TASKS = {
 }
 # Placing tasks by name: a further one goes here, `place_any` draws from the whole family.
 PLACE_TASKS = {**PAPER_TASKS}
-TASKS = ("pick", "place", "place_any", *PLACE_TASKS)
+RELATED = "pick_related"  # its object is told from others by where it stands, or by its size
+TASKS = ("pick", RELATED, "place", "place_any", *PLACE_TASKS)
 
 
 def draw_nouns(task: str, *, rng: np.random.Generator) -> tuple[Noun, Noun | None]:
@@ -54,12 +57,25 @@ def wording(
     return template.format(object=target.phrase(rng=rng), **words)
 
 
+def related_wording(related: Related, *, held_out: bool, rng: np.random.Generator) -> str:
+    """Return a goal about an object that a relation tells from others."""
+    template = str(rng.choice(cat.wordings("pick", held_out=held_out)))
+    return template.format(object=noun_phrase(related, held_out=held_out, rng=rng))
+
+
 def goal_words(
-    spec: Condition, target: Noun, destination: Noun | None, *, rng: np.random.Generator
+    spec: Condition,
+    target: Noun,
+    destination: Noun | None,
+    *,
+    rng: np.random.Generator,
+    related: Related | None = None,
 ) -> str:
     """Return what the robot is asked for: the goal, or (nonsense) words that do not help."""
     if spec.nonsense:
         return str(rng.choice(cat.nonsense()))
+    if related is not None:
+        return related_wording(related, held_out=spec.held_out_wording, rng=rng)
     return wording(target, destination, held_out=spec.held_out_wording, rng=rng)
 
 

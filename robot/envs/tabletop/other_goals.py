@@ -13,16 +13,22 @@ from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.catalogue import Noun
 from robot.envs.tabletop.goals import known_nouns, wording
 from robot.envs.tabletop.placing import Placement
+from robot.envs.tabletop.related import meant
 from robot.envs.tabletop.scene import DISTINCT_COLOURS, Scene
 from robot.words.items import Thing
 from robot.words.reader import GoalReader
 from robot.words.regions import asked_of
+from robot.words.related_phrases import RelatedGoal, read_related
+
+UNNAMED = Noun("thing", "")
 
 
 def named_in(scene: Scene, goal: str) -> Scene:
     """Return the scene with another goal: its target and destination are the objects that the
     sentence names, None where it names none that is there, or leaves open which.
     """
+    if (related := read_related(goal)) is not None:
+        return _related_in(scene, goal, related)
     read = GoalReader.of("tabletop").read(goal)
     targets = [_body_of(scene, noun) for noun in dict.fromkeys(read.targets)]
     places = [_body_of(scene, noun) for noun in dict.fromkeys(read.destinations) if noun]
@@ -34,6 +40,26 @@ def named_in(scene: Scene, goal: str) -> Scene:
         destination=_only(places),
         target_noun=Noun(*read.targets[0]) if read.targets else scene.target_noun,
         destination_noun=Noun(*first) if first else None,
+    )
+
+
+def _related_in(scene: Scene, goal: str, related: RelatedGoal) -> Scene:
+    """Return the scene with a goal whose target a relation tells from others."""
+    asked = related.request.destination
+    fits = [
+        p.body
+        for p in scene.placements
+        if asked is not None and p.noun and asked.fits(Thing(*astuple(p.noun)))
+    ]
+    target = meant(related.related, scene.placements, margin=0.0) if related.is_target else None
+    nouns = {p.body: p.noun for p in scene.placements}
+    return replace(
+        scene,
+        goal=goal,
+        target=target,
+        destination=_only(fits),
+        target_noun=nouns.get(target or "") or scene.target_noun,
+        destination_noun=None if asked is None else nouns.get(_only(fits) or "") or UNNAMED,
     )
 
 
@@ -53,7 +79,7 @@ def pointed_in(scene: Scene, goal: str, regions: Mapping[int, str]) -> Scene:
 
     def noun_of(body: str | None) -> Noun:
         noun = next((p.noun for p in scene.placements if p.body == body), None)
-        return noun or Noun("thing", "")
+        return noun or UNNAMED
 
     target, destination = body_of(asked.target), body_of(asked.destination)
     return replace(

@@ -110,6 +110,10 @@ class Composer:
     """Puts bodies on the table one after the other; keeps what the goal's ambiguity depends on."""
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Take everything off the table."""
         self.table, self.bodies = _Table(), _Bodies()
         self.placements: list[Placement] = []
 

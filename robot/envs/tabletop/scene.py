@@ -16,9 +16,18 @@ import numpy as np
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.catalogue import Noun
 from robot.envs.tabletop.conditions import Condition, condition
-from robot.envs.tabletop.goals import TASKS, draw_nouns, goal_words, known_nouns, lookalikes
+from robot.envs.tabletop.goals import (
+    RELATED,
+    TASKS,
+    draw_nouns,
+    goal_words,
+    known_nouns,
+    lookalikes,
+)
 from robot.envs.tabletop.placing import CLUTTER_GAP_M, FINGER_GAP_M, Composer, Placement
+from robot.envs.tabletop.related import compose, draw_related, without_doubt
 from robot.types import InputError
+from robot.words.related import Related
 
 ARM_JOINTS = 7  # at most
 ARM_START_NOISE_RAD = 0.02
@@ -87,14 +96,11 @@ def sample_scene(*, task: str, scene: str, seed: int, index: int) -> Scene:
     spec = condition(scene)
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(5)]
     goal_rng, clutter_rng, style_rng, arm_rng, word_rng = streams
-    target_noun, destination_noun = draw_nouns(task, rng=goal_rng)
     composer = Composer()
-
-    def add_named(noun, **where):
-        return composer.add_noun(noun, gap=FINGER_GAP_M, rng=goal_rng, keep_sight=True, **where)
-
-    destination = add_named(destination_noun) if destination_noun else None
-    target = None if spec.absent else add_named(target_noun, patch_m=spec.patch_m)
+    meant = (_related if task == RELATED else _named)(task, spec, composer, rng=goal_rng)
+    target, destination = meant.target, meant.destination
+    target_noun, destination_noun = meant.target_noun, meant.destination_noun
+    sure = len(composer.placements)
     if spec.duplicates[1]:
         copies = _draw_count(spec.duplicates, rng=clutter_rng)
         for body, count in ((destination, 1), (target, copies)):  # large things first
@@ -106,21 +112,62 @@ def sample_scene(*, task: str, scene: str, seed: int, index: int) -> Scene:
     rest = [n for n in known if n not in composer.nouns]
     composer.add_some(rest, _draw_count(spec.known, rng=clutter_rng), rng=clutter_rng)
     _add_clutter(composer, spec=spec, avoid=target_noun, rng=clutter_rng)
+    placements = tuple(composer.placements)
+    if meant.related is not None:
+        placements = without_doubt(placements, sure=sure, related=meant.related, target=target)
     noise = (
         arm_rng.normal(0.0, ARM_START_NOISE_RAD, ARM_JOINTS)
         + arm_rng.uniform(-1, 1, ARM_JOINTS) * spec.start_noise_rad
     )
     return Scene(
-        goal=goal_words(spec, target_noun, destination_noun, rng=word_rng),
+        goal=goal_words(
+            spec, meant.target_noun, destination_noun, related=meant.related, rng=word_rng
+        ),
         target_noun=target_noun,
         destination_noun=destination_noun,
         target=target,
         destination=destination,
-        placements=tuple(composer.placements),
+        placements=placements,
         style=_style(spec, rng=style_rng),
         joint_noise=tuple(float(v) for v in noise),
         sensor_seed=int(style_rng.integers(2**31)),
     )
+
+
+@dataclass(frozen=True)
+class _Meant:
+    """What a goal is about: nouns and, where it is there, bodies."""
+
+    target_noun: Noun
+    destination_noun: Noun | None
+    target: str | None
+    destination: str | None = None
+    related: Related | None = None
+
+
+def _named(task: str, spec: Condition, composer: Composer, *, rng: np.random.Generator) -> _Meant:
+    """Draw what a goal names, and place it."""
+    target_noun, destination_noun = draw_nouns(task, rng=rng)
+
+    def add(noun, **where):
+        return composer.add_noun(noun, gap=FINGER_GAP_M, rng=rng, keep_sight=True, **where)
+
+    destination = add(destination_noun) if destination_noun else None
+    target = None if spec.absent else add(target_noun, patch_m=spec.patch_m)
+    return _Meant(target_noun, destination_noun, target, destination)
+
+
+def _related(task: str, spec: Condition, composer: Composer, *, rng: np.random.Generator) -> _Meant:
+    """Draw what tells an object from others, and place them; where it is absent, all of a kind."""
+    del task
+    target = None
+    while target is None:
+        related = draw_related(rng=rng)
+        if not (spec.absent and related.target.noun is None):
+            target = compose(composer, related, rng=rng)
+    noun = next(p.noun for p in composer.placements if p.body == target)
+    assert noun is not None
+    return _Meant(noun, None, None if spec.absent else target, related=related)
 
 
 def _add_clutter(

@@ -31,7 +31,6 @@ TOPPLED_SHARE = 0.12
 LET_GO_SHARE = 0.3  # of the moments low over a destination: the fingers have opened
 BESIDE_M, TRAVEL_HEIGHT_M, LIFTED_M = 0.035, (0.04, 0.30), 0.2
 TILT_RAD, TURN_RAD = 0.06, 0.12
-HALF_WIDTH_M = {"cube": 0.022, "duck": 0.025}  # where it is not the footprint's radius
 
 
 def stage(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator) -> None:
@@ -114,7 +113,7 @@ def _point_over_destination(scene: Scene, focus: Placement) -> np.ndarray | None
 
 def _width_m(body: str) -> float:
     shape = cat.body_names()[body]
-    return 2 * HALF_WIDTH_M.get(shape, SHAPES[shape].radius)
+    return 2 * cat.HALF_WIDTH_M.get(shape, SHAPES[shape].radius)
 
 
 def _hand(
@@ -175,7 +174,7 @@ def topple_some(world: TabletopWorld, *, scene: Scene, rng: np.random.Generator)
                 np.sqrt(0.5),
                 rng.uniform(0, np.pi),
             )
-            data.qpos[a + 2] = TABLE_TOP_M + HALF_WIDTH_M.get(shape, SHAPES[shape].radius)
+            data.qpos[a + 2] = TABLE_TOP_M + cat.HALF_WIDTH_M.get(shape, SHAPES[shape].radius)
             data.qpos[a + 3 : a + 7] = (
                 half * np.cos(heading),
                 -half * np.sin(heading),

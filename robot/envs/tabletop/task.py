@@ -11,6 +11,7 @@ from robot.envs.sensor import degrade
 from robot.envs.tabletop import catalogue as cat
 from robot.envs.tabletop.bodies import SHAPES
 from robot.envs.tabletop.expert import TabletopExpert
+from robot.envs.tabletop.goals import RELATED
 from robot.envs.tabletop.other_goals import named_in, pointed_in
 from robot.envs.tabletop.scene import Scene, sample_scene
 from robot.envs.tabletop.world import TABLE_TOP_M, TabletopWorld
@@ -19,6 +20,7 @@ from robot.types import Label
 
 LIFTED_M = 0.05  # above where it rested
 RESTING_SPEED_M_S = 0.05
+PICKED = ("pick", RELATED)  # tasks without a destination
 PICK_HORIZON, PLACE_HORIZON = 150, 240  # about three and two times what the expert takes
 
 
@@ -27,7 +29,7 @@ class TabletopTask:
 
     def __init__(self, *, name: str) -> None:
         self.name = name
-        self.horizon = PICK_HORIZON if name == "pick" else PLACE_HORIZON
+        self.horizon = PICK_HORIZON if name in PICKED else PLACE_HORIZON
         self.scene: Scene | None = None
 
     def begin(self, env: TabletopWorld, *, scene: str, seed: int, index: int) -> str:

@@ -40,6 +40,9 @@ from robot.instruct.generators import (
     referring as referring,
 )
 from robot.instruct.generators import (
+    related as related,
+)
+from robot.instruct.generators import (
     relations as relations,
 )
 from robot.instruct.generators import (

@@ -13,6 +13,7 @@ import numpy as np
 from robot.instruct.raw import RawFrame
 from robot.instruct.records import POINT_RADIUS_PX, Record
 from robot.instruct.verify import multi as multi
+from robot.instruct.verify import related as related
 from robot.instruct.verify import single as single
 from robot.instruct.verify.reading import Picture, points
 from robot.instruct.verify.truth import CHECKS, Truth
