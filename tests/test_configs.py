@@ -105,7 +105,7 @@ def test_every_preset_is_a_comparison_that_can_run(preset):
     found = compared("ablate", f"preset={preset}")
     assert found.common.evaluation.headline is not None
     scenes = {scene for arm in found.trained for scene in arm.scenes}
-    assert scenes <= {"clean", "randomised", "randomised_still"}
+    assert scenes <= {"clean", "randomised", "randomised_still", "patch"}
 
 
 @pytest.mark.parametrize("policy", options("policy"))
@@ -358,7 +358,13 @@ def test_the_paper_preset_is_the_papers_table():
 def test_the_full_preset_compares_every_arm_in_every_scene():
     config = composed("ablate", "preset=full")
     assert set(config["compare"]) == set(config["arms"])
-    training_only = {"randomised", "randomised_still", "strangers", "randomised_duplicates"}
+    training_only = {
+        "randomised",
+        "randomised_still",
+        "strangers",
+        "patch",
+        "randomised_duplicates",
+    }
     for_regions = {"duplicates", "duplicates_clutter"}  # words cannot tell which is meant
     assert set(config["evaluation"]["scenes"]) == set(conditions()) - training_only - for_regions
 

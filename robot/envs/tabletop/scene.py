@@ -152,8 +152,12 @@ def _named(task: str, spec: Condition, composer: Composer, *, rng: np.random.Gen
     def add(noun, **where):
         return composer.add_noun(noun, gap=FINGER_GAP_M, rng=rng, keep_sight=True, **where)
 
-    destination = add(destination_noun) if destination_noun else None
-    target = None if spec.absent else add(target_noun, patch_m=spec.patch_m)
+    if spec.patch_m:  # first, while there is room amid the table
+        target = add(target_noun, patch_m=spec.patch_m)
+        destination = add(destination_noun) if destination_noun else None
+    else:
+        destination = add(destination_noun) if destination_noun else None
+        target = None if spec.absent else add(target_noun)
     return _Meant(target_noun, destination_noun, target, destination)
 
 
