@@ -185,10 +185,11 @@ def _judged(
         for o, v in zip(others, again, strict=True)
         if not failed_tests(v, rules)  # a substitute has to be as good as what is new
     }
-    return [
-        (*passed.get(c.question, (None, 0.0)), f) if f else (c, v.chance, f)
-        for c, v, f in zip(claims, verdicts, failed, strict=True)
-    ]
+    judged: list[Judged] = []
+    for claim, verdict, tests in zip(claims, verdicts, failed, strict=True):
+        kept = passed.get(claim.question, (None, 0.0)) if tests else (claim, verdict.chance)
+        judged.append((kept[0], kept[1], tests))
+    return judged
 
 
 def _edits(

@@ -73,7 +73,7 @@ def _told_apart(head: Head, planes: Shaped[torch.Tensor, "1 3 h w"], read: ReadG
     meant = told_apart(read, [planes] * head.cameras, head=head, language=words, reader=reader)
     if not meant:
         return _nothing(planes[0].permute(1, 2, 0).numpy(), reason="nothing fits")
-    return _ask(head, planes, meant[0], chances=1)[0]
+    return _ask(head, planes, meant[0], chances=1, reason=read.note)[0]
 
 
 def _ask(

@@ -146,7 +146,7 @@ def _row(raw: RawFrame, reader: RegionReader, *, with_goal: bool) -> dict[str, n
         "answers": of_one,
         "relations": of_two,
         "counts": np.array([_count(noun, graph) for noun in answers("name")[1:]], np.int16),
-        "reached": np.int16(_number("reached", reached)),
+        "reached": np.array(_number("reached", reached), np.int16),
         "goals": np.array(graph.goal.text if graph.goal and with_goal else "", dtype="U120"),
     }
 

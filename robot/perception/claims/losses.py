@@ -8,7 +8,7 @@ says. Claims to be judged are, besides true ones, those that the network itself 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -51,7 +51,7 @@ class ClaimBatch:
         return type(self)(**{f.name: _moved(getattr(self, f.name), device) for f in fields(self)})
 
 
-def _moved(value, device):
+def _moved(value: Any, device: torch.device | str) -> Any:
     if isinstance(value, Tensor):
         return value.to(device)
     return type(value)(**{f.name: _moved(getattr(value, f.name), device) for f in fields(value)})

@@ -84,12 +84,15 @@ class ClaimNetwork(nn.Module):
 
     def __init__(self, *, reader: dict[str, Any], word_dim: int = 64, hidden: int = 192) -> None:
         super().__init__()
-        self.eyes = RegionNetwork(**(reader | {"strides": STRIDES[1:]}))
+        options: dict[str, Any] = reader | {"strides": STRIDES[1:]}
+        self.eyes = RegionNetwork(**options)
         widths, dim = reader["widths"], reader["dim"]
         self.words = Words(dim=word_dim, out=dim)
-        self.film = nn.ModuleList(nn.Linear(dim, 2 * width) for width in widths[FIXED:])
+        film = [nn.Linear(dim, 2 * width) for width in widths[FIXED:]]
+        self.film = nn.ModuleList(film)
         self.planes = nn.Conv2d(PLANES, widths[FIXED], 3, padding=1)
-        for layer in (*self.film, self.planes):
+        for layer in (*film, self.planes):
+            assert layer.bias is not None
             nn.init.zeros_(layer.weight)  # a second look begins as the first
             nn.init.zeros_(layer.bias)
         self.cut = nn.Linear(2 * sum(widths[1:]), dim)

@@ -42,7 +42,7 @@ class PretrainedSpeaker:
             processor = AutoProcessor.from_pretrained(name)
         except (OSError, ValueError) as error:
             raise no_weights(name, str(error).splitlines()[0]) from error
-        return cls(model.to(device), processor)
+        return cls(model.to(device), processor)  # pyright: ignore[reportArgumentType]
 
     @torch.inference_mode()
     def say(self, pictures: Sequence[Picture], prompt: str, *, most: int) -> str:
