@@ -7,6 +7,7 @@ import numpy as np
 
 from robot.envs.arm_spaces import CAMERAS
 from robot.envs.make import EnvOptions, make_env
+from robot.envs.simulated import SimulatedEnv
 from robot.train.relocation import Eye
 
 
@@ -20,7 +21,7 @@ def eyes_of(env: EnvOptions, *, task: str) -> tuple[Eye, ...]:
         made.close()
 
 
-def _eye(env, camera: str) -> Eye:
+def _eye(env: SimulatedEnv, camera: str) -> Eye:
     K, T_world_camera = env.camera_matrices(camera)
     arm, data, model = env.arm, env.data, env.model
     position, rotation = arm.pose_in_base(data)

@@ -4,7 +4,7 @@ A masked frame holds target, destination and gripper only, and each can be cut o
 calibrated camera would see it. From demonstrations whose targets all stood in one place come
 demonstrations for the whole table, without a simulator: MimicGen's idea, in mask space.
 
-`relocated(windows, relocation)` adds copies. In a copy the target stands somewhere in `area`; the
+`relocated(windows, relocation)` adds copies. In a copy the target stands somewhere else; the
 hand starts where it did, ends its approach at the target's new place and, where the goal names a
 destination, brings it to the old one. In between the displacement grows with the way that the hand
 has travelled, and the way takes as many steps more as it is longer. What moves is assumed to turn
@@ -30,6 +30,7 @@ from robot.types import InputError
 ARRIVED_M = 0.02  # from above the target, on the table's plane
 SHORT_M = 0.04  # an approach that travels less starts beside its target and is moved as a whole
 STRETCHED = (0.5, 4.0)  # at least and at most, of a phase's steps
+MOVES, POSE = ("delta_position", "delta_rotation"), ("ee_position", "ee_rotation")
 CLOSED = 0.5  # of a gripper's range, 0 closed to 1 open
 
 
@@ -74,10 +75,10 @@ def relocated(
     """Return the windows and `copies` of each of their episodes with the target elsewhere.
     Episodes that take nothing, or let go of it on the way, are not copied.
     """
-    if not isinstance(deployment, Overlay):
+    if type(deployment) is not Overlay:  # one that crops shows no camera's whole view
         raise InputError(
-            "got relocate for a deployment that does not paint over what is hidden, expected "
-            "overlay: only what a mask keeps can be moved; choose another deployment"
+            f"got relocate for {type(deployment).__name__}, expected overlay: only what is painted "
+            "over, and not cropped, can be moved; choose another deployment"
         )
     if len(eyes) != len(windows.spaces.cameras):
         raise InputError(
@@ -104,13 +105,10 @@ def demonstration_of(windows: Windows, episode: int) -> Demonstration | None:
     frames = slice(start, start + length)
     proprio, actions = windows.proprio[frames].numpy(), windows.actions[frames].numpy()
     action, state = windows.spaces.action.columns(), windows.spaces.state.columns()
-    if not {"delta_position", GRIPPER} <= set(action) or not {
-        "ee_position",
-        "ee_rotation",
-    } <= set(state):
+    if list(action)[:2] != list(MOVES) or list(state)[:2] != list(POSE) or GRIPPER not in action:
         raise InputError(
-            f"got actions {list(action)} and state {list(state)} for relocate, expected the "
-            "hand's pose and changes of its position; train without relocate"
+            f"got actions {list(action)} and state {list(state)} for relocate, expected them to "
+            f"begin with {list(MOVES)} and {list(POSE)}, and a {GRIPPER}; train without relocate"
         )
     closed = actions[:, action[GRIPPER]][:, 0] < CLOSED
     closings = np.flatnonzero(closed & ~np.append(False, closed[:-1]))
@@ -124,7 +122,8 @@ def demonstration_of(windows: Windows, episode: int) -> Demonstration | None:
     )
     looks = np.flatnonzero(rows.numpy() != NOT_LOOKED_AT)
     composites = windows.composites[rows[torch.from_numpy(looks)]].numpy()
-    has_destination = bool((composites[:, :, 3 + DESTINATION] > 127).any())
+    if len(openings) and not (composites[:, :, 3 + DESTINATION] > 127).any():
+        return None  # dropped
     return Demonstration(
         composites=composites,
         looks=looks,
@@ -133,7 +132,7 @@ def demonstration_of(windows: Windows, episode: int) -> Demonstration | None:
         proprio=proprio,
         actions=actions,
         grasp=int(closings[0]),
-        release=int(openings[0]) if len(openings) and has_destination else None,
+        release=int(openings[0]) if len(openings) else None,
     )
 
 

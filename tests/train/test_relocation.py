@@ -12,7 +12,7 @@ from robot.batch import LanguageTokens
 from robot.data.windows import NOT_LOOKED_AT, Windows
 from robot.envs.make import EnvOptions, make_env
 from robot.experiment.eyes import eyes_of
-from robot.perception.compose.masking import Channel, Overlay
+from robot.perception.compose.masking import Channel, Crop, Overlay
 from robot.perception.compose.redraw import DESTINATION, HAND, TARGET, redrawn
 from robot.train.options import Relocation
 from robot.train.relocation import Eye, demonstration_of, moved_by, relocated
@@ -115,6 +115,12 @@ def test_what_does_not_move_is_drawn_as_it_was():
     assert np.abs(drawn.astype(int) - picture).max() <= 1
 
 
+def test_what_lets_go_on_the_way_is_not_copied():
+    windows = demonstrations(destination=True)
+    windows.composites[:, :, 3 + DESTINATION] = 0
+    assert demonstration_of(windows, 0) is None
+
+
 @pytest.mark.parametrize("destination", [False, True])
 def test_the_hand_starts_where_it_did_and_takes_the_target_at_its_new_place(destination):
     original = demonstration_of(demonstrations(destination=destination), 0)
@@ -177,6 +183,8 @@ def test_what_cannot_be_moved_is_refused():
     options = Relocation(copies=1, x_m=(0.4, 0.6), y_m=(-0.1, 0.1))
     with pytest.raises(InputError, match="overlay"):
         relocated(windows, options, eyes=EYES, deployment=Channel(), look_every=1)
+    with pytest.raises(InputError, match="overlay"):
+        relocated(windows, options, eyes=EYES, deployment=Crop(), look_every=1)
     with pytest.raises(InputError, match="calibrated cameras"):
         relocated(windows, options, eyes=EYES[:1], deployment=Overlay(), look_every=1)
     with pytest.raises(InputError, match="low < high"):
