@@ -38,7 +38,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.fault_kinds import AFTER_S, FAULTS, START_S, Stage
+from benchmarks.fault_kinds import AFTER_S, FAULTS, START_S, Fault, Stage, at_once
 from benchmarks.fault_stage import (
     FaultyCamera,
     KilledLoop,
