@@ -19,7 +19,9 @@ MAY_BE_NULL = frozenset(
     + ("checkpoint", "deployment", "device", "frozen_after", "goal", "server", "speed")
     + ("token", "suite", "viewer", "benchmark", "view", "relocate")
 )
-MAY_BE_EMPTY = frozenset({"also", "faults", "formats", "mask_scenes", "models", "sources"})
+MAY_BE_EMPTY = frozenset(
+    {"also", "faults", "formats", "generators", "mask_scenes", "models", "sources"}
+)
 MAY_BE_MIXED = frozenset({"sources"})  # numbers and text
 MAY_REPEAT = frozenset(
     ("blocks", "faults", "grip_position_m", "widths", "workspace_high_m", "workspace_low_m")

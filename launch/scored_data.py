@@ -20,6 +20,11 @@ def check_scored_data(config: DictConfig) -> None:
     check_scene(values["task"], values["scene"])
     data = parse(Data, values["data"], at="data")
     require_machine_demonstrations(data)
+    if data.records is not None:
+        raise InputError(
+            f"got data.records={data.records}, expected null: demonstrations are scored, not "
+            "records; leave it out"
+        )
     options = cast(Any, SimpleNamespace(**values["scoring"]))
     check_weightings(["dwsl"], data, options, task=values["task"])
 

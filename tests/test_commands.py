@@ -84,12 +84,12 @@ def policy_in(folder: Path, *, control_dt_s: float = 0.05, masks: str = "none") 
 @pytest.mark.parametrize(
     ("name", "arguments", "says"),
     [
-        ("train_policy.py", ["task=fold"], "got task 'fold', expected one of pick, place"),
-        ("launch/collect.py", ["task=fold"], "got task 'fold', expected one of pick, place"),
+        ("train_policy.py", ["task=fold"], "got task 'fold', expected one of pick, pick_related"),
+        ("launch/collect.py", ["task=fold"], "got task 'fold', expected one of pick, pick_related"),
         (
             "launch/train_mask.py",
             ["measure.tasks=[fold]"],
-            "got task 'fold' for mask frames, expected one of pick, place",
+            "got task 'fold' for mask frames, expected one of pick, pick_related",
         ),
         (
             "launch/evaluate.py",
@@ -424,7 +424,7 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
         (
             "launch/evaluate.py",
             ["checkpoint=.", "task=fold"],
-            "got task 'fold', expected one of pick, place",
+            "got task 'fold', expected one of pick, pick_related",
         ),
         (
             "launch/evaluate.py",

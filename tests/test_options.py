@@ -58,7 +58,7 @@ TOGETHER = {
         "env.image_size=64": "expected",
         "perception=oracle perception.deployment.name=blur": "pass deployment=blur",
     },
-    "mask": {"goal=x": "asks for nothing", "deployment=no-such": "got deployment 'no-such'"},
+    "mask": {"goal=x": "expected a request", "deployment=no-such": "got deployment 'no-such'"},
     "train_mask": {
         "mask_weighting.discriminator.fill=2": "fill 2",
         "mask_head.dim=30": "dim 30",

@@ -246,7 +246,7 @@ def test_an_impossible_image_size_is_refused():
 
 
 def test_an_unknown_task_is_refused_with_those_there_are():
-    with pytest.raises(InputError, match="got task 'fold', expected one of pick, place"):
+    with pytest.raises(InputError, match="got task 'fold', expected one of pick, pick_related"):
         RobosuiteEnv(task="fold")
 
 
