@@ -220,7 +220,7 @@ def test_a_dataset_that_lerobot_writes_is_learned_from(tmp_path, monkeypatch, ki
 
 def test_calibration_files_say_where_the_cameras_stand(tmp_path):
     lens = {"image_width": 200, "image_height": 100, "distortion": []}
-    lens["K"] = [[150, 0, 100], [0, 150, 50], [0, 0, 1]]
+    lens["K"] = [[150, 0, 99.5], [0, 150, 49.5], [0, 0, 1]]  # centres of pixels are whole
     poses = {"front": {"T_base_camera": np.eye(4).tolist()}, "hand": {"T_ee_camera": None}}
     poses["hand"]["T_ee_camera"] = [[1, 0, 0, 0], [0, 1, 0, 0.05], [0, 0, 1, -0.1], [0, 0, 0, 1]]
     files = {name: tmp_path / f"{name}.json" for name in (*poses, "nowhere")}

@@ -96,12 +96,17 @@ def viewpoint(
     T_world_table[:3, :3] = data.xmat[arm.base].reshape(3, 3)
     top_m = data.geom_xpos[table, 2] + model.geom_size[table, 2]
     T_world_table[:3, 3] = *data.xpos[arm.base, :2], top_m
-    body = model.cam_bodyid[camera_id(model, camera)]
     return Viewpoint(
         K=camera_intrinsics(model, camera, height, width),
         T_table_camera=np.linalg.inv(T_world_table) @ camera_pose(model, data, camera),
-        on_hand=bool(model.body_weldid[body] == model.body_weldid[model.site_bodyid[arm.site]]),
+        on_hand=is_on_hand(model, camera, arm=arm),
     )
+
+
+def is_on_hand(model: mujoco.MjModel, camera: str, *, arm: Arm) -> bool:
+    """Return whether a camera moves with the arm's gripper."""
+    body = model.cam_bodyid[camera_id(model, camera)]
+    return bool(model.body_weldid[body] == model.body_weldid[model.site_bodyid[arm.site]])
 
 
 def camera_id(model: mujoco.MjModel, camera: str) -> int:

@@ -9,12 +9,14 @@ import numpy as np
 
 from robot.errors import InputError
 from robot.hardware.cameras.calibration import read_calibration
+from robot.hardware.cameras.mount import mount_of
+from robot.hardware.cameras.picture import Edit
 from robot.train.relocation import Eye
 
 
 def calibrated_eyes(files: Mapping[str, Path], *, cameras: Sequence[str]) -> tuple[Eye, ...]:
     """Return the cameras in the order of the recordings. A calibration is of the captured picture:
-    frames that were resized since are fine, rotated or cropped ones are not.
+    frames that were straightened or resized since are fine, rotated or cropped ones are not.
     """
     if missing := [camera for camera in cameras if camera not in files]:
         raise InputError(
@@ -26,11 +28,15 @@ def calibrated_eyes(files: Mapping[str, Path], *, cameras: Sequence[str]) -> tup
 
 def _eye(file: Path) -> Eye:
     found = read_calibration(file)
-    pose = found.T_base_camera if found.T_base_camera is not None else found.T_ee_camera
-    if pose is None:
+    captured = found.height, found.width
+    mount = mount_of(found, Edit(), captured=captured, straight=True)
+    if mount is None:
         raise InputError(
             f"got {file}, which does not say where its camera stands, expected T_base_camera or "
             "T_ee_camera; calibrate with mount=eye_to_hand or eye_in_hand"
         )
     size = np.array([found.width, found.height, 1.0])
-    return Eye(K=found.K / size[:, None], pose=pose, on_hand=found.T_base_camera is None)
+    on_hand = mount.T_base_camera is None
+    pose = mount.T_ee_camera if on_hand else mount.T_base_camera
+    assert pose is not None
+    return Eye(K=mount.K / size[:, None], pose=pose, on_hand=on_hand)

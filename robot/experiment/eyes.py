@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 
 from robot.envs.arm_spaces import CAMERAS
+from robot.envs.cameras import is_on_hand
 from robot.envs.make import EnvOptions, make_env
 from robot.envs.simulated import SimulatedEnv
 from robot.train.relocation import Eye
@@ -23,12 +23,11 @@ def eyes_of(env: EnvOptions, *, task: str) -> tuple[Eye, ...]:
 
 def _eye(env: SimulatedEnv, camera: str) -> Eye:
     K, T_world_camera = env.camera_matrices(camera)
-    arm, data, model = env.arm, env.data, env.model
+    arm, data = env.arm, env.data
     position, rotation = arm.pose_in_base(data)
     T_world_base = _pose(data.xpos[arm.base], data.xmat[arm.base].reshape(3, 3))
     T_base_camera = np.linalg.inv(T_world_base) @ T_world_camera
-    body = model.cam_bodyid[mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, CAMERAS[camera])]
-    on_hand = bool(model.body_weldid[body] == model.body_weldid[model.site_bodyid[arm.site]])
+    on_hand = is_on_hand(env.model, CAMERAS[camera], arm=arm)
     pose = np.linalg.inv(_pose(position, rotation)) @ T_base_camera if on_hand else T_base_camera
     size = np.array([env.image_size, env.image_size, 1.0])
     # rounded, so that what is cached under them is found again

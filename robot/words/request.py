@@ -83,12 +83,14 @@ def _asked_between(clauses: Sequence[Clause]) -> Request | None:
     by_sentence: dict[int, list[Clause]] = {}
     for clause in clauses:
         by_sentence.setdefault(clause.sentence, []).append(clause)
+    if len(by_sentence) < 2:
+        return None  # read as a whole already
     read = {k: _combine(group) for k, group in by_sentence.items()}
     asked = {k: request for k, request in read.items() if _demands(by_sentence[k], request)}
     for k in set(read) - set(asked):
         if (meant := _pointed_back(by_sentence[k], by_sentence.get(k - 1, ()))) is not None:
             asked[k] = Request(Understanding.UNDERSTOOD, meant)
-    if len(by_sentence) < 2 or not asked:
+    if not asked:
         return None
     later = [clause for clause in clauses if clause.sentence > max(asked)]
     if any(clause.join in ("and", "or", "but") and clause.items[0].thing for clause in later):
