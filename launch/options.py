@@ -1,9 +1,9 @@
 """Every option of a composed config against the YAML files that it was composed from, before
 anything that takes seconds is imported: what each may be is read off its default.
 
-An option keeps its kind (text, whole number, list, ...), has no value only where that is its
-default or listed here, and a number is finite and not negative. What depends on more than one
-option, or on what is registered, is checked where the config is parsed.
+An option keeps its kind (text, whole number, list, ...), has no value, or an empty list, only
+where that is its default or listed here, and a number is finite and not negative. What depends on
+more than one option, or on what is registered, is checked where the config is parsed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ MAY_BE_NULL = frozenset(
     + ("checkpoint", "deployment", "device", "frozen_after", "goal", "server", "speed")
     + ("token", "suite", "viewer", "benchmark", "view", "relocate")
 )
-MAY_BE_EMPTY = frozenset(
-    {"also", "faults", "formats", "generators", "mask_scenes", "models", "sources"}
-)
+MAY_BE_EMPTY = frozenset({"faults", "mask_scenes"})  # beside what is empty by default
 MAY_BE_MIXED = frozenset({"sources"})  # numbers and text
 MAY_REPEAT = frozenset(
     ("blocks", "faults", "grip_position_m", "widths", "workspace_high_m", "workspace_low_m")
@@ -109,7 +107,7 @@ def _check(now: Any, was: Any, *, path: tuple[str, ...]) -> None:
     else:
         if was not in (None, "???") and _kind(now) != _kind(was) and not _widened(now, was, name):
             raise _other_kind(key, now, was)
-        _check_value(now, path=path)
+        _check_value(now, path=path, may_be_empty=was == [])
 
 
 def _check_section(
@@ -131,10 +129,10 @@ def _check_section(
         _check(value, None if was is None else was.get(name), path=(*path, str(name)))
 
 
-def _check_value(value: Any, *, path: tuple[str, ...]) -> None:
+def _check_value(value: Any, *, path: tuple[str, ...], may_be_empty: bool = False) -> None:
     key, name = ".".join(path), path[-1]
     if isinstance(value, list):
-        _check_list(value, path=path)
+        _check_list(value, path=path, may_be_empty=may_be_empty)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value) or abs(value) > HIGHEST:
             raise InputError(f"got {key}={value}, expected a finite number; lower it")
@@ -154,9 +152,9 @@ def _check_value(value: Any, *, path: tuple[str, ...]) -> None:
             raise InputError(f"got {key}={value}, expected at most {HIGHEST_SEED}; lower it")
 
 
-def _check_list(value: Sequence[Any], *, path: tuple[str, ...]) -> None:
+def _check_list(value: Sequence[Any], *, path: tuple[str, ...], may_be_empty: bool) -> None:
     key, name = ".".join(path), path[-1]
-    if not value and name not in MAY_BE_EMPTY:
+    if not value and not may_be_empty and name not in MAY_BE_EMPTY:
         raise InputError(f"got {key}=[], expected at least one; add one, or leave {key} out")
     repeated = [item for item in value if value.count(item) > 1]
     if repeated and name not in MAY_REPEAT:
