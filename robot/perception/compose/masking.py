@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -53,7 +54,12 @@ def keep(
     """
     if dilation:
         probability = F.max_pool2d(probability, 2 * dilation + 1, stride=1, padding=dilation)
-    return mask_from_labels(labels_from_mask(probability, threshold=threshold))
+    strongest = probability.amax(dim=1)
+    free, kept = strongest > threshold, []
+    for role in probability.unbind(dim=1):  # a tie goes to the first
+        kept.append((role == strongest) & free)
+        free = free & ~kept[-1]
+    return torch.stack(kept, dim=1).to(probability.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +201,8 @@ def compose(
             f"got frames {tuple(rgb.shape)} and masks {tuple(mask.shape)}, expected one mask per "
             "frame at the frame's size"
         )
-    rgb = rgb.to(mask.dtype) / 255
+    # planes that lie like the masks: mixed layouts make every step below slower
+    rgb = rgb.to(mask.dtype, memory_format=torch.contiguous_format) / 255
     coverage = deployment.coverage(mask)
     kept = coverage.sum(dim=1, keepdim=True).clamp_(max=1)  # soft edges of two roles add up
     composite = torch.cat([deployment.show(rgb, kept), coverage], dim=1)
@@ -242,12 +249,21 @@ def area_resize(
     rows_out, columns_out = (size, size) if isinstance(size, int) else size
     if window is None:
         if height % rows_out == 0 and width % columns_out == 0:  # the same numbers, faster
-            return F.avg_pool2d(images, (height // rows_out, width // columns_out))
+            return _block_means(images, height // rows_out, width // columns_out)
         window = images.new_tensor([[0, 0, width, height]])  # one for all
     x0, y0, x1, y1 = window.unbind(dim=1)
     rows = _area_matrix(y0, y1, cells=rows_out, pixels=height)
     columns = _area_matrix(x0, x1, cells=columns_out, pixels=width)
     return rows[:, None] @ images @ columns[:, None].transpose(-1, -2)
+
+
+def _block_means(
+    images: Float[Tensor, "b c h w"], rows: int, columns: int
+) -> Float[Tensor, "b c _ _"]:
+    """Return the means of blocks of pixels: F.avg_pool2d in whole rows, a third of its time."""
+    high = reduce(torch.add, (images[:, :, row::rows] for row in range(rows)))
+    wide = reduce(torch.add, (high[..., column::columns] for column in range(columns)))
+    return wide / (rows * columns)
 
 
 def _area_matrix(

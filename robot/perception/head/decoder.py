@@ -211,7 +211,8 @@ class MaskDecoder(nn.Module):
         # all 16 pixels of a cell by one matrix: b 16*pixel masks*16
         each = torch.eye(CELL * CELL, dtype=weights.dtype, device=weights.device)
         matrix = torch.einsum("pq,bkm->bpkmq", each, weights[:, :-1]).flatten(3).flatten(1, 2)
-        logits = features @ matrix + weights[:, -1:].repeat_interleave(CELL * CELL, dim=2)
+        bias = weights[:, -1:].repeat_interleave(CELL * CELL, dim=2)
+        logits = torch.baddbmm(bias, features, matrix)
         grid = logits.view(batch, rows, columns, self.masks, CELL, CELL).permute(0, 3, 1, 4, 2, 5)
         return grid.reshape(batch, self.masks, rows * CELL, columns * CELL)
 

