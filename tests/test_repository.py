@@ -114,7 +114,7 @@ def test_lock_names_no_cuda_package_and_one_opencv():
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("configs/**/*.yaml")), ids=lambda path: path.stem)
 def test_config_parses(path):
-    assert OmegaConf.load(path) is not None
+    assert OmegaConf.is_dict(OmegaConf.load(path))
 
 
 def test_make_train_runs_the_command_of_the_readme():

@@ -120,7 +120,8 @@ def test_the_emergency_stop_holds_the_arm_until_it_is_released(station, arm):
 def test_a_camera_that_goes_is_one_sentence_on_the_page(station):
     with session_of(station) as (session, screen):
         station._rig.cameras[0].unplugged = True
-        eventually(lambda: "the camera front is gone" in session.state.problem)
+        eventually(lambda: session.state.problem)
+        assert session.state.problem == "the camera front is gone; plug it in again"
         seen = len(screen.views)
         station._rig.cameras[0].unplugged = False
         eventually(lambda: len(screen.views) > seen and not session.state.problem)

@@ -108,15 +108,19 @@ def test_states_pictures_and_commands_go_over_the_websocket():
 
 
 def test_every_picture_that_is_uploaded_is_shown():
-    file = io.BytesIO()
-    Image.new("RGB", (48, 24)).save(file, "PNG")
+    sizes = [(48, 24), (24, 48)]
+    shown = []
     with served() as port, talk(port) as socket:
-        for _ in range(2):
+        for size in sizes:
+            file = io.BytesIO()
+            Image.new("RGB", size).save(file, "PNG")
             socket.send(file.getvalue())
-            while socket.recv(timeout=60)[:8] != b"\x07picture":
+            while (message := socket.recv(timeout=60))[:8] != b"\x07picture":
                 pass
+            shown.append(Image.open(io.BytesIO(message[8:])).size)
             socket.send(json.dumps({"do": "leave"}))
             states(socket, lambda state: state.get("source") == "simulated")
+    assert shown == sizes
 
 
 def test_an_arm_that_nobody_watches_stops():

@@ -36,6 +36,8 @@ def test_every_device_can_correct_and_demonstrate(teleop):
 def test_the_options_as_they_are_pass_their_own_check(command):
     values = composed(command)
     check_options(values, default=composed(command))
+    with pytest.raises(InputError, match="got no-such, which the config does not have"):
+        check_options(values | {"no-such": 1}, default=composed(command))
 
 
 @pytest.mark.parametrize(

@@ -333,10 +333,12 @@ def test_a_taken_port_is_told_before_the_weights_are_loaded(command, overrides, 
             work_of(command)(composed(command, [*overrides, f"port={port}"]))
 
 
-def test_a_port_that_is_free_again_after_a_connection_passes():
+def test_a_port_is_taken_until_its_server_closes_and_free_right_after():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)):
             server.accept()[0].close()  # TIME_WAIT at the server's side
+        with pytest.raises(InputError, match="where nothing can listen"):
+            check_free("127.0.0.1", port)
     check_free("127.0.0.1", port)
     check_free("localhost", 0)

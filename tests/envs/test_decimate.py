@@ -319,4 +319,4 @@ def test_edit_xml_runs_before_compilation():
         return xml.replace("<worldbody>", '<worldbody><camera name="extra" pos="0 0 3"/>')
 
     env = accelerate(Lift, edit_xml=add_camera)(**OFF)
-    assert env.sim.model._model.camera("extra").id >= 0
+    assert env.sim.model._model.camera("extra").pos.tolist() == [0, 0, 3]

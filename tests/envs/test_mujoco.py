@@ -269,6 +269,13 @@ from robot.envs.make import EnvOptions, make_env
 env = make_env("pick", EnvOptions(backend="mujoco", image_size=16))
 env.reset(seed=0)
 expert = env.expert(rng=__import__("numpy").random.default_rng(0))
-env.step(expert.act())
+print(env.step(expert.act())[4]["steps"])
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=ASSET.parents[3])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ASSET.parents[3],
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr

@@ -114,13 +114,10 @@ def weigh(common, *weightings: str) -> None:
 
 @pytest.mark.parametrize("weighting", ["dwsl", "trusted_only", "oracle"])
 def test_trusted_demonstrations_alone_have_nothing_to_weigh(weighting):
+    weigh(common_of(), "uniform")
     says = f"got weighting={weighting} where all demonstrations are trusted; add data=mixed"
     with pytest.raises(InputError, match=says):
         weigh(common_of(), "uniform", weighting)
-
-
-def test_trusted_demonstrations_alone_are_trained_on_alike():
-    weigh(common_of(), "uniform")
 
 
 def test_machine_demonstrations_start_from_other_states_than_the_trusted():

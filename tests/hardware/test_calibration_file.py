@@ -30,7 +30,7 @@ LENS = Calibration(
 )
 
 
-def same(a: Calibration, b: Calibration) -> None:
+def assert_same(a: Calibration, b: Calibration) -> None:
     assert (a.height, a.width) == (b.height, b.width)
     for name in ("K", "distortion", "T_base_camera", "T_ee_camera"):
         ours, theirs = getattr(a, name), getattr(b, name)
@@ -41,7 +41,7 @@ def same(a: Calibration, b: Calibration) -> None:
 
 def test_a_file_gives_back_what_was_written(tmp_path):
     write_calibration(tmp_path / "a.json", LENS, notes={"mount": "eye_to_hand"})
-    same(read_calibration(tmp_path / "a.json"), LENS)
+    assert_same(read_calibration(tmp_path / "a.json"), LENS)
 
 
 @pytest.mark.parametrize("ending", ["yaml", "xml", "json"])
@@ -58,7 +58,7 @@ def test_opencvs_own_files_are_read(tmp_path, ending, names):
     storage.write(names[1], LENS.distortion.reshape(5, 1))
     storage.write("T_base_camera", LENS.T_base_camera)
     storage.release()
-    same(read_calibration(path), LENS)
+    assert_same(read_calibration(path), LENS)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_undistortion_makes_lines_straight():
 def test_a_calibration_scales_with_the_resolution_and_not_with_the_aspect():
     half = LENS.scaled_to(height=240, width=320)
     np.testing.assert_allclose(half.K[0], (260, 0, (325 + 0.5) / 2 - 0.5))
-    same(half.scaled_to(height=480, width=640), LENS)
+    assert_same(half.scaled_to(height=480, width=640), LENS)
     with pytest.raises(CameraError, match="640 x 400 px do not fit a calibration of 640 x 480"):
         LENS.scaled_to(height=400, width=640)
 

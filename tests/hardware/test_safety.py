@@ -146,7 +146,7 @@ def test_what_was_seen_too_long_ago_or_not_at_all_holds_and_says_so(clock, seen,
 
     assert speed(safe) < moving_at
     assert safe.interventions[kind] == 1
-    assert safe.recent[-1].kind == kind or kind in {event.kind for event in safe.recent[-3:]}
+    assert kind in {event.kind for event in safe.recent[-3:]}
 
 
 def test_fresh_frames_and_a_found_target_do_not_hold(clock):
@@ -305,7 +305,7 @@ def test_a_command_before_its_time_repeats_the_last_one(clock):
 
 
 def test_after_a_gap_the_path_begins_again_from_rest(clock):
-    safe = moving(clock)
+    safe = moving(clock, watchdog_periods=10)  # its thread could stop the arm in the gap
     fast = speed(safe)
     clock.pass_(3 * DT_S)
 

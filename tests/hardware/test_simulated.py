@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from robot.hardware.arm import ArmError, Command
 from robot.hardware.camera import CameraError
 from robot.hardware.chain import read_chain
 from robot.hardware.simulated import CHAINS, SimulatedArm
-from robot.hardware.simulator import Simulation, Slot, frame_type
+from robot.hardware.simulator import Pose, Simulation, Slot, _Process, frame_type
 from robot.spaces import Camera
 
 FAST = EnvOptions(backend="mujoco")
@@ -87,9 +89,12 @@ def test_it_goes_where_it_is_sent_and_its_joints_say_the_same(arm):
 
 
 def test_the_gripper_follows_its_target(arm):
-    driven(arm, [0, 0, 0], steps=14, gripper=0.0)
-    assert arm.read().gripper_opening < 0.2
-    driven(arm, [0, 0, 0], steps=20, gripper=1.0)
+    def opening(*, towards: float) -> float:
+        driven(arm, [0, 0, 0], steps=1, gripper=towards)
+        return arm.read().gripper_opening
+
+    waited(lambda: opening(towards=0.0) < 0.2)
+    waited(lambda: opening(towards=1.0) > 0.8)
     assert arm.read().gripper_opening > 0.8
 
 
@@ -101,11 +106,24 @@ def test_it_comes_to_rest_where_it_is_when_nothing_more_is_sent(arm):
     assert np.linalg.norm(arm.read().ee_position - here) < 0.04
 
 
-def test_stop_stops_and_may_be_called_twice(arm):
-    driven(arm, [0.0, 0.04, 0.0], steps=8)
+def test_stop_rests_at_once_and_may_be_called_twice():
+    """The process is this one: nothing else, such as a pause without commands, can end the way."""
+    arm, world = SimulatedArm(Simulation(env=FAST)), Mock(dt_s=0.002, cameras=())
+    world.measure.return_value = Pose(
+        np.zeros(7), np.zeros(7), ee_position=np.zeros(3), ee_rotation=np.eye(3), gripper_opening=1
+    )
+    arm._pipe, theirs = multiprocessing.Pipe()
+    process = _Process(theirs, arm.simulation, world, {"state": arm._state})
+    process.reset(seed=0, scene="clean", episode=0)
+
+    arm.send(Command(np.ones(3), np.eye(3), gripper_target=1.0, time_s=0.0))
     arm.stop()
     arm.stop()
-    waited(lambda: at_rest(arm))
+
+    assert process._messages()
+    moves = [name for name, *_ in world.method_calls if name in ("drive", "rest")]
+    assert moves == ["drive", "rest", "rest"]
+    np.testing.assert_array_equal(world.rest.call_args.kwargs["position"], np.zeros(3))
 
 
 def test_added_latency_makes_states_and_frames_older(arm):

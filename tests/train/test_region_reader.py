@@ -111,8 +111,9 @@ def test_questions_are_half_true(looks):
     for region in sample.regions:
         for _ in range(20):
             yes, no = true_phrase(region, rng=rng), false_phrase(region, sample.regions, rng=rng)
-            assert yes is None or is_true(all_phrases()[yes], region)
-            assert no is None or is_true(all_phrases()[no], region) is False
+            assert yes is not None and no is not None
+            assert is_true(all_phrases()[yes], region)
+            assert is_true(all_phrases()[no], region) is False
             for drawn in (yes, no):
                 phrase = all_phrases()[drawn]
                 assert not (phrase.name and vocabulary().is_held_out(phrase.name, phrase.colour))

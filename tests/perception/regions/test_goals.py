@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -106,8 +108,11 @@ def test_a_region_that_does_not_fit_the_frames_is_explained(region, said):
         check_regions(Goal("pick up <region1>", (region,)), FRAMES)
 
 
-def test_a_box_that_reaches_over_the_border_is_inside():
-    check_regions(Goal("pick up <region1>", (Region("wrist", box=(-3, 40, 10, 60)),)), FRAMES)
+def test_a_box_is_inside_as_long_as_one_pixel_of_it_is():
+    for inside, box in ((True, (-3.0, 40.0, 1.0, 60.0)), (False, (-3.0, 40.0, 0.0, 60.0))):
+        expected = nullcontext() if inside else pytest.raises(InputError, match="outside")
+        with expected:
+            check_regions(Goal("pick up <region1>", (Region("wrist", box=box),)), FRAMES)
 
 
 @pytest.mark.parametrize(
