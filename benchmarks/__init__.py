@@ -1,1 +1,1 @@
-"""One command for every ratio and time that docs/results.md states: `python benchmarks/<name>.py`."""
+"""One command for every ratio and time in docs/results.md: `python benchmarks/<name>.py`."""

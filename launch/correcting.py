@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -22,7 +23,14 @@ from robot.system.parse import Count, NotNegativeNumber, Seed, Share, options
 from robot.system.progress import Bars
 from robot.train.options import Training
 
-TARGETS = {"false_cut": 0.6, "true_kept": 0.9, "fixed_point": 0.95}  # of "corrected"
+if TYPE_CHECKING:  # imports simulators
+    from robot.experiment.correction import Figures
+
+TARGETS = {
+    "false_cut": 0.6,
+    "true_kept": 0.9,
+    "fixed_point": 0.95,
+}  # of "corrected"
 
 
 @options
@@ -164,9 +172,9 @@ def _trained(asked: ClaimOptions, run: Path, progress: Bars) -> list[str]:
     return [str(path) for path in checkpoints]
 
 
-def table_of(results: Sequence[Mapping[str, Any]]) -> Table:
+def table_of(results: Sequence[Figures]) -> Table:
     """Return the variants for people: means over models, lowest and highest where several."""
-    from robot.experiment.correction import VARIANTS, spread
+    from robot.experiment.correction import VARIANTS
 
     shown = Table(
         "variant", "claims", "false", "false share", "false claims cut", "true claims kept"
@@ -175,19 +183,20 @@ def table_of(results: Sequence[Mapping[str, Any]]) -> Table:
     for variant in VARIANTS:
         cells = []
         for name in names:
-            mean, low, high = spread(results, variant, name)
+            values = [float(getattr(r.variants[variant], name)) for r in results]
             form = "{:.0f}" if name in ("claims", "false") else "{:.1%}"
-            several = f" ({form.format(low)}-{form.format(high)})" if len(results) > 1 else ""
-            cells.append(form.format(mean) + several)
+            extremes = f" ({form.format(min(values))}-{form.format(max(values))})"
+            cells.append(form.format(fmean(values)) + (extremes if len(results) > 1 else ""))
         shown.add_row(variant, *cells)
     return shown
 
 
-def _met(results: Sequence[Mapping[str, Any]]) -> list[str]:
+def _met(results: Sequence[Figures]) -> list[str]:
     """Return a line per target: what every model reached."""
     lines = []
     for name, target in TARGETS.items():
-        values = [r["variants"]["corrected"].get(name, r.get(name)) for r in results]
+        of = [r if name == "fixed_point" else r.variants["corrected"] for r in results]
+        values = [float(getattr(one, name)) for one in of]
         reached = ", ".join(f"{v:.1%}" for v in values)
         met = "met" if min(values) >= target else "missed"
         lines.append(f"{name.replace('_', ' ')}: {reached}; target {target:.0%}: {met}")

@@ -44,7 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         training=Training(steps=options.steps, warmup_steps=50, log_every=25),
         batch_size=BATCH_SIZE,
         seed=SEED,
-        head={},
     )
     file = train_region_head(
         training,

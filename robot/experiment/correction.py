@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 
 from robot.envs.make import EnvOptions, make_env
 from robot.instruct.build import build_graph
@@ -64,7 +61,31 @@ class Measured:
     fixed: int = 0
     rounds: Counter[int] = field(default_factory=Counter)
     actions: Counter[str] = field(default_factory=Counter)
-    examples: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantFigures:
+    """What the claims of one variant are, and what became of those that were generated."""
+
+    claims: int
+    true: int
+    false: int
+    unknown: int  # a matter of taste
+    false_share: float  # of those that are true or false
+    false_cut: float  # of the generated false ones
+    true_kept: float  # of the generated true ones
+    by_kind: Mapping[str, int]  # "exists true", "exists false", ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What one model reached on all frames; `results.json` holds it by these names."""
+
+    variants: Mapping[str, VariantFigures]
+    frames: int
+    fixed_point: float  # share of the frames on which a further round changed nothing
+    rounds: Mapping[str, int]  # frames by the number of rounds they took
+    actions: Mapping[str, int]  # what was done to claims: accepted, substituted, dropped, ...
 
 
 def hidden_frames(
@@ -133,32 +154,25 @@ def _note(measured: Measured, result: Correction) -> None:
     measured.actions.update(edit.action for edit in result.edits)
 
 
-def figures(measured: Measured) -> dict[str, Any]:
-    """Return what the table shows, by variant."""
+def figures(measured: Measured) -> Figures:
+    """Return what the counts of a model say."""
     before = measured.scores["one shot"]
-    of_variants = {
-        name: {
-            "claims": s.true + s.false + s.unknown,
-            "true": s.true,
-            "false": s.false,
-            "unknown": s.unknown,
-            "false_share": s.false / max(1, s.true + s.false),
-            "false_cut": 1 - s.false / max(1, before.false),
-            "true_kept": s.kept / max(1, before.true),
-            "by_kind": dict(sorted(s.by_kind.items())),
-        }
-        for name, s in measured.scores.items()
-    }
-    return {
-        "variants": of_variants,
-        "frames": measured.frames,
-        "fixed_point": measured.fixed / max(1, measured.frames),
-        "rounds": {str(k): n for k, n in sorted(measured.rounds.items())},
-        "actions": dict(measured.actions),
-    }
-
-
-def spread(results: Sequence[Mapping[str, Any]], variant: str, name: str) -> tuple[float, ...]:
-    """Return mean, lowest and highest of a figure over models."""
-    values = [float(r["variants"][variant][name]) for r in results]
-    return float(np.mean(values)), min(values), max(values)
+    return Figures(
+        variants={
+            name: VariantFigures(
+                claims=s.true + s.false + s.unknown,
+                true=s.true,
+                false=s.false,
+                unknown=s.unknown,
+                false_share=s.false / max(1, s.true + s.false),
+                false_cut=1 - s.false / max(1, before.false),
+                true_kept=s.kept / max(1, before.true),
+                by_kind=dict(sorted(s.by_kind.items())),
+            )
+            for name, s in measured.scores.items()
+        },
+        frames=measured.frames,
+        fixed_point=measured.fixed / max(1, measured.frames),
+        rounds={str(k): n for k, n in sorted(measured.rounds.items())},
+        actions=dict(measured.actions),
+    )

@@ -4,10 +4,9 @@ it there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +40,6 @@ class RegionTraining:
     training: Training
     batch_size: int
     seed: int
-    head: Mapping[str, Any]
 
 
 def train_region_head(
@@ -63,7 +61,7 @@ def train_region_head(
     learned, held_out = split_looks(store.shards())
     seen = store.load(shards=learned)
     torch.manual_seed(options.seed)
-    module = RegionHead(cameras=len(seen.cameras), **options.head)
+    module = RegionHead(cameras=len(seen.cameras))
     if start is not None:
         warm_up(module, start)
     batches = region_batches(index_of(seen), batch_size=options.batch_size, seed=options.seed)
@@ -79,7 +77,7 @@ def train_region_head(
         file,
         average.cpu(),
         kind=KIND,
-        config={"cameras": len(cameras), **options.head},
+        config={"cameras": len(cameras)},
         metadata={
             "seed": options.seed,
             "held_out": measured,

@@ -55,14 +55,14 @@ def results():
 def test_every_variant_is_scored_against_what_was_generated(
     results, variant, true, false, cut, kept
 ):
-    of = results["variants"][variant]
-    assert (of["true"], of["false"]) == (true, false)
-    assert (of["false_cut"], of["true_kept"]) == (cut, kept)
+    of = results.variants[variant]
+    assert (of.true, of.false) == (true, false)
+    assert (of.false_cut, of.true_kept) == (cut, kept)
 
 
 def test_the_fixed_point_and_what_was_done_are_counted(results):
-    assert results["fixed_point"] == 1.0
-    assert results["actions"] == {"accept": 2, "substitute": 1, "drop": 1}
+    assert results.fixed_point == 1.0
+    assert results.actions == {"accept": 2, "substitute": 1, "drop": 1}
 
 
 def test_the_table_has_a_row_for_each_variant(results):
