@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from launch.command_line import Work
 from robot.envs.gl import require_gl
 from robot.experiment.region_looks import LookOptions
+from robot.perception.regions.sizes import ReaderSizes
 from robot.system.parse import Count, Seed, Share, options, parse
 from robot.train.options import Training
 from robot.types import InputError
@@ -21,7 +21,7 @@ from robot.types import InputError
 class RegionJob:
     """configs/train_regions.yaml."""
 
-    region_reader: Mapping[str, Any]
+    region_reader: ReaderSizes
     region_looks: LookOptions
     seed: Seed
     workers: Count

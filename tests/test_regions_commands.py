@@ -16,6 +16,8 @@ from robot.experiment import region_reading
 from robot.language import LanguageEncoder
 from robot.perception.regions import reader
 from robot.perception.regions.network import RegionNetwork
+from robot.perception.regions.sizes import ReaderSizes
+from robot.system.parse import parse
 from robot.train import region_reader
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,6 +73,8 @@ def test_a_reader_is_trained_and_measured(command):
         (train_regions.main, ["region_looks.shards=0"], "got region_looks.shards=0"),
         (train_regions.main, ["region_looks.scenes={fog: 1.0}"], "got region_looks.scenes.fog"),
         (train_regions.main, ["region_reader=large_vit"], "with a language model"),
+        (train_regions.main, ["region_reader.strides=[3]"], "region_reader.strides with 3"),
+        (train_regions.main, ["region_reader.heads=5"], "got region_reader.dim=128 and heads=5"),
         (train_regions.main, ["training.steps=0"], "got training.steps=0"),
         (measure_regions.main, ["readers=[]"], "got readers=[], expected at least one"),
         (measure_regions.main, ["readers=[nothing]"], "got checkpoint 'nothing'"),
@@ -86,7 +90,7 @@ def test_bad_options_are_one_sentence(command, main, arguments, says, tmp_path):
 @pytest.mark.parametrize("name", ["tiny", "single_level"])
 def test_a_reader_can_be_built_from_each_config(name):
     values = yaml.safe_load((ROOT / "configs" / "region_reader" / f"{name}.yaml").read_text())
-    network = RegionNetwork(**values)
+    network = RegionNetwork(parse(ReaderSizes, values))
     parameters = sum(p.numel() for p in network.parameters())
     assert 0.9e6 < parameters < 1.5e6
     assert len(network.levels) == len(values["strides"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from robot.perception.regions.losses import DenseTargets, RegionBatch, dense_tar
 from robot.perception.regions.masks import DENSE, PROPOSED
 from robot.perception.regions.network import RegionNetwork, Regions
 from robot.perception.regions.pool import boxes_of
-from robot.perception.regions.pyramid import STRIDES
+from robot.perception.regions.sizes import STRIDES, ReaderSizes
 from robot.perception.regions.truth import TrueRegion, true_pairs, true_regions
 from robot.perception.regions.vocabulary import ATTRIBUTES, UNKNOWN, vocabulary
 from robot.train.loop import Log, Training, train_seeded
@@ -43,7 +42,7 @@ KIND = "region_reader"
 class ReaderTraining:
     """All that a trained region reader depends on, but for its looks."""
 
-    network: Mapping[str, Any]
+    network: ReaderSizes
     training: Training
     batch_size: int
     seed: int
@@ -64,7 +63,7 @@ def train_region_reader(
     if file.is_file():
         return file
     torch.manual_seed(options.seed)
-    network = RegionNetwork(**options.network)
+    network = RegionNetwork(options.network)
     batches = region_batches(
         looks,
         encode_phrases(language or LanguageEncoder()),
@@ -79,7 +78,7 @@ def train_region_reader(
     about = {"seed": options.seed, "steps": options.training.steps, "looks": len(looks)} | {
         "crop": options.crop
     }
-    return save(directory, average.cpu(), kind=KIND, config=options.network, metadata=about)
+    return save(directory, average.cpu(), kind=KIND, config=asdict(options.network), metadata=about)
 
 
 def encode_phrases(language: LanguageEncoder) -> LanguageTokens:

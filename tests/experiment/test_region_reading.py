@@ -31,7 +31,7 @@ from tests.train.test_region_reader import SMALL, looks  # noqa: F401  a fixture
 @pytest.fixture(scope="module")
 def reader():
     torch.manual_seed(0)
-    return RegionReader(RegionNetwork(**SMALL), language=LanguageEncoder.hashed())
+    return RegionReader(RegionNetwork(SMALL), language=LanguageEncoder.hashed())
 
 
 @pytest.fixture(scope="module")

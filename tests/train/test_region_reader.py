@@ -14,6 +14,7 @@ from robot.data.scene_looks import SceneLooks
 from robot.language import LanguageEncoder
 from robot.perception.regions.pool import boxes_of
 from robot.perception.regions.reader import RegionReader
+from robot.perception.regions.sizes import ReaderSizes
 from robot.perception.regions.vocabulary import UNKNOWN, vocabulary
 from robot.train.options import Training
 from robot.train.region_crops import SIDE, cropped
@@ -28,7 +29,7 @@ from robot.train.region_reader import (
 )
 from tests.perception.regions.test_truth import CUP, PAN
 
-SMALL = {"widths": [8, 8, 16, 16], "channels": 8, "dim": 16, "heads": 2, "depth": 1, "word_dim": 8}
+SMALL = ReaderSizes(widths=(8, 8, 16, 16), channels=8, dim=16, heads=2, depth=1, word_dim=8)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,9 @@ from robot.perception.claims.words import ANSWERS, SPANS, TOKENS, TOPICS
 from robot.perception.regions.heads import PAIR_NUMBERS, pair_numbers
 from robot.perception.regions.network import RegionNetwork, Regions
 from robot.perception.regions.pool import box_numbers, mask_pool
-from robot.perception.regions.pyramid import STRIDES, Steer
+from robot.perception.regions.pyramid import Steer
+from robot.perception.regions.sizes import STRIDES, ReaderSizes
+from robot.system.parse import parse
 
 PLANES = 3  # the region itself (in the cut-out alone), the relation's tail, what is accepted
 CUT = 64  # pixels of a cut-out's side
@@ -84,9 +86,9 @@ class ClaimNetwork(nn.Module):
 
     def __init__(self, *, reader: dict[str, Any], word_dim: int = 64, hidden: int = 192) -> None:
         super().__init__()
-        options: dict[str, Any] = reader | {"strides": STRIDES[1:]}
-        self.eyes = RegionNetwork(**options)
-        widths, dim = reader["widths"], reader["dim"]
+        sizes = parse(ReaderSizes, reader | {"strides": STRIDES[1:]})
+        self.eyes = RegionNetwork(sizes)
+        widths, dim, channels = sizes.widths, sizes.dim, sizes.channels
         self.words = Words(dim=word_dim, out=dim)
         film = [nn.Linear(dim, 2 * width) for width in widths[FIXED:]]
         self.film = nn.ModuleList(film)
@@ -106,7 +108,6 @@ class ClaimNetwork(nn.Module):
         )
         self.answer = nn.Linear(hidden, ANSWERS)
         self.truth = nn.Linear(hidden, 1)
-        channels = reader["channels"]
         self.show = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1),
             nn.ReLU(),

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from robot.perception.regions.pyramid import STRIDES
+from robot.perception.regions.sizes import STRIDES
 
 HEIGHT = 128  # of the frames that the reader was trained on
 

@@ -16,7 +16,7 @@ from robot.perception.regions.heads import phrase_loss
 from robot.perception.regions.masks import DENSE, DRAWN, Proposals
 from robot.perception.regions.network import Regions
 from robot.perception.regions.pool import roi_align
-from robot.perception.regions.pyramid import STRIDES
+from robot.perception.regions.sizes import STRIDES
 from robot.perception.regions.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robot.perception.regions.pool import roi_align
-from robot.perception.regions.pyramid import STRIDES
+from robot.perception.regions.sizes import STRIDES
 
 CELLS = 14  # per side of a box that a mask is drawn in; twice as many in the mask
 DRAWN = 2 * CELLS

@@ -8,7 +8,7 @@ network.propose(seen)         -> what is where, without being asked
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from robot.perception.regions.heads import AttributeHeads, Context, PairHead, PhraseHead
 from robot.perception.regions.masks import DENSE, FINE, BoxMask, Proposals, Propose
 from robot.perception.regions.pool import BoxToken, MaskToken, box_numbers, is_visible
-from robot.perception.regions.pyramid import STRIDES, Fusion, Pyramid
+from robot.perception.regions.pyramid import Fusion, Pyramid
+from robot.perception.regions.sizes import STRIDES, ReaderSizes
 from robot.perception.regions.vocabulary import ATTRIBUTES, vocabulary
-from robot.types import InputError
 
 
 @dataclass(frozen=True)
@@ -60,43 +60,25 @@ class Reading:
 
 
 class RegionNetwork(nn.Module):
-    """1.1 million parameters; a few ms a frame on a CPU core, whatever the number of regions.
+    """1.1 million parameters; a few ms a frame on a CPU core, whatever the number of regions."""
 
-    Tokens are pooled from the levels of these `strides`: all, or fewer to see what several are
-    worth.
-    """
-
-    def __init__(
-        self,
-        *,
-        widths: Sequence[int] = (24, 48, 96, 128),
-        blocks: Sequence[int] = (1, 1, 1),
-        strides: Sequence[int] = STRIDES,
-        channels: int = 48,
-        dim: int = 128,
-        heads: int = 4,
-        depth: int = 2,
-        word_dim: int = 64,
-        queries: int = 3,
-    ) -> None:
+    def __init__(self, sizes: ReaderSizes | None = None) -> None:
         super().__init__()
-        known = vocabulary()
-        if unknown := set(strides) - set(STRIDES):
-            raise InputError(
-                f"got region_reader.strides with {min(unknown)}, expected some of "
-                f"{', '.join(map(str, STRIDES))}; correct them"
-            )
-        self.levels = levels = tuple(STRIDES.index(stride) for stride in strides)
-        self.pyramid = Pyramid(widths=widths, blocks=blocks)
+        known, sizes = vocabulary(), sizes or ReaderSizes()
+        widths, channels, dim = sizes.widths, sizes.channels, sizes.dim
+        self.levels = levels = tuple(STRIDES.index(stride) for stride in sizes.strides)
+        self.pyramid = Pyramid(widths=widths, blocks=sizes.blocks)
         self.fusion = Fusion(widths=widths, channels=channels)
-        self.box_token = BoxToken(channels=channels, strides=strides, dim=dim)
-        self.mask_token = MaskToken(widths=[widths[k] for k in levels], strides=strides, dim=dim)
-        self.context = Context(widths=widths[2:], dim=dim, heads=heads, depth=depth)
+        self.box_token = BoxToken(channels=channels, strides=sizes.strides, dim=dim)
+        self.mask_token = MaskToken(
+            widths=[widths[k] for k in levels], strides=sizes.strides, dim=dim
+        )
+        self.context = Context(widths=widths[2:], dim=dim, heads=sizes.heads, depth=sizes.depth)
         self.attributes = AttributeHeads(
             dim=dim, counts={kind: len(known.words(kind)) for kind in ATTRIBUTES}
         )
         self.pairs = PairHead(dim=dim, relations=len(known.relations))
-        self.phrases = PhraseHead(dim=dim, word_dim=word_dim, queries=queries)
+        self.phrases = PhraseHead(dim=dim, word_dim=sizes.word_dim, queries=sizes.queries)
         self.box_mask = BoxMask(channels=channels)
         self.proposing = Propose(channels=channels, surfaces=1 + len(known.scene_names))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -9,9 +9,9 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robot.perception.regions.sizes import STRIDES
 from robot.types import InputError
 
-STRIDES = (2, 4, 8, 16)
 Steer = Callable[[int, Tensor], Tensor]  # (level, features) -> features
 
 

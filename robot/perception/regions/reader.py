@@ -34,13 +34,22 @@ from robot.perception.regions.readings import (
     check_place,
     readings_of,
 )
+from robot.perception.regions.sizes import ReaderSizes
 from robot.system.device import pick_device
+from robot.system.parse import parse
 from robot.types import Frame, Region
 
 KIND = "region_reader"
-BUILDERS = {KIND: RegionNetwork}
 FILE = "region_reader.safetensors"  # beside other shipped weights of one name
 FOUND = 0.5  # probability of a pixel of a mask
+
+
+def network_of(**config: object) -> RegionNetwork:
+    """Return the network, not trained, that the JSON of a checkpoint describes."""
+    return RegionNetwork(parse(ReaderSizes, config))
+
+
+BUILDERS = {KIND: network_of}
 
 
 class RegionReader:

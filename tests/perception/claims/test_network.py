@@ -23,6 +23,8 @@ from robot.perception.claims.words import (
 from robot.perception.regions.everything import Segment
 from robot.perception.regions.network import RegionNetwork
 from robot.perception.regions.reader import RegionReader
+from robot.perception.regions.sizes import ReaderSizes
+from robot.system.parse import parse
 from robot.train.claim_batches import batch_of, questions_of
 from robot.types import Frame, Region
 
@@ -131,7 +133,8 @@ def model(monkeypatch) -> SmallClaims:
     )
     monkeypatch.setattr(claim_reader, "segment_everything", lambda *_, **__: segments)
     torch.manual_seed(0)
-    reader = RegionReader(RegionNetwork(**SIZES), language=LanguageEncoder.hashed())
+    eyes = RegionNetwork(parse(ReaderSizes, SIZES))
+    reader = RegionReader(eyes, language=LanguageEncoder.hashed())
     return SmallClaims(network(), reader=reader)
 
 
