@@ -61,9 +61,7 @@ def page(chromium, address):
     opened.on("pageerror", lambda error: failed.append(str(error)))
     opened.goto(address)
     opened.wait_for_selector("#status[data-phase=ready]", timeout=LOADS_MS)
-    opened.evaluate("document.getElementById('status').dataset.phase = 'asked'")
-    opened.click("#again")
-    opened.wait_for_selector("#status[data-phase=ready]", timeout=LOADS_MS)
+    arrange(opened, scene=SCENE)
     yield opened
     opened.close()
     assert failed == []
@@ -92,6 +90,14 @@ def boxes() -> dict[str, tuple[float, float, float, float]]:
         found[role] = tuple(float(v) / env.image_size for v in ends)
     env.close()
     return found
+
+
+def arrange(page, *, scene: str) -> None:
+    """Choose a scene, whatever the test before chose, and wait until it stands there anew."""
+    for ask in (lambda: page.select_option("#condition", scene), lambda: page.click("#again")):
+        page.evaluate("document.getElementById('status').dataset.phase = 'asked'")
+        ask()
+        page.wait_for_selector("#status[data-phase=ready]", timeout=LOADS_MS)
 
 
 def draw(page, box) -> None:
@@ -132,9 +138,7 @@ def test_it_is_painted_at_once(chromium, address):
 
 
 def test_words_and_go_put_the_cup_on_the_plate(page):
-    page.evaluate("document.getElementById('status').dataset.phase = 'asked'")
-    page.select_option("#condition", "distract")
-    page.wait_for_selector("#status[data-phase=ready]", timeout=LOADS_MS)
+    arrange(page, scene="distract")
     page.fill("#goal", "put the red cup on the red plate")
     page.locator("#legend:visible").wait_for()  # the masks of what was typed
     assert ending(page) == ("true", "Done")

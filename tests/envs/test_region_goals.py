@@ -83,6 +83,21 @@ def test_a_box_on_the_bare_table_asks_for_nothing_that_could_succeed(env):
     assert not env.judged
 
 
+def test_a_thing_that_the_model_calls_otherwise_is_judged_too(env):
+    """Meshes: the scene's "can_0" is the model's "can_0_main"."""
+    for episode in range(20):
+        env.reset(seed=SEED, options={"scene": "distract", "episode": episode})
+        bodies = [p.body for p in env.task.scene.placements]
+        others = [body for body in bodies if env.sim.root_body(body) != body]
+        if others:
+            break
+    goal = Goal("pick up <region1>", (region_of(env, others[0]),))
+    options = {"scene": "distract", "episode": episode, "goal": goal}
+    env.reset(seed=SEED, options=options)
+    assert env.task.scene.target == others[0] and env.judged
+    assert not env.task.success(env.sim)  # which asks where it is
+
+
 def test_observations_of_region_goals_say_where_their_cameras_stand(env):
     """A thing's middle projects into its pixels in both cameras, the hand's too."""
     episode, target, _ = an_episode_with_copies(env)

@@ -37,12 +37,15 @@ class TabletopTask:
         env.begin(env.start_joints(self.scene))
         env.apply(self.scene)
         self._rest = {p.body: float(env.position(p.body)[2]) for p in self.scene.placements}
+        self._placed_as = {env.root_body(p.body): p.body for p in self.scene.placements}
         return self.scene.goal
 
     def follow(self, goal: str, *, regions: Mapping[int, str] | None = None) -> bool:
-        self.scene = scene = (
-            pointed_in(self._scene, goal, regions) if regions else named_in(self._scene, goal)
-        )
+        if regions:  # on bodies of the model; those that are no object of the scene mean nothing
+            there = {k: self._placed_as[b] for k, b in regions.items() if b in self._placed_as}
+            self.scene = scene = pointed_in(self._scene, goal, there)
+        else:
+            self.scene = scene = named_in(self._scene, goal)
         placed = scene.destination_noun is None or (
             scene.destination is not None and _holds(scene.destination)
         )
