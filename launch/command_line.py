@@ -16,11 +16,13 @@ from launch.environment import require_environment
 require_environment()
 
 from robot.system.command import main_guard
+from robot.system.torchrun import refuse_torchrun
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+SHARED_OUT = ("train_given",)  # commands that torchrun may start
 Work = Callable[[], None]
 Command = Callable[["DictConfig"], Work]
 
@@ -41,6 +43,8 @@ def hydra_command(
         def command() -> None:
             from launch.composition import works_of
 
+            if config_name not in SHARED_OUT:
+                refuse_torchrun(config_name)
             for work in works_of(main, config_name=config_name, configs=configs):
                 work()
 

@@ -1,4 +1,8 @@
-"""`python launch/train_given.py path=recordings/my_robot`: a policy from given demonstrations."""
+"""`python launch/train_given.py path=recordings/my_robot`: a policy from given demonstrations.
+
+`torchrun --nproc-per-node=2 --local-ranks-filter 0 launch/train_given.py ...` shares the training
+out to two processes.
+"""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ from typing import Any, NoReturn, ParamSpec
 from robot.errors import InputError
 from robot.system.folder_lock import is_locked, locked
 from robot.system.interrupt import SENTENCES, listening, say_stopped
+from robot.system.torchrun import place
 
 EXIT_BAD_INPUT = 2
 EXIT_SIGNAL = 128  # plus the signal's number, as shells report it: 130 Ctrl-C, 143 SIGTERM
@@ -124,8 +125,13 @@ def run_folder(
     nothing else.
 
     With `resume` it is the latest one of this name and config that has no results, and that no
-    living command writes to, where there is one.
+    living command writes to, where there is one. Who only helps under torchrun gets a folder that
+    is deleted afterwards.
     """
+    if place().helps:
+        with tempfile.TemporaryDirectory() as apart:
+            yield Path(apart)
+        return
     made_root = not root.exists()
     folder = (_unfinished(name, config_yaml, root=root) if resume else None) or run_directory(
         name, root=root

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import signal
 import threading
@@ -20,7 +19,8 @@ from robot.dwsl import weighted
 from robot.system.device import pick_device, pick_dtype
 from robot.train.ema import decay_at, make_average, update_average
 from robot.train.options import Training
-from robot.train.resume import TrainingState, load_state, save_state
+from robot.train.resume import TrainingState, read_state, restore, save_state
+from robot.train.team import Team, joined
 from robot.types import InputError
 
 Log = Callable[[int, Mapping[str, float]], None]  # (finished steps, values)
@@ -43,29 +43,47 @@ def train(
     same `generator`, whose state is restored, may ignore the step.
 
     With `checkpoint_dir`, a killed run resumes from its last checkpoint and ends as if it had not
-    been; SIGTERM and Ctrl-C write one first. Raises InputError when the loss is not finite.
+    been; SIGTERM and Ctrl-C write one first. Under torchrun all processes train the same weights
+    (robot.train.team), and the first writes. Raises InputError when the loss is not finite.
     """
     place = pick_device(training.device)
     dtype = pick_dtype(training.precision, place)
     state = make_state(module.to(place).train(), training, generator)
     directory = None if checkpoint_dir is None else Path(checkpoint_dir)
-    start = load_state(directory, state) if directory else 0
-    stream = iter(batches(start)) if callable(batches) else itertools.islice(batches, start, None)
-    began = time.monotonic()
-    with stop_signals() as received:
-        for step in range(start, training.steps):
-            batch, weights = _next_batch(stream, step)
-            loss = mean_loss(state, batch.to(place), weights, dtype=dtype)
-            values = descend(state, loss, training, step=step)
-            done, last = step + 1, step + 1 == training.steps
-            if log and (last or done % training.log_every == 0):
-                step_ms = 1000 * (time.monotonic() - began) / (done - start)
-                log(done, values | {"step_ms": step_ms})
-            if directory and (last or done % training.checkpoint_every == 0 or received):
-                save_state(directory, state, step=done)
-            if received:
-                raise SystemExit(128 + received[0])
+    with joined("training" if directory is None else directory.parent.name, device=place) as team:
+        start = begin_alike(state, team, directory=directory)
+        stream = team.batches(batches, start=start)
+        began = time.monotonic()
+        with stop_signals() as received:
+            for step in range(start, training.steps):
+                batch, weights = _next_batch(stream, step)
+                loss = mean_loss(state, batch.to(place), weights, dtype=dtype)
+                values, stop = descend(
+                    state, loss, training, step=step, team=team, stop=bool(received)
+                )
+                done, last = step + 1, step + 1 == training.steps
+                if log and (last or done % training.log_every == 0):
+                    step_ms = 1000 * (time.monotonic() - began) / (done - start)
+                    log(done, values | {"step_ms": step_ms})
+                due = last or done % training.checkpoint_every == 0 or stop
+                if directory and due and not team.place.helps:
+                    save_state(directory, state, step=done)
+                if stop:
+                    raise SystemExit(128 + (received or [signal.SIGTERM])[0])
     return state.average
+
+
+def begin_alike(state: TrainingState, team: Team, *, directory: Path | None) -> int:
+    """Restore what a killed run left, in all processes of a team, and return its finished steps;
+    processes of a new run begin with the first one's weights.
+    """
+    mine = not team.place.helps
+    saved = team.first_says(read_state(directory) if directory and mine else None)
+    start = 0 if saved is None else restore(state, saved, origin=directory or Path())
+    for module in (state.module, state.average):
+        team.equal(module)
+    team.differs(state.generator, step=start)
+    return start
 
 
 def train_seeded(
@@ -117,10 +135,16 @@ def mean_loss(
 
 
 def descend(
-    state: TrainingState, loss: Float[Tensor, ""], training: Training, *, step: int
-) -> dict[str, float]:
-    """Take one optimizer step down the loss; return what it is logged by. InputError where the loss
-    is not finite.
+    state: TrainingState,
+    loss: Float[Tensor, ""],
+    training: Training,
+    *,
+    step: int,
+    team: Team,
+    stop: bool,
+) -> tuple[dict[str, float], bool]:
+    """Take one optimizer step down the team's mean loss; return what it is logged by, and whether
+    any process is to `stop`. InputError where the loss is not finite.
     """
     rate = cosine_rate(
         step,
@@ -132,8 +156,9 @@ def descend(
         group["lr"] = rate
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    mean, stop = team.mean_gradients(state.module.parameters(), loss=loss.item(), stop=stop)
     norm = nn.utils.clip_grad_norm_(state.module.parameters(), training.grad_clip)
-    values = {"loss": loss.item(), "grad_norm": norm.item(), "learning_rate": rate}
+    values = {"loss": mean, "grad_norm": norm.item(), "learning_rate": rate}
     if not math.isfinite(values["loss"] + values["grad_norm"]):
         raise InputError(
             f"got loss {values['loss']} with gradient norm {values['grad_norm']} at step {step}, "
@@ -142,7 +167,7 @@ def descend(
         )
     state.optimizer.step()
     update_average(state.average, state.module, decay=decay_at(step, training.ema_decay))
-    return values
+    return values, stop
 
 
 def _next_batch(stream: Iterator[Any], step: int) -> tuple[Any, Tensor | None]:

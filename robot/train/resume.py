@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,14 +46,20 @@ def save_state(directory: Path, state: TrainingState, *, step: int) -> None:
     write_tensors(directory / FILE_NAME, tensors, {"step": step})
 
 
-def load_state(directory: Path, state: TrainingState) -> int:
-    """Inverse of `save_state`: restore everything in place and return the number of finished steps
-    (0: there is nothing).
-    """
+Saved = tuple[Mapping[str, Tensor], Mapping[str, Any]]  # tensors, header
+
+
+def read_state(directory: Path) -> Saved | None:
+    """Return what `save_state` wrote; None: there is nothing."""
     file = directory / FILE_NAME
-    if not file.is_file():
-        return 0
-    tensors, header = read_tensors(file)
+    return read_tensors(file) if file.is_file() else None
+
+
+def restore(state: TrainingState, saved: Saved, *, origin: Path) -> int:
+    """Inverse of `save_state`: restore everything in place and return the number of finished
+    steps.
+    """
+    tensors, header = saved
 
     def take(prefix):
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -62,7 +69,7 @@ def load_state(directory: Path, state: TrainingState) -> int:
         state.average.load_state_dict(take("average."))
     except RuntimeError as error:
         raise InputError(
-            f"got a training state {file} of another module, expected one of this "
+            f"got a training state in {origin} of another module, expected one of this "
             f"{type(state.module).__name__}: "
             "train in another folder or delete it"
         ) from error
