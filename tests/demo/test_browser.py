@@ -141,7 +141,7 @@ def test_words_and_go_put_the_cup_on_the_plate(page):
     arrange(page, scene="distract")
     page.fill("#goal", "put the red cup on the red plate")
     page.locator("#legend:visible").wait_for()  # the masks of what was typed
-    assert ending(page) == ("true", "Done")
+    assert ending(page) == ("true", "Done"), page.inner_text("#problem")
 
 
 @pytest.mark.parametrize("cup", ["target", "copy"])
@@ -149,7 +149,7 @@ def test_two_boxes_and_go_put_that_cup_on_the_plate(page, boxes, cup):
     draw(page, boxes[cup])
     draw(page, boxes["destination"])
     assert page.input_value("#goal") == "put <region1> on <region2>"
-    assert ending(page) == ("true", "Done")
+    assert ending(page) == ("true", "Done"), page.inner_text("#problem")
 
 
 def test_a_click_on_the_picture_is_a_region(page, boxes):
