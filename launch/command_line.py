@@ -16,12 +16,17 @@ from launch.environment import require_environment
 require_environment()
 
 from robot.system.command import main_guard
+from robot.system.interrupt import KEPT
 from robot.system.torchrun import refuse_torchrun
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+# what is left when a command is stopped, where that is not what it collected and trained
+RECORDED = "; finished episodes are kept in the recording of its run"
+KEPT_OTHERWISE = {"deploy": RECORDED, "record": RECORDED}
+KEPT_OTHERWISE |= dict.fromkeys(("serve", "demo", "calibrate", "replay", "mask"), "")
 SHARED_OUT = ("train_given",)  # commands that torchrun may start
 Work = Callable[[], None]
 Command = Callable[["DictConfig"], Work]
@@ -38,7 +43,7 @@ def hydra_command(
     """
 
     def decorate(main: Command) -> Callable[[], None]:
-        @main_guard
+        @functools.partial(main_guard, kept=KEPT_OTHERWISE.get(config_name, KEPT))
         @functools.wraps(main)
         def command() -> None:
             from launch.composition import works_of

@@ -29,7 +29,7 @@ from robot.deploy.history import Outcome
 from robot.deploy.journal import Header
 from robot.deploy.loop import Loop, LoopOptions
 from robot.deploy.planner import NoPlanner
-from robot.deploy.recorder import EPISODES, Recorder
+from robot.deploy.recorder import EPISODES, Recorder, complete
 from robot.deploy.rig import Rig
 from robot.deploy.robots import SIMULATED, RobotOptions, World, make_robot
 from robot.deploy.viewer import check_viewer
@@ -119,6 +119,7 @@ def record(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
             if outcome.ended == "quit" or outcome.ended.startswith("fault"):
                 break
         recorder.close()
+        complete(folder / RECORDING)
         kept = len(EpisodeStore(folder / RECORDING / EPISODES))
         console.print(f"{kept} demonstrations: {folder / RECORDING / EPISODES}")
         results = {"episodes": [episode_of(o) for o in outcomes], "failure": recorder.failure}

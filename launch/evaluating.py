@@ -14,6 +14,7 @@ from robot.experiment.cells import Entrant, cells_of, evaluate_cells
 from robot.experiment.report import Story, report_to_wandb, write
 from robot.perception.registry import make_deployment
 from robot.policy import load_policy
+from robot.report.statistics import Cell
 from robot.report.table import success_table
 from robot.rollout.act import Protocol
 from robot.rollout.agents import AgentSpec
@@ -72,6 +73,8 @@ def evaluate(asked: Asked, entrant: Entrant, *, config_yaml: str) -> None:
             config={"asked": asked, "agent": entrant.agent},
         )
         console.print(success_table(findings.cells))
+        if told := unjudged(findings.cells):
+            console.print(told)
         console.print(f"report: {findings.page}")
         given = {} if asked.env.goal is None else {"goal": asked.env.goal}
         write_results(run, findings.as_json() | given)
@@ -83,6 +86,18 @@ def summary_of(asked: Asked) -> str:
     """
     number = f"{asked.episodes} episodes per task and scene"
     return f"{number}." if asked.env.goal is None else f"{number}, each asked “{asked.env.goal}”."
+
+
+def unjudged(cells: Sequence[Cell]) -> str | None:
+    """Say why there is no verdict, where there is none in some episodes."""
+    count = sum(cell.no_verdict for cell in cells)
+    if not count:
+        return None
+    episodes = count + sum(cell.episodes for cell in cells)
+    return (
+        f"note: in {count} of {episodes} episodes nothing there is what the goal names, so nobody "
+        "can tell whether it was done; name what the task has, or choose a task and scenes that do"
+    )
 
 
 def entrant_of(asked: Asked) -> Entrant:

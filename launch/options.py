@@ -2,7 +2,8 @@
 anything that takes seconds is imported: what each may be is read off its default.
 
 An option keeps its kind (text, whole number, list, ...), has no value, or an empty list, only
-where that is its default or listed here, and a number is finite and not negative. What depends on
+where that is its default or listed here, and a number is finite, not negative, and above 0 unless
+0 is its default or the option is listed here. What depends on
 more than one option, or on what is registered, is checked where the config is parsed.
 """
 
@@ -47,6 +48,8 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
     + ("tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels", "port")
     + ("blend_steps", "frame_delay_s", "hand_over_s", "plan_delay_s", "state_delay_s")
     + ("black_level", "episode", "left", "rotate", "source", "sources", "top", "view")
+    + ("confirm_button", "device", "failure_button", "gripper_button", "success_button")
+    + ("take_over_button",)
 )
 # in units of a driver, or coordinates: they may be negative
 ANY_NUMBER = frozenset(
@@ -54,7 +57,8 @@ ANY_NUMBER = frozenset(
     + ("x_m", "y_m")
 )
 SCENES = frozenset({"headline_scene", "mask_scenes", "scene", "scenes"})
-SHARES = frozenset({"kinds", "scenes"})  # their numbers may be 0, too
+# sections whose numbers may all be 0: shares, and places in a device's own counting
+FROM_ZERO = frozenset({"axes", "buttons", "kinds", "scenes"})
 HIGHEST_SEED = 2**32 - 1
 HIGHEST = 2**53  # of any other number: beyond it they are no longer exact
 
@@ -107,7 +111,7 @@ def _check(now: Any, was: Any, *, path: tuple[str, ...]) -> None:
     else:
         if was not in (None, "???") and _kind(now) != _kind(was) and not _widened(now, was, name):
             raise _other_kind(key, now, was)
-        _check_value(now, path=path, may_be_empty=was == [])
+        _check_value(now, was, path=path)
 
 
 def _check_section(
@@ -129,24 +133,20 @@ def _check_section(
         _check(value, None if was is None else was.get(name), path=(*path, str(name)))
 
 
-def _check_value(value: Any, *, path: tuple[str, ...], may_be_empty: bool = False) -> None:
+def _check_value(value: Any, was: Any, *, path: tuple[str, ...]) -> None:
     key, name = ".".join(path), path[-1]
     if isinstance(value, list):
-        _check_list(value, path=path, may_be_empty=may_be_empty)
+        _check_list(value, path=path, may_be_empty=was == [])
     elif isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value) or abs(value) > HIGHEST:
-            raise InputError(f"got {key}={value}, expected a finite number; lower it")
-        may_be_zero = name in MAY_BE_ZERO or bool(SHARES & set(path))
+            raise InputError(f"got {key}={value}, expected a finite number; correct it")
+        may_be_zero = was == 0 or name in MAY_BE_ZERO or bool(FROM_ZERO & set(path))
         if ANY_NUMBER & set(path):
             return
         if value < 0 or (value == 0 and not may_be_zero):
-            bound = (
-                "0 or above"
-                if may_be_zero
-                else "at least 1"
-                if isinstance(value, int)
-                else "above 0"
-            )
+            counts = isinstance(value if was in (None, "???") else was, int)
+            above = "at least 1" if counts else "above 0"
+            bound = "0 or above" if may_be_zero else above
             raise InputError(f"got {key}={value}, expected {bound}; raise it")
         if name == "seed" and value > HIGHEST_SEED:
             raise InputError(f"got {key}={value}, expected at most {HIGHEST_SEED}; lower it")
@@ -165,7 +165,7 @@ def _check_list(value: Sequence[Any], *, path: tuple[str, ...], may_be_empty: bo
         if isinstance(item, Mapping):
             _check_section(item, None, path=path)
         else:
-            _check_value(item, path=path)
+            _check_value(item, None, path=path)
     if len({_kind(item) for item in value}) > 1 and name not in MAY_BE_MIXED:
         raise InputError(f"got {key}={value}, expected items of one kind; correct it")
 

@@ -25,7 +25,7 @@ from robot.deploy.journal import Header
 from robot.deploy.loop import Loop, LoopOptions
 from robot.deploy.operator import Lines, Nobody, Operator, Person
 from robot.deploy.planner import AsyncPlanner, Plans
-from robot.deploy.recorder import Recorder, recover
+from robot.deploy.recorder import Recorder, complete, recover
 from robot.deploy.remote import Connection, MaskedRemoteAgent, RemoteAgent
 from robot.deploy.rig import Rig
 from robot.deploy.robots import SIMULATED, Robot, RobotOptions, World, make_robot
@@ -231,6 +231,8 @@ def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
             if recorder is not None:  # first: what fails at the end belongs into the results
                 recorder.close(timeout_s=CLOSE_S if sys.exc_info()[0] else 60.0)
             results = summary(asked, loop, outcomes)
+        if recorder is not None:
+            complete(folder / RECORDING)
         console.print(table_of(outcomes))
         console.print(f"recording: {folder / RECORDING}" if recorder else "nothing was recorded")
         if recorder is not None and recorder.failure:

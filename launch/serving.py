@@ -7,6 +7,7 @@ import importlib.util
 import os
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +16,7 @@ from launch.command_line import Work
 from robot.checkpoint import resolve_checkpoint, spaces_of
 from robot.deploy.server_options import ServerOptions, check_free
 from robot.errors import InputError
+from robot.perception.names import resolve_head
 from robot.system.device_name import check_device
 from robot.system.parse import options, parse
 
@@ -36,6 +38,7 @@ class Serving:
     """configs/serve.yaml."""
 
     checkpoint: str
+    head: str | None
     device: str | None
     host: str
     port: int
@@ -68,6 +71,7 @@ def serving(config: DictConfig) -> Work:
         seed=asked.seed,
     )
     check_free(asked.host, asked.port)
+    head = None if asked.head is None else resolve_head(asked.head)
     check_device(asked.device)
     cameras = spaces_of(resolve_checkpoint(asked.checkpoint)).camera_names
     if unknown := sorted(set(asked.keys.images) - set(cameras)):
@@ -78,10 +82,10 @@ def serving(config: DictConfig) -> Work:
     from robot.system.device import pick_device  # torch: seconds
 
     pick_device(asked.device)
-    return partial(serve, asked, served)
+    return partial(serve, asked, served, head=head)
 
 
-def serve(asked: Serving, served: Any) -> None:
+def serve(asked: Serving, served: Any, *, head: Path | None) -> None:
     """Serve until Ctrl-C or SIGTERM."""
     from robot.agent import Agent
     from robot.deploy.exchange import Keys
@@ -89,7 +93,7 @@ def serve(asked: Serving, served: Any) -> None:
 
     keys = Keys(images=asked.keys.images, state=asked.keys.state, prompt=asked.keys.prompt)
     server = PolicyServer(
-        Agent.load(asked.checkpoint, device=asked.device), keys=keys, options=served
+        Agent.load(asked.checkpoint, device=asked.device, head=head), keys=keys, options=served
     )
 
     def say(port: int) -> None:

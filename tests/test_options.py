@@ -6,13 +6,18 @@ imported, or a choice that `FREE` names.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from launch.command_line import CONFIGS
+from launch.options import check_options
+from robot.errors import InputError
 from tests.refusals import COMMANDS, composed, work_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -113,3 +118,33 @@ def test_every_option_is_checked_before_torch_is_imported(command, tmp_path):
     assert found["accepted"] == []
     for got, expected in zip(found["together"], TOGETHER[command].values(), strict=True):
         assert expected in got
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.rglob("*.yaml")), ids=lambda f: f.stem)
+def test_what_a_yaml_file_says_may_be_said(file):
+    values = OmegaConf.to_container(OmegaConf.load(file))
+    assert isinstance(values, dict)
+    given = {k: v for k, v in values.items() if k not in ("defaults", "hydra")}
+    check_options(given, default=given)  # raises for what it refuses
+
+
+@pytest.mark.parametrize(
+    ("default", "given", "says"),
+    [
+        ({"max_speed_m_s": 0.5}, {"max_speed_m_s": 0}, "expected above 0; raise it"),
+        ({"max_speed_m_s": 0.5}, {"max_speed_m_s": -1}, "expected above 0; raise it"),
+        ({"max_speed_m_s": 0.5}, {"max_speed_m_s": math.nan}, "a finite number; correct it"),
+        ({"episodes": 5}, {"episodes": 0}, "expected at least 1; raise it"),
+        ({"device": 1}, {"device": -1}, "expected 0 or above; raise it"),
+    ],
+)
+def test_a_bound_is_that_of_the_kind_of_number(default, given, says):
+    with pytest.raises(InputError, match=says):
+        check_options(given, default=default)
+
+
+@pytest.mark.parametrize("changed", ["device", "axes", "buttons"])
+def test_a_device_counts_from_zero(changed):
+    default = {"device": 1, "axes": {"x": 1}, "buttons": {"confirm": 2}}
+    zero = {k: dict.fromkeys(v, 0) if isinstance(v, dict) else 0 for k, v in default.items()}
+    check_options(default | {changed: zero[changed]}, default=default)

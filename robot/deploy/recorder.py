@@ -212,6 +212,14 @@ def recover(folder: Path) -> list[int]:
     return found
 
 
+def complete(folder: Path) -> None:
+    """Make what was recorded LeRobot datasets, whose numbers depend on all their episodes."""
+    for name in (EPISODES, CORRECTIONS):
+        store = EpisodeStore(folder / name)
+        if len(store):
+            store.finalize()
+
+
 def next_index(folder: Path) -> int:
     """Return the first episode index that neither an episode nor a journal has."""
     taken = EpisodeStore(folder / EPISODES).indices() | {

@@ -28,7 +28,7 @@ from typing import Any, NoReturn, ParamSpec
 
 from robot.errors import InputError
 from robot.system.folder_lock import is_locked, locked
-from robot.system.interrupt import SENTENCES, listening, say_stopped
+from robot.system.interrupt import KEPT, listening, say_stopped, sentence_of
 from robot.system.torchrun import place
 
 EXIT_BAD_INPUT = 2
@@ -40,18 +40,18 @@ FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk
 P = ParamSpec("P")
 
 
-def main_guard(main: Callable[P, Any]) -> Callable[P, None]:
+def main_guard(main: Callable[P, Any], *, kept: str = KEPT) -> Callable[P, None]:
     """Turn what a person can fix into one sentence on stderr and an exit code; anything else keeps
     its traceback.
 
     InputError, raised or behind another exception (`raise ... from`), and a full disk exit with 2,
     Ctrl-C with 130, SIGTERM with 143 and a closed terminal with 129, each within
-    robot.system.interrupt.END_S.
+    robot.system.interrupt.END_S; `kept` says what is left then.
     """
 
     @functools.wraps(main)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-        with listening() as stopped_by:
+        with listening(kept=kept) as stopped_by:
             try:
                 main(*args, **kwargs)
             except BaseException as error:
@@ -59,7 +59,7 @@ def main_guard(main: Callable[P, Any]) -> Callable[P, None]:
                     say_stopped(number)
                     raise SystemExit(EXIT_SIGNAL + number) from None
                 if isinstance(error, KeyboardInterrupt):  # raised without a signal
-                    stop(SENTENCES[signal.SIGINT], code=EXIT_SIGNAL + signal.SIGINT)
+                    stop(sentence_of(signal.SIGINT), code=EXIT_SIGNAL + signal.SIGINT)
                 sentence = what_to_do(error)
                 if sentence is None:
                     raise
@@ -141,11 +141,15 @@ def run_folder(
             (folder / CONFIG).write_text(config_yaml)
             yield folder
         except BaseException:
-            if not any(path.name != CONFIG for path in folder.rglob("*") if path.is_file()):
+            if not any(_holds_something(path) for path in folder.rglob("*")):
                 shutil.rmtree(folder, ignore_errors=True)
                 if made_root and not any(root.iterdir()):
                     root.rmdir()
             raise
+
+
+def _holds_something(path: Path) -> bool:
+    return path.is_file() and path.name != CONFIG and path.stat().st_size > 0
 
 
 def _unfinished(name: str, config_yaml: str, *, root: Path) -> Path | None:

@@ -26,27 +26,28 @@ FAREWELL_S = 1.0  # for what libraries do at the end of a process that has said 
 # where this process cannot unwind, the tracker frees its semaphores, and would say so
 QUIET_TRACKER = "ignore:resource_tracker:UserWarning"
 KEPT = "; what was collected and trained is kept, run the command again to go on"
-SENTENCES = {
-    signal.SIGINT: "interrupted" + KEPT,
-    signal.SIGTERM: "terminated" + KEPT,
-    signal.SIGHUP: "the terminal was closed" + KEPT,
+WHAT_CAME = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "the terminal was closed",
 }
 
 _received: list[int] = []
+_kept = [KEPT]  # how the sentence ends
 _held: list[int] = []  # one item for every `starting_processes` that is open
 _said = threading.Event()
 _again = threading.Event()  # the next signal is ours: raise once more
 
 
 @contextmanager
-def listening() -> Iterator[Callable[[], int | None]]:
+def listening(*, kept: str = KEPT) -> Iterator[Callable[[], int | None]]:
     """Raise KeyboardInterrupt within at the first of SIGNALS, and ignore later ones. Yields what
     returns the signal that came, or None. Under nohup a terminal that closes stays ignored.
 
-    Libraries may swallow an exception (an import that tries another way, a callback whose
-    exceptions are printed): it is raised again every AGAIN_S. They may hang as they unwind: END_S
-    after the signal the process ends all the same, and its children with it. Does nothing outside
-    of the main thread, or where an outer block listens already.
+    `kept` ends the sentence that says why. Libraries may swallow an exception (an import that tries
+    another way, a callback whose exceptions are printed): it is raised again every AGAIN_S. They
+    may hang as they unwind: END_S after the signal the process ends all the same, and its children
+    with it. Does nothing outside of the main thread, or where an outer block listens already.
     """
     outermost = threading.current_thread() is threading.main_thread() and not any(
         signal.getsignal(number) is _stop for number in SIGNALS
@@ -57,6 +58,7 @@ def listening() -> Iterator[Callable[[], int | None]]:
     if QUIET_TRACKER not in sys.warnoptions:  # of multiprocessing's tracker, which inherits it
         sys.warnoptions.append(QUIET_TRACKER)
     _received.clear()
+    _kept[:] = [kept]
     hung_up = signal.getsignal(signal.SIGHUP)
     previous = {number: signal.signal(number, _stop) for number in SIGNALS}
     if hung_up is signal.SIG_IGN:
@@ -133,6 +135,11 @@ def _descendants(pid: int | None) -> list[int]:
     return found + [deeper for child in found for deeper in _descendants(child)]
 
 
+def sentence_of(number: int) -> str:
+    """Say what ended the command, and what is left of it."""
+    return WHAT_CAME[signal.Signals(number)] + _kept[0]
+
+
 def say_stopped(number: int) -> None:
     """Print one sentence on stderr, once."""
     if _said.is_set():
@@ -140,7 +147,7 @@ def say_stopped(number: int) -> None:
     _said.set()
     show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar may have hidden it
     with suppress(OSError):  # the terminal may be gone
-        os.write(2, f"{show_cursor}error: {SENTENCES[signal.Signals(number)]}\n".encode())
+        os.write(2, f"{show_cursor}error: {sentence_of(number)}\n".encode())
 
 
 def _was_swallowed() -> bool:
