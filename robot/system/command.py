@@ -141,15 +141,11 @@ def run_folder(
             (folder / CONFIG).write_text(config_yaml)
             yield folder
         except BaseException:
-            if not any(_holds_something(path) for path in folder.rglob("*")):
+            if not any(path.name != CONFIG for path in folder.rglob("*") if path.is_file()):
                 shutil.rmtree(folder, ignore_errors=True)
                 if made_root and not any(root.iterdir()):
                     root.rmdir()
             raise
-
-
-def _holds_something(path: Path) -> bool:
-    return path.is_file() and path.name != CONFIG and path.stat().st_size > 0
 
 
 def _unfinished(name: str, config_yaml: str, *, root: Path) -> Path | None:

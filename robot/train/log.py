@@ -36,20 +36,20 @@ class RunLog:
             raise InputError(f"got wandb_mode {wandb_mode!r}, expected one of {list(WANDB_MODES)}")
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._jsonl = (self.directory / "log.jsonl").open("a", buffering=1)
         self._wandb = _start_wandb(wandb_mode, directory=self.directory, name=name, config=config)
 
     def __enter__(self) -> RunLog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._jsonl.close()
         if self._wandb is not None:
             self._wandb.finish()
 
     def __call__(self, step: int, values: Mapping[str, float]) -> None:
         """Report values after `step` finished steps."""
-        self._jsonl.write(json.dumps({"step": step, "time_unix_s": time.time(), **values}) + "\n")
+        said = {"step": step, "time_unix_s": time.time(), **values}
+        with (self.directory / "log.jsonl").open("a") as file:  # none before there is a first line
+            file.write(json.dumps(said) + "\n")
         if self._wandb is not None:
             self._wandb.log(dict(values), step=step)
 
