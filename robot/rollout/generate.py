@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -121,7 +121,7 @@ def _shard(number: int, *, engine: Engine, root: Path, envs: dict[tuple, Simulat
         records=len(made),
         seconds=dict(zip(names, np.diff(clock).tolist(), strict=True)),
         abstained=dict(abstained),
-        disagreements=Counter(
+        disagreements=_counted(
             f"{m.record.generator}: {w}"
             for m, w in zip(made, wrong, strict=True)
             if w and engine.verify
@@ -129,6 +129,11 @@ def _shard(number: int, *, engine: Engine, root: Path, envs: dict[tuple, Simulat
     )
     write_bytes(shard_path(root, number), json.dumps(asdict(shard)).encode())
     return shard
+
+
+def _counted(what: Iterable[str]) -> dict[str, int]:
+    """Count in a plain dict: `asdict` makes other keys of a Counter."""
+    return dict(Counter(what))
 
 
 def _looks(env: SimulatedEnv, task: Staged, engine: Engine, *, index: int) -> list[list[RawFrame]]:

@@ -62,8 +62,8 @@ def resolve(
             return None
         anchor = things[anchors[0]]
         fits = [k for k in fits if k != anchors[0]]
-    if len(fits) < max(1, related.rank):
-        return None
+    if len(fits) < max(2 if margin else 1, related.rank):
+        return None  # with a margin a relation is to tell one from others
     scores = np.array([_score(related, things[k], anchor) for k in fits])
     order = np.argsort(-scores, kind="stable")
     best = order[related.rank - 1]

@@ -145,3 +145,8 @@ def test_a_reader_asks_for_all_that_may_be_meant():
 def test_what_cannot_be_done_is_not_asked_for(text, status):
     read = READER.read(text)
     assert (read.sentences, read.status) == ((), status)
+
+
+def test_one_thing_alone_is_told_from_nothing():
+    assert not list(relations_to(THINGS[:1], targets=[0], margin=0.01, gap_margin=0.01))
+    assert resolve(Related("left", Thing()), THINGS[:1]) == 0  # a person's words mean it
