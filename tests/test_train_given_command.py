@@ -20,7 +20,7 @@ from robot.data.robomimic import export_robomimic
 from robot.data.store import EpisodeStore
 from robot.errors import InputError
 from robot.experiment.calibrated_eyes import calibrated_eyes
-from robot.experiment.given_data import held_out_of
+from robot.experiment.given_data import held_out_of, spaces_of_store
 from robot.perception.head.mask_head import MaskHead
 from robot.spaces import Camera, cameras_to_json
 from robot.types import Frame, Goal, Observation
@@ -232,3 +232,13 @@ def test_calibration_files_say_where_the_cameras_stand(tmp_path):
     assert np.allclose(hand.pose[:3, 3], [0, 0.05, -0.1])
     with pytest.raises(InputError, match="does not say where"):
         calibrated_eyes(files, cameras=["nowhere"])
+
+
+def test_episodes_whose_files_are_gone_are_told_of(tmp_path):
+    write_tiers(tmp_path, trusted=3)
+    store = EpisodeStore(tmp_path / "trusted")
+    store.finalize()
+    assert store.lost() == 0 and spaces_of_store(store.root)
+    sorted(store.root.glob("data/*/*.parquet"))[-1].unlink()
+    with pytest.raises(InputError, match="got 2 episodes in .*, expected the 3 that its meta"):
+        spaces_of_store(store.root)

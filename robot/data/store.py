@@ -126,6 +126,16 @@ class EpisodeStore:
         """Return the indices below `n` that are still to be collected."""
         return sorted(set(range(n)) - self.indices())
 
+    def lost(self) -> int:
+        """Return how many episodes of those that meta/ counts have no file any more; 0 where there
+        is no meta/ yet.
+        """
+        info = self.root / "meta/info.json"
+        if self.foreign is not None or not info.is_file():
+            return 0
+        told = int(json.loads(info.read_text(encoding="utf-8")).get("total_episodes", 0))
+        return max(0, told - len(self))
+
     def summary(self, index: int) -> EpisodeSummary:
         """Return all of an episode but its arrays, without decoding an image."""
         path = self._existing(index)

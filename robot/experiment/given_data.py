@@ -167,6 +167,12 @@ def spaces_of_store(path: Path, *, fewest: int = 2) -> Spaces:
         raise InputError(
             f"got {len(indices)} episodes in {path}, expected at least {wanted}; record more"
         )
+    if lost := store.lost():
+        raise InputError(
+            f"got {len(indices)} episodes in {path}, expected the {len(indices) + lost} that its "
+            "meta/info.json counts: restore the data files that are gone, or delete meta/ to go on "
+            "without them"
+        )
     store.read(indices[0])
     return store.summary(indices[0]).spaces
 

@@ -25,6 +25,8 @@ from pydantic_core import ErrorDetails
 from robot.types import InputError
 
 T = TypeVar("T")
+# told first: of `sorce` it helps little that `source` is missing
+UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 
 Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
@@ -90,7 +92,8 @@ def parse(cls: type[T], section: object, *, at: str = "") -> T:
     try:
         return _adapter(cls).validate_python(section)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        found = error.errors(include_url=False)
+        first = next((e for e in found if e["type"] in UNKNOWN_KEY), found[0])
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, InputError):  # raised by a constructor: it says what is wrong itself
             raise cause from error
@@ -107,9 +110,13 @@ def _sentence(error: ErrorDetails, *, at: str) -> str:
     key = ".".join(str(part) for part in (at, *error["loc"]) if part != "")
     got, context = error["input"], error.get("ctx", {})
     match error["type"]:
+        case "missing" | "missing_keyword_only_argument" if isinstance(error["loc"][-1], int):
+            *parents, index = error["loc"]
+            key = ".".join(str(part) for part in (at, *parents) if part != "")
+            return f"got {index} items in {key}, expected more; add one"
         case "missing" | "missing_keyword_only_argument":
             return f"got no {key}, expected a value; set it"
-        case "unexpected_keyword_argument" | "extra_forbidden":
+        case kind if kind in UNKNOWN_KEY:
             return f"got {key}, which the config does not have; correct the name"
         case "greater_than_equal":
             return f"got {key}={got}, expected {_at_least(context['ge'])}; raise it"

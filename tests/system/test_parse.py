@@ -108,6 +108,20 @@ def test_the_first_of_several_wrong_keys_is_named():
     assert refusal({"front": {"spokes": 0}, "gears": -1}).startswith("got front.spokes=0")
 
 
+def test_a_misspelt_key_is_told_before_the_one_that_is_missing():
+    assert refusal({"frnt": {"spokes": 3}}).startswith("got frnt, which the config does not have")
+
+
+@options
+class Corner:
+    place_m: tuple[float, float, float]
+
+
+def test_a_list_that_is_too_short_is_told_how_long_it_is():
+    with pytest.raises(InputError, match="got 2 items in corner.place_m, expected more; add one"):
+        parse(Corner, {"place_m": [0.1, 0.2]}, at="corner")
+
+
 def test_what_a_constructor_refuses_comes_through_unchanged():
     section = {"front": {"spokes": 1}, "kind": "road", "bell": {"kind": "brass"}}
     assert refusal(section, at="shop") == ("got a bell on a road bicycle, expected none; drop bell")
