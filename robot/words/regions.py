@@ -14,8 +14,9 @@ from itertools import product
 from robot.errors import InputError
 from robot.words.items import Thing, items_of, words_of
 from robot.words.phrases import noun_phrases
-from robot.words.reader import GoalReader, matching
+from robot.words.reader import GoalReader
 from robot.words.request import Understanding, understand
+from robot.words.vocabulary import matching
 
 MOST_REGIONS = 9  # that one goal can name
 _TAG = re.compile(r"<\s*region\s*(\d+)\s*>|\bregion[\s#]*(\d+)\b", re.IGNORECASE)
