@@ -44,15 +44,21 @@ class Candidate:
 
 def open_candidates(text: str, request: Request) -> tuple[Candidate, ...]:
     """Return what a text may ask for; nothing where the grammar has read it, or refused it for
-    what it says.
+    what it says. Of one that it takes for a mere "leave the ball" what that does not cover.
     """
-    reason = request.reason.split(";")[0].split(":")[0]
-    if request.status is not Understanding.NOT_UNDERSTOOD or reason not in UNREAD_REASONS:
-        return ()
     items = noun_phrases(items_of(words_of(text)))
-    if _foreign(items) or (reason == UNKNOWN_WORDS and _names_a_stranger(items)):
+    reason = request.reason.split(";")[0].split(":")[0]
+    if request.status is Understanding.NOTHING_TO_DO:
+        stops = not request.excluded or any(item.is_a("stops") for item in items)
+    else:
+        stops = request.status is Understanding.UNDERSTOOD or reason not in UNREAD_REASONS
+    if stops or _foreign(items) or (reason == UNKNOWN_WORDS and _names_a_stranger(items)):
         return ()
-    return candidates_of(items)
+    return tuple(
+        one
+        for one in candidates_of(items)
+        if not any(thing.fits(one.thing) for thing in request.excluded)
+    )
 
 
 def candidates_of(items: Sequence[Item]) -> tuple[Candidate, ...]:

@@ -25,7 +25,7 @@ from robot.words.items import Thing
 
 KIND, FILE = "request_judge", Path(__file__).with_name("request_judge.safetensors")
 LAYERS = (3, 6)  # of MiniLM's six
-ASKED_ABOVE = 0.9  # the probability of the object that is taken
+ASKED_ABOVE = 0.8  # the probability of the object that is taken
 OTHERS_BELOW = 0.5  # and of every other that the text names
 
 

@@ -78,13 +78,18 @@ def test_the_judge_is_not_heard_where_the_grammar_decides_or_nothing_known_is_na
     assert open_candidates(text, understand(text)) == ()
 
 
+def test_what_a_refusal_does_not_cover_may_be_asked_for():
+    text = "Ignore the yellow ball. My heart is set on the red cup."
+    assert [one.thing for one in open_candidates(text, understand(text))] == [RED_CUP]
+
+
 @pytest.mark.parametrize(
     ("probabilities", "meant"),
     [
         ((0.95, 0.1), RED_CUP),
         ((0.1, 0.95), BLUE_BALL),
         ((0.95, 0.6), None),  # two things to do
-        ((0.85, 0.1), None),
+        ((0.75, 0.1), None),
         ((0.0, 0.0), None),
     ],
 )
@@ -113,9 +118,9 @@ TELLS = [
     "The crimson mug was the only thing she took when she moved out.",
     "How long have you been staring at the blue ball?",
     "My uncle swears by his green cube.",
-    "Dust the yellow cylinder, would you.",
+    "Iron the yellow cylinder, would you.",
     "Whoever wants the red cup has to ask my wife.",
-    "If it were up to me the red cup would be left in peace.",
+    "Had she asked nicely, the red cup would be hers by now.",
     "There's nothing special about the blue ball.",
 ]
 
