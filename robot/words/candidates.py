@@ -173,14 +173,17 @@ def _foreign(items: Sequence[Item]) -> bool:
 
 
 def _names_a_stranger(items: Sequence[Item]) -> bool:
-    """Return whether an object that nobody knows stands in the sentence of one that is known."""
-    strange = known = False
+    """Return whether an object that nobody knows stands in the sentence of one that is known, or in
+    one that goes on with it: "Take the red cup. And the newspaper."
+    """
+    strange = known = ended = False
     for item in items:
+        if ended and not item.is_a("and", "or", "but"):
+            strange = known = False
+        ended = bool(item.mark) and item.mark != "soft"
         if item.thing is not None:
             strange |= bool(item.thing.unknown) and not _is_known(item)
             known |= _is_known(item)
         if strange and known:
             return True
-        if item.mark and item.mark != "soft":
-            strange = known = False
     return False
