@@ -222,7 +222,7 @@ def test_a_command_refuses_with_exit_code_2_and_leaves_no_run_behind(
         ),
         ("launch/ablate.py", ["training_seeds=0"], "got training_seeds=0, expected at least 1"),
         ("launch/ablate.py", ["train.steps=0"], "got train.steps=0, expected at least 1"),
-        ("launch/ablate.py", ["unmasked.steps=-1"], "got unmasked.steps=-1, expected at least 1"),
+        ("launch/ablate.py", ["unmasked.steps=-1"], "got unmasked.steps=-1, expected above 0"),
         (
             "launch/ablate.py",
             ["evaluation.headline_scene=foggy"],
