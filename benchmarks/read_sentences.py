@@ -43,7 +43,7 @@ class Table:
 
 
 def right(text: str, *, reader: GoalReader, target: Noun | None, alone: bool) -> bool:
-    """Return whether a sentence is read as the target, or as nothing where that is None."""
+    """Return whether a sentence is read as the target; without a target, as no request at all."""
     read = reader.read(text)
     if target is None:
         return not read.sentences

@@ -32,7 +32,7 @@ OPEN = frozenset(
     ("arms", "augment", "calibrations", "cameras", "deployment", "driver", "env", "images", "kinds")
     + ("mask_training", "scenes", "train", "training", "settings")
 )
-MAY_BE_ZERO = frozenset(  # every other number is above 0
+MAY_BE_ZERO = frozenset(  # beside what is 0 by default; every other number is above 0
     (
         "absent_share",
         "backgrounds",
@@ -41,15 +41,14 @@ MAY_BE_ZERO = frozenset(  # every other number is above 0
         "contrast",
         "corrupted",
     )
-    + ("dilation", "drop", "dropout", "ema_decay", "ensemble_decay", "eta", "fault_share", "fill")
+    + ("dilation", "dropout", "ema_decay", "ensemble_decay", "eta", "fault_share", "fill")
     + ("hue_share",)
-    + ("hard_share", "iou_weight", "keep", "lora_dropout", "machine_weight", "noise", "offset")
+    + ("iou_weight", "keep", "lora_dropout", "machine_weight", "noise", "offset")
     + ("presence_weight", "ring", "samples", "saturation", "seed", "share", "shift", "threshold")
     + ("tint", "trusted_weight", "warmup_steps", "weight_decay", "calls", "pixels", "port")
-    + ("blend_steps", "frame_delay_s", "hand_over_s", "plan_delay_s", "state_delay_s")
-    + ("black_level", "episode", "left", "rotate", "source", "sources", "top", "view")
-    + ("confirm_button", "device", "failure_button", "gripper_button", "success_button")
-    + ("take_over_button",)
+    + ("blend_steps", "hand_over_s")
+    + ("black_level", "left", "rotate", "source", "sources", "top", "view")
+    + ("confirm_button", "failure_button", "success_button", "take_over_button")
 )
 # in units of a driver, or coordinates: they may be negative
 ANY_NUMBER = frozenset(

@@ -135,7 +135,7 @@ def test_what_a_yaml_file_says_may_be_said(file):
         ({"max_speed_m_s": 0.5}, {"max_speed_m_s": -1}, "expected above 0; raise it"),
         ({"max_speed_m_s": 0.5}, {"max_speed_m_s": math.nan}, "a finite number; correct it"),
         ({"episodes": 5}, {"episodes": 0}, "expected at least 1; raise it"),
-        ({"device": 1}, {"device": -1}, "expected 0 or above; raise it"),
+        ({"device": 0}, {"device": -1}, "expected 0 or above; raise it"),
     ],
 )
 def test_a_bound_is_that_of_the_kind_of_number(default, given, says):
@@ -143,8 +143,8 @@ def test_a_bound_is_that_of_the_kind_of_number(default, given, says):
         check_options(given, default=default)
 
 
-@pytest.mark.parametrize("changed", ["device", "axes", "buttons"])
+@pytest.mark.parametrize("changed", ["take_over_button", "axes", "buttons"])
 def test_a_device_counts_from_zero(changed):
-    default = {"device": 1, "axes": {"x": 1}, "buttons": {"confirm": 2}}
+    default = {"take_over_button": 1, "axes": {"x": 1}, "buttons": {"confirm": 2}}
     zero = {k: dict.fromkeys(v, 0) if isinstance(v, dict) else 0 for k, v in default.items()}
     check_options(default | {changed: zero[changed]}, default=default)
