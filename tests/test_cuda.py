@@ -1,6 +1,8 @@
 """What a GPU has to do as the processor does it. Skipped where there is none."""
 
 import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +10,13 @@ import torch
 
 from benchmarks.training_step import head_batch, policy_batch, things_to_train
 from robot.agent import Agent
+from robot.batch import MaskBatch
 from robot.checkpoint import resolve_checkpoint, save
 from robot.perception.head.base import Head
 from robot.perception.head.mask_head import MaskHead
 from robot.policy import make_policy
 from robot.policy.registry import load_policy
+from robot.train.by_step import ByStep
 from robot.train.loop import Training, train
 from robot.types import Frame, Goal, MaskStatus, Observation
 from tests.policy.toy import UNIT
@@ -112,3 +116,19 @@ def test_a_head_resumes_on_a_gpu_where_it_was_cut_off(tmp_path):
     resumed = trained(4)
     assert all(p.isfinite().all() for p in resumed.parameters())
     assert trained(4).presence.weight.equal(resumed.presence.weight)  # done is done
+
+
+def test_a_gpu_learns_the_same_from_batches_made_ahead():
+    def make(step: int) -> MaskBatch:
+        batch = head_batch()
+        return replace(batch, frames=(batch.frames + 0.01 * step).clamp(max=1.0))
+
+    def trained(batches: Callable[[int], Iterator[MaskBatch]]) -> MaskHead:
+        torch.manual_seed(0)
+        head = MaskHead(cameras=2)
+        train(head, batches, Training(steps=4, device="cuda", precision="fp32"))
+        return head
+
+    ahead = trained(ByStep(make)).presence.weight
+    in_turn = trained(lambda step: map(make, itertools.count(step))).presence.weight
+    torch.testing.assert_close(ahead, in_turn, rtol=1e-3, atol=1e-5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ from robot.perception.claims.words import (
 )
 from robot.perception.compose.augment import colour_maps
 from robot.perception.compose.light import Photometric
+from robot.train.by_step import ByStep
 
 QUESTIONS = 28  # of a frame, at most
 PAIRS_SHARE, FRAME_QUESTIONS = 0.35, 5  # of the questions are of two regions; of the whole frame
@@ -49,19 +50,15 @@ class Asked:
     noun: str = ""
 
 
-def claim_batches(
-    frames: ClaimFrames, *, batch_size: int, seed: int
-) -> Callable[[int], Iterator[ClaimBatch]]:
+def claim_batches(frames: ClaimFrames, *, batch_size: int, seed: int) -> ByStep[ClaimBatch]:
     """Return batches as a function of the first step; that of a step depends on (seed, step)."""
 
-    def batches(step: int) -> Iterator[ClaimBatch]:
-        while True:
-            rng = np.random.default_rng([seed, step])
-            chosen = rng.integers(len(frames), size=batch_size).tolist()
-            yield batch_of(frames, chosen, rng=rng)
-            step += 1
+    def make(step: int) -> ClaimBatch:
+        rng = np.random.default_rng([seed, step])
+        chosen = rng.integers(len(frames), size=batch_size).tolist()
+        return batch_of(frames, chosen, rng=rng)
 
-    return batches
+    return ByStep(make)
 
 
 def batch_of(frames: ClaimFrames, chosen: Sequence[int], *, rng: np.random.Generator) -> ClaimBatch:

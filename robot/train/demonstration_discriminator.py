@@ -8,7 +8,7 @@ the tier of an episode and not its quality.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -34,6 +34,7 @@ from robot.policy.demonstration_discriminator import (
 )
 from robot.system.parse import Count, FlatSpec, NotNegativeNumber, Share, options
 from robot.system.progress import Announce, silent
+from robot.train.by_step import ByStep
 from robot.train.demonstrations import Selection, load_all, make_look
 from robot.train.loop import Log, Training, train
 from robot.train.policy import Augmentation, make_augment
@@ -270,7 +271,7 @@ def tier_batches(
     horizon: int,
     augment: CompositeAugment,
     seed: int,
-) -> Callable[[int], Iterator[TierBatch]]:
+) -> ByStep[TierBatch]:
     """Return batches as a function of the first step: one half trusted, one half machine, so that
     means are of both alike.
 
@@ -282,23 +283,21 @@ def tier_batches(
         (batch_size // 2, batch_size - batch_size // 2),
     )
 
-    def batches(step: int) -> Iterator[TierBatch]:
-        while True:
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-            drawn = [
-                p[torch.randint(len(p), (n,), generator=generator)]
-                for p, n in zip(pools, halves, strict=True)
-            ]
-            indices = tiers.windows.windows_from(torch.cat(drawn), horizon)
-            trusted = torch.cat([torch.ones(halves[0]), torch.zeros(halves[1])])
-            windows = ScoredWindows(
-                policy=tiers.windows.augmented(indices, augment, generator),
-                after=tiers.windows.after(indices),
-            )
-            yield TierBatch(windows=windows, trusted=trusted)
-            step += 1
+    def make(step: int) -> TierBatch:
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        drawn = [
+            p[torch.randint(len(p), (n,), generator=generator)]
+            for p, n in zip(pools, halves, strict=True)
+        ]
+        indices = tiers.windows.windows_from(torch.cat(drawn), horizon)
+        trusted = torch.cat([torch.ones(halves[0]), torch.zeros(halves[1])])
+        windows = ScoredWindows(
+            policy=tiers.windows.augmented(indices, augment, generator),
+            after=tiers.windows.after(indices),
+        )
+        return TierBatch(windows=windows, trusted=trusted)
 
-    return batches
+    return ByStep(make)
 
 
 def scored_windows(windows: Windows, frames: Int[Tensor, " n"], *, horizon: int) -> ScoredWindows:

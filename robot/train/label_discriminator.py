@@ -4,7 +4,6 @@ every record with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -29,6 +28,7 @@ from robot.system.command import plain
 from robot.system.device import pick_device
 from robot.system.parse import Spec
 from robot.system.progress import Announce, silent
+from robot.train.by_step import ByStep
 from robot.train.label_tiers import MaskWeighting, Tiers, make_tiers
 from robot.train.loop import Log, train_seeded
 from robot.types import InputError
@@ -170,7 +170,7 @@ def scored_batches(
     language: LanguageEncoder | RawSentences,
     batch_size: int,
     seed: int,
-) -> Callable[[int], Iterator[ScoredBatch]]:
+) -> ByStep[ScoredBatch]:
     """Return batches of `batch_size` trusted and as many machine records; a step's batch depends on
     (seed, step) only.
     """
@@ -178,21 +178,19 @@ def scored_batches(
     words, augment = language.encode(list(tiers.frames.goals)), MaskAugment()
     members = {"trusted": np.flatnonzero(tiers.trusted), "machine": np.flatnonzero(~tiers.trusted)}
 
-    def batches(step: int) -> Iterator[ScoredBatch]:
-        while True:
-            rng = np.random.default_rng([seed, step, 2])
-            generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            halves = {}
-            for name, indices in members.items():
-                chosen = rng.choice(indices, size=batch_size)
-                batch = augment(mask_batch(tiers.frames, chosen, language=words), generator)
-                halves[name] = ScoredRecords(
-                    batch, None if losses is None else losses[torch.from_numpy(chosen)]
-                )
-            yield ScoredBatch(**halves)
-            step += 1
+    def make(step: int) -> ScoredBatch:
+        rng = np.random.default_rng([seed, step, 2])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        halves = {}
+        for name, indices in members.items():
+            chosen = rng.choice(indices, size=batch_size)
+            batch = augment(mask_batch(tiers.frames, chosen, language=words), generator)
+            halves[name] = ScoredRecords(
+                batch, None if losses is None else losses[torch.from_numpy(chosen)]
+            )
+        return ScoredBatch(**halves)
 
-    return batches
+    return ByStep(make)
 
 
 @torch.inference_mode()

@@ -39,8 +39,9 @@ def train(
 
     `batches` yields batches (with `.to(device)`), or pairs of a batch and weights (B,) >= 0 that
     multiply the per-sample loss and are scaled to mean 1. Pass a function of the first step rather
-    than an iterator, which has to be wound forward after a resume. A stream that draws from the
-    same `generator`, whose state is restored, may ignore the step.
+    than an iterator, which has to be wound forward after a resume; for a GPU, those of a `ByStep`
+    are made ahead. A stream that draws from the same `generator`, whose state is restored, may
+    ignore the step.
 
     With `checkpoint_dir`, a killed run resumes from its last checkpoint and ends as if it had not
     been; SIGTERM and Ctrl-C write one first. Under torchrun all processes train the same weights
@@ -52,7 +53,7 @@ def train(
     directory = None if checkpoint_dir is None else Path(checkpoint_dir)
     with joined("training" if directory is None else directory.parent.name, device=place) as team:
         start = begin_alike(state, team, directory=directory)
-        stream = team.batches(batches, start=start)
+        stream = team.batches(batches, start=start, ahead=place.type == "cuda")
         began = time.monotonic()
         with stop_signals() as received:
             for step in range(start, training.steps):

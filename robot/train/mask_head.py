@@ -4,7 +4,7 @@ it by condition.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from robot.spaces import cameras_to_json
 from robot.system.command import plain
 from robot.system.parse import Spec
 from robot.system.progress import Announce, silent
+from robot.train.by_step import ByStep
 from robot.train.label_discriminator import load_logits, trusted_part
 from robot.train.label_tiers import MaskWeighting, make_tiers
 from robot.train.loop import Log, Training, train_seeded
@@ -157,7 +158,7 @@ def mask_batches(
     batch_size: int,
     seed: int,
     logits: Tensor | None = None,
-) -> Callable[[int], Iterator[MaskBatch | tuple[MaskBatch, Tensor]]]:
+) -> ByStep[MaskBatch | tuple[MaskBatch, Tensor]]:
     """Return batches of `batch_size` frames, whole looks, as a function of the first step.
 
     The batch of a step depends on (seed, step) only. With `logits`, a discriminator's logit per
@@ -166,20 +167,18 @@ def mask_batches(
     tokens, augment = language.encode(list(frames.goals)), MaskAugment()
     looks = frames.looks(cameras=cameras)
 
-    def batches(step: int) -> Iterator[MaskBatch | tuple[MaskBatch, Tensor]]:
-        while True:
-            rng = np.random.default_rng([seed, step])
-            generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            chosen = looks[rng.integers(len(looks), size=max(1, batch_size // cameras))].ravel()
-            batch = augment(mask_batch(frames, chosen, language=tokens), generator)
-            yield (
-                batch
-                if logits is None
-                else (batch, binary_weights(logits[torch.from_numpy(chosen)].sigmoid()))
-            )
-            step += 1
+    def make(step: int) -> MaskBatch | tuple[MaskBatch, Tensor]:
+        rng = np.random.default_rng([seed, step])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        chosen = looks[rng.integers(len(looks), size=max(1, batch_size // cameras))].ravel()
+        batch = augment(mask_batch(frames, chosen, language=tokens), generator)
+        return (
+            batch
+            if logits is None
+            else (batch, binary_weights(logits[torch.from_numpy(chosen)].sigmoid()))
+        )
 
-    return batches
+    return ByStep(make)
 
 
 @torch.inference_mode()

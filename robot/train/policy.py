@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from robot.system.cache import ADDED
 from robot.system.parse import Spec
 from robot.system.progress import Announce, silent
 from robot.train.backgrounds import ForegroundLook, empty_rooms, texture_pictures
+from robot.train.by_step import ByStep
 from robot.train.demonstrations import (
     Look,
     Selection,
@@ -220,17 +221,15 @@ def make_augment(augmentation: Augmentation, *, deployment: Deployment) -> Compo
 
 def policy_batches(
     windows: Windows, *, batch_size: int, horizon: int, augment: Augment, seed: int
-) -> Callable[[int], Iterator[tuple[PolicyBatch, Tensor]]]:
+) -> ByStep[tuple[PolicyBatch, Tensor]]:
     """Return batches as a function of the first step; the batch of a step depends on (seed, step)
     only.
     """
 
-    def batches(step: int) -> Iterator[tuple[PolicyBatch, Tensor]]:
-        while True:
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-            yield next(
-                windows.batches(batch_size, horizon=horizon, generator=generator, augment=augment)
-            )
-            step += 1
+    def make(step: int) -> tuple[PolicyBatch, Tensor]:
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        return next(
+            windows.batches(batch_size, horizon=horizon, generator=generator, augment=augment)
+        )
 
-    return batches
+    return ByStep(make)

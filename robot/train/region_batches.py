@@ -6,7 +6,6 @@ region is then often a copy as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -21,6 +20,7 @@ from robot.perception.compose.light import DEFAULT
 from robot.perception.regions.batch import RegionBatch
 from robot.perception.regions.head import ROLES
 from robot.perception.regions.prompts import Prompt, disc, overlap
+from robot.train.by_step import ByStep
 
 VISIBLE_PIXELS = 6  # fewer than this is not there
 POINT_SHARE = 0.35  # of the looks: something is pointed at in them; the others follow
@@ -68,17 +68,13 @@ def _groups(objects) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(group) for group in by_look.values() if len(group) > 1)
 
 
-def region_batches(
-    index: Index, *, batch_size: int, seed: int
-) -> Callable[[int], Iterator[RegionBatch]]:
+def region_batches(index: Index, *, batch_size: int, seed: int) -> ByStep[RegionBatch]:
     """Return batches as a function of the first step; a step's batch depends on (seed, step)."""
 
-    def batches(step: int) -> Iterator[RegionBatch]:
-        while True:
-            yield batch_of(index, size=batch_size, rng=np.random.default_rng([seed, step]))
-            step += 1
+    def make(step: int) -> RegionBatch:
+        return batch_of(index, size=batch_size, rng=np.random.default_rng([seed, step]))
 
-    return batches
+    return ByStep(make)
 
 
 @dataclass

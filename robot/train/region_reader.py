@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from robot.perception.regions.pool import boxes_of
 from robot.perception.regions.sizes import STRIDES, ReaderSizes
 from robot.perception.regions.truth import TrueRegion, true_pairs, true_regions
 from robot.perception.regions.vocabulary import ATTRIBUTES, UNKNOWN, vocabulary
+from robot.train.by_step import ByStep
 from robot.train.loop import Log, Training, train_seeded
 from robot.train.region_crops import cropped
 from robot.train.region_hues import in_other_hues
@@ -96,19 +97,17 @@ def region_batches(
     seed: int,
     hue_share: float = 0.0,
     crop: bool = False,
-) -> Callable[[int], Iterator[RegionBatch]]:
+) -> ByStep[RegionBatch]:
     """Return batches as a function of the first step; that of a step depends on (seed, step)."""
 
-    def batches(step: int) -> Iterator[RegionBatch]:
-        while True:
-            rng = np.random.default_rng([seed, step])
-            generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            samples = [_sample(looks, hue_share=hue_share, rng=rng) for _ in range(batch_size)]
-            batch = region_batch(samples, phrases, rng=rng, generator=generator)
-            yield cropped(batch) if crop else batch
-            step += 1
+    def make(step: int) -> RegionBatch:
+        rng = np.random.default_rng([seed, step])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        samples = [_sample(looks, hue_share=hue_share, rng=rng) for _ in range(batch_size)]
+        batch = region_batch(samples, phrases, rng=rng, generator=generator)
+        return cropped(batch) if crop else batch
 
-    return batches
+    return ByStep(make)
 
 
 @dataclass(frozen=True)

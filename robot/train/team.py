@@ -22,6 +22,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from robot.system.torchrun import Place, place
+from robot.train.by_step import ByStep
 from robot.types import InputError
 
 Value = TypeVar("Value")
@@ -46,10 +47,14 @@ class Team:
         distributed.broadcast_object_list(said)
         return said[0]
 
-    def batches(self, batches: Batches, *, start: int) -> Iterator[Any]:
-        """Return this process's batches from a step on: of the stream's batches, every `size`-th.
-        InputError for a stream that cannot be asked for a step of its own.
+    def batches(self, batches: Batches, *, start: int, ahead: bool = False) -> Iterator[Any]:
+        """Return this process's batches from a step on: of the stream's batches, every `size`-th;
+        with `ahead` made before they are needed, where that can be. InputError for a stream that
+        cannot be asked for a step of its own.
         """
+        mine = (step * self.place.size + self.place.rank for step in count(start))
+        if isinstance(batches, ByStep):
+            return batches.ahead(mine) if ahead else map(batches.make, mine)
         if self.alone:
             return iter(batches(start)) if callable(batches) else islice(batches, start, None)
         if not callable(batches):
@@ -57,8 +62,7 @@ class Team:
                 "got an iterator of batches under torchrun, expected a function of the first step: "
                 "processes take turns at its batches"
             )
-        size, rank = self.place.size, self.place.rank
-        return (next(iter(batches(step * size + rank))) for step in count(start))
+        return (next(iter(batches(step))) for step in mine)
 
     def equal(self, module: nn.Module) -> None:
         """Give a module the first process's weights."""

@@ -4,7 +4,7 @@ something else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
@@ -29,6 +29,7 @@ from robot.perception.regions.verify import (
     cutout,
     mean_words,
 )
+from robot.train.by_step import ByStep
 from robot.train.loop import Log, Training, train_seeded
 from robot.train.region_batches import wobbled
 from robot.train.region_head import split_looks
@@ -133,25 +134,23 @@ def verifier_batches(
     *,
     batch_size: int,
     seed: int,
-) -> Callable[[int], Iterator[VerifierBatch]]:
+) -> ByStep[VerifierBatch]:
     """Return batches as a function of the first step; a step's batch depends on (seed, step)."""
     named = np.flatnonzero(cutouts.phrases != NOTHING)
 
-    def batches(step: int) -> Iterator[VerifierBatch]:
-        while True:
-            rng = np.random.default_rng([seed, step])
-            right = rng.choice(named, round((1 - NO_SHARE) * batch_size))
-            wrong = rng.integers(len(cutouts.phrases), size=batch_size - len(right))
-            asked = [*cutouts.phrases[right], *wrong_phrases(cutouts, wrong, phrases, rng=rng)]
-            chosen = np.concatenate([right, wrong])
-            yield VerifierBatch(
-                cutouts=relit(torch.from_numpy(cutouts.planes[chosen]), rng=rng),
-                words=words[torch.tensor(asked)],
-                yes=(torch.arange(batch_size) < len(right)).float(),
-            )
-            step += 1
+    def make(step: int) -> VerifierBatch:
+        rng = np.random.default_rng([seed, step])
+        right = rng.choice(named, round((1 - NO_SHARE) * batch_size))
+        wrong = rng.integers(len(cutouts.phrases), size=batch_size - len(right))
+        asked = [*cutouts.phrases[right], *wrong_phrases(cutouts, wrong, phrases, rng=rng)]
+        chosen = np.concatenate([right, wrong])
+        return VerifierBatch(
+            cutouts=relit(torch.from_numpy(cutouts.planes[chosen]), rng=rng),
+            words=words[torch.tensor(asked)],
+            yes=(torch.arange(batch_size) < len(right)).float(),
+        )
 
-    return batches
+    return ByStep(make)
 
 
 def wrong_phrases(
