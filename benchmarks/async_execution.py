@@ -32,7 +32,8 @@ from benchmarks.fault_stage import limits
 from benchmarks.timing import describe_machine
 from robot.agent import Agent
 from robot.checkpoint import resolve_checkpoint
-from robot.deploy.loop import Loop, LoopOptions
+from robot.deploy.loop import Loop
+from robot.deploy.options import LoopOptions
 from robot.deploy.planner import AsyncPlanner
 from robot.deploy.rig import Rig
 from robot.deploy.schedule import Schedule, jerk

@@ -21,7 +21,8 @@ import torch
 from robot.agent import Plan
 from robot.deploy.exchange import Keys
 from robot.deploy.journal import Header
-from robot.deploy.loop import Loop, LoopOptions
+from robot.deploy.loop import Loop
+from robot.deploy.options import LoopOptions
 from robot.deploy.planner import AsyncPlanner
 from robot.deploy.recorder import Recorder
 from robot.deploy.rig import Rig

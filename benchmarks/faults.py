@@ -53,8 +53,9 @@ from benchmarks.timing import describe_machine
 from robot.data.store import EpisodeStore
 from robot.deploy.history import Outcome
 from robot.deploy.journal import Header
-from robot.deploy.loop import Loop, LoopOptions
+from robot.deploy.loop import Loop
 from robot.deploy.operator import NOTHING, Intent
+from robot.deploy.options import LoopOptions
 from robot.deploy.planner import AsyncPlanner
 from robot.deploy.recorder import EPISODES, JOURNALS, Recorder, recover
 from robot.deploy.remote import Connection, RemoteAgent

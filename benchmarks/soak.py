@@ -27,7 +27,8 @@ from benchmarks.timing import describe_machine
 from robot.agent import Agent
 from robot.checkpoint import resolve_checkpoint
 from robot.deploy.journal import Header
-from robot.deploy.loop import Loop, LoopOptions
+from robot.deploy.loop import Loop
+from robot.deploy.options import LoopOptions
 from robot.deploy.planner import AsyncPlanner
 from robot.deploy.recorder import Recorder
 from robot.deploy.rig import Rig

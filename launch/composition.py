@@ -14,19 +14,17 @@ from typing import Any
 
 import hydra
 import yaml
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import (
-    ConfigCompositionException,
-    MissingConfigException,
-    OverrideParseException,
-    SearchPathException,
-)
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from launch.command_line import CONFIGS, Command, Work
 from launch.options import check_names, check_options
-from robot.errors import InputError
+from launch.overrides import SWEEP, Menu, check_overrides, read_arguments
+from robot.errors import InputError, one_of
 from robot.system.command import main_guard, stop
 
 # Commands write into their own run directory (robot.system.command): no working directory, log file
@@ -59,16 +57,18 @@ def works_of(main: Command, *, config_name: str, configs: Path) -> list[Work]:
 
     run = hydra.main(version_base=None, config_path=str(configs), config_name=config_name)(check)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to here instead of printing
+    overrides, flags = read_arguments(with_quoted_goal(sys.argv[1:]))
     with TemporaryDirectory(prefix="robot-") as sweep:
-        sys.argv[1:] = with_quiet(with_quoted_goal(sys.argv[1:]), sweep=sweep)
+        given = [in_hydra(override, configs=configs) for override in overrides]
+        # argparse takes overrides that stand side by side, before flags that may have a value
+        sys.argv[1:] = [*QUIET, f"hydra.sweep.dir={sweep}", *given, *flags]
         try:
             run()
-        except (
-            ConfigCompositionException,
-            OverrideParseException,
-            SearchPathException,
-            yaml.YAMLError,
-        ) as error:
+        except (HydraException, ValueError, yaml.YAMLError) as error:
+            menu = menu_of(config_name, configs=configs)
+            check_overrides(overrides, menu, sweeps=bool(set(flags) & set(SWEEP)))
+            if isinstance(error, ValueError):
+                raise  # of the command, and not about an override
             stop(sentence(error))
     return works
 
@@ -85,13 +85,14 @@ def check_values(values: Any, *, default: Any, sections: bool = True) -> None:
         check_sections(values)
 
 
-def with_quiet(arguments: Sequence[str], *, sweep: str) -> list[str]:
-    """Insert QUIET, and the folder `sweep` for what Hydra writes of a sweep, before the first
-    override: argparse wants all overrides side by side, and later ones win.
+def in_hydra(override: Override, *, configs: Path) -> str:
+    """Return an override in Hydra's words: to choose nothing of a group, `group=null`, is to delete
+    the choice.
     """
-    is_override = [not a.startswith("-") and ("=" in a or a.startswith("~")) for a in arguments]
-    first = is_override.index(True) if any(is_override) else 0
-    return [*arguments[:first], *QUIET, f"hydra.sweep.dir={sweep}", *arguments[first:]]
+    line = str(override.input_line)
+    is_null = not override.is_delete() and override.value() is None
+    is_choice = is_null and (configs / override.key_or_group).is_dir()
+    return f"~{line.partition('=')[0].lstrip('+')}" if is_choice else line
 
 
 def with_quoted_goal(arguments: Sequence[str]) -> list[str]:
@@ -119,7 +120,8 @@ def require_values(config: DictConfig) -> None:
         OmegaConf.resolve(config)
     except InterpolationResolutionError as error:
         raise InputError(
-            f"{first_line(error)}; correct the reference to it at {error.full_key}"
+            f"got {error.full_key} with a reference that leads nowhere ({first_line(error)}), "
+            "expected the name of an option, such as ${seed}; correct it"
         ) from error
     if missing:
         raise InputError(
@@ -138,30 +140,44 @@ def default_of(overrides: Sequence[str], *, config_name: str, configs: Path) -> 
     )
 
 
-def sentence(error: Exception) -> str:
-    """Return what was wrong with an override, what was expected and what to do."""
-    cause = error.__cause__
-    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
-        group, _, choice = error.missing_cfg_file.rpartition("/")
-        return (
-            f"got {group}={choice}, expected one of {', '.join(sorted(error.options))}; choose one "
-            "of these"
-        )
-    if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
-        keys = ", ".join(sorted(str(key) for key in cause.parent_node if key != "hydra"))
-        return (
-            f"got {cause.full_key}, which the config does not have, expected one of {keys}; "
-            "correct the name"
-        )
-    if isinstance(error, OverrideParseException):
-        return (
-            f"got {error.override}, expected key=value; quote what the shell or Hydra would split"
-        )
-    return (
-        first_line(error)
-        if isinstance(error, SearchPathException | MissingConfigException)
-        else str(error)
+def menu_of(config_name: str, *, configs: Path) -> Menu:
+    """Return what a command offers, without any override."""
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(configs), version_base=None):
+        config = hydra.compose(config_name, return_hydra_config=True)
+    choices = config.hydra.runtime.choices
+    members = {
+        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
+        for folder in sorted(configs.iterdir())
+        if folder.is_dir()
+    }
+    return Menu(
+        options=sorted(str(key) for key in config if key != "hydra"),
+        groups={
+            name: members[folder]
+            for name in choices
+            if (folder := name.partition("@")[0]) in members
+        },
+        elsewhere=[name for name in members if name not in choices],
     )
+
+
+def sentence(error: Exception) -> str:
+    """Return what was wrong within the section of an override, what was expected and what to do."""
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
+        *above, name = str(cause.full_key).split(".")
+        known = sorted(str(key) for key in cause.parent_node if key != "hydra")
+        if not known:
+            return (
+                f"got {cause.full_key}, and {'.'.join(above)} has no options, expected a value of "
+                f"it; write {'.'.join(above)}=..."
+            )
+        return (
+            f"got {cause.full_key}, which the config does not have, "
+            f"{one_of(name, known, do='correct the name')}"
+        )
+    return first_line(error)
 
 
 def first_line(error: Exception) -> str:

@@ -14,13 +14,12 @@ from rich.table import Table
 from launch.staging import staged
 from robot.envs.make import ImageSize
 from robot.envs.registry import check_scene
-from robot.experiment.datasets import moving
 from robot.instruct.correct import Rules
 from robot.system.cache import key
 from robot.system.command import run_folder, write_results
 from robot.system.parallel import parallel_map
 from robot.system.parse import Count, NotNegativeNumber, Seed, Share, options
-from robot.system.progress import Bars
+from robot.system.progress import Bars, moving
 from robot.train.options import Training
 
 if TYPE_CHECKING:  # imports simulators

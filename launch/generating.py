@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
@@ -25,7 +25,6 @@ from robot.envs.make import ImageSize
 from robot.instruct.build import build_graph
 from robot.instruct.registry import MULTI_FRAME, SINGLE_FRAME
 from robot.rollout.draw_records import draw_graph, draw_record, page_of
-from robot.rollout.export_records import EXPORTERS
 from robot.rollout.generate import (
     Engine,
     Moments,
@@ -35,12 +34,14 @@ from robot.rollout.generate import (
     shard_path,
 )
 from robot.rollout.ray_map import check_ray, ray_map
-from robot.rollout.record_summary import DataSetSummary, record_paths, summarise
 from robot.system.command import plain, require_writable, run_folder, write_results
 from robot.system.parallel import parallel_map
 from robot.system.parse import Count, NotNegative, Seed, options, parse
 from robot.system.progress import bar
 from robot.types import InputError
+
+if TYPE_CHECKING:  # imports scipy.stats
+    from robot.rollout.record_summary import DataSetSummary
 
 ENGINE = "engine.json"  # in a data set's folder: what it is made of
 SAMPLES = 24  # on the page
@@ -125,6 +126,9 @@ def check_same(root: Path, made: dict[str, Any]) -> None:
 
 def generate(asked: Generating, engine: Engine, *, config_yaml: str) -> None:
     """Make what is missing; results.json is the last line on stdout."""
+    from robot.rollout.export_records import EXPORTERS  # scipy.stats: a second
+    from robot.rollout.record_summary import summarise
+
     with run_folder("generate", config_yaml=config_yaml) as run:
         asked.root.mkdir(parents=True, exist_ok=True)
         write_bytes(asked.root / ENGINE, json.dumps(made_of(asked, engine)).encode())
@@ -250,6 +254,8 @@ def _print(summary: DataSetSummary) -> None:
 
 def _sample_page(root: Path, path: Path, *, seed: int) -> Path | None:
     """Draw a page of records of different generators; None where annotations had no pictures."""
+    from robot.rollout.record_summary import record_paths
+
     every = read_table(record_paths(root)[0]).to_pylist()
     rows = [row for row in every if all((root / place).is_file() for place in row["images"])]
     if not rows:

@@ -16,7 +16,6 @@ from robot.data.mask_shards import shard_numbers
 from robot.data.record_frames import record_files
 from robot.experiment.checks import check_devices, check_mask_head
 from robot.experiment.collect import collect_mask_frames
-from robot.experiment.datasets import moving
 from robot.experiment.jobs import Stage, StageId, run_stages
 from robot.experiment.mask_quality import measure_masks
 from robot.experiment.stages import head_training, label_discriminator_training
@@ -24,7 +23,7 @@ from robot.perception.head.base import Head
 from robot.perception.registry import DISCRIMINATORS, check_spec
 from robot.report.html import MaskQuality
 from robot.system.command import run_folder, write_results
-from robot.system.progress import Bars
+from robot.system.progress import Bars, moving
 from robot.train.label_discriminator import Auroc, LabelDiscriminatorTraining
 from robot.train.mask_head import HeadTraining
 

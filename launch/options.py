@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from robot.errors import InputError
+from robot.errors import InputError, one_of
 
 MAY_BE_NULL = frozenset(
     ("compare", "head", "head_start", "headline_scene", "jitter", "quality", "witness_steps")
@@ -120,10 +120,8 @@ def _check_section(
     if was is not None and not is_open:
         if unknown := sorted(set(now) - set(was)):
             key = ".".join((*path, unknown[0]))
-            raise InputError(
-                f"got {key}, which the config does not have, expected one of "
-                f"{', '.join(sorted(map(str, was)))}; correct the name"
-            )
+            known = one_of(unknown[0], sorted(map(str, was)), do="correct the name")
+            raise InputError(f"got {key}, which the config does not have, {known}")
         if missing := sorted(set(was) - set(now)):
             raise InputError(
                 f"got no {'.'.join((*path, missing[0]))}, expected a value; do not remove it"

@@ -13,14 +13,13 @@ from rich.table import Table
 
 from launch.region_measuring import Measuring
 from robot.data.scene_looks import SceneLooks
-from robot.experiment.datasets import moving
 from robot.experiment.region_looks import collect_region_looks
 from robot.experiment.region_reading import crop_accuracy, measure_reading
 from robot.experiment.region_scenes import read_scenes
 from robot.experiment.region_speed import measure_speed
 from robot.perception.regions.reader import RegionReader
 from robot.system.command import run_folder, write_results
-from robot.system.progress import Bars
+from robot.system.progress import Bars, moving
 
 # figure, where it lies in the results, what it should be
 ROWS = (

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from launch.region_training import RegionJob
-from robot.experiment.datasets import moving
 from robot.experiment.region_looks import collect_region_looks
 from robot.system.cache import key
 from robot.system.command import run_folder, write_results
-from robot.system.progress import Bars
+from robot.system.progress import Bars, moving
 from robot.train.log import RunLog
 from robot.train.region_reader import ReaderTraining, train_region_reader
 

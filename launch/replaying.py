@@ -12,20 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from launch.command_line import Work
-from robot.agent import Agent
-from robot.checkpoint import resolve_checkpoint
+from robot.checkpoint import check_robot, read_header, resolve_checkpoint
+from robot.data.store import EpisodeStore
 from robot.envs.replay import ReplayEnv
-from robot.perception.head.base import Head
-from robot.perception.registry import make_deployment
-from robot.perception.sources import MaskSource, NoMask, OracleMasks
-from robot.policy import load_policy
-from robot.report.open_loop import draw_open_loop
-from robot.rollout.agents import check_robot
-from robot.rollout.replay import open_loop, replay_of
+from robot.errors import InputError
+from robot.perception.names import check_deployment, resolve_head
 from robot.system.command import run_folder, write_results
 from robot.system.parse import Count, Seed, options, parse
 from robot.system.progress import bar
-from robot.types import InputError
 
 
 @options
@@ -47,17 +41,19 @@ def replaying(config: DictConfig) -> Work:
     values: Any = OmegaConf.to_container(config, resolve=True)
     resolved = {
         "checkpoint": resolve_checkpoint(values["checkpoint"]),
-        "head": Head.resolve(values["head"]),
+        "head": None if values["head"] is None else resolve_head(values["head"]),
     }
     asked = parse(Replaying, values | resolved)
     env = replay_of(asked.recording)
     check_robot(asked.checkpoint, env.spaces)
-    horizon = load_policy(asked.checkpoint).horizon
+    horizon = read_header(asked.checkpoint)["config"].get("horizon", asked.execute)
     if asked.execute > horizon:
         raise InputError(
             f"got execute={asked.execute}, expected at most the policy's {horizon} actions per "
             "chunk; lower it"
         )
+    if asked.deployment is not None:
+        check_deployment(asked.deployment, {})
     if asked.masks == "oracle":
         env.reset(options={"episode": env.indices[0]})
         env.label_maps()  # raises where none were recorded
@@ -65,8 +61,22 @@ def replaying(config: DictConfig) -> Work:
     return partial(replay, asked, env, config_yaml=yaml)
 
 
+def replay_of(folder: Path) -> ReplayEnv:
+    """Return the env that replays the dataset in a folder."""
+    if not folder.is_dir():
+        raise InputError(f"got recording={folder}, which is no folder; pass a recorded dataset's")
+    store = EpisodeStore(folder)
+    return ReplayEnv(spaces=store.spaces, indices=sorted(store.indices()), read=store.read)
+
+
 def replay(asked: Replaying, env: ReplayEnv, *, config_yaml: str) -> None:
     """Compare; results.json is the last line on stdout."""
+    from robot.agent import Agent  # torch: seconds
+    from robot.perception.registry import make_deployment
+    from robot.perception.sources import MaskSource, NoMask, OracleMasks
+    from robot.report.open_loop import draw_open_loop
+    from robot.rollout.replay import open_loop
+
     masks: MaskSource | None = None
     if asked.masks in ("oracle", "none"):
         masks = OracleMasks(env.label_maps) if asked.masks == "oracle" else NoMask()

@@ -12,7 +12,7 @@ from typing import Any
 from robot.checkpoint import resolve_checkpoint
 from robot.envs.make import EnvOptions
 from robot.envs.registry import check_task
-from robot.errors import InputError
+from robot.errors import InputError, one_of
 from robot.experiment.early import check_head_options, check_label_discriminator, check_sizes
 from robot.experiment.options import Data, Quality
 from robot.perception.names import (
@@ -94,9 +94,7 @@ def _discriminator(value: Any, key: str) -> None:
 
 def _masks(value: Any, key: str) -> None:
     if isinstance(value, str) and value not in SOURCES:  # the published head counts its masks
-        raise InputError(
-            f"got {key}={value}, expected one of {', '.join(SOURCES)}; choose one of these"
-        )
+        raise InputError(f"got {key}={value}, {one_of(value, SOURCES)}")
 
 
 def _tasks(value: Any, key: str) -> None:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from launch.command_line import Work
 from robot.checkpoint import check_robot, resolve_checkpoint
 from robot.demo.page_options import PageOptions
-from robot.deploy.robots import SIMULATED, RobotOptions, World, make_robot
+from robot.deploy.options import SIMULATED, RobotOptions, World
 from robot.deploy.server_options import check_free
 from robot.envs.gl import require_gl
 from robot.envs.make import EnvOptions, check_backend, make_env
@@ -188,6 +188,7 @@ def robot_of(
 
     from robot.demo.deployed import RobotStation
     from robot.deploy.rig import Rig
+    from robot.deploy.robots import make_robot
 
     torch.set_num_threads(1)  # the loop and the drivers need the other cores
     sys.setswitchinterval(SWITCH_S)

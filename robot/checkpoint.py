@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from robot.end_effector import panda_spaces
+from robot.errors import InputError, meant
 from robot.spaces import Camera, Spaces, cameras_from_json, cameras_to_json, check_spaces
-from robot.types import InputError
 
 if TYPE_CHECKING:  # headers are read by commands that have not imported torch yet: it takes seconds
     from torch import Tensor, nn
@@ -130,14 +130,10 @@ def resolve_checkpoint(name: str | Path) -> Path:
     if not path.exists() and (SHIPPED / str(name)).is_dir():
         return SHIPPED / str(name)
     if not path.exists():
-        shipped = (
-            ", ".join(sorted(p.name for p in SHIPPED.iterdir() if p.is_dir()))
-            if SHIPPED.is_dir()
-            else "none"
-        )
+        shipped = sorted(p.name for p in SHIPPED.glob("*") if p.is_dir())
         raise InputError(
             f"got checkpoint {str(name)!r}, expected an existing path or one of the shipped: "
-            f"{shipped}"
+            f"{', '.join(shipped)}; {meant(name, shipped, do='correct the path')}"
         )
     return path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robot.errors import InputError
+from robot.errors import InputError, one_of
 
 WEIGHTING_NAMES = ("uniform", "trusted_only", "fixed", "hard_filter", "oracle", "dwsl")
 NEED_SCORES = ("hard_filter", "dwsl")
@@ -12,10 +12,8 @@ RULES = ("binary", "unlabelled")
 def check_weighting(name: str) -> None:
     """Raise InputError unless there is such a weighting."""
     if name not in WEIGHTING_NAMES:
-        raise InputError(
-            f"got weighting {name!r}, expected one of {', '.join(WEIGHTING_NAMES)}; pass "
-            "weighting=<one of these>"
-        )
+        known = one_of(name, WEIGHTING_NAMES, do="pass weighting=<one of these>")
+        raise InputError(f"got weighting {name!r}, {known}")
 
 
 def check_rule(rule: str) -> None:

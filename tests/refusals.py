@@ -4,6 +4,7 @@ torch: `python -m tests.refusals <command> <overrides as JSON>`. tests/test_opti
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import json
@@ -11,6 +12,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,27 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
     "score_demonstrations": ("score_demonstrations", []),
     "train_given": ("train_given", ["path=no-such-folder"]),
     "convert_ivm": ("convert_ivm", ["published=no-such-file"]),
+}
+# commands that do little before they work: a wrong option of each -> what its sentence says
+OTHERS: dict[str, dict[str, str]] = {
+    "cameras": {"sources=[no-such]": "got source=no-such"},
+    "calibrate": {"mount=hand": "got mount=hand"},
+    "demo": {"port=99999": "expected 0 to 65535"},
+    "deploy": {
+        "checkpoint=tabletop yes=true loop.seams=fast": "got loop.seams=fast",
+        "checkpoint=tabletop yes=true viewer=fast": "got viewer=fast",
+        "checkpoint=tabletop yes=true teleop=keyboard teleop.kind=hand": "got teleop 'hand'",
+    },
+    "generate": {
+        "source=episodes path=no-such": "got no-such without episodes",
+        "simulated=[mujoco/pik/clean]": "did you mean pick?",
+    },
+    "record": {
+        "yes=true robot=so101": "got robot=so101 without a goal",
+    },
+    "replay": {
+        "recording=no-such checkpoint=tabletop": "got recording=no-such, which is no folder",
+    },
 }
 TEXT = "no-such"
 NUMBERS: list[Any] = ["text", None, [], {"a": 1}, -1, math.nan, math.inf, 10**30]
@@ -81,8 +104,13 @@ def work_of(command: str) -> Callable[[Any], Any]:
 
 
 def composed(name: str, overrides: list[str]) -> Any:
+    return copy.deepcopy(_composed(name, tuple(overrides)))
+
+
+@cache
+def _composed(name: str, overrides: tuple[str, ...]) -> Any:
     with initialize_config_dir(str(CONFIGS), version_base=None):
-        return compose(name, overrides=overrides)
+        return compose(name, overrides=list(overrides))
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -188,8 +216,23 @@ def _is_known(name: str, override: str, groups: list[str]) -> bool:
     return OmegaConf.select(composed(name, groups), key, default=missing) is not missing
 
 
+def refused_by_others() -> list[str]:
+    """Return the sentences that lack what `OTHERS` expects of them."""
+    lacking = []
+    for command, sentences in OTHERS.items():
+        COMMANDS[command] = (command, [])
+        found = refused_together(command, [override.split() for override in sentences])
+        for sentence, (override, expected) in zip(found, sentences.items(), strict=True):
+            if expected not in sentence:
+                lacking.append(f"{command} {override}: {sentence}")
+    return lacking
+
+
 def main() -> None:
     sys.meta_path.insert(0, NoTorch())
+    if sys.argv[1:] == ["others"]:
+        print(json.dumps(refused_by_others()))
+        return
     command, several = sys.argv[1], json.loads(sys.argv[2])
     found = {"accepted": accepted_options(command), "together": refused_together(command, several)}
     assert "torch" not in sys.modules

@@ -3,7 +3,6 @@ import sys
 import pytest
 
 from launch.command_line import hydra_command
-from launch.composition import QUIET, with_quiet
 from robot.types import InputError
 
 MAIN = (
@@ -21,6 +20,8 @@ def run(tmp_path, monkeypatch):
     (tmp_path / "configs/main.yaml").write_text(MAIN)
     (tmp_path / "configs/env/lift.yaml").write_text("name: lift\n")
     (tmp_path / "configs/env/stack.yaml").write_text("name: stack\n")
+    (tmp_path / "configs/robot").mkdir()  # a group of other commands
+    (tmp_path / "configs/robot/arm.yaml").write_text("name: arm\n")
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
@@ -100,8 +101,62 @@ def test_a_whole_number_is_a_number(run, override, value):
     assert run(override, "data=here")[override.partition("=")[0]] == value
 
 
-def test_broken_override_is_quoted_back(run, capsys):
-    assert "got steps=[1, expected key=value" in refusal(run, capsys, "steps=[1", "data=here")
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("steps=[1", "got steps=[1, expected a value that can be read; close its brackets"),
+        ("steps='a", "got steps='a, expected a value that can be read"),
+        ("env.=3", "got env.=3, expected key=value; write env=3"),
+        ("/env=lift", "got /env=lift, expected key=value; write env=lift"),
+        ("steps==3", "got steps==3, expected key=value; write steps=3"),
+        ("=3", "got =3, expected key=value"),
+        ("steps", "got steps, expected key=value; write steps=..."),
+        ("--steps=4", "got --steps=4, expected options as key=value without dashes; write steps=4"),
+        ("--config-name=other", "without dashes"),
+        ("--cfg=foo", "got --cfg=foo, expected one of job, hydra, all"),
+        ("--package=", "got --package=, expected a section"),
+    ],
+)
+def test_what_is_no_override_is_quoted_back(run, capsys, argument, said):
+    assert said in refusal(run, capsys, "data=here", argument)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("env=lfit", "got env=lfit, expected one of lift, stack; did you mean lift?"),
+        ("env=Stack", "expected one of lift, stack; did you mean stack?"),
+        ("+env=stack", "got +env=stack, expected a choice of env; write env=<one of lift, stack>"),
+        ("env=null", "got no env, expected a value; do not remove it"),
+        ("env=3", "got env=3, expected one of lift, stack"),
+        ("~env=3", "got ~env=3, expected a choice of env; write env=<one of lift, stack>"),
+        ("env=[lfit]", "got env=[lfit], expected one of lift, stack; did you mean lift?"),
+        ("env@here=lift", "got env@here=lift, expected key=value; write it without @here"),
+        (
+            "envv=lift",
+            "got envv, which the config does not have, expected one of data, double, env",
+        ),
+        ("envv=lift", "did you mean env?"),
+        ("env/name=lift", "got env/name, which the config does not have"),
+        ("robot=arm", "and this command chooses no robot, expected a choice of env; leave robot"),
+        ("~stepz", "got stepz, which the config does not have"),
+        ("+steps=4", "got +steps=4, and steps is there already; write it without +"),
+        ("steps.many=4", "got steps.many, and steps has no options"),
+        ("env.nam=x", "got env.nam, which the config does not have, expected one of name; did you"),
+        ("steps=1,2", "got steps=1,2, which is several values, expected one; write 'steps=[1,2]'"),
+        ("hydra.foo=1", "got hydra, which the config does not have"),
+        ("steps=${stepz}", "got steps with a reference that leads nowhere"),
+    ],
+)
+def test_an_override_of_what_the_command_does_not_have_is_one_sentence(run, capsys, override, said):
+    assert said in refusal(run, capsys, override, "data=here")
+
+
+def test_flags_stand_anywhere(run, capsys):
+    assert run("data=here", "-m", "steps=4").steps == 4
+    with pytest.raises(IndexError):  # it prints, and does not work
+        run("data=here", "--cfg", "job", "steps=4")
+    assert "steps: 4" in capsys.readouterr().out
 
 
 def test_input_error_of_the_command_is_said_once(run, capsys):
@@ -129,14 +184,3 @@ def test_a_sweep_checks_every_job_before_the_first_one_works(run, capsys, tmp_pa
     assert "got name nobody" in refusal(run, capsys, "-m", "name=anna,nobody", "data=here")
     assert run("-m", "name=anna,berta", "data=here").name == "berta"
     assert list((tmp_path / "cwd").iterdir()) == []
-
-
-def test_quiet_overrides_stand_beside_those_of_the_person():
-    quiet = [*QUIET, "hydra.sweep.dir=away"]
-    assert with_quiet(["-m", "env=a,b", "--info"], sweep="away") == [
-        "-m",
-        *quiet,
-        "env=a,b",
-        "--info",
-    ]
-    assert with_quiet(["--cfg", "job"], sweep="away") == [*quiet, "--cfg", "job"]

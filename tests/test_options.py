@@ -120,6 +120,18 @@ def test_every_option_is_checked_before_torch_is_imported(command, tmp_path):
         assert expected in got
 
 
+def test_other_commands_refuse_without_torch():
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.refusals", "others"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
 @pytest.mark.parametrize("file", sorted(CONFIGS.rglob("*.yaml")), ids=lambda f: f.stem)
 def test_what_a_yaml_file_says_may_be_said(file):
     values = OmegaConf.to_container(OmegaConf.load(file))

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from robot.demo.state import Abilities, Choice, Found, Source, found_in, found_of
 from robot.demo.station import Agents, Ending, Moment, Show, Stopped, Views, why_not_acted_on
 from robot.deploy.history import Outcome
-from robot.deploy.loop import Loop, LoopOptions
+from robot.deploy.loop import Loop
 from robot.deploy.operator import NOTHING, Intent
+from robot.deploy.options import LoopOptions
 from robot.deploy.planner import AsyncPlanner
 from robot.deploy.rig import Look, Rig
 from robot.deploy.robots import Robot

@@ -15,41 +15,22 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Literal, Protocol
+from typing import Protocol
 
 from robot.deploy.clock import Clock
 from robot.deploy.episode import Episode
 from robot.deploy.history import Outcome
 from robot.deploy.journal import Header, Step
 from robot.deploy.operator import Nobody, Operator
+from robot.deploy.options import LoopOptions
 from robot.deploy.planner import Planner
 from robot.deploy.rig import Rig
-from robot.deploy.schedule import DelayEstimate, Seams
+from robot.deploy.schedule import DelayEstimate
 from robot.deploy.status import Event, Status
 from robot.hardware.arm import ArmError
-from robot.system.parse import Count, NotNegative, NotNegativeNumber, Positive, options
 from robot.types import Region
 
 EVENTS_KEPT = 1000
-
-
-@options
-class LoopOptions:
-    """Section `loop` of configs/deploy.yaml."""
-
-    execution: Literal["async", "sync"] = "async"
-    seams: Seams = "rtc"
-    guided: bool = False  # rtc by gradients, which makes plans slower
-    replan_steps: Count = 4  # control steps from one observation that is planned for to the next
-    execute_steps: Count = 8  # of a chunk, where execution is sync
-    ensemble_decay: NotNegativeNumber = 0.1
-    blend_steps: NotNegative = 2
-    delay_quantile: Positive = 0.9
-    plan_timeout_s: Positive = 5.0  # a plan that takes longer ends the episode
-    fault_timeout_s: Positive = 3.0  # no arm or camera for longer ends the episode
-    needs_recording: bool = True  # a recording that fails ends the episode
-    hand_over_s: NotNegativeNumber = 0.3  # from one hand to the other
-    plan_delay_s: NotNegativeNumber = 0.0  # of the planner: to try a slower computer
 
 
 class Records(Protocol):

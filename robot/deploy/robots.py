@@ -4,15 +4,13 @@ only a simulator can do. A new arm is one entry of ROBOTS.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from robot.envs.make import EnvOptions
-from robot.errors import InputError
+from robot.deploy.options import RobotOptions, World
 from robot.hardware.arm import Arm
 from robot.hardware.camera import CameraStream
 from robot.hardware.cameras.options import cameras_of
@@ -21,43 +19,14 @@ from robot.hardware.franka import FrankaArm, FrankaOptions
 from robot.hardware.franka_hand import HandMotion
 from robot.hardware.franka_kinematics import Mounting
 from robot.hardware.franka_rehearsal import Rehearsal, RehearsedFranka
-from robot.hardware.limits import SafetyLimits
 from robot.hardware.mirror import MirrorOptions
 from robot.hardware.safety import SafeArm
 from robot.hardware.simulated import SimulatedArm
 from robot.hardware.simulator import Simulation
 from robot.hardware.so101 import SO101
-from robot.system.parse import NotNegativeNumber, Positive, Seed, options, parse
+from robot.system.parse import NotNegativeNumber, Positive, options, parse
 
 CAMERA = Path(__file__).resolve().parents[2] / "configs/camera/default.yaml"
-
-
-@options
-class RobotOptions:
-    """configs/robot/*.yaml."""
-
-    kind: str
-    driver: Mapping[str, Any]
-    cameras: Mapping[str, Any] | None
-    table_m: float | None  # the height of the table's top in the base frame, where it is known
-    safety: SafetyLimits
-
-    def __post_init__(self) -> None:
-        if self.kind not in ROBOTS:
-            raise InputError(
-                f"got robot.kind={self.kind}, expected one of {', '.join(ROBOTS)}; choose one of "
-                "these"
-            )
-
-
-@options
-class World:
-    """What a simulated robot stands in; a real one has the real one."""
-
-    task: str
-    scene: str
-    seed: Seed
-    env: EnvOptions
 
 
 @options
@@ -136,9 +105,6 @@ class Robot:
         for camera in self.cameras:
             camera.disconnect()
         self.arm.disconnect()
-
-
-SIMULATED = ("simulated", "franka_sim")  # with a world that is arranged, and judges success
 
 
 def make_robot(robot: RobotOptions, *, world: World) -> Robot:

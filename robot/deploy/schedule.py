@@ -11,17 +11,15 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float32
 
+from robot.deploy.options import SEAMS
 from robot.errors import InputError
 from robot.policy.chunking import Chunk, predictions_for, temporal_ensemble
 from robot.policy.inpainting import Prefix, soft_weights
 
-Seams = Literal["switch", "ensemble", "blend", "rtc"]
-SEAMS: tuple[str, ...] = get_args(Seams)
 HISTORY = 200  # executed actions that are kept: a prefix may begin in the past
 
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from robot.deploy.loop import Loop
 from robot.deploy.server_options import check_free
-from robot.deploy.status import Status
 from robot.errors import InputError
-from robot.report.pictures import COLORS
 from robot.types import Label
+
+if TYPE_CHECKING:
+    from robot.deploy.loop import Loop
+    from robot.deploy.status import Status
 
 LINE_EVERY_S = 0.25  # in a terminal, whose line is written over
 LOG_EVERY_S = 5.0  # in a file
@@ -191,6 +192,8 @@ def _rerun() -> Any:
 
 def _classes() -> list[tuple[int, str, tuple[int, int, int, int]]]:
     """Return id, name and colour (RGBA) of every label; the background is not drawn."""
+    from robot.report.pictures import COLORS  # OpenCV
+
     classes: list[tuple[int, str, tuple[int, int, int, int]]] = [
         (Label.BACKGROUND.value, "background", (0, 0, 0, 0))
     ]

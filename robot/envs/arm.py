@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import mujoco
 import numpy as np
 from jaxtyping import Float
+
+if TYPE_CHECKING:  # a tenth of a second
+    import mujoco
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from robot.envs.libero.names import HORIZONS as LIBERO_HORIZONS
 from robot.envs.libero.names import NAMES as LIBERO
 from robot.envs.libero.names import WITH_EXPERT, TaskName, check_libero_scene
 from robot.envs.task import Task
-from robot.types import InputError
+from robot.errors import InputError, one_of
 
 TABLETOP = (
     "pick",
@@ -107,7 +107,7 @@ def check_task(name: str) -> None:
             f"got task {name!r}, which takes two arms, expected one for a single arm: {choices}; "
             "choose one of these"
         )
-    raise InputError(f"got task {name!r}, expected one of {choices}; choose one of these")
+    raise InputError(f"got task {name!r}, {one_of(name, (*TASKS, *NATIVE))}")
 
 
 def check_scene(task: str, scene: str) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from robot.envs.arm import PANDA_HAND, Arm, Finger, Gripper
-from robot.types import InputError
+from robot.errors import InputError, one_of
 
 PREFIX = "gripper0_right_"  # robosuite's, of every part of the only gripper
 REST_OPENING = 0.5
@@ -155,9 +155,7 @@ ROBOTS = {
 def check_robot(name: str) -> Robot:
     """Return an arm by name, or say which there are."""
     if name not in ROBOTS:
-        raise InputError(
-            f"got robot {name!r}, expected one of {', '.join(ROBOTS)}; pass env.robot=UR5e"
-        )
+        raise InputError(f"got robot {name!r}, {one_of(name, ROBOTS, do='pass env.robot=UR5e')}")
     return ROBOTS[name]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from robot.errors import InputError
+from robot.errors import InputError, one_of
 from robot.perception.names import check_deployment_section, check_fault
 from robot.policy.sizes import check_kind
 from robot.system.parse import Count, FlatSpec, FolderName, Positive, Spec, options, parse
@@ -194,10 +194,8 @@ def _fault(section: object, *, arm: str) -> Spec:
 
 def _known(name: str, sections: Mapping[str, Section]) -> Section:
     if not isinstance(name, str) or name not in sections:
-        raise InputError(
-            f"got arm {name!r}, expected one of {', '.join(sections)}; correct compare, or add "
-            f"arms.{name}"
-        )
+        known = one_of(name, sections, do=f"correct compare, or add arms.{name}")
+        raise InputError(f"got arm {name!r}, {known}")
     return sections[name]
 
 

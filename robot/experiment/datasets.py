@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 
 from robot.data.mask_shards import shard_numbers
 from robot.envs.arm_spaces import DEFAULT_ROBOT
@@ -17,7 +17,7 @@ from robot.experiment.collect import collect_demonstrations, collect_mask_frames
 from robot.experiment.config import Common, Data
 from robot.experiment.options import measures_masks as measures_masks
 from robot.experiment.options import needs_frames
-from robot.system.progress import Bars
+from robot.system.progress import Bars, moving
 from robot.train.demonstrations import Selection
 
 Shares = Mapping[str, Sequence[int]]  # scene -> episodes of each tier
@@ -131,9 +131,3 @@ def collect_scenes(
         ]
         for scene, counts in shares.items()
     }
-
-
-def moving(progress: Progress, description: str) -> Callable[[int, int], None]:
-    """Add a bar and return what moves it: `(done, in all)`."""
-    bar: TaskID = progress.add_task(description, total=None, text="")
-    return lambda done, of: progress.update(bar, completed=done, total=of)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from robot.checkpoint import read_header, resolve_checkpoint
-from robot.errors import InputError
+from robot.errors import InputError, one_of
 from robot.system.parse import Spec
 
 SOURCES = ("learned", "oracle", "none")
@@ -40,10 +40,8 @@ FAULT_OPTIONS: Mapping[str, tuple[str, ...]] = {
 def check_deployment(name: str, options: Mapping[str, Any]) -> None:
     """Raise InputError unless there is such a deployment, and with these options."""
     if name not in DEPLOYMENT_OPTIONS:
-        raise InputError(
-            f"got deployment {name!r}, expected one of {', '.join(DEPLOYMENT_OPTIONS)}; pass "
-            "deployment=<one of these>"
-        )
+        known = one_of(name, DEPLOYMENT_OPTIONS, do="pass deployment=<one of these>")
+        raise InputError(f"got deployment {name!r}, {known}")
     known = DEPLOYMENT_OPTIONS[name]
     if unknown := sorted(set(options) - set(known)):
         raise InputError(
@@ -106,10 +104,8 @@ def no_plate(path: str) -> InputError:
 def check_fault(name: str, options: Mapping[str, Any]) -> None:
     """Raise InputError unless there is such a mask fault, and with these options."""
     if name not in FAULT_OPTIONS:
-        raise InputError(
-            f"got mask fault {name!r}, expected one of {', '.join(FAULT_OPTIONS)}; pass "
-            "faults=[{name: <one of these>}]"
-        )
+        known = one_of(name, FAULT_OPTIONS, do="pass faults=[{name: <one of these>}]")
+        raise InputError(f"got mask fault {name!r}, {known}")
     known = FAULT_OPTIONS[name]
     if unknown := sorted(set(options) - set(known)):
         raise InputError(
@@ -144,9 +140,7 @@ def at_least_one(value: int, name: str) -> int:
 def check_kind(kind: str, kinds: Sequence[str], *, at: str) -> None:
     """Raise InputError unless something of this kind can be built."""
     if kind not in kinds:
-        raise InputError(
-            f"got {at}.kind={kind}, expected one of {', '.join(kinds)}; choose one of these"
-        )
+        raise InputError(f"got {at}.kind={kind}, {one_of(kind, kinds)}")
 
 
 def check_head_sizes(*, widths: Sequence[int], blocks: Sequence[int], dim: int, heads: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from robot.errors import InputError
+from robot.errors import InputError, one_of
 from robot.policy.config import EncoderConfig
 
 KINDS = ("diffusion", "flow", "transformer")
@@ -23,9 +23,8 @@ ENCODER_OPTIONS = frozenset(field.name for field in fields(EncoderConfig))
 def check_kind(kind: str, *, at: str) -> None:
     """Raise InputError unless there is such a kind of policy."""
     if kind not in KINDS:
-        raise InputError(
-            f"got {at}.kind={kind}, expected one of {', '.join(KINDS)}; pass {at}=<one of these>"
-        )
+        known = one_of(kind, KINDS, do=f"pass {at}=<one of these>")
+        raise InputError(f"got {at}.kind={kind}, {known}")
 
 
 def check_policy(kind: str, options: Mapping[str, Any], *, at: str = "policy") -> None:

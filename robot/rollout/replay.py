@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int
 
 from robot.agent import Agent
-from robot.data.store import EpisodeStore
 from robot.envs.replay import ReplayEnv
 from robot.spaces import Vector, hold_still
 from robot.types import InputError, Observation
-
-
-def replay_of(folder: Path) -> ReplayEnv:
-    """Return the env that replays the dataset in a folder."""
-    if not folder.is_dir():
-        raise InputError(f"got recording={folder}, which is no folder; pass a recorded dataset's")
-    store = EpisodeStore(folder)
-    return ReplayEnv(spaces=store.spaces, indices=sorted(store.indices()), read=store.read)
 
 
 @dataclass(frozen=True)

@@ -101,3 +101,9 @@ def bar(description: str) -> Iterator[Callable[[int, int], None]]:
     with Bars() as progress:
         task = progress.add_task(description, total=None, text="")
         yield lambda done, of: progress.update(task, completed=done, total=of)
+
+
+def moving(progress: Progress, description: str) -> Callable[[int, int], None]:
+    """Add a bar and return what moves it: `(done, in all)`."""
+    bar: TaskID = progress.add_task(description, total=None, text="")
+    return lambda done, of: progress.update(bar, completed=done, total=of)

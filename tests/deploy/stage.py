@@ -12,8 +12,9 @@ import torch
 from robot.agent import Plan
 from robot.deploy.clock import Clock
 from robot.deploy.journal import Header
-from robot.deploy.loop import Loop, LoopOptions
+from robot.deploy.loop import Loop
 from robot.deploy.operator import NOTHING, Intent
+from robot.deploy.options import LoopOptions
 from robot.deploy.planner import Answer, Request
 from robot.deploy.rig import Rig
 from robot.hardware.camera import CameraError, Shot

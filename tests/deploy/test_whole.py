@@ -7,7 +7,8 @@ import numpy as np
 from benchmarks.fault_stage import Sweep, limits, simulation
 from robot.data.store import EpisodeStore
 from robot.deploy.journal import Header
-from robot.deploy.loop import Loop, LoopOptions
+from robot.deploy.loop import Loop
+from robot.deploy.options import LoopOptions
 from robot.deploy.planner import AsyncPlanner
 from robot.deploy.recorder import EPISODES, Recorder
 from robot.deploy.rig import Rig

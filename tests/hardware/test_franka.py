@@ -10,7 +10,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from launch.options import check_options
-from robot.deploy.robots import FrankaDriver, RobotOptions, cameras
+from robot.deploy.options import RobotOptions
+from robot.deploy.robots import FrankaDriver, cameras
 from robot.envs.mujoco_scene import load_scene
 from robot.envs.mujoco_tabletop import panda
 from robot.errors import InputError

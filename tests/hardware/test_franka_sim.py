@@ -329,7 +329,8 @@ def test_a_robot_that_is_killed_in_motion_is_noticed_within_the_watchdogs_time()
 
 def test_the_shipped_agent_picks_things_up_through_it(record_property):
     from robot.agent import Agent
-    from robot.deploy.loop import Loop, LoopOptions
+    from robot.deploy.loop import Loop
+    from robot.deploy.options import LoopOptions
     from robot.deploy.planner import AsyncPlanner
     from robot.deploy.rig import Rig
     from robot.envs.make import EnvOptions

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from launch.replaying import replay_of
 from robot.report.open_loop import draw_open_loop
-from robot.rollout.replay import OpenLoop, open_loop, replay_of
+from robot.rollout.replay import OpenLoop, open_loop
 from robot.types import InputError
 from tests.experiment.toy import SPACES, episode, write_demonstrations
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from robot.types import InputError
+from robot.errors import InputError, one_of
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,5 @@ def _as_range(key: str, value: Any) -> Any:
 def condition(name: str) -> Condition:
     """Return a condition, or say which there are."""
     if name not in conditions():
-        raise InputError(
-            f"got scene {name!r}, expected one of {', '.join(conditions())}; choose one of these"
-        )
+        raise InputError(f"got scene {name!r}, {one_of(name, conditions())}")
     return conditions()[name]

@@ -26,7 +26,7 @@ from robot.envs.tabletop.goals import (
 )
 from robot.envs.tabletop.placing import CLUTTER_GAP_M, FINGER_GAP_M, Composer, Placement
 from robot.envs.tabletop.related import compose, draw_related, without_doubt
-from robot.types import InputError
+from robot.errors import InputError, one_of
 from robot.words.related import Related
 
 ARM_JOINTS = 7  # at most
@@ -90,9 +90,7 @@ class Scene:
 def sample_scene(*, task: str, scene: str, seed: int, index: int) -> Scene:
     """Return the Scene of episode `index` of `seed`: nothing else enters."""
     if task not in TASKS:
-        raise InputError(
-            f"got task {task!r}, expected one of {', '.join(TASKS)}; choose one of these"
-        )
+        raise InputError(f"got task {task!r}, {one_of(task, TASKS)}")
     spec = condition(scene)
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(5)]
     goal_rng, clutter_rng, style_rng, arm_rng, word_rng = streams

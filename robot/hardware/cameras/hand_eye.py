@@ -16,8 +16,6 @@ from typing import Literal
 import cv2
 import numpy as np
 from jaxtyping import Float64
-from scipy.optimize import least_squares
-from scipy.spatial.transform import Rotation
 
 from robot.errors import InputError
 from robot.hardware.cameras.board import BoardOptions, View
@@ -139,6 +137,9 @@ def refined(
     camera are usually off by. A view that is far off counts less (soft L1): one at a wrong pose
     does not spoil the rest.
     """
+    from scipy.optimize import least_squares  # half a second
+    from scipy.spatial.transform import Rotation
+
     hands, seen = np.stack(T_world_hand), np.stack(T_camera_board)
     T_world_board = mean_pose(list(hands @ start @ seen))
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from jaxtyping import Float64
-from scipy.spatial.transform import Rotation
 
 Pose = Float64[np.ndarray, "4 4"]
 
@@ -29,11 +28,15 @@ def inverse(pose: Pose) -> Pose:
 
 def mean_pose(poses: Sequence[Pose]) -> Pose:
     """Return the mean of poses that lie close together."""
+    from scipy.spatial.transform import Rotation  # a third of a second
+
     rotation = Rotation.from_matrix(np.stack([pose[:3, :3] for pose in poses])).mean()
     return pose_of(rotation.as_matrix(), np.mean([pose[:3, 3] for pose in poses], axis=0))
 
 
 def distance(a: Pose, b: Pose) -> tuple[float, float]:
     """Return how far two poses are apart, in metres and degrees."""
+    from scipy.spatial.transform import Rotation
+
     turn = Rotation.from_matrix(a[:3, :3].T @ b[:3, :3]).magnitude()
     return float(np.linalg.norm(a[:3, 3] - b[:3, 3])), float(np.degrees(turn))

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from robot.errors import InputError
-from robot.hardware.teleop.gamepad import GamepadOperator, GamepadOptions
+from robot.errors import InputError, one_of
+from robot.hardware.teleop.gamepad import GamepadOperator, GamepadOptions, require_pygame
 from robot.hardware.teleop.keyboard import KeyboardOperator
 from robot.hardware.teleop.keys import KeyboardOptions
 from robot.hardware.teleop.operator import Operator
-from robot.hardware.teleop.spacemouse import SpaceMouseOperator, SpaceMouseOptions
+from robot.hardware.teleop.spacemouse import (
+    SpaceMouseOperator,
+    SpaceMouseOptions,
+    require_hidapi,
+)
 from robot.system.parse import Spec, parse
 
 OPERATORS: dict[str, tuple[type, Callable[..., Operator]]] = {
@@ -18,6 +22,15 @@ OPERATORS: dict[str, tuple[type, Callable[..., Operator]]] = {
     "gamepad": (GamepadOptions, GamepadOperator),
     "spacemouse": (SpaceMouseOptions, SpaceMouseOperator),
 }
+PACKAGES: dict[str, Callable[[], Any]] = {"gamepad": require_pygame, "spacemouse": require_hidapi}
+
+
+def check_operator(spec: Spec) -> None:
+    """Raise InputError for a device that does not exist, whose options are malformed, or whose
+    package is missing: before an arm is connected.
+    """
+    _options_of(spec)
+    PACKAGES.get(spec.kind, lambda: None)()
 
 
 def make_operator(section: Any, *, on_stop: Callable[[], None]) -> Operator:
@@ -25,9 +38,11 @@ def make_operator(section: Any, *, on_stop: Callable[[], None]) -> Operator:
     called at once when the e-stop is pressed, from any thread.
     """
     spec = Spec.of(section)
+    own = _options_of(spec)
+    return OPERATORS[spec.kind][1](own, on_stop=on_stop)
+
+
+def _options_of(spec: Spec) -> Any:
     if spec.kind not in OPERATORS:
-        raise InputError(
-            f"got teleop {spec.kind!r}, expected one of {', '.join(OPERATORS)}; choose one of these"
-        )
-    options, operator = OPERATORS[spec.kind]
-    return operator(parse(options, dict(spec.options), at="teleop"), on_stop=on_stop)
+        raise InputError(f"got teleop {spec.kind!r}, {one_of(spec.kind, OPERATORS)}")
+    return parse(OPERATORS[spec.kind][0], dict(spec.options), at="teleop")
