@@ -56,6 +56,8 @@ def running(config: DictConfig) -> Work:
     """Return the work that a config describes, checked; nothing is connected yet."""
     values: Any = OmegaConf.to_container(config, resolve=True)
     asked = parse_asked(values)
+    if asked.teleop is not None:
+        check_operator(asked.teleop)  # and its package
     from launch.driving import run  # torch: seconds
 
     return partial(run, asked, config_yaml=OmegaConf.to_yaml(config, resolve=True))
@@ -74,8 +76,6 @@ def parse_asked(values: Any) -> Asked:
     check_world(asked.robot, asked.env, task=asked.task, scene=asked.scene, goal=asked.goal)
     check_goal(asked)
     check_terminal(yes=asked.yes)
-    if asked.teleop is not None:
-        check_operator(asked.teleop)
     if asked.viewer is not None:
         check_viewer(asked.viewer)
     return asked

@@ -10,6 +10,8 @@ import pytest
 from launch.demonstrating import Asked as RecordAsked
 from launch.options import check_options
 from launch.running import parse_asked
+from robot.deploy.options import KINDS
+from robot.deploy.robots import ROBOTS
 from robot.errors import InputError
 from robot.system.parse import parse
 from tests.test_configs import composed, options
@@ -24,6 +26,10 @@ def deployed(*overrides: str):
 def test_every_robot_is_parsed(robot):
     asked = deployed(f"robot={robot}", "goal=lift the red cup")
     assert asked.robot.kind == robot
+
+
+def test_every_kind_of_robot_can_be_made():
+    assert set(KINDS) == set(ROBOTS)
 
 
 @pytest.mark.parametrize("teleop", options("teleop"))
