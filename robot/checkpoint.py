@@ -72,7 +72,7 @@ def save_tensors(
         "git_revision": git_revision(),
         "versions": _versions(),
     }
-    file = _file(path)
+    file = checkpoint_file(path)
     _replace(
         file.with_suffix(".json"),
         lambda temporary: temporary.write_text(json.dumps(header, indent=2) + "\n"),
@@ -91,7 +91,7 @@ def load(
 
     `upgrade` turns the arguments that an earlier version wrote into today's.
     """
-    tensors, header = read_tensors(_file(path))
+    tensors, header = read_tensors(checkpoint_file(path))
     kind, config = header.get("kind"), header.get("config", {})
     if not isinstance(kind, str) or kind not in builders:
         raise InputError(
@@ -117,7 +117,7 @@ def load(
 
 def read_header(path: Path | str) -> dict[str, Any]:
     """Return what a checkpoint says about itself without reading its weights."""
-    return _open(_file(path), _header, framework="numpy")
+    return _open(checkpoint_file(path), _header, framework="numpy")
 
 
 def resolve_checkpoint(name: str | Path) -> Path:
@@ -138,6 +138,12 @@ def resolve_checkpoint(name: str | Path) -> Path:
     return path
 
 
+def checkpoint_file(path: Path | str) -> Path:
+    """Return the file of a checkpoint that is named by itself or by its folder."""
+    path = Path(path)
+    return path if path.suffix == ".safetensors" else path / FILE_NAME
+
+
 def policy_metadata(path: Path) -> dict[str, Any]:
     """Return what a policy's checkpoint says about how it was trained: demonstrations, deployment,
     mask source.
@@ -149,7 +155,7 @@ def file_digest(path: Path | str) -> str:
     """Return the SHA-256 of a checkpoint's bytes: what a result that depends on it is
     filed under.
     """
-    file = _file(path)
+    file = checkpoint_file(path)
     if not file.is_file():
         raise InputError(
             f"got no checkpoint at {file}, expected a .safetensors file; correct the path"
@@ -290,11 +296,6 @@ def _open(file: Path, read: Callable[[Any], Any], *, framework: str = "pt") -> A
             f"got a safetensors file without this project's header in {file}, expected one that "
             "robot.checkpoint wrote"
         ) from error
-
-
-def _file(path: Path | str) -> Path:
-    path = Path(path)
-    return path if path.suffix == ".safetensors" else path / FILE_NAME
 
 
 def _replace(file: Path, write: Callable[[Path], object]) -> None:

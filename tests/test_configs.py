@@ -235,6 +235,12 @@ def test_every_training_of_a_mask_head_is_parsed(name):
     assert set(composed("train_mask")["measure"]) == names_of(Measure)
 
 
+def test_a_mask_head_learns_from_a_suite_of_libero_and_is_measured_on_it():
+    job = parse_job(composed("train_mask", "env=libero", "env.suite=libero_object"))
+    assert job.data.mask_frames.tasks == job.measure.tasks == ("libero_object",)
+    assert job.data.mask_frames.scenes["rearranged"] > 0 and job.head_start is not None
+
+
 def test_a_mask_head_is_measured_on_another_seed_than_it_learned_from():
     job = parse_job(composed("train_mask"))
     assert job.measure.seed != job.data.mask_frames.seed

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from robot.checkpoint import read_header, resolve_checkpoint
+from robot.checkpoint import checkpoint_file, read_header, resolve_checkpoint
 from robot.errors import InputError, one_of
 from robot.system.parse import Spec
 
@@ -175,7 +175,7 @@ def resolve_head(name: str) -> Path:
     """Return the file of a mask head: a checkpoint, its folder, or the name of shipped weights."""
     path = resolve_checkpoint(name)
     inside = path / "mask_head.safetensors"
-    file = inside if inside.is_file() else path
+    file = inside if inside.is_file() else checkpoint_file(path)
     if (kind := read_header(file)["kind"]) not in HEAD_KINDS:
         raise InputError(
             f"got a checkpoint of {kind} at {file}, expected a mask head: one of "

@@ -14,6 +14,7 @@ from robot.envs.robosuite import RobosuiteEnv
 from robot.perception.compose.masking import Crop, Overlay, Unmasked
 from robot.perception.faults import DroppedMasks, StaleMasks
 from robot.perception.head.base import Head
+from robot.perception.head.mask_head import MaskHead
 from robot.perception.regions.follow import RegionMasks
 from robot.perception.registry import make_deployment
 from robot.perception.sources import CachedMasks, LearnedMasks, NoMask, OracleMasks
@@ -21,7 +22,7 @@ from robot.policy import make_policy
 from robot.rollout.agents import AgentSpec, check_robot, make_agent, make_source
 from robot.system.parse import Spec
 from robot.types import InputError
-from tests.experiment.toy import POLICY
+from tests.experiment.toy import HEAD, POLICY
 from tests.policy.toy import UNIT
 
 pytestmark = pytest.mark.usefixtures("hashed_words")
@@ -32,6 +33,11 @@ def policy_file(tmp_path):
     policy = make_policy("transformer", statistics=UNIT, options=POLICY)
     metadata = {"spaces": arm_spaces().to_json()}
     return save(tmp_path, policy, kind="transformer", config=policy.config(), metadata=metadata)
+
+
+def test_a_head_is_the_file_in_the_folder_that_its_training_left(tmp_path):
+    file = save(tmp_path, MaskHead(**HEAD), kind="mask_head", config=HEAD)
+    assert Head.resolve(str(tmp_path)) == Head.resolve(str(file)) == file
 
 
 def test_a_deployment_is_made_by_name():
