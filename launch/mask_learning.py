@@ -97,6 +97,7 @@ def stages_of(job: MaskJob, *, frames: Path) -> list[Stage]:
         seed=job.seed,
         weighting=weighting,
         records=record_files(job.data.records),
+        hue_share=job.mask_hue_share,
     )
     where: Any = {"frames": frames, "root": job.data.root, "wandb_mode": job.wandb}
     if weighting.kind != "dwsl":

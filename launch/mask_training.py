@@ -20,7 +20,7 @@ from robot.experiment.early import check_head_options, check_label_discriminator
 from robot.experiment.options import Data, Wandb
 from robot.perception.names import check_start, resolve_head
 from robot.system.device_name import check_device
-from robot.system.parse import Count, FlatSpec, Seed, options, parse
+from robot.system.parse import Count, FlatSpec, Seed, Share, options, parse
 from robot.train.label_tiers import MaskWeighting
 from robot.train.log import check_mode
 from robot.train.options import Training
@@ -48,6 +48,7 @@ class MaskJob:
     mask_head: FlatSpec
     mask_training: Training
     mask_batch_size: Count
+    mask_hue_share: Share
     mask_weighting: MaskWeighting
     head_start: Path | None
     measure: Measure

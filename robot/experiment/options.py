@@ -20,6 +20,7 @@ from robot.system.parse import (
     NotNegative,
     NotNegativeNumber,
     Seed,
+    Share,
     options,
     parse,
 )
@@ -115,6 +116,7 @@ class CommonOptions:
     mask_head: FlatSpec
     mask_training: Training
     mask_batch_size: Count
+    mask_hue_share: Share
     head_start: Path | None
     head: Path | None
     env: EnvOptions
@@ -129,7 +131,15 @@ def common_section(config: Mapping[str, Any]) -> dict[str, Any]:
         name: config[name]
         for name in (
             *("name", "task", "data", "train", "batch_size", "mask_head", "mask_training"),
-            *("look_every", "mask_batch_size", "env", "evaluation", "workers", "wandb"),
+            *(
+                "look_every",
+                "mask_batch_size",
+                "mask_hue_share",
+                "env",
+                "evaluation",
+                "workers",
+                "wandb",
+            ),
         )
         if name in config  # `~name` on the command line leaves it out: the parser says so
     }

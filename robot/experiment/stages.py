@@ -65,6 +65,7 @@ def head_stage(common: Common, datasets: Datasets, *, seed: int) -> Stage | None
         batch_size=common.mask_batch_size,
         seed=seed,
         records=record_files(common.data.records),
+        hue_share=common.mask_hue_share,
     )
     return head_training(
         head_id(common, seed=seed),

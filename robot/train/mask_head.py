@@ -5,7 +5,7 @@ it by condition.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from robot.perception.head.base import HEADS, Head
 from robot.perception.head.metrics import auroc, iou
 from robot.perception.names import check_start
 from robot.spaces import cameras_to_json
+from robot.system.cache import ADDED
 from robot.system.command import plain
 from robot.system.parse import Spec
 from robot.system.progress import Announce, silent
@@ -34,6 +35,7 @@ from robot.train.by_step import ByStep
 from robot.train.label_discriminator import load_logits, trusted_part
 from robot.train.label_tiers import MaskWeighting, make_tiers
 from robot.train.loop import Log, Training, train_seeded
+from robot.train.named_hues import in_other_hues
 from robot.words.reader import vocabulary_named_by
 
 
@@ -43,7 +45,8 @@ class HeadTraining:
     from and the discriminator of its labels.
 
     It learns from `shards` shards of mask frames, less the held-out ones, and from the goals in the
-    data engine's `records`.
+    data engine's `records`; `hue_share` of the looks are shown in other hues
+    (robot.train.named_hues).
     """
 
     shards: int
@@ -53,6 +56,7 @@ class HeadTraining:
     seed: int
     weighting: MaskWeighting = MaskWeighting()
     records: tuple[Path, ...] = ()
+    hue_share: float = field(default=0.0, metadata=ADDED)
 
 
 def train_mask_head(
@@ -86,6 +90,7 @@ def train_mask_head(
         batch_size=options.batch_size,
         seed=seed,
         logits=logits,
+        hue_share=options.hue_share,
     )
     average = train_seeded(
         module, batches, options.training, directory=directory, seed=seed, log=log
@@ -158,6 +163,7 @@ def mask_batches(
     batch_size: int,
     seed: int,
     logits: Tensor | None = None,
+    hue_share: float = 0.0,
 ) -> ByStep[MaskBatch | tuple[MaskBatch, Tensor]]:
     """Return batches of `batch_size` frames, whole looks, as a function of the first step.
 
@@ -171,7 +177,10 @@ def mask_batches(
         rng = np.random.default_rng([seed, step])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         chosen = looks[rng.integers(len(looks), size=max(1, batch_size // cameras))].ravel()
-        batch = augment(mask_batch(frames, chosen, language=tokens), generator)
+        batch = mask_batch(frames, chosen, language=tokens)
+        if hue_share:
+            batch = in_other_hues(batch, cameras=cameras, share=hue_share, rng=rng)
+        batch = augment(batch, generator)
         return (
             batch
             if logits is None
