@@ -13,9 +13,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from robot.instruct.nearness import coordinates, nearest
 from robot.instruct.records import Record
 
-SURPLUS = 0.5  # by which an option may be right more often than chance: half a question
+# Of a question, by which an option may be right more often than chance: more adds up over batches.
+SURPLUS = 0.25
 TELLING = ("object", "objects", "type", "thing", "attribute", "goal", "an_object")  # slots
 ROUNDS = 30
 
@@ -25,7 +27,7 @@ def balanced(records: Sequence[Record], *, rng: np.random.Generator) -> list[Rec
     keep = [bool(r.options) for r in records]
     right: dict[Hashable, int] = defaultdict(int)
     share: dict[Hashable, float] = defaultdict(float)
-    keys = [{o: tuple(_keys(r, o)) for o in r.options} for r in records]
+    keys = [_keys_of(r) for r in records]
 
     def count(k: int, sign: int) -> None:
         record = records[k]
@@ -50,9 +52,18 @@ def balanced(records: Sequence[Record], *, rng: np.random.Generator) -> list[Rec
     return [r if kept else replace(r, options=()) for r, kept in zip(records, keep, strict=True)]
 
 
-def _keys(record: Record, option: str) -> Iterator[Hashable]:
-    """Yield what a blind reader could remember an option by; coordinates nobody remembers."""
-    if option[:1] in "([":
+def _keys_of(record: Record) -> dict[str, tuple[Hashable, ...]]:
+    near = nearest(record.options, record.slots)
+    return {option: tuple(_keys(record, option, near=near)) for option in record.options}
+
+
+def _keys(record: Record, option: str, *, near: str | None) -> Iterator[Hashable]:
+    """Yield what a blind reader could remember an option by. Coordinates nobody remembers, but one
+    reads which are nearest to those that the question names.
+    """
+    if coordinates(option):
+        if near is not None:
+            yield record.generator, "nearest", option == near
         return
     yield record.generator, len(record.options), option
     for slot in TELLING:

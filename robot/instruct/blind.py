@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from robot.instruct.nearness import nearest
+
 PRIOR = 4.0  # questions' worth of belief that an option is right as often as by chance
 
 
@@ -70,11 +72,15 @@ def _answer(c: Choice, right: Mapping[tuple, float], seen: Mapping[tuple, float]
 
 
 def _cues(c: Choice, k: int) -> list[tuple]:
-    """Return what a reader can hold on to: the option, its place, and each word it goes with."""
+    """Return what a reader can hold on to: the option, its place, each word it goes with, and
+    whether the question all but says it.
+    """
     option = c.options[k]
     spoken = [(c.generator, name, value, option) for name, value in c.slots.items()]
     echoes = any(option in value for name, value in c.slots.items() if name != "candidates")
+    near = nearest(c.options, c.slots)
     return [
+        *([] if near is None else [(c.generator, "nearest", option == near)]),
         (c.generator, len(c.options), option),
         (c.generator, len(c.options), "place", k),
         (c.generator, "echo", echoes),
