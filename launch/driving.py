@@ -38,7 +38,7 @@ from robot.language import LanguageEncoder
 from robot.perception.regions.follow import RegionMasks
 from robot.perception.regions.verify import verified_masks
 from robot.perception.registry import learned_masks, make_deployment
-from robot.spaces import Spaces, check_spaces
+from robot.spaces import Spaces, another_robot, check_spaces
 from robot.system.command import RUNS, run_folder, write_results
 from robot.system.device import pick_device
 from robot.system.folder_lock import is_locked
@@ -163,7 +163,9 @@ def load_agent(asked: Asked, robot: Robot) -> Acts:
 
 
 def check_robot(made_for: Spaces, here: Spaces, asked: Asked) -> None:
-    """Raise InputError, naming what differs, unless the policy was made for this robot."""
+    """Raise InputError, naming what differs, unless the policy was made for this robot; print a
+    note where it learned on another one of the same spaces.
+    """
     if not here.cameras:
         raise InputError(
             f"got robot={asked.robot.kind} without cameras, expected "
@@ -176,6 +178,8 @@ def check_robot(made_for: Spaces, here: Spaces, asked: Asked) -> None:
         what=f"a robot ({here.robot_type}) for the policy {asked.checkpoint or asked.server}",
         remedy="Use a policy that was trained for this robot and its cameras",
     )
+    if note := another_robot(made_for, here):
+        print(note, file=sys.stderr)
 
 
 def arrange(loop: Loop, robot: Robot, agent: Acts, *, index: int, goal: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from launch.evaluation import Asked, goal_reader, head_of, perception_of
-from robot.checkpoint import policy_metadata
+from robot.checkpoint import policy_metadata, spaces_of
 from robot.envs.tabletop.goals import PAPER_TASKS
 from robot.experiment.cells import Entrant, cells_of, evaluate_cells
 from robot.experiment.report import Story, report_to_wandb, write
@@ -18,6 +18,7 @@ from robot.report.statistics import Cell
 from robot.report.table import success_table
 from robot.rollout.act import Protocol
 from robot.rollout.agents import AgentSpec
+from robot.spaces import another_robot
 from robot.system.command import run_folder, write_results
 from robot.system.progress import bar
 
@@ -29,6 +30,8 @@ def evaluate(asked: Asked, entrant: Entrant, *, config_yaml: str) -> None:
         console.print(f"goal: {asked.env.goal}", markup=False, highlight=False)
         if remark := goal_reader(asked).read(asked.env.goal).note:
             console.print(f"note: {remark}", markup=False, highlight=False)
+    if note := another_robot(spaces_of(asked.checkpoint), asked.env.spaces()):
+        console.print(note)
     if note := stranger(policy_metadata(asked.checkpoint), tasks=asked.tasks):
         console.print(note)
     protocol = Protocol(

@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from launch.command_line import Work
-from robot.checkpoint import check_robot, read_header, resolve_checkpoint
+from robot.checkpoint import check_robot, read_header, resolve_checkpoint, spaces_of
 from robot.data.store import EpisodeStore
 from robot.envs.replay import ReplayEnv
 from robot.errors import InputError
 from robot.perception.names import check_deployment, resolve_head
+from robot.spaces import another_robot
 from robot.system.command import run_folder, write_results
 from robot.system.parse import Count, Seed, options, parse
 from robot.system.progress import bar
@@ -77,6 +78,8 @@ def replay(asked: Replaying, env: ReplayEnv, *, config_yaml: str) -> None:
     from robot.report.open_loop import draw_open_loop
     from robot.rollout.replay import open_loop
 
+    if note := another_robot(spaces_of(asked.checkpoint), env.spaces):
+        print(note)
     masks: MaskSource | None = None
     if asked.masks in ("oracle", "none"):
         masks = OracleMasks(env.label_maps) if asked.masks == "oracle" else NoMask()

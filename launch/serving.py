@@ -17,6 +17,7 @@ from robot.checkpoint import resolve_checkpoint, spaces_of
 from robot.deploy.server_options import ServerOptions, check_free
 from robot.errors import InputError
 from robot.perception.names import resolve_head
+from robot.spaces import Spaces
 from robot.system.device_name import check_device
 from robot.system.parse import options, parse
 
@@ -73,7 +74,8 @@ def serving(config: DictConfig) -> Work:
     check_free(asked.host, asked.port)
     head = None if asked.head is None else resolve_head(asked.head)
     check_device(asked.device)
-    cameras = spaces_of(resolve_checkpoint(asked.checkpoint)).camera_names
+    spaces = spaces_of(resolve_checkpoint(asked.checkpoint))
+    cameras = spaces.camera_names
     if unknown := sorted(set(asked.keys.images) - set(cameras)):
         raise InputError(
             f"got keys.images for {', '.join(unknown)}, expected cameras of the policy: "
@@ -82,10 +84,19 @@ def serving(config: DictConfig) -> Work:
     from robot.system.device import pick_device  # torch: seconds
 
     pick_device(asked.device)
-    return partial(serve, asked, served, head=head)
+    return partial(serve, asked, served, head=head, made_for=made_for(spaces))
 
 
-def serve(asked: Serving, served: Any, *, head: Path | None) -> None:
+def made_for(spaces: Spaces) -> str:
+    """Return what a client has to be: openpi's say nothing of their robot."""
+    return (
+        f"for a {spaces.robot_type} with cameras {', '.join(spaces.camera_names)}, "
+        f"{len(spaces.state)} state and {len(spaces.action)} action values, one action per "
+        f"{spaces.control_dt_s:g} s"
+    )
+
+
+def serve(asked: Serving, served: Any, *, head: Path | None, made_for: str) -> None:
     """Serve until Ctrl-C or SIGTERM."""
     from robot.agent import Agent
     from robot.deploy.exchange import Keys
@@ -100,7 +111,8 @@ def serve(asked: Serving, served: Any, *, head: Path | None) -> None:
         host = f"[{served.host}]" if ":" in served.host else served.host
         print(
             f"serving {asked.checkpoint} at ws://{host}:{port} (openpi's exchange; GET /healthz "
-            f"says OK); {'with a token' if served.token else 'this machine only'}; Ctrl-C ends it",
+            f"says OK) {made_for}; {'with a token' if served.token else 'this machine only'}; "
+            "Ctrl-C ends it",
             flush=True,
         )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from launch.command_line import Work
-from robot.checkpoint import check_robot, resolve_checkpoint
+from robot.checkpoint import check_robot, resolve_checkpoint, spaces_of
 from robot.demo.page_options import PageOptions
 from robot.deploy.options import SIMULATED, RobotOptions, World
 from robot.deploy.server_options import check_free
@@ -25,7 +25,7 @@ from robot.errors import InputError
 from robot.hardware.arm import ArmError
 from robot.hardware.camera import CameraError
 from robot.perception.names import resolve_head
-from robot.spaces import Spaces
+from robot.spaces import Spaces, another_robot
 from robot.system.device_name import check_device
 from robot.system.parse import Count, NotNegative, Positive, Seed, options, parse
 
@@ -112,9 +112,13 @@ def parse_asked(values: Any) -> Showing:
 
 
 def check_policies(asked: Showing, spaces: Spaces) -> None:
-    """Raise InputError unless the policies were made for this robot and its cameras."""
+    """Raise InputError unless the policies were made for this robot and its cameras; print a note
+    where they learned on another one of the same spaces.
+    """
     for checkpoint in (asked.policies.pick, asked.policies.place):
         check_robot(checkpoint, spaces)
+        if note := another_robot(spaces_of(checkpoint), spaces):
+            print(note, file=sys.stderr)
 
 
 def show(asked: Showing, page: PageOptions) -> None:

@@ -44,7 +44,7 @@ from robot.policy.normalize import SMALLEST_HALF_RANGE
 from robot.policy.registry import load_policy
 from robot.spaces import Camera, Spaces, check_cameras, hold_still, not_finite, outside
 from robot.system.device import pick_device
-from robot.types import ActionChunk, Frame, Goal, InputError, Mask, MaskStatus, Observation
+from robot.types import ActionChunk, Frame, Goal, InputError, Mask, MaskStatus, Observation, kind_of
 from robot.words.reader import GoalReader
 
 # A robot off its path leaves the demonstrations by a few half-ranges, above all by turning where
@@ -179,6 +179,16 @@ class Agent:
         Raises:
             InputError: the checkpoint is missing, damaged or of another kind.
         """
+        if masks is not None and not callable(masks):
+            raise InputError(
+                f"got masks={masks!r}, expected a mask source; pass one of "
+                "robot.perception.sources, such as NoMask()"
+            )
+        if isinstance(deployment, str):
+            raise InputError(
+                f"got deployment={deployment!r}, expected a Deployment; pass "
+                f"robot.perception.registry.make_deployment({deployment!r})"
+            )
         folder, place = resolve_checkpoint(checkpoint), pick_device(device)
         policy = load_policy(folder).to(place)  # first: it raises where the checkpoint is no policy
         about, language = policy_metadata(folder), LanguageEncoder()
@@ -249,8 +259,20 @@ class Agent:
         executed while it is planned, for policies that can continue them (`takes_prefix`).
 
         Raises:
-            InputError: other cameras than the policy's, or a state that is not finite.
+            InputError: no Observation, other cameras than the policy's, or a state that has another
+                length or is not finite.
         """
+        if not isinstance(observation, Observation):
+            raise InputError(
+                f"got {kind_of(observation)} to plan for, expected an Observation; of what "
+                "env.reset() and env.step() return first, make one: "
+                "Observation.from_env(observation, env.unwrapped.spaces)"
+            )
+        if not isinstance(generator, torch.Generator | None):
+            raise InputError(
+                f"got generator={generator!r}, expected one of torch; pass "
+                "torch.Generator().manual_seed(0)"
+            )
         self._check_cameras(observation)
         self._check_state(observation.proprio)
         began = perf_counter()
@@ -322,6 +344,11 @@ class Agent:
     def _check_state(self, state: Float32[np.ndarray, " s"]) -> None:
         """Raise InputError for NaN or infinite values; warn once of those far outside training."""
         space = self.spaces.state
+        if len(state) != len(space):
+            raise InputError(
+                f"got a state of {len(state)} values, expected the {len(space)} of the policy's "
+                f"training, in this order: {', '.join(space.names)}"
+            )
         if wrong := not_finite(space, state):
             raise InputError(
                 f"got NaN or infinite {', '.join(wrong)} in the state, expected finite numbers: "

@@ -200,6 +200,20 @@ def check_spaces(
         raise InputError(f"got {what} that differs: {'; '.join(found)}. {remedy}")
 
 
+def another_robot(made_for: Spaces, here: Spaces) -> str | None:
+    """Return a note where a policy that fits learned on another robot: names, units and bounds are
+    the same, reach and motion are not. None where it is the same, or one of the two is unnamed.
+    """
+    names = made_for.robot_type, here.robot_type
+    if names[0] == names[1] or "unknown" in names:
+        return None
+    return (
+        f"note: this policy learned on robot {names[0]}, and this one is {names[1]}: state and "
+        "action mean the same, so that it can act, but it never moved this one; train on "
+        f"{names[1]}, or watch what it does"
+    )
+
+
 def check_cameras(made_for: Sequence[Camera], here: Sequence[Camera]) -> None:
     """Raise InputError, naming what differs, unless frames of these cameras, in this order, are
     what a policy was trained on, or larger.

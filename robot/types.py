@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
@@ -122,6 +123,11 @@ class Goal:
     regions: tuple[Region, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise InputError(
+                f"got {kind_of(self.text)} as the text of a goal, expected a sentence; write "
+                'Goal("pick up the red cup")'
+            )
         places = [(region.index, region.camera) for region in self.regions]
         if twice := sorted({place for place in places if places.count(place) > 1}):
             index, camera = twice[0]
@@ -160,6 +166,39 @@ class Frame:
     time_s: float = 0.0
     viewpoint: Viewpoint | None = None
 
+    def __post_init__(self) -> None:
+        if do := _remedy_of(self.image):
+            raise InputError(
+                f"got {kind_of(self.image)} as a frame of {self.camera}, expected a uint8 array "
+                f"(H, W, 3), RGB, upright; {do}"
+            )
+
+
+def _remedy_of(image: Any) -> str:
+    """Return what to do with a picture that is no frame; "" for one that is."""
+    if not isinstance(image, np.ndarray):
+        return "pass np.asarray(image)"
+    if image.ndim == 4:
+        return "pass one picture, image[0] of a batch of one"
+    if image.ndim == 2:
+        return "pass np.stack([image] * 3, axis=-1) of a grey one"
+    if image.ndim != 3 or 3 not in (image.shape[-1], image.shape[0]):
+        return "drop an alpha channel with image[..., :3]"
+    if image.shape[-1] != 3:
+        return "move the channels to the end: np.ascontiguousarray(np.moveaxis(image, 0, -1))"
+    if image.dtype == np.uint8:
+        return ""
+    if np.issubdtype(image.dtype, np.floating) and image.size and image.max() <= 1:
+        return "pass (255 * image).round().astype(np.uint8)"
+    return "pass image.astype(np.uint8), with values of 0 to 255"
+
+
+def kind_of(value: object) -> str:
+    """Return what a value is, for a sentence: its type, or an array's numbers and shape."""
+    if isinstance(value, np.ndarray):
+        return f"an array {value.dtype} {value.shape}"
+    return "None" if value is None else f"a value of type {type(value).__name__}"
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -170,11 +209,39 @@ class Observation:
     goal: Goal
     time_s: float
 
+    def __post_init__(self) -> None:
+        if isinstance(self.frames, Mapping) or not all(isinstance(f, Frame) for f in self.frames):
+            raise InputError(
+                "got frames that are no Frame each, expected a tuple of them; write "
+                'frames=(Frame("agentview", image), ...)'
+            )
+        if not isinstance(self.goal, Goal):
+            raise InputError(
+                f"got {kind_of(self.goal)} as a goal, expected a Goal; write "
+                'Goal("pick up the red cup")'
+            )
+        state = self.proprio
+        if not isinstance(state, np.ndarray) or state.ndim != 1 or state.dtype != np.float32:
+            raise InputError(
+                f"got {kind_of(state)} as proprio, expected a float32 array of one value per name "
+                "of spaces.state; pass np.asarray(values, np.float32), or what "
+                "spaces.state.flatten(groups) returns"
+            )
+
     @staticmethod
     def from_env(observation: Mapping, spaces: Spaces) -> Observation:
         """Turn the Gymnasium dictionary of the env API into an Observation, cameras and values in
         the order of `spaces`. Where it says how cameras stood (`"viewpoints"`), so do the frames.
         """
+        if missing := _missing(observation):
+            raise InputError(
+                f"got an observation {missing}, expected that of an env of this package: images, "
+                "proprio, goal and time; pass the first of what env.reset() and env.step() return"
+            )
+        if not isinstance(spaces, Spaces):
+            raise InputError(
+                f"got {kind_of(spaces)} as spaces, expected the env's; pass env.unwrapped.spaces"
+            )
         times, images = observation["time"], observation["images"]
         viewpoints = observation.get("viewpoints", {})
         if set(images) != set(spaces.camera_names):
@@ -192,6 +259,16 @@ class Observation:
             goal=Goal(observation["goal"]["text"], tuple(observation["goal"].get("regions", ()))),
             time_s=float(times["proprio"].item()),
         )
+
+
+def _missing(observation: object) -> str:
+    """Return how a value is no observation of the env API; "" for one."""
+    if not isinstance(observation, Mapping):
+        return f"that is {kind_of(observation)}"
+    sections = ("images", "proprio", "goal", "time")
+    if lacking := [key for key in sections if not isinstance(observation.get(key), Mapping)]:
+        return f"without a dictionary at {', '.join(lacking)}"
+    return ""
 
 
 @dataclass(frozen=True)

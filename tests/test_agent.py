@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import subprocess
 import sys
 import warnings
@@ -355,3 +356,65 @@ def test_a_policy_of_whole_frames_takes_no_regions(tmp_path):
     goal = Goal("pick up <region1>", (Region("agentview", box=(1.0, 1.0, 9.0, 9.0)),))
     with pytest.raises(InputError, match="for a policy of whole frames, expected words alone"):
         agent.plan(replace(observation(), goal=goal))
+
+
+def bare(function):
+    """Return a function without the type checker of the tests, which users do not have."""
+    return inspect.unwrap(getattr(function, "__func__", function))
+
+
+def check(kind, **given) -> None:
+    """Check what is given for a frozen type, as its constructor does for users."""
+    value = object.__new__(kind)
+    for name, content in given.items():
+        object.__setattr__(value, name, content)
+    kind.__post_init__(value)
+
+
+def check_frame(change) -> None:
+    check(Frame, camera="wrist", image=change(observation().frames[0].image))
+
+
+def check_observation(**given) -> None:
+    check(Observation, **{**vars(observation()), **given})
+
+
+RAW = {
+    "images": {f.camera: f.image for f in observation().frames},
+    "proprio": SPACES.state.unflatten(observation().proprio),
+    "goal": {"text": "pick up the red cup"},
+    "time": {name: np.zeros(1) for name in (*CAMERAS, "proprio")},
+}
+
+
+@pytest.mark.parametrize(
+    ("misuse", "says"),
+    [
+        (lambda: bare(Agent.plan)(make(), RAW), r"type dict to plan for.*Observation.from_env\("),
+        (lambda: bare(Agent.plan)(make(), observation(), generator=0), "pass torch.Generator"),
+        (lambda: check_frame(lambda i: i.transpose(2, 0, 1)), r"moveaxis\(image, 0, -1\)"),
+        (lambda: check_frame(lambda i: (i / 255).astype(np.float32)), r"pass \(255 \* image"),
+        (lambda: check_frame(lambda i: i.astype(float)), r"pass image.astype\(np.uint8\)"),
+        (lambda: check_frame(lambda i: i[..., 0]), r"pass np.stack\(\[image\] \* 3"),
+        (lambda: check_frame(lambda i: i[..., [0, 1, 2, 2]]), "drop an alpha channel"),
+        (lambda: check_frame(lambda i: i[None]), r"pass one picture, image\[0\]"),
+        (lambda: check_frame(torch.from_numpy), r"type Tensor as a frame.*np.asarray\(image\)"),
+        (lambda: check_observation(frames=RAW["images"]), "expected a tuple of them"),
+        (lambda: check_observation(goal="lift it"), r"type str as a goal.*write Goal\("),
+        (lambda: check(Goal, text=Goal("lift"), regions=()), "type Goal as the text of a goal"),
+        (lambda: check_observation(proprio=[0.0] * 10), "type list as proprio"),
+        (lambda: check_observation(proprio=np.zeros(10)), r"array float64 \(10,\) as proprio"),
+        (
+            lambda: make().plan(replace(observation(), proprio=np.zeros(9, np.float32))),
+            "got a state of 9 values, expected the 10 .* order: ee_position_x",
+        ),
+        (lambda: bare(Observation.from_env)((RAW, {}), SPACES), "that is a value of type tuple"),
+        (lambda: bare(Observation.from_env)(RAW, "tabletop"), "pass env.unwrapped.spaces"),
+        (lambda: Observation.from_env(RAW | {"goal": "lift"}, SPACES), "dictionary at goal"),
+        (lambda: bare(Agent.load)(Agent, "tabletop", masks="none"), "expected a mask source"),
+        (lambda: bare(Agent.load)(Agent, "tabletop", deployment="blur"), "make_deployment"),
+    ],
+)
+def test_a_misuse_is_told_with_what_to_write_instead(misuse, says):
+    with pytest.raises(InputError, match=says):
+        misuse()

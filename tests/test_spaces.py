@@ -9,7 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from robot.spaces import Camera, Spaces, Vector, check_spaces, differences, hold_still, outside
+from robot.spaces import (
+    Camera,
+    Spaces,
+    Vector,
+    another_robot,
+    check_spaces,
+    differences,
+    hold_still,
+    outside,
+)
 from robot.types import InputError
 from tests.robots import other_arm, panda
 
@@ -183,3 +192,13 @@ def test_a_value_is_outside_when_it_is_half_ranges_beyond_the_range():
     low, high = np.zeros(4), np.full(4, 2.0)
     values = np.array([2.0, 4.9, 5.1, -3.1], np.float32)
     assert outside(values, low=low, high=high, half_ranges=3).tolist() == [False, False, True, True]
+
+
+def test_a_policy_of_another_robot_with_the_same_spaces_is_noted():
+    panda_ = panda(front=(8, 8))
+    here = replace(panda_, robot_type="ur5e")
+    check_spaces(panda_, here, what="a robot", remedy="")  # it fits
+    note = another_robot(panda_, here)
+    assert note is not None and "learned on robot panda, and this one is ur5e" in note
+    assert another_robot(panda_, panda_) is None
+    assert another_robot(panda_, replace(panda_, robot_type="unknown")) is None

@@ -4,10 +4,11 @@ truth on demand.
 
 from __future__ import annotations
 
+import inspect
 import secrets
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import gymnasium
 import mujoco
@@ -25,7 +26,8 @@ from robot.envs.regions import overlaps
 from robot.envs.registry import HORIZONS, TABLETOP, make_task
 from robot.envs.render import SceneRenderer
 from robot.envs.task import Expert, FollowsGoals
-from robot.types import Goal, InputError, Label, Region, Viewpoint
+from robot.errors import InputError, one_of
+from robot.types import Goal, Label, Region, Viewpoint
 
 SUCCESS_STEPS = 3  # success must hold this long, so that a bounce is none
 Between = Callable[[int], None]  # called with the control steps that were executed so far
@@ -54,6 +56,15 @@ class SimulatedEnv(RobotEnv):
     arm: Arm
     _spec: EnvSpec | None = None
 
+    def __new__(cls, *_: object, **given: object) -> Self:
+        """Raise InputError for an option that the env does not have, by gymnasium.make or not."""
+        known = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+        if unknown := [name for name in given if name not in known]:
+            raise InputError(
+                f"got {unknown[0]}={given[unknown[0]]!r} for an env, {one_of(unknown[0], known)}"
+            )
+        return super().__new__(cls)
+
     def __init__(
         self,
         *,
@@ -67,15 +78,25 @@ class SimulatedEnv(RobotEnv):
         segmentation: bool,
         render_mode: str | None,
     ) -> None:
-        if image_size < 16 or image_size > 1024:
+        if not isinstance(image_size, int) or not 16 <= image_size <= 1024:
             raise InputError(
-                f"got image_size={image_size}, expected 16 to 1024 pixels; pass for example "
+                f"got image_size={image_size!r}, expected 16 to 1024 pixels; pass for example "
                 "image_size=128"
             )
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise InputError(
                 f"got render_mode={render_mode!r}, expected rgb_array or None; for a window, pass "
                 'render_mode="human" to gymnasium.make, which shows the frames with pygame'
+            )
+        if not isinstance(control_dt_s, int | float) or not 0 < control_dt_s <= 1:
+            raise InputError(
+                f"got control_dt_s={control_dt_s!r}, expected seconds above 0 and at most 1; pass "
+                "for example control_dt_s=0.05"
+            )
+        if horizon is not None and (not isinstance(horizon, int) or horizon < 1):
+            raise InputError(
+                f"got horizon={horizon!r}, expected a number of control steps, at least 1; leave "
+                "it out for the task's own"
             )
         self.metadata = {**self.metadata, "render_fps": round(1 / control_dt_s)}
         self.task, self.scene, self.image_size = make_task(task), scene, image_size
@@ -153,9 +174,12 @@ class SimulatedEnv(RobotEnv):
             self._seed, self._episode = seed, -1
         elif self._seed is None:
             self._seed = secrets.randbits(31)
-        self._episode = int(options.get("episode", self._episode + 1))
-        if self._episode < 0:
-            raise InputError(f"got episode {self._episode}, expected 0 or more in reset's options")
+        episode = options.get("episode", self._episode + 1)
+        if not isinstance(episode, int | np.integer) or episode < 0:
+            raise InputError(
+                f"got episode {episode!r}, expected 0 or more, a whole number, in reset's options"
+            )
+        self._episode = int(episode)
         scene = str(options.get("scene", self.scene))
         words = self.task.begin(self.sim, scene=scene, seed=self._seed, index=self._episode)
         given = options.get("goal", self._words)
@@ -197,6 +221,11 @@ class SimulatedEnv(RobotEnv):
         """Execute actions without looking; return (success, truncated). `between` is called with
         the number of steps so far, between two of them.
         """
+        if np.ndim(actions) != 2:
+            raise InputError(
+                f"got actions of shape {np.shape(actions)}, expected (T, 7); pass "
+                "plan.chunk.actions[:8], or one action to env.step"
+            )
         for done, action in enumerate(actions):
             if done and between is not None:
                 between(done)
@@ -238,6 +267,7 @@ class SimulatedEnv(RobotEnv):
 
     def label_maps(self) -> dict[str, UInt8[np.ndarray, "h w"]]:
         """Return a robot.types.Label per pixel for every camera."""
+        self._count()
         return {name: self._labels_of_geoms[self.geom_ids(name)] for name in self.cameras}
 
     def label_maps_for(
@@ -324,6 +354,7 @@ class SimulatedEnv(RobotEnv):
 
     def expert(self, *, rng: np.random.Generator) -> Expert:
         """Return a scripted expert for the episode that has just begun."""
+        self._count()
         return self.task.expert(self.sim, rng=rng)
 
     def wrong_expert(self, *, rng: np.random.Generator) -> Expert | None:
@@ -343,8 +374,10 @@ class SimulatedEnv(RobotEnv):
     def clipped(self, action: np.ndarray) -> Float[np.ndarray, "7"]:
         """Return a physical action within its bounds; raise InputError unless it is one."""
         if action.shape != (7,) or not np.isfinite(action).all():
+            given = action if action.shape == (7,) else f"of shape {action.shape}"
             raise InputError(
-                f"got action {action}, expected 7 finite numbers; check the policy's output"
+                f"got an action {given}, expected 7 finite numbers; for several, call env.execute, "
+                "else check the policy's output"
             )
         low, high = self.action_space.low, self.action_space.high  # type: ignore[attr-defined]
         return np.clip(action, low, high)

@@ -4,6 +4,7 @@ truth, repeatability.
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -243,9 +244,26 @@ def test_an_observation_fits_the_types_of_the_agent(env):
     assert observation.goal.text == env.goal
 
 
-def test_an_impossible_image_size_is_refused():
-    with pytest.raises(InputError, match="got image_size=8, expected 16 to 1024"):
-        RobosuiteEnv(task="pick", image_size=8)
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ({"image_size": 8}, "got image_size=8, expected 16 to 1024"),
+        ({"control_dt_s": 0.0}, "got control_dt_s=0.0, expected seconds above 0"),
+        ({"horizon": 0}, "got horizon=0, expected a number of control steps"),
+        ({"imagesize": 64}, "got imagesize=64 for an env, expected one of .* mean image_size"),
+    ],
+)
+def test_an_impossible_option_is_refused(option, says):
+    with pytest.raises(InputError, match=says):
+        gymnasium.make("robot/pick-v0", **option)
+
+
+def test_many_actions_are_for_execute_and_one_for_step(env):
+    begin(env)
+    with pytest.raises(InputError, match=r"action of shape \(8, 7\).* call env.execute"):
+        env.step(np.zeros((8, 7), np.float32))
+    with pytest.raises(InputError, match=r"actions of shape \(7,\), expected \(T, 7\)"):
+        inspect.unwrap(type(env).advance)(env, np.zeros(7, np.float32))
 
 
 def test_an_unknown_task_is_refused_with_those_there_are():
