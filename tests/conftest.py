@@ -17,14 +17,11 @@ from typing import Any
 
 import pytest
 import torch
-from jaxtyping import install_import_hook
 
-from tests import typecheck
 from tests.learning import Learning, add_options, ways
+from tests.typecheck import install_import_hook
 
-install_import_hook(
-    "robot", f"{typecheck.__name__}.check"
-)  # jaxtyping shapes and plain hints, checked at every call
+install_import_hook("robot")  # jaxtyping shapes and plain hints, checked at every call
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
