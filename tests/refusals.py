@@ -9,6 +9,7 @@ import importlib
 import inspect
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from launch.command_line import CONFIGS
 from launch.composition import check_values, require_values
@@ -83,6 +84,7 @@ FREE = {
 }
 WIDTHS = ("widths", "blocks")  # the same number in each layer is a choice
 INTERPOLATED = "${"
+REFERENCE = re.compile(r"\$\{(?:oc\.select:)?([\w.]+)")  # what an interpolation refers to
 
 
 class NoTorch(MetaPathFinder):
@@ -158,12 +160,16 @@ def wrong_values(path: tuple[str, ...], value: Any) -> list[Any]:
     return [w for w in wrong if repr(w) not in map(repr, free)]
 
 
-def refusal_of(command: str, config: Any, *, default: Any) -> str:
-    """Return the sentence that a command says to a config, or that it accepts it."""
+def refusal_of(command: str, values: Any, *, default: Any) -> str:
+    """Return the sentence that a command says to a config, which may be plain values without
+    interpolations, or that it accepts it.
+    """
     try:
-        require_values(config)
-        check_values(OmegaConf.to_container(config), default=default)
-        work_of(command)(config)
+        if isinstance(values, DictConfig):
+            require_values(values)
+            values = OmegaConf.to_container(values)
+        check_values(values, default=default)
+        work_of(command)(OmegaConf.create(values))
     except InputError as error:
         sentence = " ".join(str(error).split())  # as robot.system.command.stop says it
         return sentence if "\n" not in sentence and len(sentence) < 600 else f"!too long {sentence}"
@@ -179,16 +185,23 @@ def accepted_options(command: str) -> list[str]:
     choices = [override for override in overrides if override.startswith(("preset", "mask_w"))]
     default = OmegaConf.to_container(composed(name, choices), resolve=True)
     raw = OmegaConf.to_container(config)
+    referred = set(REFERENCE.findall(str(raw)))
+    require_values(config)
+    plain = OmegaConf.to_container(config)
     known = {path for path, _ in leaves(OmegaConf.to_container(composed("train_policy", [])))}
     accepted = []
     for path, value in list(leaves(raw)):
         if command == "ablate" and path in known:
             continue  # those of train_policy
+        # what others refer to changes them, too; making a config anew takes 50 ms
+        shared = INTERPOLATED in str(value) or any(
+            ".".join(path[:depth]) in referred for depth in range(1, len(path) + 1)
+        )
         tries = [(f"{w!r}", put(w)) for w in wrong_values(path, value)]
         for label, change in [*tries, ("misspelt", misspell)]:
-            with changed(raw, path, change) as values:
-                again = OmegaConf.create(values)
-            said = refusal_of(command, again, default=default)
+            with changed(raw if shared else plain, path, change) as values:
+                again = OmegaConf.create(values) if shared else values
+                said = refusal_of(command, again, default=default)
             if said.startswith("!"):
                 accepted.append(f"{'.'.join(path)} {label}: {said}")
     return accepted
@@ -202,18 +215,19 @@ def refused_together(command: str, several: Sequence[Sequence[str]]) -> list[str
         keys = {override.partition("=")[0] for override in own}
         kept = [override for override in overrides if override.partition("=")[0] not in keys]
         groups = [o for o in (*kept, *own) if (CONFIGS / o.partition("=")[0]).is_dir()]
-        added = [o if _is_known(name, o, groups) else f"+{o}" for o in (*kept, *own)]
-        default = OmegaConf.to_container(composed(name, groups), resolve=True)
+        chosen = composed(name, groups)
+        added = [o if _is_known(o, chosen) else f"+{o}" for o in (*kept, *own)]
+        default = OmegaConf.to_container(chosen, resolve=True)
         said.append(refusal_of(command, composed(name, added), default=default))
     return said
 
 
-def _is_known(name: str, override: str, groups: list[str]) -> bool:
+def _is_known(override: str, chosen: DictConfig) -> bool:
     key = override.partition("=")[0]
     if (CONFIGS / key).is_dir():
         return True
     missing = object()
-    return OmegaConf.select(composed(name, groups), key, default=missing) is not missing
+    return OmegaConf.select(chosen, key, default=missing) is not missing
 
 
 def refused_by_others() -> list[str]:
