@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -47,30 +47,52 @@ def works_of(main: Command, *, config_name: str, configs: Path) -> list[Work]:
 
     # inside Hydra, which would print a line of its own about every exception that reaches it
     @main_guard
-    def check(config: DictConfig) -> None:
+    def check(config: DictConfig, overrides: Sequence[str]) -> None:
         require_values(config)
-        overrides = HydraConfig.get().overrides.task
-        default = default_of(overrides, config_name=config_name, configs=configs)
         values = OmegaConf.to_container(config)
+        chosen = choices_of(overrides, configs=configs)
+        default = values
+        if len(chosen) < len(overrides):
+            default = OmegaConf.to_container(hydra.compose(config_name, chosen), resolve=True)
         check_values(values, default=default, sections=configs == CONFIGS)
         works.append(main(config))
 
-    run = hydra.main(version_base=None, config_path=str(configs), config_name=config_name)(check)
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to here instead of printing
     overrides, flags = read_arguments(with_quoted_goal(sys.argv[1:]))
+    given = [in_hydra(override, configs=configs) for override in overrides]
+    try:
+        if flags:
+            _run_by_hydra(check, given, flags, config_name=config_name, configs=configs)
+        else:  # hydra.main would compose twice, at first only to see that this is no sweep
+            with hydra.initialize_config_dir(str(configs), version_base=None):
+                check(hydra.compose(config_name, given), given)
+    except (HydraException, ValueError, yaml.YAMLError) as error:
+        menu = menu_of(config_name, configs=configs)
+        check_overrides(overrides, menu, sweeps=bool(set(flags) & set(SWEEP)))
+        if isinstance(error, ValueError):
+            raise  # of the command, and not about an override
+        stop(sentence(error))
+    return works
+
+
+def _run_by_hydra(
+    check: Callable[[DictConfig, Sequence[str]], None],
+    given: Sequence[str],
+    flags: Sequence[str],
+    *,
+    config_name: str,
+    configs: Path,
+) -> None:
+    """Let Hydra do what its flags say, and check the config of every job of a sweep."""
+
+    def job(config: DictConfig) -> None:
+        check(config, HydraConfig.get().overrides.task)
+
+    run = hydra.main(version_base=None, config_path=str(configs), config_name=config_name)(job)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to here instead of printing
     with TemporaryDirectory(prefix="robot-") as sweep:
-        given = [in_hydra(override, configs=configs) for override in overrides]
         # argparse takes overrides that stand side by side, before flags that may have a value
         sys.argv[1:] = [*QUIET, f"hydra.sweep.dir={sweep}", *given, *flags]
-        try:
-            run()
-        except (HydraException, ValueError, yaml.YAMLError) as error:
-            menu = menu_of(config_name, configs=configs)
-            check_overrides(overrides, menu, sweeps=bool(set(flags) & set(SWEEP)))
-            if isinstance(error, ValueError):
-                raise  # of the command, and not about an override
-            stop(sentence(error))
-    return works
+        run()
 
 
 def check_values(values: Any, *, default: Any, sections: bool = True) -> None:
@@ -130,14 +152,12 @@ def require_values(config: DictConfig) -> None:
         )
 
 
-def default_of(overrides: Sequence[str], *, config_name: str, configs: Path) -> Any:
-    """Return the values that only the choices of groups among the overrides make."""
-    keys = {override.partition("=")[0].lstrip("+") for override in overrides if "=" in override}
-    groups = {key for key in keys if (configs / key.partition("@")[0]).is_dir()}
-    chosen = [o for o in overrides if o.partition("=")[0].lstrip("+") in groups]
-    return OmegaConf.to_container(
-        hydra.compose(config_name=config_name, overrides=chosen), resolve=True
-    )
+def choices_of(overrides: Sequence[str], *, configs: Path) -> list[str]:
+    """Return those among the overrides that choose a file of a group."""
+    split = [(override, *override.lstrip("+").partition("=")) for override in overrides]
+    return [
+        o for o, key, equals, _ in split if equals and (configs / key.partition("@")[0]).is_dir()
+    ]
 
 
 def menu_of(config_name: str, *, configs: Path) -> Menu:
