@@ -40,7 +40,7 @@ def install_import_hook(package: str) -> None:
 def check(made: Any) -> Any:
     """Decorate a function, or the constructor of a dataclass; other classes stay as they are."""
     if not isinstance(made, type):
-        return _checked_when_called(made)
+        return _checked_when_called(made) if made.__annotations__ else made
     if dataclasses.is_dataclass(made) and not hasattr(made.__init__, CHECK):
         made.__init__ = _checked_when_called(made.__init__)
     return made

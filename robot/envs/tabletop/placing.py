@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -83,17 +84,17 @@ class _Table:
         half = patch_m / 2
         (x0, x1), (y0, y1) = ((-half, half), (-half, half)) if patch_m else WORKSPACE
         inset = 0.0 if patch_m else max(0.0, radius - 0.035)
+        low_x, high_x, low_y, high_y = x0 + inset, x1 - inset, y0 + inset, y1 - inset
         discs = [
             (x * stretch, radius * stretch)
             for x, radius in cat.footprint_discs_m(shape, turned_rad=YAW_RAD)
         ]
         for _ in range(PLACEMENT_TRIES):
-            x, y = (
-                float(rng.uniform(x0 + inset, x1 - inset)),
-                float(rng.uniform(y0 + inset, y1 - inset)),
-            )
+            # numbers, not arrays: numpy's functions of one number take a microsecond each
+            x = low_x + (high_x - low_x) * rng.random()
+            y = low_y + (high_y - low_y) * rng.random()
             free = all(
-                np.hypot(x + dx - a, y - b) > s + r + max(gap, g)
+                math.hypot(x + dx - a, y - b) > s + r + max(gap, g)
                 for a, b, r, g in self._taken
                 for dx, s in discs
             )
