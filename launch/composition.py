@@ -154,10 +154,12 @@ def require_values(config: DictConfig) -> None:
 
 def choices_of(overrides: Sequence[str], *, configs: Path) -> list[str]:
     """Return those among the overrides that choose a file of a group."""
-    split = [(override, *override.lstrip("+").partition("=")) for override in overrides]
-    return [
-        o for o, key, equals, _ in split if equals and (configs / key.partition("@")[0]).is_dir()
-    ]
+
+    def is_choice(override: str) -> bool:
+        key, equals, _ = override.lstrip("+").partition("=")
+        return bool(equals) and (configs / key.partition("@")[0]).is_dir()
+
+    return [override for override in overrides if is_choice(override)]
 
 
 def menu_of(config_name: str, *, configs: Path) -> Menu:
