@@ -85,6 +85,7 @@ def module(tmp_path, monkeypatch):
     (tmp_path / "checked_module.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "meta_path", sys.meta_path.copy())
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     install_import_hook("checked_module")
     yield importlib.import_module("checked_module")
     del sys.modules["checked_module"]
