@@ -93,6 +93,7 @@ def common_of(**change) -> Common:
         "mask_head": Spec("mask_head", HEAD),
         "mask_training": training_of(steps=6),
         "mask_batch_size": 4,
+        "mask_hue_share": 0.0,
         "head_start": None,
         "head": None,
         "env": EnvOptions(image_size=32),

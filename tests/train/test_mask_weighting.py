@@ -264,6 +264,7 @@ def job_of(kind: str) -> MaskJob:
         "mask_head": {"kind": "mask_head", **HEAD},
         "mask_training": TRAINING,
         "mask_batch_size": 4,
+        "mask_hue_share": 0.0,
         "mask_weighting": DWSL | {"kind": kind},
         "head_start": None,
         "measure": {"tasks": ["pick"], "scenes": ["clean"], "scenes_each": 1, "seed": 1},
