@@ -66,7 +66,7 @@ def works_of(main: Command, *, config_name: str, configs: Path) -> list[Work]:
             with hydra.initialize_config_dir(str(configs), version_base=None):
                 check(hydra.compose(config_name, given), given)
     except (HydraException, ValueError, yaml.YAMLError) as error:
-        menu = menu_of(config_name, configs=configs)
+        menu = menu_of(config_name, choices_of(given, configs=configs), configs=configs)
         check_overrides(overrides, menu, sweeps=bool(set(flags) & set(SWEEP)))
         if isinstance(error, ValueError):
             raise  # of the command, and not about an override
@@ -162,12 +162,15 @@ def choices_of(overrides: Sequence[str], *, configs: Path) -> list[str]:
     return [override for override in overrides if is_choice(override)]
 
 
-def menu_of(config_name: str, *, configs: Path) -> Menu:
-    """Return what a command offers, without any override."""
+def menu_of(config_name: str, choices: Sequence[str], *, configs: Path) -> Menu:
+    """Return what a command offers with some choices, without them where they cannot be made."""
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(configs), version_base=None):
-        config = hydra.compose(config_name, return_hydra_config=True)
-    choices = config.hydra.runtime.choices
+        try:
+            config = hydra.compose(config_name, [*choices], return_hydra_config=True)
+        except (HydraException, ValueError):
+            config = hydra.compose(config_name, return_hydra_config=True)
+    chosen = config.hydra.runtime.choices
     members = {
         folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
         for folder in sorted(configs.iterdir())
@@ -177,10 +180,10 @@ def menu_of(config_name: str, *, configs: Path) -> Menu:
         options=sorted(str(key) for key in config if key != "hydra"),
         groups={
             name: members[folder]
-            for name in choices
+            for name in chosen
             if (folder := name.partition("@")[0]) in members
         },
-        elsewhere=[name for name in members if name not in choices],
+        elsewhere=[name for name in members if name not in chosen],
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @hydra_command("deploy")
 def main(config: DictConfig) -> Work:
-    from launch.running import running  # takes seconds
+    from launch.running import running
 
     return running(config)
 

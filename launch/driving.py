@@ -109,7 +109,7 @@ def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
                 with prompt():
                     outcome = loop.run_episode(limit_s=asked.episode_s, header=header)
                 outcomes.append(outcome)
-                if outcome.ended in ("quit",) or outcome.ended.startswith("fault"):
+                if outcome.ended == "quit" or outcome.ended.startswith("fault"):
                     break
         finally:
             if recorder is not None:  # first: what fails at the end belongs into the results

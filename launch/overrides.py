@@ -18,7 +18,7 @@ from robot.errors import InputError, one_of
 
 SWEEP = ("-m", "--multirun")
 # Hydra's, but for those that exchange the config below the command
-FLAGS = (*SWEEP, "-h", "--help", "--hydra-help", "--version", "--resolve", "-i", "--info")
+FLAGS = (*SWEEP, "-h", "--help", "--hydra-help", "--version", "--resolve")
 KEY = re.compile(r"[+~]{0,2}\w+([./@]\w+)*")
 SHOWN = ("job", "hydra", "all")
 WITH_VALUE: Mapping[str, Sequence[str]] = {"-c": SHOWN, "--cfg": SHOWN, "-p": (), "--package": ()}
@@ -52,7 +52,18 @@ def read_arguments(arguments: Sequence[str]) -> tuple[list[Override], list[str]]
             flags.append(argument)
         else:
             raise _not_a_flag(argument)
+    _check_together(flags)
     return overrides, flags
+
+
+def _check_together(flags: Sequence[str]) -> None:
+    """Raise InputError for flags that say nothing without another, or not beside it."""
+    shows = bool({"-c", "--cfg"} & set(flags))
+    for flag in flags:
+        if flag in ("-p", "--package", "--resolve") and not shows:
+            raise InputError(f"got {flag} without --cfg, expected both; add --cfg job")
+        if flag in SWEEP and shows:
+            raise InputError(f"got {flag} beside --cfg, expected one of the two; leave {flag} out")
 
 
 def _read(argument: str) -> Override:
@@ -73,7 +84,7 @@ def _read(argument: str) -> Override:
 
 def _check_value(flag: str, value: str) -> None:
     known = WITH_VALUE[flag]
-    if not value or (known and value not in known):
+    if not value or "=" in value or (known and value not in known):
         expected = one_of(value, known) if known else "expected a section; name one"
         raise InputError(f"got {flag}={value}, {expected}")
 
@@ -81,7 +92,7 @@ def _check_value(flag: str, value: str) -> None:
 def _not_a_flag(argument: str) -> InputError:
     name = argument.lstrip("-")
     key, equals, value = name.partition("=")
-    option = f"{key.replace('-', '_')}={value if equals else '...'}"
+    option = f"{key.replace('-', '_') or 'seed'}={value if equals else '...'}"
     return InputError(
         f"got {argument}, expected options as key=value without dashes; write {option}, or one of "
         f"{', '.join(flag for flag in (*FLAGS, *WITH_VALUE) if flag.startswith('--'))}"
@@ -133,6 +144,11 @@ def _is_left_out(override: Override) -> bool:
 def _check_option(override: Override, menu: Menu) -> None:
     key, line = override.key_or_group, override.input_line
     top, _, below = key.partition(".")
+    if below and top in menu.groups and top not in menu.options:
+        raise InputError(
+            f"got {line} without a choice of {top}, expected one first; add "
+            f"{top}=<one of {', '.join(menu.groups[top])}>"
+        )
     if top not in menu.options:
         name = top if below else key
         known = sorted({*menu.options, *(group for group in menu.groups if "@" not in group)})

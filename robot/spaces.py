@@ -204,7 +204,8 @@ def another_robot(made_for: Spaces, here: Spaces) -> str | None:
     """Return a note where a policy that fits learned on another robot: names, units and bounds are
     the same, reach and motion are not. None where it is the same, or one of the two is unnamed.
     """
-    names = made_for.robot_type, here.robot_type
+    # the driver of a real Panda says whose driver it is
+    names = [spaces.robot_type.removeprefix("franka_") for spaces in (made_for, here)]
     if names[0] == names[1] or "unknown" in names:
         return None
     return (

@@ -182,8 +182,12 @@ def _remedy_of(image: Any) -> str:
         return "pass one picture, image[0] of a batch of one"
     if image.ndim == 2:
         return "pass np.stack([image] * 3, axis=-1) of a grey one"
-    if image.ndim != 3 or 3 not in (image.shape[-1], image.shape[0]):
+    if image.ndim == 3 and image.shape[-1] == 4:
         return "drop an alpha channel with image[..., :3]"
+    if image.ndim == 3 and image.shape[-1] == 1:
+        return "pass np.repeat(image, 3, axis=-1) of a grey one"
+    if image.ndim != 3 or 3 not in (image.shape[-1], image.shape[0]):
+        return "pass one colour picture"
     if image.shape[-1] != 3:
         return "move the channels to the end: np.ascontiguousarray(np.moveaxis(image, 0, -1))"
     if image.dtype == np.uint8:

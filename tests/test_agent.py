@@ -397,6 +397,8 @@ RAW = {
         (lambda: check_frame(lambda i: i.astype(float)), r"pass image.astype\(np.uint8\)"),
         (lambda: check_frame(lambda i: i[..., 0]), r"pass np.stack\(\[image\] \* 3"),
         (lambda: check_frame(lambda i: i[..., [0, 1, 2, 2]]), "drop an alpha channel"),
+        (lambda: check_frame(lambda i: i[..., :1]), r"np.repeat\(image, 3, axis=-1\)"),
+        (lambda: check_frame(lambda i: i[..., :2]), "pass one colour picture"),
         (lambda: check_frame(lambda i: i[None]), r"pass one picture, image\[0\]"),
         (lambda: check_frame(torch.from_numpy), r"type Tensor as a frame.*np.asarray\(image\)"),
         (lambda: check_observation(frames=RAW["images"]), "expected a tuple of them"),

@@ -115,6 +115,10 @@ def test_a_whole_number_is_a_number(run, override, value):
         ("--config-name=other", "without dashes"),
         ("--cfg=foo", "got --cfg=foo, expected one of job, hydra, all"),
         ("--package=", "got --package=, expected a section"),
+        ("--package=steps=3", "got --package=steps=3, expected a section"),
+        ("--package=env", "got --package without --cfg, expected both; add --cfg job"),
+        ("--resolve", "got --resolve without --cfg, expected both; add --cfg job"),
+        ("--", "expected options as key=value without dashes; write seed=..."),
     ],
 )
 def test_what_is_no_override_is_quoted_back(run, capsys, argument, said):
@@ -152,6 +156,11 @@ def test_an_override_of_what_the_command_does_not_have_is_one_sentence(run, caps
     assert said in refusal(run, capsys, override, "data=here")
 
 
+def test_a_sweep_is_not_shown(run, capsys):
+    said = refusal(run, capsys, "data=here", "-m", "--cfg", "job")
+    assert "got -m beside --cfg, expected one of the two; leave -m out" in said
+
+
 def test_flags_stand_anywhere(run, capsys):
     assert run("data=here", "-m", "steps=4").steps == 4
     with pytest.raises(IndexError):  # it prints, and does not work
@@ -184,3 +193,19 @@ def test_a_sweep_checks_every_job_before_the_first_one_works(run, capsys, tmp_pa
     assert "got name nobody" in refusal(run, capsys, "-m", "name=anna,nobody", "data=here")
     assert run("-m", "name=anna,berta", "data=here").name == "berta"
     assert list((tmp_path / "cwd").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        (["teleop=keyboard"], "got teleop.kindd, which the config does not have, expected one of"),
+        ([], "got teleop.kindd=hand without a choice of teleop, expected one first; add teleop="),
+    ],
+)
+def test_options_are_those_of_what_was_chosen(monkeypatch, capsys, choices, said):
+    from launch import deploy
+
+    monkeypatch.setattr(sys, "argv", ["deploy", "robot=simulated", *choices, "teleop.kindd=hand"])
+    with pytest.raises(SystemExit) as stopped:
+        deploy.main()
+    assert stopped.value.code == 2 and said in capsys.readouterr().err

@@ -201,4 +201,5 @@ def test_a_policy_of_another_robot_with_the_same_spaces_is_noted():
     note = another_robot(panda_, here)
     assert note is not None and "learned on robot panda, and this one is ur5e" in note
     assert another_robot(panda_, panda_) is None
+    assert another_robot(panda_, replace(panda_, robot_type="franka_panda")) is None  # its driver
     assert another_robot(panda_, replace(panda_, robot_type="unknown")) is None

@@ -45,8 +45,8 @@ def check_episode(episode: Episode) -> None:
         if not np.isfinite(values).all():
             step = int(np.argwhere(~np.isfinite(values))[0, 0])
             raise InputError(
-                f"got a {key} that is not finite at step {step} of {name}, expected numbers: drop "
-                "the episode"
+                f"got {key} with a value that is not finite at step {step} of {name}, expected "
+                "numbers: drop the episode"
             )
         _check_bounds(values, space, name=name)
     for camera, images in episode.images.items():

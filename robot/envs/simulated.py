@@ -8,6 +8,7 @@ import inspect
 import secrets
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any, Self
 
 import gymnasium
@@ -78,7 +79,7 @@ class SimulatedEnv(RobotEnv):
         segmentation: bool,
         render_mode: str | None,
     ) -> None:
-        if not isinstance(image_size, int) or not 16 <= image_size <= 1024:
+        if not isinstance(image_size, Integral) or not 16 <= image_size <= 1024:
             raise InputError(
                 f"got image_size={image_size!r}, expected 16 to 1024 pixels; pass for example "
                 "image_size=128"
@@ -88,12 +89,12 @@ class SimulatedEnv(RobotEnv):
                 f"got render_mode={render_mode!r}, expected rgb_array or None; for a window, pass "
                 'render_mode="human" to gymnasium.make, which shows the frames with pygame'
             )
-        if not isinstance(control_dt_s, int | float) or not 0 < control_dt_s <= 1:
+        if not isinstance(control_dt_s, Real) or not 0 < control_dt_s <= 1:
             raise InputError(
                 f"got control_dt_s={control_dt_s!r}, expected seconds above 0 and at most 1; pass "
                 "for example control_dt_s=0.05"
             )
-        if horizon is not None and (not isinstance(horizon, int) or horizon < 1):
+        if horizon is not None and (not isinstance(horizon, Integral) or horizon < 1):
             raise InputError(
                 f"got horizon={horizon!r}, expected a number of control steps, at least 1; leave "
                 "it out for the task's own"

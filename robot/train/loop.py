@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def train(
         start = begin_alike(state, team, directory=directory)
         stream = team.batches(batches, start=start, ahead=place.type == "cuda")
         began = time.monotonic()
-        with stop_signals() as received:
+        with stop_signals() as received, ended(stream):
             for step in range(start, training.steps):
                 batch, weights = _next_batch(stream, step)
                 loss = mean_loss(state, batch.to(place), weights, dtype=dtype)
@@ -211,6 +211,16 @@ def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]
         {"params": matrices, "weight_decay": weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
+
+
+@contextmanager
+def ended(stream: Iterator[Any]) -> Iterator[None]:
+    """Close a stream that can be closed, whose threads would otherwise outlive an exception."""
+    try:
+        yield
+    finally:
+        if isinstance(stream, Generator):
+            stream.close()
 
 
 @contextmanager

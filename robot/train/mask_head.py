@@ -121,6 +121,7 @@ def metadata_of(
         "seed": options.seed,
         "held_out": measured,
         "weighting": plain(options.weighting),
+        "hue_share": options.hue_share,
         "start_sha256": None if start is None else file_digest(start),
         "cameras": cameras_to_json(frames.camera_spaces),
         "vocabulary": vocabulary_named_by(frames.goals),

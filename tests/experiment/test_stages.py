@@ -163,6 +163,11 @@ def test_seeds_reach_the_trainings():
     assert {stage.id.seed: options_of(stage).seed for stage in stages.values()} == {3: 3, 4: 4}
 
 
+def test_a_share_of_hues_reaches_the_head():
+    (head, *_) = planned(arm("masked", "learned"), common=common_of(mask_hue_share=0.3)).values()
+    assert options_of(head).hue_share == 0.3
+
+
 def test_one_seed_finds_what_several_have_trained():
     (alone,) = planned(arm("unmasked"), common=common_of(seeds=(1,))).values()
     several = planned(arm("unmasked"), common=common_of(seeds=(0, 1)))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from robot.train.by_step import ByStep
 from robot.train.loop import Training, train
 from robot.train.resume import FILE_NAME
 from tests.train.tiny import Tiny, TinyBatch, batch_of_step
@@ -30,13 +30,14 @@ class Plain(Tiny):
 def main(folder: Path, broken_at: int) -> None:
     """Train; batches from `broken_at` on cannot be had."""
 
-    def batches(start: int) -> Iterator[TinyBatch]:
-        for number in range(start, broken_at):
-            yield batch_of_step(number)
+    def make(step: int) -> TinyBatch:
+        if step >= broken_at:
+            raise ValueError("no batch")
+        return batch_of_step(step)
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    average = train(Plain(), batches, TRAINING, checkpoint_dir=folder / "training")
+    average = train(Plain(), ByStep(make), TRAINING, checkpoint_dir=folder / "training")
     wrote = (folder / "training" / FILE_NAME).is_file()
     weights = torch.cat([w.flatten() for w in average.state_dict().values()])
     np.savez(folder / "said.npz", weights=weights.numpy(), wrote=wrote)

@@ -95,6 +95,24 @@ def test_batches_of_a_step_do_not_depend_on_where_training_began(frames):
     torch.testing.assert_close(wound.labels, direct.labels, rtol=0, atol=0)
 
 
+def test_a_share_of_hues_reaches_the_batches(frames):
+    plain, turned = (
+        next(
+            mask_batches(
+                MaskFrameStore(frames).load(),
+                language=LanguageEncoder.hashed(),
+                cameras=2,
+                batch_size=4,
+                seed=1,
+                hue_share=share,
+            )(0)
+        )
+        for share in (0.0, 1.0)
+    )
+    assert plain.frames.shape == turned.frames.shape
+    assert not plain.frames.equal(turned.frames)
+
+
 def test_frames_of_one_camera_are_refused_by_a_head_of_two(frames):
     all_frames = MaskFrameStore(frames).load()
     one_sided = all_frames.select(np.flatnonzero(np.array(all_frames.cameras) == "wrist"))

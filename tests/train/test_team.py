@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 import torch
 
 from robot.system.torchrun import Place, place, refuse_torchrun
+from robot.train.by_step import ByStep
 from robot.train.loop import train
+from robot.train.team import Team
 from robot.types import InputError
 from tests.train.team_member import TRAINING, Plain
 from tests.train.tiny import TinyBatch, batch_of_step
@@ -77,3 +80,10 @@ def test_commands_that_do_not_share_their_training_out_say_so(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="got torchrun for ablate, expected it for launch/train_g"):
         refuse_torchrun("ablate")
+
+
+def test_each_process_makes_its_own_steps_ahead():
+    of_second = Team(Place(rank=1, size=2)).batches(ByStep(lambda k: k), start=3, ahead=True)
+    in_turn = Team(Place(rank=1, size=2)).batches(ByStep(lambda k: k), start=3)
+    assert list(islice(of_second, 4)) == list(islice(in_turn, 4)) == [7, 9, 11, 13]
+    of_second.close()
