@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -95,7 +95,8 @@ def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
         )
         try:
             for index in range(asked.episodes):
-                arrange(loop, robot, agent, index=index, goal=asked.goal)
+                arrange(loop, robot, index=index, goal=asked.goal)
+                agent.reset()
                 if index == 0:
                     planner.start(warm_up=rig.observe(loop.goal).observation)
                     agent.reset()  # what was seen while warming up is no look of the episode
@@ -105,11 +106,10 @@ def run(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
                     stack.enter_context(shown(loop, viewer=asked.viewer))
                 elif robot.arrange is None:
                     confirm(asked, loop, console, ask=loop.operator.ask)
-                header = header_of(asked, loop, index=index)
+                header = header_of(loop, asked.robot, world, index=index, extra=about(asked))
                 with prompt():
-                    outcome = loop.run_episode(limit_s=asked.episode_s, header=header)
-                outcomes.append(outcome)
-                if outcome.ended == "quit" or outcome.ended.startswith("fault"):
+                    outcomes.append(loop.run_episode(limit_s=asked.episode_s, header=header))
+                if is_last(outcomes[-1]):
                     break
         finally:
             if recorder is not None:  # first: what fails at the end belongs into the results
@@ -182,12 +182,11 @@ def check_robot(made_for: Spaces, here: Spaces, asked: Asked) -> None:
         print(note, file=sys.stderr)
 
 
-def arrange(loop: Loop, robot: Robot, agent: Acts, *, index: int, goal: str | None) -> None:
+def arrange(loop: Loop, robot: Robot, *, index: int, goal: str | None) -> None:
     """Begin episode `index`: the world in order where it is simulated, nothing remembered."""
     robot.arm.stop()
     own = robot.arrange(index) if robot.arrange is not None else ""
     loop.rig.forget()
-    agent.reset()
     loop.change_goal(goal or own)
 
 
@@ -251,21 +250,41 @@ def shown(loop: Loop, *, viewer: str | None) -> Iterator[None]:
             each.close()
 
 
-def header_of(asked: Asked, loop: Loop, *, index: int) -> Header:
+def header_of(
+    loop: Loop,
+    robot: RobotOptions,
+    world: World,
+    *,
+    index: int,
+    extra: Mapping[str, str],
+    tier: str = "machine",
+) -> Header:
+    """Return what is known of an episode before its first step."""
+    is_simulated = robot.kind in SIMULATED
     return Header(
         index=index,
-        task=asked.task if asked.robot.kind in SIMULATED else asked.robot.kind,
+        task=world.task if is_simulated else robot.kind,
         goal=loop.goal,
-        scene=asked.scene if asked.robot.kind in SIMULATED else "real",
-        seed=asked.seed,
+        scene=world.scene if is_simulated else "real",
+        seed=world.seed,
         spaces=loop.rig.spaces,
-        extra={
-            "robot": asked.robot.kind,
-            "policy": str(asked.checkpoint or asked.server),
-            "labels": "predicted",
-            "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        },
+        extra={"robot": robot.kind, **extra},
+        tier=tier,
     )
+
+
+def about(asked: Asked) -> dict[str, str]:
+    """Return what an episode's header says of the policy."""
+    return {
+        "policy": str(asked.checkpoint or asked.server),
+        "labels": "predicted",
+        "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def is_last(outcome: Outcome) -> bool:
+    """Whether nothing comes after an episode that ended so."""
+    return outcome.ended == "quit" or outcome.ended.startswith("fault")
 
 
 def recovered(root: Path) -> Iterator[tuple[Path, list[int]]]:

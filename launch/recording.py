@@ -12,8 +12,11 @@ from launch.demonstrating import Asked
 from launch.driving import (
     RECORDING,
     SWITCH_S,
+    arrange,
     ask_to_move,
     episode_of,
+    header_of,
+    is_last,
     make_person,
     recovered,
     sentences,
@@ -21,9 +24,8 @@ from launch.driving import (
 )
 from robot.data.store import EpisodeStore
 from robot.deploy.history import Outcome
-from robot.deploy.journal import Header
 from robot.deploy.loop import Loop
-from robot.deploy.options import SIMULATED, LoopOptions, World
+from robot.deploy.options import LoopOptions, World
 from robot.deploy.planner import NoPlanner
 from robot.deploy.recorder import EPISODES, Recorder, complete
 from robot.deploy.rig import Rig
@@ -63,24 +65,17 @@ def record(asked: Asked, *, config_yaml: str, root: Path = RUNS) -> None:
         )
         stack.enter_context(shown(loop, viewer=asked.viewer))
         for index in range(asked.episodes):
-            robot.arm.stop()
-            own = robot.arrange(index) if robot.arrange is not None else ""
-            loop.rig.forget()
-            loop.change_goal(asked.goal or own)
-            is_simulated = asked.robot.kind in SIMULATED
-            header = Header(
+            arrange(loop, robot, index=index, goal=asked.goal)
+            header = header_of(
+                loop,
+                asked.robot,
+                world,
                 index=index,
-                task=asked.task if is_simulated else asked.robot.kind,
-                goal=loop.goal,
-                scene=asked.scene if is_simulated else "real",
-                seed=asked.seed,
-                spaces=loop.rig.spaces,
-                extra={"robot": asked.robot.kind, "operator": asked.teleop.kind},
+                extra={"operator": asked.teleop.kind},
                 tier="trusted",
             )
-            outcome = loop.run_episode(limit_s=asked.episode_s, header=header)
-            outcomes.append(outcome)
-            if outcome.ended == "quit" or outcome.ended.startswith("fault"):
+            outcomes.append(loop.run_episode(limit_s=asked.episode_s, header=header))
+            if is_last(outcomes[-1]):
                 break
         recorder.close()
         complete(folder / RECORDING)

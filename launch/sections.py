@@ -37,7 +37,7 @@ class _Decay:
 
 
 def check_sections(values: Mapping[str, Any], *, path: tuple[str, ...] = ()) -> None:
-    """Raise InputError for the first section or name that is none, whatever the others are."""
+    """Raise InputError for the first section or name that is invalid, whatever the others are."""
     for name, value in values.items():
         here = (*path, str(name))
         if value is None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -179,16 +179,7 @@ class Agent:
         Raises:
             InputError: the checkpoint is missing, damaged or of another kind.
         """
-        if masks is not None and not callable(masks):
-            raise InputError(
-                f"got masks={masks!r}, expected a mask source; pass one of "
-                "robot.perception.sources, such as NoMask()"
-            )
-        if isinstance(deployment, str):
-            raise InputError(
-                f"got deployment={deployment!r}, expected a Deployment; pass "
-                f"robot.perception.registry.make_deployment({deployment!r})"
-            )
+        _check_replacements(masks, deployment)
         folder, place = resolve_checkpoint(checkpoint), pick_device(device)
         policy = load_policy(folder).to(place)  # first: it raises where the checkpoint is no policy
         about, language = policy_metadata(folder), LanguageEncoder()
@@ -368,6 +359,20 @@ class Agent:
                 f"{FAR_OUTSIDE}: {', '.join(values)}; expect nothing of the policy there",
                 stacklevel=4,  # above torch's wrapper: who called plan()
             )
+
+
+def _check_replacements(masks: Any, deployment: Any) -> None:
+    """Raise InputError for names, which commands take, where an agent takes what is named."""
+    if masks is not None and not callable(masks):
+        raise InputError(
+            f"got masks={masks!r}, expected a mask source; pass one of "
+            "robot.perception.sources, such as NoMask()"
+        )
+    if isinstance(deployment, str):
+        raise InputError(
+            f"got deployment={deployment!r}, expected a Deployment; pass "
+            f"robot.perception.registry.make_deployment({deployment!r})"
+        )
 
 
 def _trained_masks(

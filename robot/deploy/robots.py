@@ -1,6 +1,6 @@
 """A robot from its section of a config: the driver behind the safety layer, its cameras, and what
-only a simulator can do. A new arm is one entry of ROBOTS and
-a name in KINDS (robot.deploy.options).
+only a simulator can do. A new arm is one entry of ROBOTS and a name in KINDS
+(robot.deploy.options).
 """
 
 from __future__ import annotations

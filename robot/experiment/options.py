@@ -131,15 +131,8 @@ def common_section(config: Mapping[str, Any]) -> dict[str, Any]:
         name: config[name]
         for name in (
             *("name", "task", "data", "train", "batch_size", "mask_head", "mask_training"),
-            *(
-                "look_every",
-                "mask_batch_size",
-                "mask_hue_share",
-                "env",
-                "evaluation",
-                "workers",
-                "wandb",
-            ),
+            *("look_every", "mask_batch_size", "mask_hue_share", "env", "evaluation"),
+            *("workers", "wandb"),
         )
         if name in config  # `~name` on the command line leaves it out: the parser says so
     }

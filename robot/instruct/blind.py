@@ -49,8 +49,8 @@ def _hits(learned: Sequence[Choice], asked: Sequence[Choice]) -> float:
     right: dict[tuple, float] = defaultdict(float)
     seen: dict[tuple, float] = defaultdict(float)
     for c in learned:
-        for k, option in enumerate(c.options):
-            for key in _cues(c, k):
+        for option, cues in zip(c.options, _cues_of(c), strict=True):
+            for key in cues:
                 right[key] += option == c.answer
                 seen[key] += 1
     return sum(_answer(c, right, seen) == c.answer for c in asked)
@@ -60,25 +60,30 @@ def _answer(c: Choice, right: Mapping[tuple, float], seen: Mapping[tuple, float]
     """Return the option whose cues, multiplied, speak most for it; the first of equals."""
     chance = 1 / len(c.options)
 
-    def score(k: int) -> float:
+    def score(cues: Sequence[tuple]) -> float:
         product = 1.0
-        for key in _cues(c, k):
+        for key in cues:
             product *= (
                 (right.get(key, 0.0) + PRIOR * chance) / (seen.get(key, 0.0) + PRIOR) / chance
             )
         return product
 
-    return c.options[max(range(len(c.options)), key=score)]
+    scores = [score(cues) for cues in _cues_of(c)]
+    return c.options[scores.index(max(scores))]
 
 
-def _cues(c: Choice, k: int) -> list[tuple]:
+def _cues_of(c: Choice) -> list[list[tuple]]:
+    near = nearest(c.options, c.slots)
+    return [_cues(c, k, near=near) for k in range(len(c.options))]
+
+
+def _cues(c: Choice, k: int, *, near: str | None) -> list[tuple]:
     """Return what a reader can hold on to: the option, its place, each word it goes with, and
     whether the question all but says it.
     """
     option = c.options[k]
     spoken = [(c.generator, name, value, option) for name, value in c.slots.items()]
     echoes = any(option in value for name, value in c.slots.items() if name != "candidates")
-    near = nearest(c.options, c.slots)
     return [
         *([] if near is None else [(c.generator, "nearest", option == near)]),
         (c.generator, len(c.options), option),

@@ -21,12 +21,9 @@ def nearest(options: Sequence[str], slots: Mapping[str, str]) -> str | None:
     """
     named = [place for value in slots.values() if (place := coordinates(value))]
     distances = {
-        option: min(_distance(place, coordinates(option)) for place in named)
+        option: min(sum(abs(a - b) for a, b in zip(place, other, strict=True)) for other in alike)
         for option in options
-        if any(len(place) == len(coordinates(option)) for place in named)
+        if (place := coordinates(option))
+        and (alike := [other for other in named if len(other) == len(place)])
     }
     return min(distances, key=distances.__getitem__, default=None)
-
-
-def _distance(a: Sequence[float], b: Sequence[float]) -> float:
-    return sum(abs(x - y) for x, y in zip(a, b, strict=True)) if len(a) == len(b) else float("inf")

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def train(
         start = begin_alike(state, team, directory=directory)
         stream = team.batches(batches, start=start, ahead=place.type == "cuda")
         began = time.monotonic()
-        with stop_signals() as received, ended(stream):
+        with stop_signals() as received, closed(stream):
             for step in range(start, training.steps):
                 batch, weights = _next_batch(stream, step)
                 loss = mean_loss(state, batch.to(place), weights, dtype=dtype)
@@ -213,14 +213,9 @@ def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]
     ]
 
 
-@contextmanager
-def ended(stream: Iterator[Any]) -> Iterator[None]:
-    """Close a stream that can be closed, whose threads would otherwise outlive an exception."""
-    try:
-        yield
-    finally:
-        if isinstance(stream, Generator):
-            stream.close()
+def closed(stream: Iterator[Any]) -> AbstractContextManager[Any]:
+    """Close a stream at the end, where it can be: its threads would outlive an exception."""
+    return closing(stream) if isinstance(stream, Generator) else nullcontext()
 
 
 @contextmanager

@@ -35,7 +35,7 @@ from robot.train.by_step import ByStep
 from robot.train.label_discriminator import load_logits, trusted_part
 from robot.train.label_tiers import MaskWeighting, make_tiers
 from robot.train.loop import Log, Training, train_seeded
-from robot.train.named_hues import in_other_hues
+from robot.train.named_hues import looks_in_other_hues
 from robot.words.reader import vocabulary_named_by
 
 
@@ -180,7 +180,7 @@ def mask_batches(
         chosen = looks[rng.integers(len(looks), size=max(1, batch_size // cameras))].ravel()
         batch = mask_batch(frames, chosen, language=tokens)
         if hue_share:
-            batch = in_other_hues(batch, cameras=cameras, share=hue_share, rng=rng)
+            batch = looks_in_other_hues(batch, cameras=cameras, share=hue_share, rng=rng)
         batch = augment(batch, generator)
         return (
             batch

@@ -8,17 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from robot.batch import MaskBatch
-from robot.train.region_hues import GREY_SHARE, LARGEST_TURN, LEAST_TURN, turned
+from robot.train.region_hues import random_turn
 from robot.types import Label
 
 NAMED = (Label.TARGET, Label.DESTINATION)
 
 
-def in_other_hues(
+def looks_in_other_hues(
     batch: MaskBatch, *, cameras: int, share: float, rng: np.random.Generator
 ) -> MaskBatch:
     """Return whole looks of `cameras` frames each, a `share` of them changed: in one half target
@@ -35,11 +33,7 @@ def in_other_hues(
             parts = [~(parts[0] | parts[1])]
         pixels = frames[look].permute(0, 2, 3, 1)
         for part in parts:
-            pixels[part] = (pixels[part].float() @ _turn(rng).T).clamp(0, 255).to(torch.uint8)
+            turn = torch.from_numpy(random_turn(rng))
+            pixels[part] = (pixels[part].float() @ turn.T).clamp(0, 255).to(torch.uint8)
         frames[look] = pixels.permute(0, 3, 1, 2)
     return replace(batch, frames=frames)
-
-
-def _turn(rng: np.random.Generator) -> Float[Tensor, "3 3"]:
-    saturation = 0.0 if rng.random() < GREY_SHARE else 1.0
-    return torch.from_numpy(turned(rng.uniform(LEAST_TURN, LARGEST_TURN), saturation=saturation))

@@ -28,12 +28,16 @@ def in_other_hues(
     """Return the frame with all hues turned by one angle, or in grey, and its regions without their
     colours: what these are called now is not known.
     """
-    saturation = 0.0 if rng.random() < GREY_SHARE else 1.0
-    turn = turned(rng.uniform(LEAST_TURN, LARGEST_TURN), saturation=saturation)
-    changed = (frame.astype(np.float32) @ turn.T).clip(0, 255).astype(np.uint8)
+    changed = (frame.astype(np.float32) @ random_turn(rng).T).clip(0, 255).astype(np.uint8)
     return changed, tuple(
         replace(region, words={**region.words, "colours": None}) for region in regions
     )
+
+
+def random_turn(rng: np.random.Generator) -> Float[np.ndarray, "3 3"]:
+    """Draw the matrix that gives colours another hue, or none."""
+    saturation = 0.0 if rng.random() < GREY_SHARE else 1.0
+    return turned(rng.uniform(LEAST_TURN, LARGEST_TURN), saturation=saturation)
 
 
 def turned(angle_rad: float, *, saturation: float) -> Float[np.ndarray, "3 3"]:

@@ -7,7 +7,7 @@ import torch
 
 from robot.batch import MaskBatch
 from robot.language import LanguageEncoder
-from robot.train.named_hues import in_other_hues
+from robot.train.named_hues import looks_in_other_hues
 from robot.types import Label
 
 LOOKS, CAMERAS, SIDE = 40, 2, 8
@@ -32,7 +32,7 @@ def changed(share: float) -> tuple[MaskBatch, torch.Tensor]:
     w).
     """
     before = looks()
-    after = in_other_hues(before, cameras=CAMERAS, share=share, rng=np.random.default_rng(0))
+    after = looks_in_other_hues(before, cameras=CAMERAS, share=share, rng=np.random.default_rng(0))
     pixels = (after.frames != before.frames).any(dim=1)
     return after, pixels.unflatten(0, (LOOKS, CAMERAS))
 
