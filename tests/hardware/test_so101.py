@@ -15,7 +15,7 @@ from robot.errors import InputError
 from robot.hardware.arm import ArmError, Command
 from robot.hardware.limits import read_limits
 from robot.hardware.safety import SafeArm
-from robot.hardware.so101 import SO101, Motor, read_calibration
+from robot.hardware.so101 import LOST_READS, SO101, Motor, read_calibration
 from tests.hardware.feetech import STATUS, TORQUE, FakeServos, Servo
 
 NAMES = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
@@ -191,7 +191,8 @@ def test_an_overload_is_one_sentence_and_recovering_holds_where_the_arm_is(arm, 
     servos.servos[3].registers[STATUS] = 32
 
     with pytest.raises(ArmError, match="elbow_flex reports that it is overloaded"):
-        arm.read()
+        for _ in range(LOST_READS):  # so many answers in a row are not lost, even on a busy machine
+            arm.read()
     servos.servos[3].registers[STATUS] = 0
     arm.recover()
 
